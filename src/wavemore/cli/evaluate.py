@@ -1,0 +1,87 @@
+"""`wavemore evaluate`: exact losses of a trained model."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from wavemore.cli.screen import Screen, losses, table
+
+if TYPE_CHECKING:
+    from wavemore.engine.evaluate import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Exact losses on lines that the model was not trained on.
+
+    Example: wavemore evaluate runs/names-1 --test
+    """
+
+    run: Positional[str] = "latest"
+    """A run folder, or its name in runs/."""
+    test: bool = False
+    """The test part too: once, when all choices are made."""
+    train: bool = False
+    """The train part too."""
+    json: bool = False
+    """Print JSON: val_nats, leak_free_val_nats, parameters, ..."""
+
+    def run_command(self) -> int:
+        """Print the losses of val, and of the parts that were asked for."""
+        from wavemore.engine.evaluate import evaluate
+        from wavemore.lab.runs import find_run
+
+        run = find_run(self.run)
+        model, corpus = run.model(), run.corpus()
+        parts = {"val": corpus.val}
+        if self.train:
+            parts = {"train": corpus.train, **parts}
+        if self.test:
+            parts = {**parts, "test": corpus.test}
+        found = {name: evaluate(model, part) for name, part in parts.items()}
+        if self.json:
+            record: dict[str, Any] = {"run": str(run.path), "parameters": model.parameter_count()}
+            for name, evaluation in found.items():
+                record |= _record(name, evaluation)
+            print(json.dumps(record, indent=1))
+        else:
+            _show(str(run.path), model.parameter_count(), found)
+        return 0
+
+
+def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
+    record: dict[str, Any] = {
+        f"{name}_nats": evaluation.nats,
+        f"{name}_bits_per_char": evaluation.bits_per_char,
+        f"{name}_targets": evaluation.targets,
+        f"{name}_nats_by_position": evaluation.by_position,
+    }
+    if name != "train":
+        free = evaluation.leak_free_nats if evaluation.leak_free_targets else None
+        record |= {f"leak_free_{name}_nats": free, f"leak_free_{name}_targets": evaluation.leak_free_targets}
+    return record
+
+
+def _show(run: str, parameters: int, found: dict[str, "Evaluation"]) -> None:
+    screen = Screen()
+    screen.say(f"{run}: {parameters:,} parameters")
+    for name, evaluation in found.items():
+        screen.say(f"{name:>6}: {losses(evaluation.nats)}, {evaluation.targets:,} targets")
+        if name != "train" and evaluation.leak_free_targets != evaluation.targets:
+            free = losses(evaluation.leak_free_nats) if evaluation.leak_free_targets else "nothing"
+            screen.say(
+                f"        {free}, on the {evaluation.leak_free_targets:,} targets of lines that train does not hold"
+            )
+    screen.say("\nby position in the line (nats, the line's end counted where it stands):")
+    longest = max(len(evaluation.by_position) for evaluation in found.values())
+    shown = min(longest, 20)
+    rows = [
+        [str(position + 1)]
+        + [f"{e.by_position[position]:.3f}" if position < len(e.by_position) else "" for e in found.values()]
+        for position in range(shown)
+    ]
+    screen.say(table(["position", *found], rows))
+    if longest > shown:
+        screen.say(f"(positions {shown + 1} to {longest}: --json)")

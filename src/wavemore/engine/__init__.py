@@ -1,0 +1,1 @@
+"""Training, evaluation and generation; no disk and no terminal in this room."""

@@ -1,0 +1,132 @@
+"""Exact losses: nats of every character of a part, of chosen lines, by position, on lines that train does not hold.
+
+B targets, V vocabulary. A target is a character or the boundary that ends a line; its nats are
+-log p(target | context).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavemore.engine.batches import Batches
+from wavemore.engine.recipe import Execution
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Part
+from wavemore.text.vocabulary import Ids, Vocabulary
+
+CHUNK = 16_384  # targets at once: some tens of MB of activations, however long the part
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Losses of one part of the data in nats per character, the end of each line counted as a character."""
+
+    nats: float
+    """Mean over all targets: the sum over targets by their number."""
+    targets: int
+    leak_free_nats: float
+    """Mean over the targets of lines that train does not hold; nan where there is none."""
+    leak_free_targets: int
+    by_position: tuple[float, ...]
+    """Mean nats of the first, second, ... character of a line (a line's end counts where it stands)."""
+
+    @property
+    def bits_per_char(self) -> float:
+        """The mean in bits: nats / ln 2."""
+        return self.nats / log(2)
+
+
+def evaluate(model: Tree, part: Part, *, execution: Execution = "unique") -> Evaluation:
+    """Exact losses of `part`, in eval mode; the model is put back into the mode that it was found in.
+
+    Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
+    """
+    nats = token_nats(model, Batches(part.tokens, model, execution))
+    free = part.leak_free_targets
+    positions = positions_of(part.tokens)
+    sums = np.bincount(positions, weights=nats)
+    return Evaluation(
+        nats=float(nats.mean()),
+        targets=len(nats),
+        leak_free_nats=float(nats[free].mean()) if free.any() else float("nan"),
+        leak_free_targets=int(free.sum()),
+        by_position=tuple((sums / np.bincount(positions)).tolist()),
+    )
+
+
+def token_nats(model: Tree, batches: Batches) -> NDArray[np.float64]:
+    """Nats of every target: (B,) in the order of the tokens."""
+    nats = np.empty(len(batches.tokens))
+    with eval_mode(model):
+        for positions in batches.in_order_of_contexts(CHUNK):
+            logits, targets = batches.logits(positions), batches.targets(positions)  # (B, V), (B,)
+            nats[positions] = nats_of(logits, targets).cpu().numpy()
+    return nats
+
+
+def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """-log p of each target: (B, V), (B,) -> (B,)."""
+    return logits.logsumexp(dim=1) - logits.gather(1, targets[:, None])[:, 0]
+
+
+def positions_of(tokens: Ids) -> NDArray[np.int64]:
+    """Position in its line of every target, from 0.
+
+    >>> positions_of(np.array([5, 6, 0, 7, 0], dtype=np.uint8))
+    array([0, 1, 2, 0, 1])
+    """
+    ends = np.flatnonzero(tokens == 0)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    positions: NDArray[np.int64] = np.arange(len(tokens)) - np.repeat(starts, ends - starts + 1)
+    return positions
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model says of one line."""
+
+    text: str
+    char_nats: tuple[float, ...]
+    """Surprise of each character and, last, of the line ending there."""
+
+    @property
+    def nats(self) -> float:
+        """Surprise of the whole line, its end included: -log p(line)."""
+        return sum(self.char_nats)
+
+    @property
+    def nats_per_char(self) -> float:
+        """The same by the number of characters, the end counted as one."""
+        return self.nats / len(self.char_nats)
+
+
+def score(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Score]:
+    """Nats of each line, character by character.
+
+    Raises `UnknownCharacterError` for a character that the model has never seen.
+    """
+    if not lines:
+        return []
+    encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(0)) for line in lines]
+    nats = token_nats(model, Batches(np.concatenate(encoded), model, "unique"))
+    ends = np.cumsum([len(ids) for ids in encoded])
+    return [Score(line, tuple(part.tolist())) for line, part in zip(lines, np.split(nats, ends[:-1]), strict=True)]
+
+
+@contextmanager
+def eval_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Eval mode without gradients inside; the mode of every layer as it was outside."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

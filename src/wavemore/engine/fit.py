@@ -1,0 +1,200 @@
+"""The training loop, as an iterator: each step yields a record; who reads the records is not its business."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wavemore.engine.batches import Batches, Positions
+from wavemore.engine.evaluate import token_nats
+from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.recipe import Recipe
+from wavemore.errors import RunError, TrainingError, UsageError
+from wavemore.nn.layers import Dropout
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on to the same bits: plain tensors and a few numbers, copied."""
+
+    tensors: dict[str, Tensor]
+    """`model.*` and `best.*` (the state with the lowest val loss so far), `optimizer.*`."""
+    facts: str
+    """The rest as JSON: steps done, lowest val loss and its step, the train loss gathered since the last record."""
+
+
+@dataclass
+class Progress:
+    """What is known after a step. Losses are nats per character."""
+
+    step: int
+    """Steps done so far."""
+    steps: int
+    epoch: float
+    """Passes over the training targets so far."""
+    learning_rate: float
+    train_nats: float
+    """Mean loss of the batches since the last record that was `logged`."""
+    val_nats: float | None
+    """Exact val loss, at the steps where it is taken."""
+    best_val_nats: float
+    best_step: int
+    seconds: float
+    """Training time of this call so far, without evaluation."""
+    steps_here: int
+    """Steps done in this call: without those before a resumption."""
+    chars_per_second: float
+    """Predicted characters by training time, in this call."""
+    logged: bool
+    """Whether this step closes a stretch of the train loss: about 200 times a training, and at each evaluation."""
+    _fit: "_Fit"
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the state after this step has the lowest val loss so far."""
+        return self.best_step == self.step
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that resuming after this step needs (only valid until the next step)."""
+        return self._fit.checkpoint()
+
+    def best_state(self) -> dict[str, Tensor]:
+        """The weights with the lowest val loss so far."""
+        return self._fit.best
+
+
+def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
+    """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
+
+    It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation. The same model,
+    corpus, recipe and number of threads give the same bits on a CPU, also through a `Checkpoint` in between.
+
+    Raises `TrainingError` when the loss is no longer finite; the model then holds the last good state.
+
+    >>> from wavemore.nn.config import TreeConfig
+    >>> from wavemore.nn.models import build
+    >>> corpus = Corpus.from_lines(["ab" * n for n in range(1, 21)])
+    >>> model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2,), embedding=2, hidden=4), seed=0)
+    >>> for progress in fit(model, corpus, Recipe(steps=20, batch_size=8)):
+    ...     if progress.val_nats is not None:
+    ...         last = progress
+    >>> last.step, last.val_nats < 1.0
+    (20, True)
+    """
+    if recipe.batch_size < 2:
+        raise UsageError(f"batch_size is {recipe.batch_size}; a training batch needs at least 2 windows")
+    state = _Fit(model, corpus, recipe)
+    if resume is not None:
+        state.load(resume)
+    try:
+        while state.step < recipe.steps:
+            yield state.advance()
+    finally:
+        if state.best:
+            model.load_state_dict(state.best)
+
+
+class _Fit:
+    """A training between two steps."""
+
+    def __init__(self, model: Tree, corpus: Corpus, recipe: Recipe) -> None:
+        self.model, self.recipe = model, recipe
+        self.train = Batches(corpus.train.tokens, model, recipe.execution)
+        self.val = Batches(corpus.val.tokens, model, "unique")
+        self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
+        self.optimizers = Optimizers(model, recipe)
+        self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())
+        self.step = self.first_step = 0
+        self.best: dict[str, Tensor] = {}
+        self.best_val_nats, self.best_step = float("inf"), 0
+        self.loss_sum, self.loss_steps = 0.0, 0
+        self.seconds = 0.0
+
+    def advance(self) -> Progress:
+        """One step, and an evaluation where the recipe says so."""
+        began = perf_counter()
+        loss = self._train_step()
+        self.seconds += perf_counter() - began
+        if not isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {self.step:,}; a lower --learning-rate than "
+                f"{self.recipe.learning_rate:g} may help. The state with the best val loss is kept"
+            )
+        self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
+        val_nats = self._evaluate() if self.recipe.evaluates_after(self.step) else None
+        logged = val_nats is not None or self.step % self.recipe.log_every == 0
+        progress = Progress(
+            step=self.step,
+            steps=self.recipe.steps,
+            epoch=self.step * self.recipe.batch_size / self.positions.targets,
+            learning_rate=self.recipe.learning_rate * self.recipe.learning_rate_scale(self.step - 1),
+            train_nats=self.loss_sum / self.loss_steps,
+            val_nats=val_nats,
+            best_val_nats=self.best_val_nats,
+            best_step=self.best_step,
+            seconds=self.seconds,
+            steps_here=self.step - self.first_step,
+            chars_per_second=(self.step - self.first_step) * self.recipe.batch_size / self.seconds,
+            logged=logged,
+            _fit=self,
+        )
+        if logged:
+            self.loss_sum, self.loss_steps = 0.0, 0
+        return progress
+
+    def _train_step(self) -> float:
+        self.model.train()
+        positions = self.positions.at(self.step)
+        with torch.random.fork_rng(devices=[], enabled=self.random):
+            if self.random:  # a step's dropout masks depend on the seed and the step alone, so nothing is to be kept
+                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
+            logits = self.train.logits(positions)
+        loss = F.cross_entropy(logits, self.train.targets(positions))
+        self.optimizers.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizers.step(self.step)
+        self.step += 1
+        return loss.item()
+
+    def _evaluate(self) -> float:
+        val_nats = float(token_nats(self.model, self.val).mean())
+        if val_nats < self.best_val_nats:
+            self.best_val_nats, self.best_step = val_nats, self.step
+            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+        return val_nats
+
+    def checkpoint(self) -> Checkpoint:
+        parts = {"model": self.model.state_dict(), "best": self.best, "optimizer": self.optimizers.state()}
+        facts = {
+            "step": self.step,
+            "best_val_nats": self.best_val_nats if self.best else None,
+            "best_step": self.best_step,
+            "loss_sum": self.loss_sum,
+            "loss_steps": self.loss_steps,
+        }
+        tensors = {f"{part}.{name}": value.clone() for part, state in parts.items() for name, value in state.items()}
+        return Checkpoint(tensors, json.dumps(facts))
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        try:
+            for name, value in checkpoint.tensors.items():
+                part, rest = name.split(".", 1)
+                parts[part][rest] = value.to(self.train.device)
+            facts = json.loads(checkpoint.facts)
+            self.model.load_state_dict(parts["model"])
+            self.optimizers.load_state(parts["optimizer"])
+            self.step = self.first_step = int(facts["step"])
+            self.best_step = int(facts["best_step"])
+            self.loss_sum, self.loss_steps = float(facts["loss_sum"]), int(facts["loss_steps"])
+            self.best = parts["best"]
+            self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None

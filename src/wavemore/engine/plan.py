@@ -1,0 +1,87 @@
+"""The settings that fit a given list: nobody should have to know them to get a good model.
+
+The rule and the evidence for it are in `docs/defaults.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import ceil, prod
+from typing import Any, Literal
+
+import numpy as np
+
+from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.errors import UsageError
+from wavemore.nn.config import TreeConfig
+from wavemore.text.corpus import Corpus
+
+Preset = Literal["auto", "lecture"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is built and how it is trained."""
+
+    tree: TreeConfig
+    recipe: Recipe
+
+
+def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | None = None) -> Plan:
+    """Settings for `corpus`: those of the preset, with `settings` in their place where given.
+
+    `settings` may hold any field of `TreeConfig` and of `Recipe`, `context` (instead of `fuse`) and `epochs`
+    (instead of `steps`). Raises `UsageError` for settings that contradict each other.
+
+    >>> corpus = Corpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
+    >>> plan(corpus, settings={"context": 4, "hidden": 32}).tree.fuse
+    (2, 2)
+    """
+    asked = dict(settings or {})
+    if "epochs" in asked and "steps" in asked:
+        raise UsageError("--epochs and --steps say the same thing twice; give one of them")
+    fuse = _fuse(asked.pop("context", None), asked.get("fuse"))
+    if fuse is not None:
+        asked["fuse"] = fuse
+    targets = corpus.train.targets
+    chosen, epochs = (Plan(TreeConfig(), LECTURE), None) if preset == "lecture" else _rule(corpus, asked.get("fuse"))
+    epochs = asked.pop("epochs", epochs)
+    tree = replace(chosen.tree, **_of(TreeConfig, asked))
+    recipe = replace(chosen.recipe, **_of(Recipe, asked))
+    if epochs is not None and "steps" not in asked:
+        if not 0 < epochs < float("inf"):
+            raise UsageError(f"epochs is {epochs}; it must be above 0")
+        recipe = replace(recipe, steps=max(1, ceil(epochs * targets / recipe.batch_size)))
+    return Plan(tree, recipe)
+
+
+def _fuse(context: int | None, fuse: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Fusion sizes from what was asked for: pairs, for a context alone."""
+    if context is None:
+        return fuse
+    if fuse is not None and prod(fuse) != context:
+        sizes = " x ".join(map(str, fuse))
+        raise UsageError(
+            f"--fuse {' '.join(map(str, fuse))} sees {sizes} = {prod(fuse)} characters, not --context {context}"
+        )
+    if fuse is not None:
+        return fuse
+    if context == 1:
+        return (1,)
+    if context < 1 or context & (context - 1):
+        raise UsageError(
+            f"--context {context} is no power of 2; say with --fuse how it is to be fused, e.g. --fuse {context}"
+        )
+    return (2,) * (context.bit_length() - 1)
+
+
+def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
+    targets = corpus.train.targets
+    usual = float(np.quantile(corpus.train.lines.lengths, 0.9))
+    fuse = fuse or ((2, 2, 2) if usual <= 12 else (2, 2, 2, 2))
+    batch_size = min(1_024, max(16, 2 ** round(np.log2(max(1, targets / 100)))))
+    return Plan(TreeConfig(fuse=fuse), Recipe(batch_size=batch_size)), 10.0
+
+
+def _of(kind: type, asked: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in asked.items() if name in names}

@@ -1,0 +1,1 @@
+"""Experiments: the run folder, the log; everything that is written to disk."""

@@ -1,0 +1,81 @@
+"""`config.json`: all that is needed to build the same model, the same data and the same training again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from wavemore.engine.recipe import Recipe
+from wavemore.errors import RunError, WavemoreError
+from wavemore.lab.files import write_whole
+from wavemore.nn.config import TreeConfig
+
+FORMAT = 1
+"""Version of the run folder's layout; a folder of another version is refused by name."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the lines came from and how they were split."""
+
+    source: str
+    """Name of a data set, or the absolute path of a file."""
+    name: str
+    sha256: str
+    encoding: str
+    split: Literal["distinct", "lecture"]
+    split_seed: int
+    longest: int
+    """Characters of the longest line."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run is."""
+
+    format: int
+    wavemore: str
+    command: tuple[str, ...]
+    created: str
+    """Local time with its offset, ISO 8601."""
+    data: DataConfig
+    model: Literal["tree"]
+    settings: TreeConfig
+    recipe: Recipe
+    device: str
+    threads: int
+    """Threads of torch: with another number the last bits of a sum may differ."""
+    note: str = ""
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write `config` as indented JSON."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+
+
+def read_config(path: Path) -> Config:
+    """Read what `write_config` wrote.
+
+    Raises `RunError` that names the wrong field, or the version that wrote the file.
+    """
+    try:
+        content = path.read_bytes()
+        found = msgspec.json.decode(content)
+        version = found.get("format") if isinstance(found, dict) else None
+        if isinstance(version, int) and version != FORMAT:
+            raise RunError(
+                f"{path} is of format {version} (written by wavemore {found.get('wavemore', '?')}); "
+                f"this wavemore reads format {FORMAT}: install the version that wrote it, or train again"
+            )
+        return msgspec.json.decode(content, type=Config)
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} is no complete run: it has no {path.name}") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged or was changed: {str(error).splitlines()[0]}") from None
+    except RunError:
+        raise
+    except WavemoreError as error:  # a value outside its range
+        raise RunError(f"{path} is damaged or was changed: {error}") from None

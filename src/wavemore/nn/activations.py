@@ -1,0 +1,61 @@
+"""The activations: modules without parameters that map every value on its own, whatever the shape."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Tanh(nn.Module):
+    """Squash every value into (-1, 1).
+
+    >>> Tanh()(torch.tensor([0.0, 100.0]))
+    tensor([0., 1.])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` of any shape, value by value."""
+        return torch.tanh(x)
+
+
+class ReLU(nn.Module):
+    """Replace negative values by 0.
+
+    >>> ReLU()(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` of any shape, value by value."""
+        return torch.relu(x)
+
+
+class GELU(nn.Module):
+    """Weigh every value by the standard normal probability of a smaller one: x * Phi(x).
+
+    >>> GELU()(torch.tensor([-10.0, 0.0, 10.0])).round(decimals=3)
+    tensor([-0.,  0., 10.])
+
+    Paper: https://arxiv.org/abs/1606.08415
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` of any shape, value by value."""
+        return x * (0.5 + 0.5 * torch.erf(x * math.sqrt(0.5)))
+
+
+class SiLU(nn.Module):
+    """Weigh every value by its own sigmoid: x * sigmoid(x).
+
+    >>> SiLU()(torch.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+
+    Paper: https://arxiv.org/abs/1702.03118
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` of any shape, value by value."""
+        return x * torch.sigmoid(x)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": ReLU, "gelu": GELU, "silu": SiLU}

@@ -1,0 +1,179 @@
+"""One stack of layers, executed in three ways that differ only in what they do at a `FlattenConsecutive(n)`.
+
+- `run_windows` fuses as the lecture does: one context in, one prediction out;
+- `run_dilated` fuses at every position of a line, which makes the stack a dilated causal convolution;
+- `run_unique` computes every distinct n-gram of a batch once, and fuses by picking children by index.
+
+The same weights give the same logits in all three (dilated: in eval mode). Every other layer maps each
+position by itself; BatchNorm1d, which averages over positions, is told in `unique` how often each row
+occurs. Positions before the first character hold the boundary token, id 0, in the tokens themselves:
+nothing is padded in here. The lecture calls the dilated execution "a fast implementation detail, not a
+different modelling approach": https://www.youtube.com/watch?v=t3YJ5hKiMQ0
+
+Shapes: B batch, T time, C channels, V vocabulary, U_l unique rows at level l (level 0: characters, level
+l: after l fusions, level L: whole contexts), n_l the size of fusion l.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wavemore.errors import ModelError
+from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, side_by_side
+
+
+def run_windows(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
+    """Predict what follows each of B contexts: int64 (B, T) -> logits (B, V).
+
+    Raises a ModelError unless the fusions turn T positions into exactly one.
+
+    >>> from wavemore.nn.layers import Embedding, Linear
+    >>> layers = [Embedding(27, 4), FlattenConsecutive(2), Linear(8, 5), FlattenConsecutive(3), Linear(15, 9)]
+    >>> run_windows(layers, torch.zeros(5, 6, dtype=torch.int64)).shape
+    torch.Size([5, 9])
+    """
+    x = tokens  # (B, T)
+    for layer in layers:
+        x = layer(x)  # (B, T, C), and (B, T/n, n*C) after a fusion
+    if x.shape[1] != 1:
+        raise ModelError(
+            f"{tokens.shape[1]} positions were fused into {x.shape[1]}, not 1: the sizes of the fusions "
+            "must multiply to the length of the context"
+        )
+    return x.squeeze(1)  # (B, V)
+
+
+def run_dilated(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
+    """Predict at every position that has a whole context: int64 (B, T) -> logits (B, T - context + 1, V).
+
+    In eval mode no prediction depends on a later token; in training mode BatchNorm1d takes its statistics
+    over all positions of the lines, so they do, and differ from those of `run_windows`. Raises a ModelError
+    when T is below the context.
+
+    >>> from wavemore.nn.layers import Embedding, Linear
+    >>> layers = [Embedding(27, 4), FlattenConsecutive(2), Linear(8, 5), FlattenConsecutive(3), Linear(15, 9)]
+    >>> run_dilated(layers, torch.zeros(5, 100, dtype=torch.int64)).shape
+    torch.Size([5, 95, 9])
+    """
+    layers = list(layers)
+    context = math.prod(fusion_sizes(layers))
+    if tokens.shape[1] < context:
+        raise ModelError(
+            f"a line of {tokens.shape[1]} positions is shorter than the context of {context}: "
+            "put boundary tokens (id 0) before it"
+        )
+    x = tokens  # (B, T)
+    dilation = 1  # the product of the fusion sizes below
+    for layer in layers:
+        if isinstance(layer, FlattenConsecutive):
+            x = side_by_side(x, layer.n, dilation)  # (B, T - (n-1) dilation, n*C)
+            dilation *= layer.n
+        else:
+            x = layer(x)
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class UniquePlan:
+    """The distinct n-grams of a batch of contexts, each made of n distinct smaller ones.
+
+    Row i of level l is the fusion of the rows `children[l - 1][i]` of level l - 1, and occurs
+    `counts[l][i]` times in the batch. Context b of the batch is row `inverse[b]` of the last level.
+    """
+
+    leaves: Tensor
+    """(U_0,) integers: the distinct tokens."""
+    children: tuple[Tensor, ...]
+    """(U_l, n_l) integers for each fusion: rows of the level below."""
+    counts: tuple[Tensor, ...]
+    """(U_l,) floats for each level, 0 to L: how often each row occurs."""
+    inverse: Tensor
+    """(B,) integers: the row of each context at level L."""
+
+    def to(self, device: torch.device | str) -> "UniquePlan":
+        """Return the same plan with its tensors on `device`."""
+        return UniquePlan(
+            leaves=self.leaves.to(device),
+            children=tuple(rows.to(device) for rows in self.children),
+            counts=tuple(counts.to(device) for counts in self.counts),
+            inverse=self.inverse.to(device),
+        )
+
+
+def plan_of(windows: Tensor, fuse: Sequence[int]) -> UniquePlan:
+    """Find the distinct n-grams of any contexts, int64 (B, T), by sorting; T is the product of `fuse`.
+
+    Raises a ModelError when it is not.
+
+    >>> plan = plan_of(torch.tensor([[0, 0, 0, 1], [0, 1, 0, 1]]), fuse=(2, 2))
+    >>> plan.children[0].tolist(), plan.counts[1].tolist()
+    ([[0, 0], [0, 1]], [1.0, 3.0])
+    """
+    if windows.shape[1] != math.prod(fuse):
+        raise ModelError(
+            f"contexts of {windows.shape[1]} positions do not fit fusions of {' '.join(map(str, fuse))}, "
+            f"which take {math.prod(fuse)}"
+        )
+    leaves, rows, occurrences = torch.unique(windows, return_inverse=True, return_counts=True)
+    children, counts = [], [occurrences.float()]
+    for n in fuse:
+        grams = rows.reshape(-1, n)  # (B * T / n, n), each a tuple of rows of the level below
+        distinct, rows, occurrences = torch.unique(grams, dim=0, return_inverse=True, return_counts=True)
+        children.append(distinct)
+        counts.append(occurrences.float())
+    return UniquePlan(leaves, tuple(children), tuple(counts), inverse=rows)
+
+
+def run_unique(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
+    """Predict what follows each of the B contexts of a plan: logits (B, V).
+
+    In training mode the statistics of BatchNorm1d and all gradients are those of `run_windows`; Dropout
+    draws one mask a distinct row. Raises a ModelError when the plan was made for other fusions.
+
+    >>> from wavemore.nn.layers import Embedding, Linear
+    >>> layers = [Embedding(27, 4), FlattenConsecutive(2), Linear(8, 5), FlattenConsecutive(3), Linear(15, 9)]
+    >>> run_unique(layers, plan_of(torch.zeros(5, 6, dtype=torch.int64), fuse=(2, 3))).shape
+    torch.Size([5, 9])
+    """
+    return unique_logits(layers, plan).index_select(0, plan.inverse)  # (B, V)
+
+
+def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
+    """Predict what follows each distinct context of a plan: logits (U_L, V), for a loss that weighs rows.
+
+    Raises a ModelError when the plan was made for other fusions.
+
+    >>> from wavemore.nn.layers import Embedding, Linear
+    >>> layers = [Embedding(27, 4), FlattenConsecutive(2), Linear(8, 5), FlattenConsecutive(3), Linear(15, 9)]
+    >>> unique_logits(layers, plan_of(torch.zeros(5, 6, dtype=torch.int64), fuse=(2, 3))).shape
+    torch.Size([1, 9])
+    """
+    layers = list(layers)
+    planned = tuple(rows.shape[1] for rows in plan.children)
+    if planned != fusion_sizes(layers):
+        raise ModelError(f"a plan for fusions of {planned} does not fit a model with {fusion_sizes(layers)}")
+    x = plan.leaves  # (U_0,)
+    level = 0
+    for layer in layers:
+        if isinstance(layer, FlattenConsecutive):
+            rows = plan.children[level]  # (U_l, n)
+            # The same as x[rows], whose backward pass takes two to three times as long on a CPU.
+            x = x.index_select(0, rows.flatten()).view(len(rows), layer.n * x.shape[1])  # (U_l, n*C)
+            level += 1
+        elif isinstance(layer, BatchNorm1d):
+            x = layer(x, plan.counts[level])
+        else:
+            x = layer(x)
+    return x
+
+
+def fusion_sizes(layers: Iterable[nn.Module]) -> tuple[int, ...]:
+    """Return the sizes of the fusions in a stack of layers, from the first up.
+
+    >>> fusion_sizes([FlattenConsecutive(2), nn.Tanh(), FlattenConsecutive(3)])
+    (2, 3)
+    """
+    return tuple(layer.n for layer in layers if isinstance(layer, FlattenConsecutive))

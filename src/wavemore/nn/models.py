@@ -1,0 +1,32 @@
+"""The models by name."""
+
+from collections.abc import Callable
+
+import torch
+
+from wavemore.errors import UsageError
+from wavemore.nn.tree import Tree, TreeConfig
+
+MODELS: dict[str, tuple[type[TreeConfig], Callable[[int, TreeConfig], Tree]]] = {
+    "tree": (TreeConfig, Tree),
+}
+
+
+def build(name: str, vocabulary_size: int, config: TreeConfig, seed: int) -> Tree:
+    """Build a model with fresh weights: the same seed gives the same weights, and disturbs nothing else.
+
+    Raises a UsageError for a name that is not in MODELS, or settings of another model.
+
+    >>> config = TreeConfig(fuse=(2, 2, 2))
+    >>> one, other = (build("tree", 27, config, seed=42) for _ in range(2))
+    >>> all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters()))
+    True
+    """
+    if name not in MODELS:
+        raise UsageError(f"there is no model {name!r}: choose one of {', '.join(MODELS)}")
+    config_class, builder = MODELS[name]
+    if not isinstance(config, config_class):
+        raise UsageError(f"model {name!r} takes a {config_class.__name__}, not a {type(config).__name__}")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too, for good
+        return builder(vocabulary_size, config)

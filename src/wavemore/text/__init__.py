@@ -1,0 +1,1 @@
+"""Text in, integer arrays out; no torch in this room."""

@@ -1,0 +1,119 @@
+"""The data sets by name, and any file by its path.
+
+`names`, the default, comes with the package: 29,687 distinct first names given in the USA in 2018, the most
+frequent first, in lower case. Source: US Social Security Administration, national data on baby names, a work
+of the US government and in the public domain. Placeholders such as "baby" and "unknown" are taken out.
+
+`makemore-names` are the 32,033 lines of https://github.com/karpathy/makemore, on which the numbers of the
+lecture were made. They are downloaded once, checked, and kept in the user's cache folder.
+"""
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavemore.errors import DataError
+from wavemore.text.corpus import Corpus, build_corpus
+from wavemore.text.reading import read_source
+from wavemore.text.splits import SplitName
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A data set that comes with the package: the name of its file."""
+
+    file: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A data set that is downloaded once: its address, the SHA-256 of its bytes, its name in the cache."""
+
+    url: str
+    sha256: str
+    file: str
+    about: str
+
+
+DATASETS: dict[str, Bundled | Download] = {
+    "names": Bundled(
+        file="us-names-2018.txt",
+        about="29,687 first names given in the USA in 2018",
+    ),
+    "makemore-names": Download(
+        url="https://raw.githubusercontent.com/karpathy/makemore/master/names.txt",
+        sha256="0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+        file="makemore-names.txt",
+        about="the 32,033 names of the lecture, 29,494 of them distinct",
+    ),
+}
+
+
+def load(
+    data: str | Path = "names", *, split: SplitName = "distinct", split_seed: int = 0, encoding: str = "utf-8"
+) -> Corpus:
+    """Read, split and encode a data set by its name, or a file with one thing a line by its path.
+
+    The name of a data set wins over a file of that name; './names' or a `Path` reaches the file. `encoding`
+    is for files; the data sets are UTF-8. Raises `DataError` for what cannot be found, downloaded, read or
+    split, and `UsageError` for an unknown encoding or split.
+
+    >>> corpus = load("names")
+    >>> print(corpus.report)
+    29,687 lines (all distinct), 183,090 characters of 26 kinds, longest line 15
+    >>> corpus.train.lines[0], corpus.vocabulary.characters
+    ('noah', 'abcdefghijklmnopqrstuvwxyz')
+    """
+    dataset = DATASETS.get(data) if isinstance(data, str) else None
+    if isinstance(dataset, Bundled):
+        with importlib.resources.as_file(importlib.resources.files("wavemore.text") / dataset.file) as path:
+            return _load_file(path, str(data), split, split_seed, "utf-8")
+    if isinstance(dataset, Download):
+        return _load_file(_fetch(dataset), str(data), split, split_seed, "utf-8")
+    path = Path(data)
+    if not str(data) or not _exists(path):
+        names = ", ".join(DATASETS)
+        raise DataError(f"{str(data)!r} is no file and no data set; check the path, or choose one of {names}")
+    return _load_file(path, path.stem, split, split_seed, encoding)
+
+
+def _load_file(path: Path, name: str, split: SplitName, split_seed: int, encoding: str) -> Corpus:
+    lines, report, sha256 = read_source(path, encoding)
+    return build_corpus(
+        lines,
+        report,
+        name=name,
+        source=str(path.absolute()),
+        sha256=sha256,
+        encoding=encoding,
+        split=split,
+        split_seed=split_seed,
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have, too long or with a zero character
+        return False
+
+
+def _fetch(dataset: Download) -> Path:
+    """Return the path of the checked file in the cache, downloaded if it is not there."""
+    import platformdirs  # only here: the other data sets need no network and no cache
+    import pooch  # type: ignore[import-untyped]
+
+    folder = platformdirs.user_cache_dir("wavemore")
+    pooch.get_logger().setLevel("WARNING")  # what is printed is not this module's business
+    try:
+        fetched = pooch.retrieve(dataset.url, known_hash=f"sha256:{dataset.sha256}", fname=dataset.file, path=folder)
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # no network, no such address, no place in the cache, a wrong checksum
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataError(
+            f"cannot download {dataset.url} ({reason}); check the network, or give the path of a copy of the file"
+        ) from error
+    return Path(fetched)
