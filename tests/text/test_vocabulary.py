@@ -123,7 +123,7 @@ def test_an_unknown_character_is_named_with_its_place(unknown: str) -> None:
 
 def test_an_unknown_character_in_text_is_placed_in_its_line() -> None:
     text = "abc\n" * (_CHUNK // 4) + "a" * 100 + "xbb\nabc\n"  # in the second chunk
-    with pytest.raises(UnknownCharacterError, match=r"'x' \(U\+0078\) at 101 of \.\.\.'a{20}xbb'; known"):
+    with pytest.raises(UnknownCharacterError, match=r"'x' \(U\+0078\) at position 101 of \.\.\.'a{20}xbb'; known"):
         Vocabulary("abc").encode_text(text)
 
 

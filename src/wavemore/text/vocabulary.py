@@ -181,7 +181,8 @@ class Vocabulary:
         begin = 0 if index < _SHOWN else index - _SHOWN // 2  # so that the character itself is shown
         shown = ("..." if begin else "") + _shorten(line[begin:])
         return UnknownCharacterError(
-            f"unknown character {_name(line[index])} at position {index + 1} of {shown}; known are {_shorten(self.characters)}"
+            f"unknown character {_name(line[index])} at position {index + 1} of {shown}; "
+            f"known are {_shorten(self.characters)}"
         )
 
 
