@@ -122,11 +122,17 @@ def score(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Sco
 @contextmanager
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Eval mode without gradients inside; the mode of every layer as it was outside."""
+    with modes_put_back(model), torch.inference_mode():
+        model.eval()
+        yield
+
+
+@contextmanager
+def modes_put_back(model: torch.nn.Module) -> Iterator[None]:
+    """Any mode inside; the mode of every layer as it was outside."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for module, training in modes.items():
             module.training = training

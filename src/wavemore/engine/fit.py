@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavemore.engine.batches import Batches, Positions
-from wavemore.engine.evaluate import token_nats
+from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, TrainingError, UsageError
@@ -62,7 +62,14 @@ class Progress:
         return self.best_step == self.step
 
     def checkpoint(self) -> Checkpoint:
-        """Everything that resuming after this step needs (only valid until the next step)."""
+        """Everything that resuming after this step needs.
+
+        Raises `UsageError` once the next step is taken or the iteration has ended: the weights are others then.
+        """
+        if self._fit.over or self._fit.step != self.step:
+            raise UsageError(
+                f"the state after step {self.step:,} is gone: take its checkpoint before the iteration goes on"
+            )
         return self._fit.checkpoint()
 
     def best_state(self) -> dict[str, Tensor]:
@@ -73,10 +80,12 @@ class Progress:
 def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
     """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
 
-    It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation. The same model,
-    corpus, recipe and number of threads give the same bits on a CPU, also through a `Checkpoint` in between.
+    It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
+    the weights of the last step. The mode of every layer is put back. The same model, corpus, recipe and number of
+    threads give the same bits on a CPU, also through a `Checkpoint` in between.
 
-    Raises `TrainingError` when the loss is no longer finite; the model then holds the last good state.
+    Raises `TrainingError` when the train or the val loss is no longer finite; the model then holds the weights with
+    the best val loss, or those that this call began with where there is none yet.
 
     >>> from wavemore.nn.config import TreeConfig
     >>> from wavemore.nn.models import build
@@ -93,12 +102,18 @@ def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | Non
     state = _Fit(model, corpus, recipe)
     if resume is not None:
         state.load(resume)
-    try:
-        while state.step < recipe.steps:
-            yield state.advance()
-    finally:
-        if state.best:
-            model.load_state_dict(state.best)
+    start = copied(model.state_dict())
+    with modes_put_back(model):
+        try:
+            while state.step < recipe.steps:
+                yield state.advance()
+        except TrainingError:
+            model.load_state_dict(start)
+            raise
+        finally:
+            state.over = True
+            if state.best:
+                model.load_state_dict(state.best)
 
 
 class _Fit:
@@ -116,17 +131,14 @@ class _Fit:
         self.best_val_nats, self.best_step = float("inf"), 0
         self.loss_sum, self.loss_steps = 0.0, 0
         self.seconds = 0.0
+        self.over = False  # the iteration has ended, and the model holds the best state
 
     def advance(self) -> Progress:
         """One step, and an evaluation where the recipe says so."""
         began = perf_counter()
         loss = self._train_step()
         self.seconds += perf_counter() - began
-        if not isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} at step {self.step:,}; a lower --learning-rate than "
-                f"{self.recipe.learning_rate:g} may help. The state with the best val loss is kept"
-            )
+        self._require_finite(loss, "loss")
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
         val_nats = self._evaluate() if self.recipe.evaluates_after(self.step) else None
         logged = val_nats is not None or self.step % self.recipe.log_every == 0
@@ -165,10 +177,19 @@ class _Fit:
 
     def _evaluate(self) -> float:
         val_nats = float(token_nats(self.model, self.val).mean())
+        self._require_finite(val_nats, "val loss")
         if val_nats < self.best_val_nats:
             self.best_val_nats, self.best_step = val_nats, self.step
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = copied(self.model.state_dict())
         return val_nats
+
+    def _require_finite(self, nats: float, what: str) -> None:
+        if not isfinite(nats):
+            held = "the state with the best val loss" if self.best else "its first state, as none was evaluated yet"
+            raise TrainingError(
+                f"the {what} is {nats} at step {self.step:,}; a lower --learning-rate than "
+                f"{self.recipe.learning_rate:g} may help. The model holds {held}"
+            )
 
     def checkpoint(self) -> Checkpoint:
         parts = {"model": self.model.state_dict(), "best": self.best, "optimizer": self.optimizers.state()}
@@ -198,3 +219,8 @@ class _Fit:
             self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
+
+
+def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors in memory of their own."""
+    return {name: value.clone() for name, value in state.items()}

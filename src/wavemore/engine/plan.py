@@ -37,6 +37,9 @@ def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | 
     (2, 2)
     """
     asked = dict(settings or {})
+    known = {"context", "epochs", *_names(TreeConfig), *_names(Recipe)}
+    if unknown := sorted(set(asked) - known):
+        raise UsageError(f"there is no setting {unknown[0]!r}: choose of {', '.join(sorted(known))}")
     if "epochs" in asked and "steps" in asked:
         raise UsageError("--epochs and --steps say the same thing twice; give one of them")
     fuse = _fuse(asked.pop("context", None), asked.get("fuse"))
@@ -48,8 +51,8 @@ def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | 
     tree = replace(chosen.tree, **_of(TreeConfig, asked))
     recipe = replace(chosen.recipe, **_of(Recipe, asked))
     if epochs is not None and "steps" not in asked:
-        if not 0 < epochs < float("inf"):
-            raise UsageError(f"epochs is {epochs}; it must be above 0")
+        if not 0 < epochs * targets < float("inf"):
+            raise UsageError(f"epochs is {epochs}; it must be above 0 and finite")
         recipe = replace(recipe, steps=max(1, ceil(epochs * targets / recipe.batch_size)))
     return Plan(tree, recipe)
 
@@ -83,5 +86,8 @@ def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
 
 
 def _of(kind: type, asked: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in asked.items() if name in names}
+    return {name: value for name, value in asked.items() if name in _names(kind)}
+
+
+def _names(kind: Any) -> set[str]:
+    return {field.name for field in fields(kind)}

@@ -4,7 +4,7 @@ The lecture's own recipe is `LECTURE`. The recipe that fits a given list is made
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from wavemore.errors import UsageError
 
@@ -54,6 +54,14 @@ class Recipe:
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 
     def __post_init__(self) -> None:
+        for name, kind in (
+            ("optimizer", Optimizer),
+            ("schedule", Schedule),
+            ("order", Order),
+            ("execution", Execution),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}")
         for name in ("steps", "batch_size", "evaluations"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -1,6 +1,7 @@
 """The activations: modules without parameters that map every value on its own, whatever the shape."""
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,24 @@ class Tanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` of any shape, value by value."""
-        return torch.tanh(x)
+        return cast(Tensor, _Tanh.apply(x))  # type: ignore[no-untyped-call]
+
+
+class _Tanh(torch.autograd.Function):
+    """tanh(x) = 2 sigmoid(2x) - 1: on a CPU torch computes sigmoid several times faster than tanh."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return tanh(x), to within the last digit of 1."""
+        y: Tensor = torch.sigmoid(2 * x).mul_(2).sub_(1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """dx = dy * (1 - tanh(x)^2)."""
+        y: Tensor = ctx.saved_tensors[0]
+        return gradients[0] * (1 - y * y)
 
 
 class ReLU(nn.Module):

@@ -3,6 +3,8 @@
 Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T or U).
 """
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -61,40 +63,30 @@ class BatchNorm1d(nn.Module):
     def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
         """Normalise `x`; `counts` matter in training mode only."""
         require_channels(self, x, self.num_features)
-        if self.training:
-            centred, var = self._centre_on_batch(x, counts)
-        else:
+        if not self.training:
             self._require_statistics()
-            centred, var = x - self.running_mean, self.running_var
-        return torch.addcmul(self.bias, centred, self.weight * (var + self.eps).rsqrt())
-
-    def _centre_on_batch(self, x: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return x minus the batch mean, and the biased batch variance (C,); track both."""
-        rows = x.reshape(-1, self.num_features)  # (R, C): torch.var over several dimensions is many times slower
+            scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
+            return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
+        rows = x.reshape(-1, self.num_features)  # (R, C)
         if len(rows) == 0 or (len(rows) == 1 and (counts is None or counts.item() <= 1)):
             raise ModelError(
                 f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(x.shape)}: "
                 "use a larger batch, or eval mode"
             )
         if counts is None:
-            n: int | Tensor = len(rows)
-            mean = rows.mean(0)
-            centred = rows - mean
-            var = (centred * centred).mean(0)
-        else:
-            if counts.shape != (len(rows),):
-                raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
-            counts = counts.to(x.dtype)  # no copy where they agree, as in training
-            n = counts.sum()
-            share = counts / n  # (R,), sums to 1
-            mean = share @ rows
-            centred = rows - mean
-            var = share @ (centred * centred)
+            counts = rows.new_ones(len(rows))
+        elif counts.shape != (len(rows),):
+            raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
+        counts = counts.to(x.dtype)  # no copy where they agree, as in training
+        n = counts.sum()
+        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+            rows, counts / n, self.weight, self.bias, self.eps
+        )
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
             self.num_batches_tracked += 1
-        return centred.view(x.shape), var
+        return cast(Tensor, y.view(x.shape))
 
     def _require_statistics(self) -> None:
         # Reading one number costs a microsecond; a graph being compiled or exported has none to read.
@@ -104,6 +96,40 @@ class BatchNorm1d(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Normalise rows (R, C), row i weighing `share[i]` of the whole, with the gradient worked out by hand.
+
+    Autograd would walk through a dozen passes over the rows; by hand it takes half the time. With x^ the normalised
+    rows, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std, where the sums
+    are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a Backprop
+    Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the normalised rows (R, C), and the mean and biased variance (C,)."""
+        mean = share @ x
+        normal = x - mean
+        var = share @ (normal * normal)
+        inverse_std = (var + eps).rsqrt()
+        normal *= inverse_std
+        ctx.save_for_backward(normal, share, weight, inverse_std)
+        ctx.mark_non_differentiable(mean, var)
+        return torch.addcmul(bias, normal, weight), mean, var
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Turn the gradient of the normalised rows into those of x, weight and bias."""
+        dy = gradients[0]
+        normal, share, weight, inverse_std = ctx.saved_tensors
+        dbias, dweight = dy.sum(0), (dy * normal).sum(0)
+        scale = weight * inverse_std
+        shared = torch.addcmul(scale * dbias, normal, scale * dweight).mul_(share[:, None])
+        return torch.addcmul(shared.neg_(), dy, scale), None, dweight, dbias, None
 
 
 class LayerNorm(nn.Module):
