@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from wavemore import __version__
+from wavemore.cli.bench import Bench
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.log import Log
 from wavemore.cli.sample import Sample
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Any] = {
     "score": ScoreLines,
     "evaluate": Evaluate,
     "log": Log,
+    "bench": Bench,
 }
 
 DESCRIPTION = (

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.evaluate import eval_mode, nats_of
+from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError
 from wavemore.nn.stream import TreeStream
@@ -19,7 +20,8 @@ from wavemore.nn.tree import Tree
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
-LARGEST_BATCH = 4_096
+LARGEST_BATCH = 16_384
+COLDEST = 1e-200  # a temperature so low is greedy; logits divided by a lower one could be infinite
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def generate(
         raise UsageError(f"n is {n}; it must be 0 or more")
     vocabulary.encode(sampling.prefix)
     generator = torch.Generator().manual_seed(sampling.seed)  # on the CPU: the same lines whatever the device
-    if sampling.temperature == 0:
+    if sampling.temperature == 0 and n > 0:
         yield from _greedy(model, vocabulary, n, sampling, known, generator)
         return
     seen: set[str] = set()
@@ -94,43 +96,49 @@ def _draw(
     known: NDArray[np.uint64],
     generator: torch.Generator,
 ) -> list[Sample]:
-    """One batch of lines; those that do not end within the maximum length are left out."""
+    """One batch of lines; those that do not end within the maximum length are left out.
+
+    Lines that have begun alike have the same state, so the stream holds every distinct beginning once (D of them),
+    and each of the B lines that have not ended knows which one is its own.
+    """
     prefix = vocabulary.encode(sampling.prefix)
-    device = next(model.parameters()).device
+    device, size_v = next(model.parameters()).device, model.vocabulary_size
     ids = np.zeros((size, sampling.max_length), np.int64)
     nats = torch.zeros(size, dtype=torch.float64)
     lengths = np.full(size, -1)  # -1: not ended
-    rows = torch.arange(size)  # the lines that have not ended
+    lines = torch.arange(size)  # (B,) the lines that have not ended
+    beginnings = torch.zeros(size, dtype=torch.int64)  # (B,) the row of each in the stream
     with eval_mode(model):
-        stream = TreeStream(model, size)
+        stream = TreeStream(model, 1)
         for position in range(sampling.max_length + 1):
-            logits = stream.logits.cpu()  # (B, V)
+            logits = stream.logits.cpu()  # (D, V)
             if position < len(prefix):
-                chosen = torch.full((len(rows),), int(prefix[position]))
+                chosen = torch.full_like(lines, int(prefix[position]))  # (B,)
             else:
-                chosen = choose(logits, sampling, position, generator)
-            nats[rows] += nats_of(logits, chosen)
+                chosen = draw(probabilities(logits, sampling, position), beginnings, generator)
+            surprise = logits.logsumexp(dim=1, keepdim=True) - logits  # (D, V)
+            extended = beginnings * size_v + chosen  # (B,) each distinct beginning with its next character
+            nats[lines] += surprise.flatten()[extended]
             ended = (chosen == BOUNDARY) & (position >= len(prefix))
-            lengths[rows[ended].numpy()] = position
+            lengths[lines[ended].numpy()] = position
             if position == sampling.max_length or bool(ended.all()):
                 break
-            going = (~ended).nonzero()[:, 0]
-            if len(going) < len(rows):
-                rows, chosen = rows[going], chosen[going]
-                stream.keep(going.to(device))
-            ids[rows.numpy(), position] = chosen.numpy()
-            stream.step(chosen.to(device))
+            lines, chosen, extended = lines[~ended], chosen[~ended], extended[~ended]
+            ids[lines.numpy(), position] = chosen.numpy()
+            distinct, beginnings = torch.unique(extended, return_inverse=True)  # (D,), (B,)
+            stream.keep((distinct // size_v).to(device))
+            stream.step((distinct % size_v).to(device))
     return _samples(vocabulary, ids, lengths, nats.numpy(), known)
 
 
-def choose(logits: Tensor, sampling: Sampling, position: int, generator: torch.Generator) -> Tensor:
-    """The next character of each line: (B, V) -> (B,), after minimum length, temperature, top-k and top-p."""
+def probabilities(logits: Tensor, sampling: Sampling, position: int) -> Tensor:
+    """What is drawn from, after minimum length, temperature, top-k and top-p: (D, V) -> (D, V), rows that sum to 1."""
     if position < sampling.min_length:
         logits = logits.clone()
         logits[:, BOUNDARY] = -torch.inf
     if sampling.temperature == 0:
-        return logits.argmax(dim=1)
-    logits = logits.double() / sampling.temperature
+        return F.one_hot(logits.argmax(dim=1), logits.shape[1]).double()
+    logits = logits.double() / max(sampling.temperature, COLDEST)
     if sampling.top_k != "all" and sampling.top_k < logits.shape[1]:
         smallest = logits.topk(sampling.top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, -torch.inf)
@@ -139,10 +147,23 @@ def choose(logits: Tensor, sampling: Sampling, position: int, generator: torch.G
         ordered, order = p.sort(dim=1, descending=True)
         outside = ordered.cumsum(dim=1) - ordered >= sampling.top_p  # the likeliest is always inside
         p = p.masked_fill(outside.gather(1, order.argsort(dim=1)), 0.0)
-    # One uniform number a line, laid along the summed probabilities: several times faster than torch.multinomial.
-    summed = p.cumsum(dim=1)
-    point = torch.rand(len(p), 1, dtype=torch.float64, generator=generator) * summed[:, -1:]
-    return (summed <= point).sum(dim=1).clamp(max=p.shape[1] - 1)
+    return p / p.sum(dim=1, keepdim=True)
+
+
+def draw(p: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """A character for each line, from its row of probabilities: (D, V), (B,) -> (B,).
+
+    The rows' summed probabilities are laid end to end on one line from 0 to D, on which row d has its stretch from d to
+    d + 1; a uniform number falls into the stretch of a character as often as it is likely.
+
+    >>> draw(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([1, 0, 0]), torch.Generator()).tolist()
+    [0, 1, 1]
+    """
+    summed = p.double().cumsum(dim=1)  # (D, V)
+    summed = summed / summed[:, -1:] + torch.arange(len(p))[:, None]
+    # A hair below 1: adding the row must not round it up into the next row.
+    uniform = torch.rand(len(rows), dtype=torch.float64, generator=generator) * (1 - 1e-9)
+    return torch.searchsorted(summed.flatten(), rows + uniform, right=True) - rows * p.shape[1]
 
 
 def _samples(

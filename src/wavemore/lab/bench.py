@@ -1,0 +1,263 @@
+"""Speed, as ratios against named baselines that run in the same process, in turn with what is measured.
+
+Absolute times on a shared machine mean little; the ratio of two medians, taken in turns, holds. The baselines are the
+lecture's own loops (`lab/lecture.py`), the lecture's execution (`windows`), and for arithmetic a large matrix product,
+measured on the spot.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from wavemore.engine.batches import Batches
+from wavemore.engine.evaluate import evaluate
+from wavemore.engine.fit import fit
+from wavemore.engine.generate import generate
+from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.plan import plan
+from wavemore.engine.recipe import Execution, Recipe
+from wavemore.engine.sampling import Sampling
+from wavemore.lab import lecture
+from wavemore.nn.config import TreeConfig
+from wavemore.nn.models import build
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Corpus
+
+FAST = {"hidden": 128, "embedding": 24, "batch_size": 2_048, "epochs": 4, "evaluations": 1}
+"""Settings of the race to the lecture's val loss, beside those of the plan."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure: medians of interleaved repetitions."""
+
+    key: str
+    what: str
+    threads: int
+    baseline: float
+    """The baseline's median, in `unit`."""
+    measured: float
+    """wavemore's median, in `unit`."""
+    unit: str
+    ratio: float | None
+    """How many times better wavemore is (or, for a share, measured / baseline); None where a condition is not met."""
+    detail: str
+    """What else has to be said: conditions, repetitions."""
+
+
+def time_to_lecture_val(corpus: Corpus, repeats: int) -> Measurement:
+    """Training time to the lecture's val loss, for the lecture's model; evaluation does not count.
+
+    The lecture's loop is timed over some thousand of its 200,000 steps, which are all alike.
+    """
+    baselines, times, vals = [], [], []
+    loop = lecture.Lecture(corpus)
+    steps = 1_000
+    for seed in range(repeats):
+        baselines.append(_seconds(lambda: sum(1 for _ in loop.train(steps))) / steps * lecture.STEPS)
+        chosen = plan(corpus, settings={**FAST, "seed": seed})
+        model = build("tree", len(corpus.vocabulary), chosen.tree, seed)
+        for progress in fit(model, corpus, chosen.recipe):
+            last = progress
+        times.append(last.seconds)
+        vals.append(last.best_val_nats)
+    reached = all(val <= lecture.VAL_NATS for val in vals)
+    return Measurement(
+        key="time_to_lecture_val_ratio",
+        what=f"training to val {lecture.VAL_NATS}, against the lecture's loop",
+        threads=torch.get_num_threads(),
+        baseline=median(baselines),
+        measured=median(times),
+        unit="s",
+        ratio=median(baselines) / median(times) if reached else None,
+        detail=f"val {', '.join(f'{val:.4f}' for val in vals)} (seeds 0 to {repeats - 1}); "
+        f"the loop's time is that of {repeats} x {steps:,} steps, for {lecture.STEPS:,}",
+    )
+
+
+def unique_step(corpus: Corpus, repeats: int) -> Measurement:
+    """Forward and backward of 1,024 windows, planning included."""
+    model = _model(corpus, hidden=128).train()
+    both: dict[Execution, Batches] = {
+        execution: Batches(corpus.train.tokens, model, execution) for execution in ("windows", "unique")
+    }
+    times: dict[Execution, list[float]] = {"windows": [], "unique": []}
+    random = np.random.default_rng(0)
+    for _ in range(10 * repeats):
+        positions = random.choice(corpus.train.targets, 1_024, replace=False)
+        for execution, batches in both.items():
+            times[execution].append(_seconds(lambda b=batches, p=positions: _backward(model, b, p)))  # type: ignore[misc]
+    return _against_windows("unique_step_ratio", "forward + backward of 1,024 windows", times, "24/128, fuse 2 2 2")
+
+
+def unique_evaluate(corpus: Corpus, repeats: int) -> Measurement:
+    """Exact losses of train, val and test, tables included."""
+    model = _model(corpus, hidden=128)
+    times: dict[Execution, list[float]] = {"windows": [], "unique": []}
+    parts = (corpus.train, corpus.val, corpus.test)
+    losses: dict[Execution, list[float]] = {"windows": [], "unique": []}
+    for _ in range(repeats):
+        for execution in times:
+            began = perf_counter()
+            losses[execution] = [evaluate(model, part, execution=execution).nats for part in parts]
+            times[execution].append(perf_counter() - began)
+    apart = max(abs(a - b) for a, b in zip(losses["windows"], losses["unique"], strict=True))
+    return _against_windows(
+        "unique_evaluate_ratio", "exact losses of train, val and test", times, f"the losses differ by {apart:.0e}"
+    )
+
+
+def sampling(corpus: Corpus, repeats: int) -> Measurement:
+    """New names a second, against the lecture's loop with the same weights."""
+    model = _model(corpus, hidden=128, epochs=2)
+    loop = lecture.Lecture(corpus)
+    loop.load(model)
+    known = set(corpus.train.lines) | set(corpus.val.lines) | set(corpus.test.lines)
+    slow, fast = [], []
+    for seed in range(repeats):
+        began = perf_counter()
+        fresh = sum(name not in known for name in loop.sample(200))
+        slow.append(fresh / (perf_counter() - began))
+        began = perf_counter()
+        settings = Sampling(max_length=corpus.report.longest, seed=seed)
+        fresh = sum(s.new for s in generate(model, corpus.vocabulary, 20_000, settings, corpus.line_hashes))
+        fast.append(fresh / (perf_counter() - began))
+    return Measurement(
+        key="sampling_ratio",
+        what="new names a second, against the lecture's sampling loop",
+        threads=torch.get_num_threads(),
+        baseline=median(slow),
+        measured=median(fast),
+        unit="names/s",
+        ratio=median(fast) / median(slow),
+        detail=f"{repeats} x 200 names against {repeats} x 20,000, the same weights",
+    )
+
+
+def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
+    """Share of the float32 matrix-product peak that training of hidden 256 reaches.
+
+    Counted are the products of forward and backward alone, not those of Muon; the time is that of whole steps.
+    """
+    chosen = plan(corpus, settings={"hidden": 256, "embedding": 24, "batch_size": 4_096})
+    model = build("tree", len(corpus.vocabulary), chosen.tree, seed=0).train()
+    batches = Batches(corpus.train.tokens, model, "unique")
+    optimizers = Optimizers(model, chosen.recipe)
+    random = np.random.default_rng(0)
+    a, b = torch.randn(2_048, 2_048), torch.randn(2_048, 2_048)
+    torch.mm(a, b)
+    peaks, shares, speeds = [], [], []
+    for _ in range(repeats):
+        peaks.append(2 * 2_048**3 / _seconds(lambda: torch.mm(a, b)) / 1e9)
+        picked = [random.choice(corpus.train.targets, chosen.recipe.batch_size, replace=False) for _ in range(10)]
+        flops, spent = 0, 0.0
+        for step, positions in enumerate(picked):
+            with FlopCounterMode(display=False) as counter:
+                _backward(model, batches, positions)
+            flops += counter.get_total_flops()
+            began = perf_counter()
+            _backward(model, batches, positions)
+            optimizers.step(step)
+            spent += perf_counter() - began
+        speeds.append(flops / spent / 1e9)
+        shares.append(speeds[-1] / peaks[-1])
+    return Measurement(
+        key="gemm_peak_share",
+        what="share of the GEMM peak while training hidden 256",
+        threads=torch.get_num_threads(),
+        baseline=median(peaks),
+        measured=median(speeds),
+        unit="GFLOP/s",
+        ratio=median(shares),
+        detail="products of forward and backward only; peak: float32, 2,048 x 2,048 x 2,048; batch 4,096",
+    )
+
+
+def cold_start(corpus: Corpus, repeats: int) -> Measurement:
+    """`wavemore train` on the bundled names, the whole process; the baseline is an empty Python with torch."""
+    empty, whole = [], []
+    for _ in range(repeats):
+        empty.append(_process("-c", "import torch"))
+        with tempfile.TemporaryDirectory() as folder:
+            run = str(Path(folder) / "run")
+            whole.append(_process("-m", "wavemore", "train", "--run", run, "--threads", str(torch.get_num_threads())))
+    return Measurement(
+        key="cold_start_seconds",
+        what="`wavemore train`: from the command to samples",
+        threads=torch.get_num_threads(),
+        baseline=median(empty),
+        measured=median(whole),
+        unit="s",
+        ratio=None,
+        detail="whole process, bundled names, no flags; the baseline is `python -c 'import torch'`",
+    )
+
+
+MEASURES: dict[str, Callable[[Corpus, int], Measurement]] = {
+    "time_to_lecture_val_ratio": time_to_lecture_val,
+    "unique_step_ratio": unique_step,
+    "unique_evaluate_ratio": unique_evaluate,
+    "sampling_ratio": sampling,
+    "gemm_peak_share": gemm_peak,
+    "cold_start_seconds": cold_start,
+}
+
+
+def bench(corpus: Corpus, keys: Sequence[str], threads: Sequence[int], repeats: int) -> Iterator[Measurement]:
+    """Measure what is named, for each number of threads."""
+    before = torch.get_num_threads()
+    try:
+        for key in keys:
+            for number in threads:
+                torch.set_num_threads(number)
+                yield MEASURES[key](corpus, repeats)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _model(corpus: Corpus, hidden: int, epochs: float = 0.2) -> Tree:
+    """A model of the lecture's shape that was trained a little, in eval mode."""
+    recipe = Recipe(batch_size=1_024, steps=max(1, round(epochs * corpus.train.targets / 1_024)), evaluations=1)
+    model = build("tree", len(corpus.vocabulary), TreeConfig(hidden=hidden), seed=0)
+    for _ in fit(model, corpus, replace(recipe, seed=0)):
+        pass
+    return model.eval()
+
+
+def _backward(model: Tree, batches: Batches, positions: np.ndarray) -> None:
+    model.zero_grad(set_to_none=True)
+    F.cross_entropy(batches.logits(positions), batches.targets(positions)).backward()  # type: ignore[no-untyped-call]
+
+
+def _against_windows(key: str, what: str, times: dict[Execution, list[float]], detail: str) -> Measurement:
+    windows, unique = median(times["windows"]), median(times["unique"])
+    return Measurement(
+        key=key,
+        what=f"{what}: `unique` against `windows`",
+        threads=torch.get_num_threads(),
+        baseline=windows * 1e3,
+        measured=unique * 1e3,
+        unit="ms",
+        ratio=windows / unique,
+        detail=detail,
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def _process(*words: str) -> float:
+    return _seconds(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))

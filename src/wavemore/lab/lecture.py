@@ -1,0 +1,207 @@
+"""The lecture's own way of working, in plain words of its own: the baseline that `wavemore bench` measures against.
+
+After Karpathy, "Building makemore Part 5: Building a WaveNet" (https://www.youtube.com/watch?v=t3YJ5hKiMQ0): the same
+order of random numbers, the same arithmetic and so, at seed 42, the losses that the lecture published for its last
+model: train 1.7690, val 1.9937. Nothing here is used for anything else. On purpose it keeps what wavemore does
+differently: weights as (in, out), the unbiased variance, running statistics of shape (1, 1, C), one name at a time.
+
+B contexts, T characters, C channels.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Corpus, Part, windows
+
+CONTEXT, EMBEDDING, HIDDEN = 8, 24, 128
+STEPS, BATCH_SIZE = 200_000, 32
+TRAIN_NATS, VAL_NATS = 1.7690, 1.9937
+"""What the lecture published for this model, at seed 42."""
+
+
+class Linear:
+    """x @ weight + bias, weight (in, out)."""
+
+    def __init__(self, fan_in: int, fan_out: int, bias: bool = True) -> None:
+        self.weight = torch.randn((fan_in, fan_out)) / fan_in**0.5
+        self.bias = torch.zeros(fan_out) if bias else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `x`."""
+        out: Tensor = x @ self.weight
+        return out if self.bias is None else out + self.bias
+
+    def parameters(self) -> list[Tensor]:
+        """Weight and, where there is one, bias."""
+        return [self.weight] if self.bias is None else [self.weight, self.bias]
+
+
+class BatchNorm1d:
+    """Batch normalisation over batch and time, with the unbiased variance."""
+
+    def __init__(self, channels: int) -> None:
+        self.training = True
+        self.gamma, self.beta = torch.ones(channels), torch.zeros(channels)
+        self.running_mean, self.running_var = torch.zeros(channels), torch.ones(channels)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `x`."""
+        if self.training:
+            over = 0 if x.ndim == 2 else (0, 1)
+            mean, var = x.mean(over, keepdim=True), x.var(over, keepdim=True)
+        else:
+            mean, var = self.running_mean, self.running_var
+        out: Tensor = self.gamma * ((x - mean) / torch.sqrt(var + 1e-5)) + self.beta
+        if self.training:
+            with torch.no_grad():
+                self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+                self.running_var = 0.9 * self.running_var + 0.1 * var
+        return out
+
+    def parameters(self) -> list[Tensor]:
+        """Scale and shift."""
+        return [self.gamma, self.beta]
+
+
+class Tanh:
+    """tanh, value by value."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `x`."""
+        return torch.tanh(x)
+
+    def parameters(self) -> list[Tensor]:
+        """None."""
+        return []
+
+
+class Embedding:
+    """A row of the weight for every character."""
+
+    def __init__(self, count: int, channels: int) -> None:
+        self.weight = torch.randn((count, channels))
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """(B, T) -> (B, T, C)."""
+        return self.weight[tokens]
+
+    def parameters(self) -> list[Tensor]:
+        """The rows."""
+        return [self.weight]
+
+
+class FlattenConsecutive:
+    """(B, T, C) -> (B, T/n, n C), without a dimension of one."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `x`."""
+        batch, time, channels = x.shape
+        x = x.view(batch, time // self.n, channels * self.n)
+        return x.squeeze(1) if x.shape[1] == 1 else x
+
+    def parameters(self) -> list[Tensor]:
+        """None."""
+        return []
+
+
+Layer = Linear | BatchNorm1d | Tanh | Embedding | FlattenConsecutive
+
+
+class Lecture:
+    """The lecture's last model, fresh, and its loops; at the same seed they repeat to the bit."""
+
+    def __init__(self, corpus: Corpus, seed: int = 42) -> None:
+        self.corpus = corpus
+        size = len(corpus.vocabulary)
+        torch.manual_seed(seed)
+        self.layers: list[Layer] = [Embedding(size, EMBEDDING)]
+        for channels in (EMBEDDING, HIDDEN, HIDDEN):
+            linear = Linear(channels * 2, HIDDEN, bias=False)
+            self.layers += [FlattenConsecutive(2), linear, BatchNorm1d(HIDDEN), Tanh()]
+        head = Linear(HIDDEN, size)
+        head.weight *= 0.1  # less sure of itself at first
+        self.layers.append(head)
+        self.parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
+        for parameter in self.parameters:
+            parameter.requires_grad = True
+        self.inputs, self.targets = examples(corpus.train)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, T) -> logits (B, V)."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def train(self, steps: int = STEPS) -> Iterator[int]:
+        """SGD, a step an item: the number of steps done."""
+        self._set_training(True)
+        for step in range(steps):
+            picked = torch.randint(0, self.inputs.shape[0], (BATCH_SIZE,))
+            loss = F.cross_entropy(self(self.inputs[picked]), self.targets[picked])
+            for parameter in self.parameters:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+            lr = 0.1 if step < 150_000 else 0.01
+            for parameter in self.parameters:
+                assert parameter.grad is not None
+                parameter.data += -lr * parameter.grad
+            yield step + 1
+
+    @torch.no_grad()
+    def load(self, tree: Tree) -> None:
+        """Take the weights and running statistics of a tree of the same size."""
+        for mine, theirs in zip(self.layers, tree.layers, strict=True):
+            if isinstance(mine, Embedding | Linear):
+                weight = theirs.get_parameter("weight")
+                mine.weight.copy_(weight if isinstance(mine, Embedding) else weight.T)
+            if isinstance(mine, Linear) and mine.bias is not None:
+                mine.bias.copy_(theirs.get_parameter("bias"))
+            if isinstance(mine, BatchNorm1d):
+                mine.gamma.copy_(theirs.get_parameter("weight"))
+                mine.beta.copy_(theirs.get_parameter("bias"))
+                mine.running_mean = theirs.get_buffer("running_mean")
+                mine.running_var = theirs.get_buffer("running_var")
+
+    @torch.no_grad()
+    def loss(self, part: Part) -> float:
+        """Mean nats of a whole part in one pass, as the lecture takes it."""
+        self._set_training(False)
+        inputs, targets = examples(part)
+        return F.cross_entropy(self(inputs), targets).item()
+
+    @torch.no_grad()
+    def sample(self, count: int) -> list[str]:
+        """Names, one at a time, a character at a time."""
+        self._set_training(False)
+        names = []
+        for _ in range(count):
+            drawn: list[int] = []
+            context = [0] * CONTEXT
+            while True:
+                p = F.softmax(self(torch.tensor([context])), dim=1)
+                token = int(torch.multinomial(p, num_samples=1).item())
+                context = [*context[1:], token]
+                if token == 0:
+                    break
+                drawn.append(token)
+            names.append(self.corpus.vocabulary.decode(drawn))
+        return names
+
+    def _set_training(self, training: bool) -> None:
+        for layer in self.layers:
+            if isinstance(layer, BatchNorm1d):
+                layer.training = training
+
+
+def examples(part: Part) -> tuple[Tensor, Tensor]:
+    """All contexts and targets of a part: (B, T), (B,)."""
+    contexts = windows(part.tokens, np.arange(part.targets), CONTEXT)
+    return torch.from_numpy(contexts.astype(np.int64)), torch.from_numpy(part.tokens.astype(np.int64))
