@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -25,7 +26,7 @@ class Checkpoint:
     """All that a training needs to go on to the same bits: plain tensors and a few numbers, copied."""
 
     tensors: dict[str, Tensor]
-    """`model.*` and `best.*` (the state with the lowest val loss so far), `optimizer.*`."""
+    """`model.*`, `averaged.*` where weights are averaged, `best.*` (the lowest val loss so far), `optimizer.*`."""
     facts: str
     """The rest as JSON: steps done, lowest val loss and its step, the train loss gathered since the last record."""
 
@@ -122,7 +123,9 @@ class _Fit:
     def __init__(self, model: Tree, corpus: Corpus, recipe: Recipe) -> None:
         self.model, self.recipe = model, recipe
         self.train = Batches(corpus.train.tokens, model, recipe.execution)
-        self.val = Batches(corpus.val.tokens, model, "unique")
+        # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
+        self.averaged = deepcopy(model) if recipe.average else model
+        self.val = Batches(corpus.val.tokens, self.averaged, "unique")
         self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
         self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())
@@ -173,14 +176,28 @@ class _Fit:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step(self.step)
         self.step += 1
+        self._average()
         return loss.item()
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged state towards the model's, fast in the first steps, when it has seen few."""
+        if self.averaged is self.model:
+            return
+        decay = min(self.recipe.average, self.step / (self.step + 10))
+        now = self.model.state_dict()
+        for name, kept in self.averaged.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(now[name], 1 - decay)
+            else:  # BatchNorm's count of batches
+                kept.copy_(now[name])
+
     def _evaluate(self) -> float:
-        val_nats = float(token_nats(self.model, self.val).mean())
+        val_nats = float(token_nats(self.averaged, self.val).mean())
         self._require_finite(val_nats, "val loss")
         if val_nats < self.best_val_nats:
             self.best_val_nats, self.best_step = val_nats, self.step
-            self.best = copied(self.model.state_dict())
+            self.best = copied(self.averaged.state_dict())
         return val_nats
 
     def _require_finite(self, nats: float, what: str) -> None:
@@ -192,7 +209,12 @@ class _Fit:
             )
 
     def checkpoint(self) -> Checkpoint:
-        parts = {"model": self.model.state_dict(), "best": self.best, "optimizer": self.optimizers.state()}
+        parts = {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not self.model else {},
+            "best": self.best,
+            "optimizer": self.optimizers.state(),
+        }
         facts = {
             "step": self.step,
             "best_val_nats": self.best_val_nats if self.best else None,
@@ -204,13 +226,15 @@ class _Fit:
         return Checkpoint(tensors, json.dumps(facts))
 
     def load(self, checkpoint: Checkpoint) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "best": {}, "optimizer": {}}
         try:
             for name, value in checkpoint.tensors.items():
                 part, rest = name.split(".", 1)
                 parts[part][rest] = value.to(self.train.device)
             facts = json.loads(checkpoint.facts)
             self.model.load_state_dict(parts["model"])
+            if self.averaged is not self.model:
+                self.averaged.load_state_dict(parts["averaged"])
             self.optimizers.load_state(parts["optimizer"])
             self.step = self.first_step = int(facts["step"])
             self.best_step = int(facts["best_step"])

@@ -37,6 +37,10 @@ class Recipe:
         metadata={"help": "peak learning rate of AdamW for what is not a hidden matrix (with muon)"},
     )
     weight_decay: float = field(default=0.1, metadata={"help": "decoupled weight decay of the hidden matrices"})
+    average: float = field(
+        default=0.99,
+        metadata={"help": "each step's weights enter a running mean with 1 - this; 0: the last weights alone"},
+    )
     schedule: Schedule = field(
         default="linear",
         metadata={"help": "linear (decay to zero), step (a tenth after 75 % of the steps) or constant"},
@@ -70,6 +74,8 @@ class Recipe:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 <= self.weight_decay < float("inf"):
             raise UsageError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
+        if not 0 <= self.average < 1:
+            raise UsageError(f"average is {self.average}; it must be at least 0 and below 1")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"warmup is {self.warmup}; it is a share of the steps, at least 0 and below 1")
         if not 0 <= self.seed < 2**63:
@@ -101,6 +107,7 @@ LECTURE = Recipe(
     batch_size=32,
     learning_rate=0.1,
     weight_decay=0.0,
+    average=0.0,
     schedule="step",
     warmup=0.0,
     order="replacement",

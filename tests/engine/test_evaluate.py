@@ -1,0 +1,155 @@
+"""Exact losses, against a loop that takes one line and one character at a time."""
+
+from collections.abc import Callable, Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wavemore.engine import evaluate as module
+from wavemore.engine.evaluate import Evaluation, evaluate, score
+from wavemore.errors import ModelError, UnknownCharacterError
+from wavemore.nn.models import build
+from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.text.corpus import Corpus
+from wavemore.text.vocabulary import Vocabulary
+
+FUSES = [(1,), (3,), (2, 2), (2, 3), (2, 2, 2)]
+
+
+def naive(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[list[float]]:
+    """Nats of every character of every line, as the lecture would compute them."""
+    found = []
+    model.eval()
+    for line in lines:
+        context, nats = [0] * model.context, []
+        for target in [*vocabulary.encode(line).tolist(), 0]:
+            log_p = model(torch.tensor([context])).double().log_softmax(dim=1)
+            nats.append(-log_p[0, target].item())
+            context = [*context[1:], target]
+        found.append(nats)
+    return found
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize("fuse", FUSES)
+@pytest.mark.parametrize("execution", ["unique", "windows"])
+def test_evaluate_is_the_naive_loop(
+    repeated: Corpus, lively: Callable[..., Tree], fuse: tuple[int, ...], execution: Any
+) -> None:
+    model = lively(TreeConfig(fuse=fuse, embedding=4, hidden=8))
+    found = evaluate(model, repeated.val, execution=execution)
+    lines = naive(model, repeated.vocabulary, repeated.val.lines)
+    every = [nats for line in lines for nats in line]
+    assert found.targets == len(every) == repeated.val.targets
+    assert found.nats == pytest.approx(mean(every), abs=1e-10)
+    assert found.bits_per_char == pytest.approx(mean(every) / log(2), abs=1e-10)
+
+    known = set(repeated.train.lines)
+    free = [nats for text, line in zip(repeated.val.lines, lines, strict=True) for nats in line if text not in known]
+    assert 0 < len(free) < len(every)
+    assert found.leak_free_targets == len(free)
+    assert found.leak_free_nats == pytest.approx(mean(free), abs=1e-10)
+
+    places = [[line[i] for line in lines if i < len(line)] for i in range(max(map(len, lines)))]
+    assert found.by_position == pytest.approx([mean(place) for place in places], abs=1e-10)
+
+
+def test_no_line_of_train_is_free_of_leaks(repeated: Corpus, lively: Callable[..., Tree]) -> None:
+    found = evaluate(lively(), repeated.train)
+    assert np.isnan(found.leak_free_nats)
+    assert found.leak_free_targets == 0
+
+
+@pytest.mark.parametrize("execution", ["unique", "windows"])
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_the_size_of_a_chunk_does_not_matter(
+    corpus: Corpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, execution: Any, chunk: int
+) -> None:
+    def values(found: Evaluation) -> list[float]:
+        return [found.nats, found.leak_free_nats, *found.by_position]
+
+    model = lively()
+    at_once = values(evaluate(model, corpus.val, execution=execution))
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    assert values(evaluate(model, corpus.val, execution=execution)) == pytest.approx(at_once, abs=1e-12)
+
+
+@pytest.mark.parametrize("execution", ["unique", "windows"])
+def test_nothing_changes_in_the_model(corpus: Corpus, lively: Callable[..., Tree], execution: Any) -> None:
+    model = lively(TreeConfig(fuse=(2, 2), embedding=4, hidden=8, dropout=0.5)).train()
+    model.layers[3].eval()
+    modes = [layer.training for layer in model.modules()]
+    assert len(set(modes)) == 2
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first, second = (evaluate(model, corpus.val, execution=execution) for _ in range(2))
+    assert first == second  # so no dropout, and no statistics that drift
+    assert [layer.training for layer in model.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("execution", ["unique", "windows"])
+def test_statistics_that_were_never_taken_are_an_error(corpus: Corpus, execution: Any) -> None:
+    model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2, 2)), seed=0)
+    with pytest.raises(ModelError, match="no running statistics"):
+        evaluate(model, corpus.val, execution=execution)
+    assert all(layer.training for layer in model.modules())  # the modes are put back after an error too
+    with pytest.raises(ModelError, match="no running statistics"):
+        score(model, corpus.vocabulary, ["ka"])
+
+
+def test_a_fresh_model_without_statistics_is_evaluated_as_it_is(corpus: Corpus) -> None:
+    model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2, 2), norm="layer"), seed=0)
+    assert evaluate(model, corpus.val).nats == pytest.approx(log(len(corpus.vocabulary)), abs=0.05)
+
+
+def test_float32_is_close_to_float64(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    exact = evaluate(lively(), corpus.val).nats
+    assert evaluate(lively().float(), corpus.val).nats == pytest.approx(exact, abs=1e-5)
+
+
+def test_scores_are_the_naive_loop_and_add_up_to_evaluate(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    model = lively(TreeConfig(fuse=(2, 2, 2), embedding=4, hidden=8))
+    lines = list(corpus.val.lines)
+    found = score(model, corpus.vocabulary, lines)
+    assert [one.text for one in found] == lines
+    for one, nats in zip(found, naive(model, corpus.vocabulary, lines), strict=True):
+        assert list(one.char_nats) == pytest.approx(nats, abs=1e-10)
+        assert one.nats == pytest.approx(sum(nats), abs=1e-10)
+        assert one.nats_per_char == pytest.approx(mean(nats), abs=1e-10)
+    total = sum(one.nats for one in found) / sum(len(one.char_nats) for one in found)
+    assert total == pytest.approx(evaluate(model, corpus.val).nats, abs=1e-10)
+
+
+def test_a_line_scores_the_same_in_any_company(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    model = lively()
+    together = score(model, corpus.vocabulary, ["kamo", "", "t", "tenten"])
+    for one in together:
+        [alone] = score(model, corpus.vocabulary, [one.text])
+        assert one.char_nats == pytest.approx(alone.char_nats, abs=1e-12)
+    assert [len(one.char_nats) for one in together] == [5, 1, 2, 7]
+
+
+def test_all_probabilities_of_short_lines_and_their_beginnings_sum_to_one(lively: Callable[..., Tree]) -> None:
+    vocabulary = Vocabulary("ab")
+    model = lively(TreeConfig(fuse=(2,), embedding=3, hidden=5), vocabulary_size=3)
+    [empty] = score(model, vocabulary, [""])
+    ones = score(model, vocabulary, ["a", "b"])
+    ends = np.exp(-empty.nats)
+    begins = sum(np.exp(-one.char_nats[0]) for one in ones)
+    assert ends + begins == pytest.approx(1.0, abs=1e-12)
+
+
+def test_an_unknown_character_is_an_error(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    with pytest.raises(UnknownCharacterError, match=r"'z' .* position 3 of 'kaz'"):
+        score(lively(), corpus.vocabulary, ["ka", "kaz"])
+
+
+def test_no_lines_have_no_scores(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    assert score(lively(), corpus.vocabulary, []) == []

@@ -1,0 +1,403 @@
+"""The training loop: it learns, it repeats itself to the bit, and whatever stops it, the best state is kept."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from math import isnan, log
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from wavemore.engine import optimizer
+from wavemore.engine.evaluate import evaluate
+from wavemore.engine.fit import Checkpoint, Progress, fit
+from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.errors import ModelError, RunError, TrainingError, UsageError
+from wavemore.nn.config import TreeConfig
+from wavemore.nn.layers import Dropout
+from wavemore.nn.models import build
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import load
+
+OPTIMIZERS: list[Any] = ["muon", "adamw", "sgd"]
+TINY = TreeConfig(fuse=(2, 2), embedding=4, hidden=8)
+SHORT = Recipe(steps=12, batch_size=16, evaluations=3)
+OVERFITTING = Recipe(steps=150, batch_size=64, learning_rate=0.05, weight_decay=0.0, evaluations=30, warmup=0.0)
+
+
+def fresh(corpus: Corpus, config: TreeConfig = TINY, seed: int = 0) -> Tree:
+    return build("tree", len(corpus.vocabulary), config, seed)
+
+
+def state_of(model: Tree) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def numbers(progress: Progress) -> dict[str, Any]:
+    """All of a record but the clock and the steps of this call."""
+    of_this_call = {"seconds", "chars_per_second", "steps_here", "_fit"}
+    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name not in of_this_call}
+
+
+def trained(corpus: Corpus, recipe: Recipe, config: TreeConfig = TINY, **also: Any) -> tuple[Tree, list[Progress]]:
+    model = fresh(corpus, config)
+    return model, list(fit(model, corpus, recipe, **also))
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_tiny_model_learns(corpus: Corpus, kind: Any) -> None:
+    rate = {"muon": 0.02, "adamw": 0.01, "sgd": 0.3}[kind]
+    recipe = Recipe(optimizer=kind, steps=100, batch_size=64, learning_rate=rate, evaluations=5)
+    model, records = trained(corpus, recipe, replace(TINY, hidden=32))
+    assert records[0].train_nats == pytest.approx(log(len(corpus.vocabulary)), abs=0.15)
+    assert records[-1].train_nats < 0.6 * log(len(corpus.vocabulary))
+    assert evaluate(model, corpus.val).nats < 0.6 * log(len(corpus.vocabulary))
+
+
+def test_the_records_tell_what_happened(corpus: Corpus) -> None:
+    model, records = trained(corpus, SHORT)
+    assert [record.step for record in records] == list(range(1, 13))
+    assert [record.step for record in records if record.val_nats is not None] == [4, 8, 12]
+    assert [record.logged for record in records] == [True] * 12
+    assert [record.steps_here for record in records] == list(range(1, 13))
+    assert records[-1].epoch == pytest.approx(12 * 16 / corpus.train.targets)
+    assert records[0].learning_rate == pytest.approx(0.02 / 1.2)
+    seconds = [record.seconds for record in records]
+    assert seconds[0] > 0
+    assert seconds == sorted(seconds)
+    assert records[-1].chars_per_second == pytest.approx(12 * 16 / seconds[-1])
+    best = min((record.val_nats, record.step) for record in records if record.val_nats is not None)
+    assert (records[-1].best_val_nats, records[-1].best_step) == best
+    assert [record.step for record in records if record.is_best][-1] == best[1]
+    assert same(records[-1].best_state(), state_of(model))
+
+
+def test_the_train_loss_is_the_mean_since_the_last_logged_record(corpus: Corpus) -> None:
+    steady = replace(SHORT, schedule="constant", warmup=0.0)
+
+    def first(count: int, recipe: Recipe) -> list[Progress]:
+        training = fit(fresh(corpus), corpus, recipe)
+        return [next(training) for _ in range(count)]
+
+    losses = [record.train_nats for record in first(10, replace(steady, steps=200))]  # each step is logged
+    records = first(10, replace(steady, steps=401, evaluations=1))  # every third is
+    assert [record.step for record in records if record.logged] == [3, 6, 9]
+    for begin in (0, 3, 6, 9):
+        for end in range(begin + 1, min(begin + 3, 10) + 1):
+            assert records[end - 1].train_nats == pytest.approx(sum(losses[begin:end]) / (end - begin), abs=1e-12)
+
+
+@pytest.mark.parametrize("order", ["shuffle", "replacement"])
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(corpus: Corpus, order: Any) -> None:
+    config = replace(TINY, dropout=0.3)
+    recipe = replace(SHORT, order=order, seed=7)
+    one, records = trained(corpus, recipe, config)
+    two, records_again = trained(corpus, recipe, config)
+    assert same(state_of(one), state_of(two))
+    assert list(map(numbers, records)) == list(map(numbers, records_again))
+    other, other_records = trained(corpus, replace(recipe, seed=8), config)  # the same first weights, other batches
+    assert not same(state_of(one), state_of(other))
+    assert other_records[-1].train_nats != records[-1].train_nats
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_training_resumed_after_any_step_is_the_same_training(corpus: Corpus, kind: Any, dropout: float) -> None:
+    config = replace(TINY, dropout=dropout)
+    recipe = replace(SHORT, optimizer=kind)
+    model = fresh(corpus, config)
+    records, checkpoints = [], []
+    for progress in fit(model, corpus, recipe):
+        records.append(numbers(progress))
+        checkpoints.append(progress.checkpoint())
+    for done, checkpoint in enumerate(checkpoints, start=1):  # the first three were taken before any evaluation
+        resumed = fresh(corpus, config, seed=99)
+        rest = list(fit(resumed, corpus, recipe, resume=checkpoint))
+        assert [numbers(record) for record in rest] == records[done:]
+        assert [record.steps_here for record in rest] == list(range(1, 13 - done))
+        assert same(state_of(resumed), state_of(model))
+
+
+def test_a_resumed_training_resumes_again(corpus: Corpus) -> None:
+    whole, _ = trained(corpus, SHORT)
+    checkpoint = None
+    for _ in range(SHORT.steps):
+        model = fresh(corpus, seed=99 if checkpoint else 0)
+        training = fit(model, corpus, SHORT, resume=checkpoint)
+        progress = next(training)
+        checkpoint = progress.checkpoint()
+    assert same(progress.best_state(), state_of(whole))
+
+
+def test_the_rest_of_a_log_stretch_is_resumed(corpus: Corpus) -> None:
+    recipe = replace(SHORT, steps=401, evaluations=1)  # a record every 3 steps, so some losses are carried over
+    model = fresh(corpus)
+    records, checkpoint = [], None
+    for progress in fit(model, corpus, recipe):
+        records.append(numbers(progress))
+        if progress.step == 200:
+            checkpoint = progress.checkpoint()
+        if progress.step == 205:
+            break
+    resumed = fit(fresh(corpus), corpus, recipe, resume=checkpoint)
+    assert [numbers(next(resumed)) for _ in range(5)] == records[200:]
+
+
+def test_a_checkpoint_is_a_copy(corpus: Corpus) -> None:
+    training = fit(fresh(corpus), corpus, SHORT)
+    checkpoint = [next(training) for _ in range(5)][-1].checkpoint()
+    before = {name: value.clone() for name, value in checkpoint.tensors.items()}
+    list(training)
+    list(fit(fresh(corpus), corpus, SHORT, resume=checkpoint))
+    assert same(checkpoint.tensors, before)
+
+
+def test_a_checkpoint_that_comes_too_late_is_refused(corpus: Corpus) -> None:
+    training = fit(fresh(corpus), corpus, SHORT)
+    first, second = next(training), next(training)
+    with pytest.raises(UsageError, match="state after step 1 is gone"):
+        first.checkpoint()
+    assert second.checkpoint().tensors
+    training.close()  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="state after step 2 is gone"):
+        second.checkpoint()
+
+
+def test_a_checkpoint_of_the_end_has_nothing_left_to_do(corpus: Corpus) -> None:
+    model = fresh(corpus)
+    for progress in fit(model, corpus, SHORT):
+        checkpoint = progress.checkpoint()
+    resumed, rest = trained(corpus, SHORT, resume=checkpoint)
+    assert rest == []
+    assert same(state_of(resumed), state_of(model))
+
+
+def other_model(checkpoint: Checkpoint) -> Checkpoint:
+    tensors = {
+        name: torch.zeros(3, 3) if name == "model.layers.2.weight" else value
+        for name, value in checkpoint.tensors.items()
+    }
+    return Checkpoint(tensors, checkpoint.facts)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        other_model,
+        lambda checkpoint: Checkpoint({}, checkpoint.facts),
+        lambda checkpoint: Checkpoint(checkpoint.tensors, "{}"),
+        lambda checkpoint: Checkpoint(checkpoint.tensors, "no JSON"),
+        lambda checkpoint: Checkpoint({"strange": torch.zeros(1)}, checkpoint.facts),
+        lambda checkpoint: Checkpoint(
+            {name: value for name, value in checkpoint.tensors.items() if not name.startswith("optimizer.")},
+            checkpoint.facts,
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(corpus: Corpus, damage: Any) -> None:
+    training = fit(fresh(corpus), corpus, SHORT)
+    checkpoint = next(training).checkpoint()
+    with pytest.raises(RunError, match="does not fit this training") as caught:
+        trained(corpus, SHORT, resume=damage(checkpoint))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_kept_state_is_the_best_one(corpus: Corpus) -> None:
+    model, records = trained(corpus, OVERFITTING, replace(TINY, hidden=64))
+    losses = [record.val_nats for record in records if record.val_nats is not None]
+    assert records[-1].best_val_nats == min(losses) < losses[-1]  # so the last state is not the best one
+    assert evaluate(model, corpus.val).nats == min(losses)
+
+
+def stopped(corpus: Corpus, how: str) -> tuple[Tree, Progress]:
+    """A training left after the step where the val loss is no longer the best."""
+    model = fresh(corpus, replace(TINY, hidden=64))
+    training = fit(model, corpus, OVERFITTING)
+    if how == "close":
+        for progress in iter(lambda: next(training), None):
+            if progress.val_nats is not None and not progress.is_best:
+                training.close()  # type: ignore[attr-defined]
+                return model, progress
+    for progress in fit(model, corpus, OVERFITTING):
+        if progress.val_nats is not None and not progress.is_best:
+            break
+    return model, progress
+
+
+@pytest.mark.parametrize("how", ["break", "close"])
+def test_leaving_early_leaves_the_best_state(corpus: Corpus, how: str) -> None:
+    model, progress = stopped(corpus, how)
+    assert progress.step < progress.steps
+    assert progress.best_val_nats < float(progress.val_nats or 0)
+    assert same(state_of(model), progress.best_state())
+    assert evaluate(model, corpus.val).nats == progress.best_val_nats
+
+
+def interrupted(training: Iterator[Progress], step: int) -> None:
+    for progress in training:
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_the_best_state(corpus: Corpus) -> None:
+    expected = fresh(corpus)
+    for progress in fit(expected, corpus, SHORT):
+        if progress.step == 5:
+            break
+    model = fresh(corpus)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(fit(model, corpus, SHORT), step=5)
+    assert same(state_of(model), state_of(expected))
+
+
+def test_leaving_before_an_evaluation_leaves_the_last_step(corpus: Corpus) -> None:
+    model = fresh(corpus)
+    training = fit(model, corpus, SHORT)
+    tensors = [next(training) for _ in range(3)][-1].checkpoint().tensors
+    training.close()  # type: ignore[attr-defined]
+    assert not any(name.startswith("best.") for name in tensors)
+    assert same(
+        {f"model.{name}": value for name, value in model.state_dict().items()},
+        {name: value for name, value in tensors.items() if name.startswith("model.")},
+    )
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_best_state(corpus: Corpus) -> None:
+    model = fresh(corpus)
+    training = fit(model, corpus, SHORT)
+    best = [next(training) for _ in range(6)][-1].best_state()
+    best = {name: value.clone() for name, value in best.items()}
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 7; .*0\.02 .* best val loss$"):
+        next(training)
+    assert same(state_of(model), best)
+    assert not isnan(evaluate(model, corpus.val).nats)
+
+
+def test_a_learning_rate_far_too_high_ends_with_the_first_state(corpus: Corpus) -> None:
+    config = replace(TINY, norm="none")
+    model = fresh(corpus, config)
+    before = state_of(model)
+    recipe = replace(SHORT, optimizer="sgd", learning_rate=1e30, schedule="constant", warmup=0.0, evaluations=1)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d+; .*1e\+30 .* first state"):
+        list(fit(model, corpus, recipe))
+    assert same(state_of(model), before)
+
+
+def test_a_val_loss_that_is_no_number_ends_the_training_too(corpus: Corpus) -> None:
+    model = fresh(corpus, replace(TINY, norm="none"))
+    before = state_of(model)
+    recipe = replace(SHORT, optimizer="sgd", steps=1, learning_rate=1e38, weight_decay=0.0, warmup=0.0)
+    with pytest.raises(TrainingError, match=r"the val loss is (nan|inf) at step 1; "):
+        list(fit(model, corpus, recipe))
+    assert same(state_of(model), before)
+
+
+def test_a_batch_of_one_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match=r"batch_size is 1; .* at least 2"):
+        trained(corpus, replace(SHORT, batch_size=1))
+
+
+def test_other_random_numbers_are_not_disturbed(corpus: Corpus) -> None:
+    before = torch.get_rng_state()
+    for _ in fit(fresh(corpus, replace(TINY, dropout=0.3)), corpus, SHORT):
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_masks_do_not_depend_on_other_random_numbers(corpus: Corpus) -> None:
+    one, two = (fresh(corpus, replace(TINY, dropout=0.3)) for _ in range(2))
+    list(fit(one, corpus, SHORT))
+    for _ in fit(two, corpus, SHORT):
+        torch.rand(3)
+    assert same(state_of(one), state_of(two))
+
+
+def test_every_step_and_every_seed_has_dropout_masks_of_its_own(corpus: Corpus) -> None:
+    dropped: list[Tensor] = []
+    for seed in (0, 1):
+        model = fresh(corpus, replace(TINY, dropout=0.5))
+        [first, _] = [layer for layer in model.layers if isinstance(layer, Dropout)]
+        first.register_forward_hook(lambda layer, _, x: dropped.append(x == 0) if layer.training else None)
+        list(fit(model, corpus, replace(SHORT, seed=seed, execution="windows")))
+    assert len(dropped) == 2 * SHORT.steps
+    assert len({tuple(mask.flatten().tolist()) for mask in dropped}) == len(dropped)
+
+
+@pytest.mark.parametrize("left_early", [True, False])
+def test_every_layer_is_put_back_into_its_mode(corpus: Corpus, left_early: bool) -> None:
+    model = fresh(corpus).eval()
+    model.layers[1].train()
+    training = fit(model, corpus, SHORT)
+    assert next(training).step == 1
+    assert all(layer.training for layer in model.modules())
+    if left_early:
+        training.close()  # type: ignore[attr-defined]
+    else:
+        list(training)
+    assert [layer.training for layer in model.layers] == [index == 1 for index in range(len(model.layers))]
+
+
+def test_both_executions_train_the_same_model(corpus: Corpus) -> None:
+    models = []
+    for execution in ("unique", "windows"):
+        model = fresh(corpus).double()
+        list(fit(model, corpus, replace(SHORT, optimizer="adamw", execution=execution)))
+        models.append(model)
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-8)
+
+
+def test_a_model_of_another_vocabulary_is_no_silent_success(corpus: Corpus) -> None:
+    model = build("tree", 3, TINY, seed=0)
+    with pytest.raises((IndexError, ModelError)):
+        list(fit(model, corpus, SHORT))
+
+
+GOLDEN: dict[str, tuple[Recipe, list[float], list[float]]] = {
+    "muon": (
+        Recipe(steps=60, batch_size=128, evaluations=3, learning_rate=0.02, rest_learning_rate=0.005, weight_decay=0.1),
+        [3.286951, 3.168497, 2.710885],
+        [3.006153, 2.785107, 2.718498],
+    ),
+    "lecture": (
+        replace(LECTURE, steps=60, evaluations=3),
+        [3.290675, 3.146010, 2.682573],
+        [3.083124, 2.890001, 2.859933],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refactoring must give these numbers again; a change of the method brings new ones, and says so.
+
+    Float64, and float32 without vector instructions, give the same five digits.
+    """
+    monkeypatch.setattr(optimizer, "_fast_bfloat16", lambda: False)  # the same arithmetic on every CPU
+    recipe, train_nats, val_nats = GOLDEN[name]
+    corpus = load("names")
+    model = fresh(corpus, TreeConfig(fuse=(2, 2, 2), embedding=8, hidden=32))
+    records = list(fit(model, corpus, recipe))
+    assert [records[step].train_nats for step in (0, 9, 59)] == pytest.approx(train_nats, abs=1e-4)
+    assert [record.val_nats for record in records if record.val_nats is not None] == pytest.approx(val_nats, abs=1e-4)
+
+
+def test_the_kept_weights_are_the_running_mean_of_the_steps() -> None:
+    corpus = load("names")
+    recipe = Recipe(steps=30, batch_size=64, evaluations=1, average=0.8)
+    model = fresh(corpus, TreeConfig(fuse=(2, 2), embedding=4, hidden=8))
+    mean = {name: value.clone() for name, value in model.state_dict().items()}
+    for progress in fit(model, corpus, recipe):
+        now, decay = progress.checkpoint().tensors, min(0.8, progress.step / (progress.step + 10))
+        mean = {name: decay * value + (1 - decay) * now[f"model.{name}"] for name, value in mean.items()}
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, mean[name], rtol=1e-4, atol=1e-5)

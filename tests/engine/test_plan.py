@@ -1,0 +1,126 @@
+"""The settings that fit a list, and those that contradict each other."""
+
+from typing import Any
+
+import pytest
+
+from wavemore.engine.fit import fit
+from wavemore.engine.plan import plan
+from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.errors import UsageError
+from wavemore.nn.config import TreeConfig
+from wavemore.nn.models import build
+from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import load
+
+TEN = ["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"]
+
+
+def test_the_lecture_is_the_lectures() -> None:
+    chosen = plan(Corpus.from_lines(TEN), "lecture")
+    assert chosen.recipe == LECTURE
+    assert chosen.tree == TreeConfig(fuse=(2, 2, 2), embedding=24, hidden=128)
+
+
+def test_the_lecture_with_other_settings() -> None:
+    chosen = plan(Corpus.from_lines(TEN), "lecture", {"fuse": (3,), "embedding": 10, "hidden": 200, "steps": 50})
+    assert chosen.tree == TreeConfig(fuse=(3,), embedding=10, hidden=200)
+    assert chosen.recipe == Recipe(**vars(LECTURE) | {"steps": 50})
+
+
+@pytest.mark.parametrize(
+    ("context", "fuse"), [(1, (1,)), (2, (2,)), (4, (2, 2)), (8, (2, 2, 2)), (64, (2, 2, 2, 2, 2, 2))]
+)
+def test_a_context_is_fused_in_pairs(corpus: Corpus, context: int, fuse: tuple[int, ...]) -> None:
+    assert plan(corpus, settings={"context": context}).tree.fuse == fuse
+
+
+def test_a_fuse_is_taken_as_it_is(corpus: Corpus) -> None:
+    assert plan(corpus, settings={"fuse": (2, 3)}).tree.fuse == (2, 3)
+    assert plan(corpus, settings={"fuse": (4, 3), "context": 12}).tree.fuse == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"context": 8, "fuse": (2, 3)}, r"--fuse 2 3 sees 2 x 3 = 6 characters, not --context 8"),
+        ({"context": 6}, r"--context 6 is no power of 2; .* --fuse 6"),
+        ({"context": 0}, r"--context 0 "),
+        ({"context": -8}, r"--context -8 "),
+        ({"fuse": (2, 0)}, r"fuse takes sizes of 1 or more, not 2 0"),
+        ({"fuse": ()}, r"fuse is empty"),
+        ({"epochs": 2, "steps": 10}, r"--epochs and --steps"),
+        ({"epochs": 0}, r"epochs is 0;"),
+        ({"epochs": -1.5}, r"epochs is -1\.5;"),
+        ({"epochs": float("nan")}, r"epochs is nan;"),
+        ({"epochs": float("inf")}, r"epochs is inf;"),
+        ({"epochs": 1e308}, r"epochs is 1e\+308;"),
+        ({"hidden": 0}, r"not 24 and 0"),
+        ({"batch_size": 0}, r"batch_size is 0;"),
+        ({"hiden": 64}, r"no setting 'hiden': choose of activation, "),
+    ],
+)
+@pytest.mark.parametrize("preset", ["auto", "lecture"])
+def test_settings_that_cannot_be_are_refused(
+    corpus: Corpus, preset: Any, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        plan(corpus, preset, settings)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_settings_stand_in_the_place_of_the_rules(corpus: Corpus) -> None:
+    settings = {"hidden": 33, "norm": "rms", "batch_size": 17, "optimizer": "adamw", "steps": 5, "seed": 4}
+    chosen = plan(corpus, settings=settings)
+    assert (chosen.tree.hidden, chosen.tree.norm) == (33, "rms")
+    assert {name: getattr(chosen.recipe, name) for name in ("batch_size", "optimizer", "steps", "seed")} == {
+        "batch_size": 17,
+        "optimizer": "adamw",
+        "steps": 5,
+        "seed": 4,
+    }
+    usual = plan(corpus)
+    assert chosen.tree.embedding == usual.tree.embedding
+    assert chosen.recipe.learning_rate == usual.recipe.learning_rate
+
+
+@pytest.mark.parametrize("preset", ["auto", "lecture"])
+@pytest.mark.parametrize("epochs", [0.001, 1, 2.5])
+def test_epochs_become_steps_of_the_batch_size_in_use(corpus: Corpus, preset: Any, epochs: float) -> None:
+    recipe = plan(corpus, preset, {"epochs": epochs, "batch_size": 10}).recipe
+    asked = epochs * corpus.train.targets
+    assert asked <= recipe.steps * 10 < asked + 10
+
+
+def test_settings_are_not_changed(corpus: Corpus) -> None:
+    settings = {"context": 4, "epochs": 1}
+    plan(corpus, settings=settings)
+    assert settings == {"context": 4, "epochs": 1}
+
+
+def test_long_lines_get_a_longer_context() -> None:
+    short, long = (plan(Corpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)])) for count in (1, 9))
+    assert long.tree.context > short.tree.context
+
+
+@pytest.mark.parametrize("count", [10, 60, 1_000])
+def test_small_lists_get_small_batches(count: int) -> None:
+    corpus = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(count)])
+    recipe = plan(corpus).recipe
+    assert 2 <= recipe.batch_size <= max(16, corpus.train.targets / 50)
+    assert recipe.steps >= 10
+
+
+def test_large_lists_get_batches_of_a_thousand() -> None:
+    assert plan(load("names")).recipe.batch_size == 1_024
+
+
+@pytest.mark.parametrize("lines", [TEN, list("abcdefghij")])
+def test_a_plan_for_ten_lines_trains_on_them(lines: list[str]) -> None:
+    corpus = Corpus.from_lines(lines)
+    chosen = plan(corpus, settings={"hidden": 16})
+    model = build("tree", len(corpus.vocabulary), chosen.tree, chosen.recipe.seed)
+    records = list(fit(model, corpus, chosen.recipe))
+    assert len(records) == chosen.recipe.steps
+    assert records[-1].epoch >= 5
+    assert records[-1].train_nats < records[0].train_nats

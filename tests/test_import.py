@@ -1,0 +1,95 @@
+"""What `import wavemore` gives, and what it does not drag in."""
+
+import subprocess
+import sys
+
+import pytest
+
+import wavemore
+from wavemore.errors import WavemoreError
+
+EXPORTS = [
+    "Checkpoint",
+    "Corpus",
+    "Evaluation",
+    "LECTURE",
+    "Plan",
+    "Progress",
+    "Recipe",
+    "Run",
+    "Sample",
+    "Sampling",
+    "Score",
+    "Tree",
+    "TreeConfig",
+    "Vocabulary",
+    "WavemoreError",
+    "build",
+    "evaluate",
+    "find_run",
+    "find_runs",
+    "fit",
+    "generate",
+    "load",
+    "plan",
+    "score",
+]
+HEAVY = {"torch", "numpy", "safetensors", "matplotlib", "scipy"}
+
+
+def imported_by(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after running `code`."""
+    code += "\nimport sys; print('\\n' + ' '.join({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_exports_are_these() -> None:
+    assert sorted(wavemore.__all__) == EXPORTS
+    assert set(EXPORTS) <= set(dir(wavemore))
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_export_resolves(name: str) -> None:
+    found = getattr(wavemore, name)
+    assert name == "LECTURE" or found.__name__ == name
+    assert type(found).__module__.startswith("wavemore.") or found.__module__.startswith("wavemore.")
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = wavemore.fitt
+
+
+def test_importing_imports_nothing_heavy() -> None:
+    loaded = imported_by("import wavemore; wavemore.__version__; dir(wavemore)")
+    assert "wavemore" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["sample", "--help"], ["--version"]])
+def test_help_imports_no_torch(arguments: list[str]) -> None:
+    code = f"""
+from importlib.metadata import entry_points
+[entry] = entry_points(group="console_scripts", name="wavemore")
+try:
+    entry.load()({arguments})
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+    loaded = imported_by(code)
+    assert "tyro" in loaded
+    assert "torch" not in loaded
+
+
+def test_settings_and_errors_need_no_torch() -> None:
+    loaded = imported_by("from wavemore import LECTURE, Recipe, Sampling, TreeConfig, WavemoreError")
+    assert "torch" not in loaded
+
+
+def test_every_error_has_an_exit_code_and_one_parent() -> None:
+    kinds = [WavemoreError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.exit_code for kind in kinds} == {1, 2}
+    assert len(kinds) > 5
