@@ -11,6 +11,7 @@ import wavemore
 ROOT = Path(wavemore.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 FLOORS = {"text": 1, "nn": 1, "engine": 2, "lab": 3, "cli": 4}
+ROOF = {"__main__"}  # `python -m wavemore`: it calls the commands and does nothing else
 FREE = {"", "errors"}  # on no floor: the package itself (its version, its lazy names) and the errors
 
 
@@ -60,6 +61,8 @@ def problems(file: str, tree: ast.Module) -> list[str]:
     room = room_of(file)
     if room in FREE:
         return [] if room == "" else [f"imports {name}" for name in sorted(rooms_in(tree) | outside_in(tree))]
+    if room in ROOF:
+        return [f"imports {name}" for name in sorted(rooms_in(tree) - {"cli"})]
     found = []
     if room not in FLOORS:
         found.append(f"is in no room: put it into one of {', '.join(FLOORS)}")
@@ -109,4 +112,4 @@ def test_what_is_not_allowed_is_found(file: str, source: str, problem: str) -> N
 
 
 def test_every_room_is_looked_at() -> None:
-    assert {room_of(file) for file in FILES} == {*FLOORS, *FREE}
+    assert {room_of(file) for file in FILES} - ROOF == {*FLOORS, *FREE}

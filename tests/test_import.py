@@ -78,7 +78,7 @@ except SystemExit as stop:
     assert not stop.code, stop.code
 """
     loaded = imported_by(code)
-    assert "tyro" in loaded
+    assert "wavemore" in loaded
     assert "torch" not in loaded
 
 

@@ -106,11 +106,13 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(corpus: Corpus, 
     assert other_records[-1].train_nats != records[-1].train_nats
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(("dropout", "average"), [(0.0, 0.0), (0.3, 0.0), (0.3, 0.9)])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_a_training_resumed_after_any_step_is_the_same_training(corpus: Corpus, kind: Any, dropout: float) -> None:
+def test_a_training_resumed_after_any_step_is_the_same_training(
+    corpus: Corpus, kind: Any, dropout: float, average: float
+) -> None:
     config = replace(TINY, dropout=dropout)
-    recipe = replace(SHORT, optimizer=kind)
+    recipe = replace(SHORT, optimizer=kind, average=average)
     model = fresh(corpus, config)
     records, checkpoints = [], []
     for progress in fit(model, corpus, recipe):
@@ -305,6 +307,29 @@ def test_a_batch_of_one_is_refused(corpus: Corpus) -> None:
         trained(corpus, replace(SHORT, batch_size=1))
 
 
+def test_the_kept_weights_are_a_running_mean(corpus: Corpus) -> None:
+    recipe = replace(SHORT, evaluations=1, average=0.7)
+    model = fresh(corpus)
+    mean = state_of(model)
+    for progress in fit(model, corpus, recipe):
+        share = 1 - min(0.7, progress.step / (progress.step + 10))  # larger in the first steps, which have seen few
+        for name, value in model.state_dict().items():
+            mean[name] = mean[name] + share * (value - mean[name]) if value.is_floating_point() else value.clone()
+    assert progress.is_best
+    assert mean.keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, mean[name], rtol=0, atol=2e-6)
+    last, _ = trained(corpus, replace(recipe, average=0.0))
+    assert not torch.allclose(next(last.parameters()), next(model.parameters()), rtol=0, atol=2e-4)
+
+
+def test_averaging_leaves_the_training_as_it_is(corpus: Corpus) -> None:
+    losses = [
+        [record.train_nats for record in trained(corpus, replace(SHORT, average=average))[1]] for average in (0.0, 0.9)
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_other_random_numbers_are_not_disturbed(corpus: Corpus) -> None:
     before = torch.get_rng_state()
     for _ in fit(fresh(corpus, replace(TINY, dropout=0.3)), corpus, SHORT):
@@ -364,6 +389,11 @@ def test_a_model_of_another_vocabulary_is_no_silent_success(corpus: Corpus) -> N
 GOLDEN: dict[str, tuple[Recipe, list[float], list[float]]] = {
     "muon": (
         Recipe(steps=60, batch_size=128, evaluations=3, learning_rate=0.02, rest_learning_rate=0.005, weight_decay=0.1),
+        [3.286951, 3.168497, 2.710885],
+        [3.006153, 2.785107, 2.718498],
+    ),
+    "averaged": (
+        Recipe(steps=60, batch_size=128, evaluations=3, average=0.99),
         [3.286951, 3.168497, 2.710885],
         [3.006153, 2.785107, 2.718498],
     ),

@@ -72,6 +72,8 @@ def test_a_training_has_at_most_200_records_of_its_train_loss(steps: int) -> Non
         ("learning_rate", float("nan")),
         ("rest_learning_rate", float("inf")),
         ("weight_decay", -0.5),
+        ("average", 1.0),
+        ("average", -0.1),
         ("warmup", 1.0),
         ("warmup", -0.1),
         ("seed", -1),

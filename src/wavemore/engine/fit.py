@@ -167,7 +167,8 @@ class _Fit:
     def _train_step(self) -> float:
         self.model.train()
         positions = self.positions.at(self.step)
-        with torch.random.fork_rng(devices=[], enabled=self.random):
+        devices = [self.train.device] if self.train.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices, enabled=self.random):
             if self.random:  # a step's dropout masks depend on the seed and the step alone, so nothing is to be kept
                 torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
             logits = self.train.logits(positions)

@@ -103,7 +103,7 @@ def _draw(
     """
     prefix = vocabulary.encode(sampling.prefix)
     device, size_v = next(model.parameters()).device, model.vocabulary_size
-    ids = np.zeros((size, sampling.max_length), np.int64)
+    columns: list[NDArray[np.int64]] = []  # (B,) ids at each position, boundaries where a line has ended
     nats = torch.zeros(size, dtype=torch.float64)
     lengths = np.full(size, -1)  # -1: not ended
     lines = torch.arange(size)  # (B,) the lines that have not ended
@@ -124,10 +124,12 @@ def _draw(
             if position == sampling.max_length or bool(ended.all()):
                 break
             lines, chosen, extended = lines[~ended], chosen[~ended], extended[~ended]
-            ids[lines.numpy(), position] = chosen.numpy()
+            columns.append(np.full(size, BOUNDARY))
+            columns[-1][lines.numpy()] = chosen.numpy()
             distinct, beginnings = torch.unique(extended, return_inverse=True)  # (D,), (B,)
             stream.keep((distinct // size_v).to(device))
             stream.step((distinct % size_v).to(device))
+    ids = np.stack(columns, axis=1) if columns else np.zeros((size, 0), np.int64)  # (B, T)
     return _samples(vocabulary, ids, lengths, nats.numpy(), known)
 
 

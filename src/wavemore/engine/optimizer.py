@@ -129,10 +129,14 @@ class Optimizers:
         lr, decay = recipe.learning_rate, recipe.weight_decay
         self.parts: dict[str, Muon | AdamW | SGD]
         if recipe.optimizer == "muon":
-            self.parts = {"hidden": Muon(matrices, lr, decay), "rest": AdamW(rest, recipe.rest_learning_rate)}
+            self.parts = {"rest": AdamW(rest, recipe.rest_learning_rate)}
+            if matrices:
+                self.parts["hidden"] = Muon(matrices, lr, decay)
         else:
             kind: type[AdamW] | type[SGD] = AdamW if recipe.optimizer == "adamw" else SGD
-            self.parts = {"hidden": kind(matrices, lr, decay), "rest": kind(rest, lr)}
+            self.parts = {"rest": kind(rest, lr)}
+            if matrices:
+                self.parts["hidden"] = kind(matrices, lr, decay)
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""

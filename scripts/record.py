@@ -1,0 +1,101 @@
+"""Measures a claim and writes it to records/: `python scripts/record.py small` (or several names, or `bench`).
+
+An experiment is a TOML file of src/wavemore/experiments/: a question, the flags of `wavemore train`, and seeds. Each
+seed is trained by the real command; then val and, once, test are evaluated. With `ensemble = true` the seeds' models
+are evaluated together too. --data takes a path to the file where the data set cannot be downloaded.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wavemore.lab.environment import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "src" / "wavemore" / "experiments"
+RECORDS = ROOT / "records"
+LOSSES = ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")
+
+
+def main() -> None:
+    """Measure each of the named claims."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="+", help="experiments by name, or bench")
+    parser.add_argument("--data", default="", help="a path to the data, where it cannot be downloaded")
+    arguments = parser.parse_args()
+    RECORDS.mkdir(exist_ok=True)
+    for name in arguments.names:
+        record = bench(arguments.data) if name == "bench" else experiment(name, arguments.data)
+        (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def bench(data: str) -> dict[str, Any]:
+    """All figures of `wavemore bench`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bench.json"
+        subprocess.run([*_command("bench", data or "makemore-names"), "--json", str(file)], check=True)
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return {"command": "wavemore bench --json bench.json", **found}
+
+
+def experiment(name: str, data: str) -> dict[str, Any]:
+    """Train all seeds of an experiment and evaluate each."""
+    found = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
+    flags = ["--split", found["split"], *_flags(found["train"])]
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in found["seeds"]:
+            run = str(Path(folder) / str(seed))
+            where = ["--seed", str(seed), "--run", run]
+            summary = _json("train", data or found["data"], *flags, *where, "--json")
+            losses = _json("evaluate", run, "--test", "--json")
+            kept = ("parameters", "train_nats", "steps", "best_step", "train_seconds")
+            runs.append({"seed": seed, **{k: summary[k] for k in kept}, **{k: losses[k] for k in LOSSES}})
+            print(name, runs[-1], flush=True)
+        together = {}
+        if found.get("ensemble"):
+            first, *others = [str(Path(folder) / str(seed)) for seed in found["seeds"]]
+            together = {
+                k: v for k, v in _json("evaluate", first, "--with", *others, "--test", "--json").items() if k in LOSSES
+            }
+            print(name, "together", together, flush=True)
+    keys = (*LOSSES, "train_nats", "train_seconds")
+    return {
+        "question": found["question"],
+        "command": " ".join(["wavemore train", found["data"], *flags, "--seed SEED"]),
+        "seeds": found["seeds"],
+        "mean": {key: statistics.mean(run[key] for run in runs) for key in keys},
+        "std": {key: statistics.stdev(run[key] for run in runs) if len(runs) > 1 else None for key in keys},
+        **({"ensemble": together} if together else {}),
+        "runs": runs,
+        "date": datetime.now().astimezone().date().isoformat(),
+        "environment": environment(),
+    }
+
+
+def _flags(train: dict[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in train.items():
+        words += [f"--{name.replace('_', '-')}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+    return words
+
+
+def _command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "wavemore", *words]
+
+
+def _json(*words: str) -> dict[str, Any]:
+    done = subprocess.run(_command(*words), stdout=subprocess.PIPE, check=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    main()
