@@ -1,4 +1,3 @@
-import hashlib
 import random
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def test_distinct_ranks_lines_by_splitmix64_of_their_hash_and_the_seed(seed: int
     raw = [f"line {i}" for i in range(20)]
 
     def rank(line: str) -> int:
-        line_hash = int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest(), "little")
+        line_hash = int(Lines.from_iterable([line]).hashes()[0])
         return splitmix64(line_hash ^ splitmix64(seed % 2**64))
 
     ranked = sorted(raw, key=rank)

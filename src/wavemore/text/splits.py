@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
-from wavemore.text.lines import Lines
+from wavemore.text.lines import Lines, scramble
 
 MIN_DISTINCT = 10
 """The fewest lines that can be split: eight to train on, one for validation, one for the test."""
@@ -59,18 +59,10 @@ def _distinct_split(lines: Lines, seed: int) -> tuple[Indices, Indices, Indices]
     if count < MIN_DISTINCT:
         raise DataError(f"{count} distinct lines are too few to split; at least {MIN_DISTINCT} are needed")
     held_out = round(count / 10)
-    mixed_seed = _mix(np.array([seed % 2**64], np.uint64))
-    rank = np.argsort(_mix(hashes ^ mixed_seed))
+    mixed_seed = scramble(np.array([seed % 2**64], np.uint64))
+    rank = np.argsort(scramble(hashes ^ mixed_seed))
     side = np.zeros(count, np.uint8)
     side[rank[count - 2 * held_out : count - held_out]] = 1
     side[rank[count - held_out :]] = 2
     sides = side[copies]
     return np.flatnonzero(sides == 0), np.flatnonzero(sides == 1), np.flatnonzero(sides == 2)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter 64-bit numbers one to one (splitmix64, Steele et al., https://doi.org/10.1145/2660193.2660195)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
