@@ -4,7 +4,7 @@ B lines drawn at once, T context length, V vocabulary.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,7 @@ LARGEST_BATCH = 16_384
 COLDEST = 1e-200  # a temperature so low is greedy; logits divided by a lower one could be infinite
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A line that a model made."""
 
     text: str
@@ -78,7 +77,7 @@ def _greedy(
     generator: torch.Generator,
 ) -> Iterator[Sample]:
     """At temperature 0 all lines are the same one."""
-    lines = _draw(model, vocabulary, 1, sampling, known, generator)
+    lines = list(_draw(model, vocabulary, 1, sampling, known, generator))
     if not lines:
         raise UsageError(
             f"the likeliest line does not end within {sampling.max_length} characters; "
@@ -95,7 +94,7 @@ def _draw(
     sampling: Sampling,
     known: NDArray[np.uint64],
     generator: torch.Generator,
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """One batch of lines; those that do not end within the maximum length are left out.
 
     Lines that have begun alike have the same state, so the stream holds every distinct beginning once (D of them),
@@ -140,7 +139,8 @@ def probabilities(logits: Tensor, sampling: Sampling, position: int) -> Tensor:
         logits[:, BOUNDARY] = -torch.inf
     if sampling.temperature == 0:
         return F.one_hot(logits.argmax(dim=1), logits.shape[1]).double()
-    logits = logits.double() / max(sampling.temperature, COLDEST)
+    if sampling.temperature != 1:
+        logits = logits.double() / max(sampling.temperature, COLDEST)
     if sampling.top_k != "all" and sampling.top_k < logits.shape[1]:
         smallest = logits.topk(sampling.top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, -torch.inf)
@@ -174,7 +174,7 @@ def _samples(
     lengths: NDArray[np.int64],
     nats: NDArray[np.float64],
     known: NDArray[np.uint64],
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """Lines from their ids, (B, T)."""
     ended = lengths >= 0
     ids, lengths, nats = ids[ended], lengths[ended], nats[ended]
@@ -183,9 +183,8 @@ def _samples(
     characters = vocabulary.decode(np.where(ids == BOUNDARY, 1, ids).ravel())
     texts = [characters[row * width : row * width + length] for row, length in enumerate(lengths.tolist())]
     hashes = Lines("".join(text + "\n" for text in texts), lengths).hashes()
-    new = ~np.isin(hashes, known)
-    return [
-        Sample(text, loss, fresh)
-        for text, loss, fresh in zip(texts, nats.tolist(), new.tolist(), strict=True)
-        if text == text.strip()  # no line of the data begins or ends with a space
-    ]
+    left = np.searchsorted(known, hashes, "left")
+    new = left == np.searchsorted(known, hashes, "right")  # `known` is sorted
+    # One at a time: thousands of objects at once would wake the garbage collector, which then takes most of the time.
+    made = map(Sample._make, zip(texts, nats.tolist(), new.tolist(), strict=True))
+    return (sample for sample in made if sample.text == sample.text.strip())  # no line of the data has space around it

@@ -40,9 +40,6 @@ class TreeStream:
     (torch.Size([5, 27]), torch.Size([5, 27]))
     """
 
-    logits: Tensor
-    """(B, V): what the model says of the next character of each line."""
-
     def __init__(self, model: Tree, lines: int, largest_table: int = LARGEST_TABLE) -> None:
         assert not model.training, "batch statistics and dropout make no sense one character at a time"
         fuse, stages = model.config.fuse, _stages(model)
@@ -53,7 +50,7 @@ class TreeStream:
             self._bottom = _Embedding(stages[0])
         self._fuse, self._stages = fuse[self._bottom.levels :], stages[self._bottom.levels + 1 :]
         # Before a line all is boundary: every ring holds copies of the one node that n-grams of boundaries have.
-        self._rings: list[deque[Tensor]] = []
+        self._rings: list[deque[_Kept]] = []
         dilation = self._bottom.span
         for n in self._fuse:
             self._rings.append(deque(maxlen=(n - 1) * dilation + 1))
@@ -61,26 +58,45 @@ class TreeStream:
         tokens = next(model.parameters()).new_zeros(1, dtype=torch.int64)
         x = self._bottom.step(tokens)
         for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
-            ring.extend([x] * (ring.maxlen or 0))
+            ring.extend(_Kept(x) for _ in range(ring.maxlen or 0))
             x = stage(x.repeat(1, n))
-        self.logits = x
+        self._logits = _Kept(x)
         self.keep(tokens.expand(lines))  # the same line, B times
+
+    @property
+    def logits(self) -> Tensor:
+        """What the model says of the next character of each line: (B, V)."""
+        return self._logits.rows()
 
     def step(self, tokens: Tensor) -> Tensor:
         """Take one more character a line, (B,), and predict the next: (B, V)."""
         x = self._bottom.step(tokens)  # (B, C)
         for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
-            ring.append(x)
+            ring.append(_Kept(x))
             dilation = (len(ring) - 1) // max(1, n - 1)
-            x = stage(torch.cat([ring[child * dilation] for child in range(n)], dim=1))  # (B, n C), the oldest first
-        self.logits = x
+            x = stage(torch.cat([ring[child * dilation].rows() for child in range(n)], dim=1))  # (B, n C), oldest first
+        self._logits = _Kept(x)
         return x
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these lines only, or with copies of them: (K,) row numbers."""
         self._bottom.keep(rows)
-        self._rings = [deque((x.index_select(0, rows) for x in ring), maxlen=ring.maxlen) for ring in self._rings]
-        self.logits = self.logits.index_select(0, rows)
+        for kept in [self._logits, *(kept for ring in self._rings for kept in ring)]:
+            kept.keep(rows)
+
+
+class _Kept:
+    """Rows (B, C) of which some are kept, some are copied: a note of which, until they are needed."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self.picked: Tensor | None = None
+
+    def keep(self, rows: Tensor) -> None:
+        self.picked = rows if self.picked is None else self.picked.index_select(0, rows)
+
+    def rows(self) -> Tensor:
+        return self.x if self.picked is None else self.x.index_select(0, self.picked)
 
 
 class _Embedding:
