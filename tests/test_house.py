@@ -16,8 +16,8 @@ FREE = {"", "errors"}  # on no floor: the package itself (its version, its lazy 
 
 
 def room_of(file: str) -> str:
-    """The room that a file or a module belongs to: engine/fit.py -> engine."""
-    return file.removesuffix(".py").replace("/", ".").removesuffix("__init__").split(".")[0]
+    """The room that a file or a module belongs to: engine/fit.py -> engine; `python -m wavemore` is a command line."""
+    return file.removesuffix(".py").replace("__main__", "cli").replace("/", ".").removesuffix("__init__").split(".")[0]
 
 
 def tree_of(file: str) -> ast.Module:

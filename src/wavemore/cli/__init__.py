@@ -4,89 +4,69 @@ import contextlib
 import io
 import os
 import sys
-from typing import Any
-
-import tyro
 
 from wavemore import __version__
-from wavemore.cli.bench import Bench
-from wavemore.cli.evaluate import Evaluate
-from wavemore.cli.log import Log
-from wavemore.cli.sample import Sample
-from wavemore.cli.score import ScoreLines
-from wavemore.cli.train import Train
 from wavemore.errors import WavemoreError
-
-COMMANDS: dict[str, Any] = {
-    "train": Train,
-    "sample": Sample,
-    "score": ScoreLines,
-    "evaluate": Evaluate,
-    "log": Log,
-    "bench": Bench,
-}
-
-DESCRIPTION = (
-    "A list in, a trained character model in seconds, new lines out. "
-    "Begin with `wavemore train list.txt`, then `wavemore sample`."
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (failed), 2 (used wrongly), 130 (Ctrl-C)."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        _steady_streams()
     if arguments == ["--version"]:
         print(f"wavemore {__version__}")
         return 0
     try:
-        command = _parse(arguments or ["--help"])
-        code: int = command.run_command()
+        # Read here, so that Ctrl-C is answered with a line from the first moment on.
+        from wavemore.cli.commands import parse
+
+        code: int = parse(arguments or ["--help"]).run_command()
         sys.stdout.flush()
     except WavemoreError as error:
-        print(f"wavemore: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("wavemore: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`). Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(str(error), error.exit_code)
+    except KeyboardInterrupt as stop:
+        return _failed(str(stop) or "stopped", 130)
+    except SystemExit as stop:  # --help
+        return stop.code if isinstance(stop.code, int) else 0
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        _flush_to_nowhere()
         return 1
+    except MemoryError:
+        return _failed(OUT_OF_MEMORY)
     except OSError as error:
-        print(
-            f"wavemore: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
-            file=sys.stderr,
-        )
-        return 1
+        _flush_to_nowhere()  # a full disk would be told again at exit
+        return _failed(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        return _failed(OUT_OF_MEMORY)
     return code
 
 
-def _parse(arguments: list[str]) -> Any:
-    """The command as a dataclass. tyro explains a wrong flag in a box; here its first paragraph is enough."""
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="wavemore",
-                description=DESCRIPTION,
-                args=arguments,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stop:
-        if stop.code:
-            print(_in_a_line(box.getvalue(), arguments), file=sys.stderr)
-        raise
+OUT_OF_MEMORY = "the memory is full: take a smaller --batch-size, --hidden or --embedding, or a shorter list"
 
 
-def _in_a_line(box: str, arguments: list[str]) -> str:
-    """What a box of tyro's says before its first rule, in one line."""
-    words = []
-    for line in box.splitlines()[1:]:
-        text = line.strip("│╭╰╮╯ ")
-        if text.startswith("─"):
-            break
-        words.append(text)
-    command = f"wavemore {arguments[0]}" if arguments and arguments[0] in COMMANDS else "wavemore"
-    said = " ".join(" ".join(words).split())
-    return f"{command}: {said or 'wrong flags'}. See {command} --help"
+def _failed(why: str, code: int = 1) -> int:
+    line = " ".join(why.split("\n"))
+    with contextlib.suppress(OSError):  # nobody is there to read it
+        print(f"wavemore: {line}", file=sys.stderr)
+    return code
+
+
+def _steady_streams() -> None:
+    """Streams that are there, and that write a character that their encoding lacks as \\u03b1 instead of failing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_to_nowhere() -> None:
+    """Let what Python still holds for standard output go, so that it does not complain when it flushes at exit."""
+    from wavemore.cli.screen import to_nowhere
+
+    with contextlib.suppress(OSError, ValueError):
+        to_nowhere(sys.stdout)

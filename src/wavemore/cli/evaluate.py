@@ -4,8 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tyro.conf import Positional
-
+from wavemore.cli.options import Flag, RunName
 from wavemore.cli.screen import Screen, losses, table
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ class Evaluate:
     Example: wavemore evaluate runs/names-1 --test
     """
 
-    run: Positional[str] = "latest"
+    run: RunName = "latest"
     """A run folder, or its name in runs/."""
-    test: bool = False
+    test: Flag = False
     """The test part too: once, when all choices are made."""
-    train: bool = False
+    train: Flag = False
     """The train part too."""
-    json: bool = False
+    json: Flag = False
     """Print JSON: val_nats, leak_free_val_nats, parameters, ..."""
 
     def run_command(self) -> int:
@@ -82,6 +81,6 @@ def _show(run: str, parameters: int, found: dict[str, "Evaluation"]) -> None:
         + [f"{e.by_position[position]:.3f}" if position < len(e.by_position) else "" for e in found.values()]
         for position in range(shown)
     ]
-    screen.say(table(["position", *found], rows))
+    screen.say(table(screen, ["position", *found], rows, left=(), spare=()))
     if longest > shown:
         screen.say(f"(positions {shown + 1} to {longest}: --json)")

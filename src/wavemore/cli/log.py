@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from wavemore.cli.options import Flag
 from wavemore.cli.screen import Screen, seconds, table
 from wavemore.errors import RunError
 
@@ -21,9 +22,9 @@ class Log:
     Example: wavemore log runs/names-1 runs/names-2
     """
 
-    runs: Positional[tuple[str, ...]] = ()
+    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="[RUN ...]", help_behavior_hint="")] = ()
     """Run folders, or folders that hold some; without any: runs/ and this folder."""
-    json: bool = False
+    json: Flag = False
     """Print a JSON list with one object a run."""
 
     def run_command(self) -> int:
@@ -37,6 +38,7 @@ class Log:
         if self.json:
             print(json.dumps(rows, ensure_ascii=False, indent=1))
             return 0
+        screen = Screen()
         header = ["run", "model", "parameters", "train", "val", "leak-free", "time", "date", "note"]
         cells = [
             [
@@ -50,7 +52,10 @@ class Log:
             ]
             for row in rows
         ]
-        Screen().say(table(header, cells, left=(0, 1, 7, 8)))
+        text = ("run", "model", "date", "note")
+        screen.say(
+            table(screen, header, cells, left=text, spare=("time", "model", "date", "leak-free", "note", "train"))
+        )
         return 0
 
 

@@ -7,6 +7,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import tyro
 
 Auto = Literal["auto"]
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+Words = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+Number = Annotated[int, tyro.conf.arg(metavar="N")]
+RunName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RUN]")]
 
 
 def flags_of(kind: type, *, auto: Collection[str] | None = None) -> Any:
@@ -23,7 +27,8 @@ def flags_of(kind: type, *, auto: Collection[str] | None = None) -> Any:
             kind_of_value: Any = field.type | Auto
             fields.append((field.name, Annotated[kind_of_value, flag], dataclasses.field(default="auto")))
         else:
-            flag = tyro.conf.arg(help=field.metadata["help"])
+            hint = "" if field.type in (bool, str) else None
+            flag = tyro.conf.arg(help=field.metadata["help"], metavar=_metavar(field.type), help_behavior_hint=hint)
             fields.append((field.name, Annotated[field.type, flag], dataclasses.field(default=field.default)))
     return dataclasses.make_dataclass(f"{kind.__name__}Flags", fields, frozen=True, kw_only=True)
 
@@ -38,7 +43,6 @@ def given(flags: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(flags).items() if value != "auto"}
 
 
-def _metavar(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, get_args(kind)))
-    return {int: "N", float: "X", str: "TEXT", tuple[int, ...]: "N [N ...]"}[kind]
+def _metavar(kind: Any) -> str | None:
+    named = {bool: None, int: "N", float: "X", str: "TEXT", tuple[int, ...]: "N [N ...]", int | Literal["all"]: "N|all"}
+    return "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else named[kind]

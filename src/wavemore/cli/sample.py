@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, arg
 
-from wavemore.cli.options import flags_of, given
-from wavemore.cli.screen import Screen
+from wavemore.cli.options import Flag, RunName, flags_of, given
+from wavemore.cli.screen import Screen, visible
 from wavemore.engine.sampling import Sampling
 
 SamplingFlags: Any = flags_of(Sampling, auto=("max_length", "seed"))
@@ -22,13 +22,13 @@ class Sample:
     Example: wavemore sample -n 20 --prefix mar --temperature 0.8 --new --distinct
     """
 
-    run: Positional[str] = "latest"
+    run: RunName = "latest"
     """A run folder, or its name in runs/."""
-    n: Annotated[int, arg(aliases=["-n"])] = 20
+    n: Annotated[int, arg(aliases=["-n"], metavar="N")] = 20
     """How many lines."""
     sampling: OmitArgPrefixes[SamplingFlags] = field(default_factory=SamplingFlags)
     """auto: --max-length is the data's longest line, --seed another one each time."""
-    json: bool = False
+    json: Flag = False
     """Print a JSON list of objects with text, nats, nats_per_char, new."""
 
     def run_command(self) -> int:
@@ -53,8 +53,9 @@ class Sample:
             made = len(listed)
             print(json.dumps(listed, ensure_ascii=False, indent=1))
         else:
+            shown = visible if sys.stdout.isatty() else str  # a file or a pipe gets the lines as they are
             for sample in samples:
-                print(sample.text)
+                print(shown(sample.text))
                 made += 1
         if made < self.n:
             sys.stdout.flush()

@@ -1,19 +1,22 @@
 """`wavemore score`: how usual a model finds lines, letter by letter."""
 
 import json
+import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.screen import Screen
+from wavemore.cli.options import Flag
+from wavemore.cli.screen import Screen, cells, visible
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Score
 
-SHADES = " ▁▂▃▄▅▆▇█"
+SHADES = "▁▂▃▄▅▆▇█"
 NATS_OF_FULL_BAR = 6.0
 
 
@@ -24,50 +27,69 @@ class ScoreLines:
     Example: wavemore score runs/names-1 emma xqzt   (or: cat names.txt | wavemore score runs/names-1)
     """
 
-    words: Annotated[Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]")] = ()
-    """A run folder (without one: the latest run), then the lines; without lines they are read from standard input."""
-    json: bool = False
-    """Print a JSON list of objects with text, nats, nats_per_char, rank, characters."""
+    words: Annotated[
+        Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]", help_behavior_hint="")
+    ] = ()
+    """A run folder (without one: the latest run), then the lines; without lines they are read from standard input.
+    Lines that begin with - stand after --."""
+    json: Flag = False
+    """Print a JSON list of objects with text, nats, nats_per_char, rank, more_usual_than_val, characters."""
 
     def run_command(self) -> int:
         """Print one row a line, in the order given."""
         from wavemore.engine.evaluate import score
         from wavemore.lab.runs import find_run, is_run
+        from wavemore.lab.usual import more_usual_than
 
-        if self.words and is_run(self.words[0]):
+        if self.words and (is_run(self.words[0]) or self.words[0].startswith("runs/")):
             run, lines = find_run(self.words[0]), list(self.words[1:])
-        elif self.words and ("/" in self.words[0]):
-            run, lines = find_run(self.words[0]), list(self.words[1:])  # says that there is no such run
         else:
             run, lines = find_run("latest"), list(self.words)
-        if not lines:
-            lines = _standard_input()
-        model, vocabulary = run.model(), run.vocabulary()
-        scores = score(model, vocabulary, lines)
-        ranks = _ranks(scores)
+        model, vocabulary, summary = run.model(), run.vocabulary(), run.summary()
+        scores = score(model, vocabulary, lines or _standard_input())
+        rows = []
+        for one, rank in zip(scores, _ranks(scores), strict=True):
+            share = None if summary is None else more_usual_than(summary.val_line_percentiles, one.nats_per_char)
+            rows.append(Row(one.text, one.nats, one.nats_per_char, rank, share, _characters(one)))
         if self.json:
-            print(
-                json.dumps(
-                    [_record(s, rank) for s, rank in zip(scores, ranks, strict=True)],
-                    ensure_ascii=False,
-                    indent=1,
-                )
-            )
+            print(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1))
         else:
-            _show(scores, ranks)
+            _show(rows)
         return 0
 
 
+@dataclass(frozen=True)
+class Row:
+    """What is said of a line."""
+
+    text: str
+    nats: float
+    nats_per_char: float
+    rank: int
+    """Among the lines that were given; 1 is the most usual one."""
+    more_usual_than_val: float | None
+    """The share of the run's val lines that are less usual; None for a run that was not finished."""
+    characters: tuple["Character", ...]
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character, or the end of the line as an empty one, and its surprise."""
+
+    character: str
+    nats: float
+
+
 def _standard_input() -> list[str]:
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("no lines to score: give them after the run, or on standard input")
     try:
-        lines = [line.strip() for line in sys.stdin.buffer.read().decode("utf-8-sig").splitlines()]
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
             f"standard input is not UTF-8: byte {error.start + 1:,} is 0x{error.object[error.start]:02x}"
         ) from None
-    lines = [line for line in lines if line]
+    lines = [line.strip() for line in re.split("[\r\n]", text) if line.strip()]  # as files of lines are read
     if not lines:
         raise UsageError("no lines to score: standard input was empty")
     return lines
@@ -82,40 +104,69 @@ def _ranks(scores: list["Score"]) -> list[int]:
     return ranks
 
 
-def _record(score: "Score", rank: int) -> dict[str, Any]:
-    characters = [*score.text, ""]  # the last one is the end of the line
-    return {
-        "text": score.text,
-        "nats": score.nats,
-        "nats_per_char": score.nats_per_char,
-        "rank": rank,
-        "characters": [{"character": c, "nats": nats} for c, nats in zip(characters, score.char_nats, strict=True)],
-    }
+def _characters(score: "Score") -> tuple[Character, ...]:
+    return tuple(Character(c, nats) for c, nats in zip([*score.text, ""], score.char_nats, strict=True))
 
 
-def _show(scores: list["Score"], ranks: list[int]) -> None:
+def _show(rows: list[Row]) -> None:
     from rich.text import Text
 
     screen = Screen()
-    width = max(len(score.text) for score in scores)
-    screen.say(
-        f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  surprise of each letter, ⏎ is the end of the line",
-        style="dim",
-    )
-    for score, rank in zip(scores, ranks, strict=True):
-        row = Text(f"{rank:>6}  {score.nats_per_char:>9.3f}  {score.nats:>8.3f}  ")
-        bars = Text(f"{'':>6}  {'':>9}  {'':>8}  ")
-        for character, nats in zip([*score.text, "⏎"], score.char_nats, strict=True):
-            shade = min(len(SHADES) - 1, int(nats / NATS_OF_FULL_BAR * (len(SHADES) - 1) + 0.5))
-            style = "bold red" if nats > 4.5 else "yellow" if nats > 3 else ""
-            row.append(character, style)
-            bars.append(SHADES[shade] * max(1, _cells(character)), style or "green")
-        row.append(" " * (width - len(score.text)))
-        screen.say(row)
-        screen.say(bars)
+    if len(rows) == 1:
+        screen.say(_about(rows[0]))
+    else:
+        screen.say(f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  {'usual':>5}  ⏎ is the end of the line", style="dim")
+    indent = 0 if len(rows) == 1 else len(_numbers(rows[0]))
+    for row in rows:
+        numbers = "" if len(rows) == 1 else _numbers(row)
+        for part in _in_parts(_letters(row), screen.width - indent):
+            letters, bars = Text(f"{numbers:<{indent}}"), Text(" " * indent)
+            for shown, nats in part:
+                style = "bold red" if nats > 4.5 else "yellow" if nats > 3 else "green"
+                letters.append(shown, style)
+                bars.append(SHADES[_shade(nats)] * cells(shown), style)
+            screen.say(letters)
+            screen.say(bars)
+            numbers = ""
+    if len(rows) > 1 and rows[0].more_usual_than_val is not None:
+        screen.say("usual: the share of the run's val lines that are less usual", style="dim")
 
 
-def _cells(character: str) -> int:
-    from rich.cells import cell_len
+def _about(row: Row) -> str:
+    said = f"{row.nats_per_char:.3f} nats a character, {row.nats:.3f} in all"
+    if row.more_usual_than_val is not None:
+        said += f"; more usual than {row.more_usual_than_val:.0%} of the val lines"
+    return f"{said} (⏎ is the end of the line)"
 
-    return cell_len(character)
+
+def _numbers(row: Row) -> str:
+    usual = "" if row.more_usual_than_val is None else f"{row.more_usual_than_val:.0%}"
+    return f"{row.rank:>6}  {row.nats_per_char:>9.3f}  {row.nats:>8.3f}  {usual:>5}  "
+
+
+def _letters(row: Row) -> list[tuple[str, float]]:
+    """What stands above a bar, and its nats: accents, which take no column, with the letter before them."""
+    letters: list[tuple[str, float]] = []
+    for character in row.characters:
+        shown = visible(character.character) or "⏎"
+        if cells(shown) == 0 and letters:
+            before, nats = letters.pop()
+            letters.append((before + shown, nats + character.nats))
+        else:
+            letters.append((shown if cells(shown) else f"◌{shown}", character.nats))
+    return letters
+
+
+def _in_parts(letters: list[tuple[str, float]], width: int) -> Iterator[list[tuple[str, float]]]:
+    """The letters in rows of at most `width` columns."""
+    part: list[tuple[str, float]] = []
+    for letter in letters:
+        if part and sum(cells(shown) for shown, _ in part) + cells(letter[0]) > max(10, width):
+            yield part
+            part = []
+        part.append(letter)
+    yield part
+
+
+def _shade(nats: float) -> int:
+    return min(len(SHADES) - 1, int(nats / NATS_OF_FULL_BAR * len(SHADES)))

@@ -2,27 +2,24 @@
 
 import json
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from wavemore import __version__
-from wavemore.cli.options import flags_of, given
-from wavemore.cli.screen import Screen, losses, seconds
+from wavemore.cli.options import Flag, Number, Words, flags_of, given
+from wavemore.cli.progress import display, interrupts
+from wavemore.cli.screen import Screen, cells, losses, padded, seconds, visible
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import TrainingError, UsageError
 from wavemore.nn.config import TreeConfig
 
 if TYPE_CHECKING:
-    from wavemore.engine.fit import Checkpoint, Progress
+    from wavemore.engine.fit import Checkpoint
     from wavemore.lab.runs import Run
     from wavemore.nn.tree import Tree
     from wavemore.text.corpus import Corpus
@@ -38,21 +35,21 @@ class Train:
     Example: wavemore train list.txt --epochs 20 --run runs/mine
     """
 
-    data: Positional[str] = "names"
+    data: Annotated[Positional[str], arg(metavar="[DATA]")] = "names"
     """A text file with one thing a line, or a data set: names, makemore-names."""
-    run: str | Literal["auto"] = "auto"
+    run: Annotated[str | Literal["auto"], arg(metavar="FOLDER")] = "auto"
     """The run folder; auto: a new one in runs/."""
-    resume: bool = False
+    resume: Flag = False
     """Go on with a run where it was stopped (without --run: the latest); begins it where nothing was done yet."""
-    overwrite: bool = False
+    overwrite: Flag = False
     """Replace the run that is in the folder."""
-    note: str = ""
+    note: Words = ""
     """A few words that `wavemore log` shows with the run."""
     split: Literal["distinct", "lecture"] = "distinct"
     """80/10/10: distinct (no line in two parts) or lecture (the lecture's own split, duplicates and all)."""
-    split_seed: int = 0
+    split_seed: Number = 0
     """Another seed, other lines in train, val and test (split distinct)."""
-    encoding: str = "utf-8"
+    encoding: Annotated[str, arg(metavar="NAME")] = "utf-8"
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
     """auto: settings that fit the data; lecture: those of Karpathy's lecture (about six minutes)."""
@@ -66,60 +63,66 @@ class Train:
     """The training; auto fits the data."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
     """Passes over the training lines, instead of --steps."""
-    device: str = "cpu"
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """cpu, or what torch calls another one: cuda, cuda:1, mps."""
-    threads: int | Literal["auto"] = "auto"
+    threads: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
     """Processor threads; auto: as many as torch takes."""
-    json: bool = False
+    json: Flag = False
     """At the end print the summary as JSON; all other words go to standard error."""
 
     def run_command(self) -> int:
         """Train, or go on training."""
         import torch
 
-        from wavemore.lab.runs import Run, find_run, next_run_path
+        from wavemore.lab.runs import Run, find_runs, new_run
 
+        if self.resume and self.overwrite:
+            raise UsageError("--resume goes on with a run and --overwrite removes it: give one of them")
         _check_device(self.device)
         if self.threads != "auto":
-            if self.threads < 1:
-                raise UsageError(f"threads is {self.threads}; it must be at least 1")
+            if not 1 <= self.threads <= 4096:
+                raise UsageError(f"threads is {self.threads}; it must be at least 1 and at most 4096")
             torch.set_num_threads(self.threads)
         screen = Screen(stderr=self.json)
-        if self.run != "auto":
-            run = Run(Path(self.run))
-        elif self.resume:
-            run = find_run()
-        else:
-            run = Run(next_run_path(_name_of(self.data)))
-        if self.resume and run.exists():
-            with run.lock():
-                return self._go_on(run, screen)
-        if not self.overwrite:
+        run = Run(Path(self.run)) if self.run != "auto" else None
+        if run is None and self.resume:
+            run = next(reversed(find_runs()), None)
+        if run is not None and run.exists():
+            with run.lock():  # first: whoever trains there knows best what the folder is
+                if self.resume:
+                    return self._go_on(run, screen)
+        if run is not None and not self.overwrite:
             run.check_free()
         corpus, config = self._prepare()
+        run = run or new_run(_name_of(self.data))
         with run.lock():
             if self.overwrite:
                 run.delete()
             run.create(config, corpus)
-            _introduce(screen, run, corpus)
-            return _train(run, corpus, None, screen, self.json)
+            model = run.new_model()
+            _introduce(screen, run, model, corpus)
+            return _train(run, model, corpus, None, screen, self.json)
 
     def _prepare(self) -> tuple["Corpus", Any]:
         import torch
 
         from wavemore.engine.plan import plan
         from wavemore.lab.config import FORMAT, Config, DataConfig
-        from wavemore.text.datasets import load
+        from wavemore.lab.memory import check_fits
+        from wavemore.text.datasets import DATASETS, load
 
         corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, self._settings())
+        if chosen.recipe.batch_size < 2:
+            raise UsageError("batch_size is 1; a training batch needs at least 2 windows")
+        check_fits(len(corpus.vocabulary), chosen.tree)
         config = Config(
             format=FORMAT,
             wavemore=__version__,
             command=("wavemore", *sys.argv[1:]),
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             data=DataConfig(
-                source=corpus.source or self.data,
+                source=self.data if self.data in DATASETS else corpus.source,
                 name=corpus.name,
                 sha256=corpus.sha256,
                 encoding=corpus.encoding,
@@ -155,17 +158,34 @@ class Train:
             if self.json:
                 print(json.dumps(asdict(summary), indent=1))
             return 0
+        self._check_same_data(config)
         corpus = run.corpus()
-        self._check_same(config, corpus)
+        self._check_same_settings(config, corpus)
         torch.set_num_threads(config.threads)
-        checkpoint = run.checkpoint()
-        _introduce(screen, run, corpus)
+        checkpoint, model = run.checkpoint(), run.new_model()
+        _introduce(screen, run, model, corpus)
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         screen.say(f"resuming after step {done:,} of {config.recipe.steps:,}")
-        return _train(run, corpus, checkpoint, screen, self.json)
+        return _train(run, model, corpus, checkpoint, screen, self.json)
 
-    def _check_same(self, config: Any, corpus: "Corpus") -> None:
-        """A resumed run keeps its settings: flags that say something else are refused, not ignored."""
+    def _check_same_data(self, config: Any) -> None:
+        """A resumed run keeps its data: flags that say something else are refused, not ignored."""
+        from wavemore.text.datasets import DATASETS
+
+        source = self.data if self.data in DATASETS else str(Path(self.data).absolute())
+        if self.data != Train.data and source != config.data.source:
+            raise UsageError(
+                f"this run was trained on {config.data.source}, not {source}: leave the data out to resume it, "
+                "or train another --run"
+            )
+        kept = asdict(config.data) | {"device": config.device, "threads": config.threads}
+        for name in ("split", "split_seed", "encoding", "device", "threads"):
+            value = getattr(self, name)
+            if value not in (getattr(Train, name), kept[name]):
+                raise _not_same(name, kept[name], value)
+
+    def _check_same_settings(self, config: Any, corpus: "Corpus") -> None:
+        """And its settings."""
         from wavemore.engine.plan import plan
 
         asked = self._settings()
@@ -174,42 +194,48 @@ class Train:
             asked["steps"] = planned.recipe.steps
         if "context" in asked:
             asked["fuse"] = planned.tree.fuse
+        if self.recipe != "auto":
+            asked = asdict(planned.tree) | asdict(planned.recipe)
         kept = asdict(config.settings) | asdict(config.recipe)
         for name, value in asked.items():
             if name in kept and kept[name] != value:
-                flag = name.replace("_", "-")
-                raise UsageError(
-                    f"this run has {flag} {_shown(kept[name])}, not {_shown(value)}: "
-                    f"leave --{flag} out to resume it, or train another --run"
-                )
+                raise _not_same(name, kept[name], value)
 
 
-def _train(run: "Run", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen, as_json: bool) -> int:
+def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
+    flag = name.replace("_", "-")
+    return UsageError(
+        f"this run has {flag} {_shown(kept)}, not {_shown(asked)}: "
+        f"leave --{flag} out to resume it, or train another --run"
+    )
+
+
+def _train(
+    run: "Run", model: "Tree", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen, as_json: bool
+) -> int:
     from wavemore.engine.fit import fit
-    from wavemore.lab.runs import Recorder
+    from wavemore.lab.recorder import Recorder
 
-    config = run.config
-    model = run.new_model()
+    recipe = run.config.recipe
     recorder = Recorder(run, checkpoint)
-    stopped = False
-    with _interrupts() as interrupted, _display(screen, config.recipe.steps, recorder.seconds_before) as show:
-        try:
-            for progress in fit(model, corpus, config.recipe, resume=checkpoint):
+    again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
+    try:
+        with interrupts() as interrupted, display(screen, recipe.steps, recorder.seconds_before) as show:
+            for progress in fit(model, corpus, recipe, resume=checkpoint):
                 recorder.add(progress)
                 show(progress)
                 if interrupted() and progress.step < progress.steps:
                     recorder.save()
-                    stopped = True
                     break
-        except TrainingError as error:
-            where = run.path / "model.safetensors"
-            kept = f"is in {where}" if where.exists() else "does not exist yet: nothing was evaluated before"
-            raise TrainingError(f"{error} {kept}") from None
-    if stopped:
-        again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
-        screen.say(f"\nstopped after step {recorder.last_step:,}; what was learned is kept. Go on with:\n  {again}")
-        return 130
-    return _finish(run, model, corpus, recorder, screen, as_json)
+        if recorder.last_step < recipe.steps:
+            screen.say(f"\nstopped after step {recorder.last_step:,}; what was learned is kept. Go on with:\n  {again}")
+            return 128 + int(interrupted())
+        return _finish(run, model, corpus, recorder, screen, as_json)
+    except TrainingError as error:
+        kept = "the best state so far" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
+        raise TrainingError(f"{error}; {kept} is in {run.path}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; what was saved is kept. Go on with: {again}") from None
 
 
 def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:
@@ -218,8 +244,11 @@ def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: 
     from wavemore.engine.sampling import Sampling
     from wavemore.lab.environment import environment
     from wavemore.lab.runs import Summary
+    from wavemore.lab.usual import line_percentiles
 
-    train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
+    with screen.busy("exact losses of train and val"):
+        train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
+        val_line_percentiles = line_percentiles(model, corpus.val)
     summary = Summary(
         train_nats=train.nats,
         val_nats=val.nats,
@@ -229,6 +258,7 @@ def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: 
         best_step=recorder.best_step,
         train_seconds=round(recorder.train_seconds, 3),
         finished=datetime.now().astimezone().isoformat(timespec="seconds"),
+        val_line_percentiles=val_line_percentiles,
         environment=environment(),
     )
     sampling = Sampling(max_length=corpus.report.longest, seed=run.config.recipe.seed)
@@ -244,21 +274,23 @@ def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: 
         f"trained for {seconds(summary.train_seconds)}; kept the state after step {summary.best_step:,} of "
         f"{summary.steps:,}, the one with the best val loss\n"
     )
-    width = max((len(sample.text) for sample in samples), default=0)
-    for sample in samples:
-        screen.say(f"  {sample.text:<{width}}  {'new' if sample.new else 'known'}")
+    texts = [visible(sample.text) for sample in samples]
+    width = max(map(cells, texts), default=0)
+    for sample, text in zip(samples, texts, strict=True):
+        screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
     path = shlex.quote(str(run.path))
-    screen.say(
-        f"\nnext:\n  wavemore sample {path} -n 20 --new --distinct\n"
-        f"  wavemore score {path} {shlex.quote(corpus.val.lines[0])}\n  wavemore evaluate {path}\n  wavemore log"
-    )
+    screen.say(f"\nnext:\n  wavemore sample {path} -n 20 --new --distinct")
+    for line in corpus.val.lines:
+        if len(line) <= 40 and line.isprintable():
+            screen.say(f"  wavemore score {path} {'-- ' if line.startswith('-') else ''}{shlex.quote(line)}")
+            break
+    screen.say(f"  wavemore evaluate {path}\n  wavemore log")
     return 0
 
 
-def _introduce(screen: Screen, run: "Run", corpus: "Corpus") -> None:
+def _introduce(screen: Screen, run: "Run", model: "Tree", corpus: "Corpus") -> None:
     config = run.config
     tree, recipe = config.settings, config.recipe
-    model = run.new_model()
     epochs = recipe.steps * recipe.batch_size / corpus.train.targets
     parts = f"{len(corpus.train.lines):,} train, {len(corpus.val.lines):,} val, {len(corpus.test.lines):,} test lines"
     screen.say(f"data    {corpus.name}: {corpus.report}")
@@ -278,64 +310,6 @@ def _introduce(screen: Screen, run: "Run", corpus: "Corpus") -> None:
     screen.say(f"run     {run.path}")
 
 
-@contextmanager
-def _interrupts() -> Iterator[Any]:
-    """The first Ctrl-C (or termination) is noted, so that no step is cut in half; the second one stops at once."""
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(noted)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Any]:
-    """A moving bar on a terminal, a line an evaluation elsewhere."""
-    if not screen.live:
-
-        def line(progress: "Progress") -> None:
-            if progress.val_nats is not None:
-                spent = seconds(seconds_before + progress.seconds)
-                left = seconds(progress.seconds / progress.steps_here * (steps - progress.step))
-                screen.say(
-                    f"step {progress.step:>7,} of {steps:,}  train {progress.train_nats:.4f}  "
-                    f"val {progress.val_nats:.4f}{' *' if progress.is_best else '  '}  "
-                    f"{progress.chars_per_second:,.0f} chars/s  {spent} so far, {left} left"
-                )
-
-        yield line
-        return
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = [
-        TextColumn("{task.fields[what]}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:,}/{task.total:,} steps  {task.fields[losses]}"),
-        TimeRemainingColumn(),
-    ]
-    with Bars(*columns, console=screen.console, refresh_per_second=8, transient=False) as bar:
-        task = bar.add_task("train", total=steps, what="training", losses="")
-        val = "  …   "
-
-        def move(progress: "Progress") -> None:
-            nonlocal val
-            if progress.val_nats is not None:
-                val = f"{progress.val_nats:.4f}"
-            speed = f"{progress.chars_per_second:,.0f} chars/s"
-            bar.update(task, completed=progress.step, losses=f"train {progress.train_nats:.4f}  val {val}  {speed}")
-
-        yield move
-
-
 def _check_device(name: str) -> None:
     import torch
 
@@ -348,7 +322,7 @@ def _check_device(name: str) -> None:
 def _name_of(data: str) -> str:
     """A run's name from its data: `lists/My names.txt` -> `My-names`."""
     stem = "".join(character if character.isalnum() else "-" for character in Path(data).stem).strip("-")
-    return stem or "run"
+    return stem[:60] or "run"
 
 
 def _shown(value: Any) -> str:

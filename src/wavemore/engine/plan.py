@@ -78,11 +78,34 @@ def _fuse(context: int | None, fuse: tuple[int, ...] | None) -> tuple[int, ...] 
 
 
 def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
+    """Settings for lists of a hundred to a million lines, and epochs; the evidence is in docs/defaults.md."""
     targets = corpus.train.targets
-    usual = float(np.quantile(corpus.train.lines.lengths, 0.9))
-    fuse = fuse or ((2, 2, 2) if usual <= 12 else (2, 2, 2, 2))
-    batch_size = min(1_024, max(16, 2 ** round(np.log2(max(1, targets / 100)))))
-    return Plan(TreeConfig(fuse=fuse), Recipe(batch_size=batch_size)), 10.0
+    usual_length = float(np.quantile(corpus.train.lines.lengths, 0.9))
+    tree = TreeConfig(
+        fuse=fuse or ((2, 2, 2) if usual_length <= 20 else (2, 2, 2, 2)),
+        embedding=24,
+        hidden=32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < 1_000_000 else 256,
+        activation="silu",
+    )
+    batch_size = _power_of_two(targets / 80, least=32, most=2_048)
+    learning_rate = 0.04
+    # Weight decay as the memory of the weights: lr * decay * steps of an epoch is how often an epoch they forget all
+    # that they have learned. Twice for small lists, which would be learned by heart otherwise.
+    forgotten = 2.0 if targets < 50_000 else 0.75
+    recipe = Recipe(
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        rest_learning_rate=0.01,
+        weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
+        warmup=0.05,
+        evaluations=10,
+    )
+    epochs = min(10.0, max(2.0, 8 * (170_000 / targets) ** 0.5))
+    return Plan(tree, recipe), epochs
+
+
+def _power_of_two(size: float, least: int, most: int) -> int:
+    return int(min(most, max(least, 2 ** round(np.log2(size)))))
 
 
 def _of(kind: type, asked: Mapping[str, Any]) -> dict[str, Any]:

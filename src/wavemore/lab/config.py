@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -44,14 +44,21 @@ class Config:
     settings: TreeConfig
     recipe: Recipe
     device: str
-    threads: int
+    threads: Annotated[int, msgspec.Meta(ge=1, le=4096)]
     """Threads of torch: with another number the last bits of a sum may differ."""
     note: str = ""
 
 
 def write_config(path: Path, config: Config) -> None:
-    """Write `config` as indented JSON."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+    """Write `config` as indented JSON.
+
+    Raises `RunError` for a value that JSON cannot hold, such as a file name that is no Unicode.
+    """
+    try:
+        content = msgspec.json.format(msgspec.json.encode(config), indent=2)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise RunError(f"the settings cannot be kept in {path}: {error}; change that value or that name") from None
+    write_whole(path, content + b"\n")
 
 
 def read_config(path: Path) -> Config:
@@ -70,12 +77,18 @@ def read_config(path: Path) -> Config:
             )
         return msgspec.json.decode(content, type=Config)
     except FileNotFoundError:
-        raise RunError(f"{path.parent} is no complete run: it has no {path.name}") from None
+        raise RunError(
+            f"{path.parent} is no complete run (it has no {path.name}): train it again, or name another run"
+        ) from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged or was changed: {str(error).splitlines()[0]}") from None
+        raise _damaged(path, str(error).splitlines()[0]) from None
     except RunError:
         raise
     except WavemoreError as error:  # a value outside its range
-        raise RunError(f"{path} is damaged or was changed: {error}") from None
+        raise _damaged(path, str(error)) from None
+
+
+def _damaged(path: Path, why: str) -> RunError:
+    return RunError(f"{path} is damaged or was changed ({why}); put it back, or train again")

@@ -10,13 +10,14 @@ summary.json         the end: losses, size, seconds, environment
 samples.txt          lines that the model made
 """
 
+import hashlib
+import itertools
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NotRequired, TypedDict
 
 import filelock
 import msgspec
@@ -24,18 +25,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavemore.engine.fit import Checkpoint, Progress
-from wavemore.errors import DataError, RunError
+from wavemore.engine.fit import Checkpoint
+from wavemore.errors import DataError, RunError, UsageError
 from wavemore.lab.config import Config, read_config, write_config
 from wavemore.lab.files import read_tensors, write_tensors, write_whole
+from wavemore.lab.memory import check_fits
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
 from wavemore.text.vocabulary import Vocabulary
-
-CHECKPOINT_SECONDS = 20.0
-"""How much training a kill may cost at most, where evaluations are further apart."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,22 @@ class Summary:
     train_seconds: float
     """Training alone, without evaluation, over all stretches of a resumed run."""
     finished: str
+    val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)]
+    """Percentiles 0, 1, ..., 100 of the nats per character of the val lines: how usual is a line among them?"""
     environment: dict[str, str | int]
+
+
+class Record(TypedDict):
+    """A line of `metrics.jsonl`; losses are nats per character."""
+
+    step: int
+    epoch: float
+    learning_rate: float
+    train_nats: float
+    """Mean loss of the batches since the record before."""
+    val_nats: NotRequired[float]
+    seconds: float
+    """Training time so far, without evaluation, over all stretches of a resumed run."""
 
 
 class Run:
@@ -74,30 +88,49 @@ class Run:
         self._make()
         write_whole(path / "vocabulary.json", corpus.vocabulary.to_json().encode())
         hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # safetensors of every version has signed ones
-        write_tensors(path / "lines.safetensors", {"hashes": hashes})
+        owner = _owner(config, corpus.vocabulary)
+        write_tensors(path / "lines.safetensors", {"hashes": hashes}, owner=owner)
         write_config(path / "config.json", config)  # last: with it the folder is a run
 
     def check_free(self) -> None:
         """Raise `RunError` where the folder holds a run or anything else."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file; a run is a folder: take another --run")
+        if not self.path.is_dir() or self._is_free():
+            return
+        if not self._holds_run():
+            raise RunError(f"{self.path} is not empty and holds no run: take another --run")
         if self.exists():
             raise RunError(
                 f"{self.path} holds a run already: go on with --resume, replace it with --overwrite, "
                 "or take another --run"
             )
-        if self.path.is_dir() and any(not _is_ours(entry) for entry in self.path.iterdir()):
-            raise RunError(f"{self.path} is not empty and holds no run: take another --run")
+        raise RunError(
+            f"{self.path} holds a run without its config.json: put that back, replace the run with --overwrite, "
+            "or take another --run"
+        )
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
         return (self.path / "config.json").exists()
 
+    def _is_free(self) -> bool:
+        """Whether the folder holds nothing but what a run leaves that was killed before it was begun."""
+        return all(entry.name in (*BEFORE_CONFIG, "lock") or _is_beside(entry) for entry in self.path.iterdir())
+
+    def _holds_run(self) -> bool:
+        """Whether the files are a run's: a `config.json` alone may be anybody's."""
+        return all((self.path / name).exists() for name in BEFORE_CONFIG)
+
     def delete(self) -> None:
-        """Remove a run and nothing else: other files in the folder stay."""
-        for entry in [self.path / "config.json", *self.path.iterdir()]:
-            if _is_ours(entry) and entry.name != "lock":
-                entry.unlink(missing_ok=True)
+        """Remove a run and nothing else: other files in the folder stay.
+
+        Raises `RunError` where the folder holds other things and no run.
+        """
+        if not self._is_free() and not self._holds_run():
+            raise RunError(f"{self.path} is not empty and holds no run, so there is nothing to overwrite")
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -114,6 +147,9 @@ class Run:
         except OSError as error:
             raise RunError(f"cannot write to {self.path}: {error.strerror}") from None
         try:
+            for entry in self.path.iterdir():
+                if _is_beside(entry):  # a killed process had no time to remove it
+                    entry.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -136,11 +172,16 @@ class Run:
         try:
             return Vocabulary.from_json((self.path / "vocabulary.json").read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, DataError) as error:
-            raise RunError(f"{self.path / 'vocabulary.json'} is missing or damaged: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else error
+            raise RunError(f"{self.path / 'vocabulary.json'} cannot be read: {why}") from None
+
+    def owner(self) -> str:
+        """What the tensors on disk belong to: a digest of all that decides what they hold."""
+        return _owner(self.config, self.vocabulary())
 
     def line_hashes(self) -> NDArray[np.uint64]:
         """Sorted hashes of the data's lines."""
-        tensors, _ = read_tensors(self.path / "lines.safetensors")
+        tensors, _ = read_tensors(self.path / "lines.safetensors", owner=self.owner())
         return tensors["hashes"].numpy().view(np.uint64)
 
     def corpus(self) -> Corpus:
@@ -151,45 +192,59 @@ class Run:
         data = self.config.data
         if not data.source:
             raise RunError(f"{self.path} was trained on lines that were in no file, so they cannot be read again")
-        corpus = load(data.source, split=data.split, split_seed=data.split_seed, encoding=data.encoding)
+        try:
+            corpus = load(data.source, split=data.split, split_seed=data.split_seed, encoding=data.encoding)
+        except DataError as error:
+            raise RunError(f"the data of {self.path} cannot be read again: {error}") from None
         if corpus.sha256 != data.sha256:
             raise RunError(
                 f"{data.source} has changed since {self.path} was begun: put the old file back, or train again"
             )
+        if corpus.vocabulary != self.vocabulary():
+            raise RunError(f"{self.path / 'vocabulary.json'} is not that of the data: put it back, or train again")
         return corpus
 
     def new_model(self) -> Tree:
-        """The model with its first weights, on the run's device."""
-        config = self.config
-        return build(config.model, len(self.vocabulary()), config.settings, seed=config.recipe.seed).to(config.device)
+        """The model with its first weights, on the run's device.
+
+        Raises `UsageError` for a model that does not fit into memory, and for a device that this machine lacks.
+        """
+        config, size = self.config, len(self.vocabulary())
+        check_fits(size, config.settings)
+        return _on(config.device, build(config.model, size, config.settings, seed=config.recipe.seed))
 
     def model(self) -> Tree:
-        """The model with the kept weights, in eval mode."""
-        if not (self.path / "model.safetensors").exists() and self.exists():
+        """The model with the kept weights, in eval mode, on the run's device or, where there is none, on the CPU."""
+        path = self.path / "model.safetensors"
+        if not path.exists() and self.exists():
             raise RunError(
                 f"{self.path} was stopped before its first evaluation, so it has no model yet: "
                 f"wavemore train --resume --run {self.path}"
             )
-        model = self.new_model()
-        tensors, _ = read_tensors(self.path / "model.safetensors")
+        tensors, _ = read_tensors(path, owner=self.owner())  # first: a changed config.json may say anything
+        config, size = self.config, len(self.vocabulary())
+        check_fits(size, config.settings)
+        model = build(config.model, size, config.settings, seed=config.recipe.seed)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
-            raise RunError(
-                f"{self.path / 'model.safetensors'} does not fit config.json: {str(error).splitlines()[-1].strip()}"
-            ) from None
+            raise RunError(f"{path} does not fit config.json: {str(error).splitlines()[-1].strip()}") from None
+        try:
+            model = _on(config.device, model)
+        except UsageError:
+            model = _on("cpu", model)
         return model.eval()
 
     def checkpoint(self) -> Checkpoint | None:
         """Where to go on from; None where nothing was saved yet."""
         if not (self.path / "state.safetensors").exists():
             return None
-        return Checkpoint(*read_tensors(self.path / "state.safetensors"))
+        return Checkpoint(*read_tensors(self.path / "state.safetensors", owner=self.owner()))
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[Record]:
         """The records of the training, in order of their steps; a damaged line is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -197,11 +252,10 @@ class Run:
         records = []
         for line in lines:
             try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
+                record = msgspec.json.decode(line, type=Record)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                records.append(record)
+            records.append(record)
         return records
 
     def summary(self) -> Summary | None:
@@ -212,85 +266,17 @@ class Run:
             return None
         except OSError as error:
             raise RunError(f"cannot read {self.path / 'summary.json'}: {error.strerror}") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RunError(f"{self.path / 'summary.json'} is damaged: {error}") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            why = str(error).splitlines()[0]
+            raise RunError(
+                f"{self.path / 'summary.json'} is damaged or was changed ({why}); remove it, then "
+                f"wavemore train --resume --run {self.path} makes it anew"
+            ) from None
 
     def finish(self, summary: Summary, samples: list[str]) -> None:
         """Write how the run ended."""
         write_whole(self.path / "samples.txt", "".join(line + "\n" for line in samples).encode())
         write_whole(self.path / "summary.json", json.dumps(asdict(summary), indent=2).encode() + b"\n")
-
-
-class Recorder:
-    """Keeps a run folder up to date with the records of `fit`."""
-
-    def __init__(self, run: Run, checkpoint: Checkpoint | None) -> None:
-        self.run = run
-        done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
-        self.records = [record for record in run.metrics() if record["step"] <= done]
-        self.seconds_before = float(self.records[-1]["seconds"]) if self.records else 0.0
-        self._last: Progress | None = None
-        self._saved_step = done
-        self._saved_at = time.monotonic()
-        self._best_step = int(json.loads(checkpoint.facts)["best_step"]) if checkpoint else 0
-        if checkpoint is not None:  # a kill between the two writes of `_save` may have left the older weights here
-            self._write_model(
-                {n.removeprefix("best."): t for n, t in checkpoint.tensors.items() if n.startswith("best.")}
-            )
-
-    def add(self, progress: Progress) -> None:
-        """Take up a record; write to disk at evaluations and every 20 seconds."""
-        self._last = progress
-        if progress.logged:
-            self.records.append(
-                {
-                    "step": progress.step,
-                    "epoch": round(progress.epoch, 4),
-                    "learning_rate": progress.learning_rate,
-                    "train_nats": progress.train_nats,
-                    **({} if progress.val_nats is None else {"val_nats": progress.val_nats}),
-                    "seconds": round(self.seconds_before + progress.seconds, 3),
-                }
-            )
-        if progress.val_nats is not None or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
-            self._save(progress)
-
-    @property
-    def last_step(self) -> int:
-        """Steps done so far."""
-        return self._last.step if self._last else self._saved_step
-
-    @property
-    def best_step(self) -> int:
-        """The step whose state is kept."""
-        return self._last.best_step if self._last else self._best_step
-
-    @property
-    def train_seconds(self) -> float:
-        """Training time over all stretches of the run."""
-        return self.seconds_before + (self._last.seconds if self._last else 0.0)
-
-    def save(self) -> None:
-        """Write the state after the last record; where no val loss was taken yet, its weights are the kept ones."""
-        if self._last is None:
-            return
-        if self._last.step != self._saved_step:
-            self._save(self._last)
-        if not self._last.best_state():
-            tensors = self._last.checkpoint().tensors
-            self._write_model({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-
-    def _save(self, progress: Progress) -> None:
-        checkpoint = progress.checkpoint()
-        write_whole(self.run.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in self.records).encode())
-        write_tensors(self.run.path / "state.safetensors", checkpoint.tensors, checkpoint.facts)
-        if progress.is_best:
-            self._write_model(progress.best_state())
-        self._saved_step, self._saved_at = progress.step, time.monotonic()
-
-    def _write_model(self, state: dict[str, torch.Tensor]) -> None:
-        if state:
-            write_tensors(self.run.path / "model.safetensors", state)
 
 
 def find_runs(folders: list[Path] | None = None) -> list[Run]:
@@ -318,37 +304,68 @@ def find_run(name: str = "latest") -> Run:
             raise RunError("there is no run here yet: `wavemore train` makes one")
         return runs[-1]
     for path in (Path(name), Path("runs") / name):
-        if path.is_dir():
+        if name and _is_there(path):
             return Run(path)
     raise RunError(f"there is no run {name!r}; `wavemore log` lists the runs that there are")
 
 
 def is_run(name: str) -> bool:
-    """Whether `find_run` finds something of that name."""
-    return name == "latest" or Path(name).is_dir() or (Path("runs") / name).is_dir()
+    """Whether `find_run` finds a run of that name."""
+    paths = (Path(name), Path("runs") / name)
+    return name == "latest" or (name != "" and any(_is_there(path / "config.json") for path in paths))
 
 
-def next_run_path(name: str) -> Path:
-    """A path in `runs/` that is not taken: `runs/<name>-<number>`."""
-    taken = {path.name for path in Path("runs").iterdir()} if Path("runs").is_dir() else set()
-    number = 1
-    while f"{name}-{number}" in taken:
-        number += 1
-    return Path("runs") / f"{name}-{number}"
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for a file
+        return False
 
+
+def new_run(name: str) -> Run:
+    """A new folder `runs/<name>-<number>`, which no other process takes at the same time."""
+    for number in itertools.count(1):
+        path = Path("runs") / f"{name}-{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.parent.is_dir():
+                raise RunError(f"{path.parent} is no folder, so there is no place for runs: give a --run") from None
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {path}: {error.strerror}") from None
+        else:
+            return Run(path)
+    raise AssertionError("the numbers do not end")
+
+
+BEFORE_CONFIG = ("vocabulary.json", "lines.safetensors")
+"""What a run that was begun has beside config.json."""
 
 FILES = [
     "config.json",
-    "vocabulary.json",
-    "lines.safetensors",
     "model.safetensors",
     "state.safetensors",
     "metrics.jsonl",
     "summary.json",
     "samples.txt",
-    "lock",
+    *BEFORE_CONFIG,
 ]
+"""In the order in which a run is removed: what is left half-way is still known as a run, or as nothing."""
 
 
-def _is_ours(path: Path) -> bool:
-    return path.name in FILES or (path.name.endswith(".tmp") and path.name[1:].rsplit(".", 2)[0] in FILES)
+def _is_beside(path: Path) -> bool:
+    """Whether this is a file that `write_whole` had not moved to its place yet: `.<name>.<process>.tmp`."""
+    return path.name.endswith(".tmp") and path.name[1:].rsplit(".", 2)[0] in FILES
+
+
+def _owner(config: Config, vocabulary: Vocabulary) -> str:
+    data = config.data
+    decides = [config.model, config.settings, config.recipe, data.sha256, data.split, data.split_seed]
+    return hashlib.sha256(msgspec.json.encode([*decides, vocabulary.characters])).hexdigest()
+
+
+def _on(device: str, model: Tree) -> Tree:
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None

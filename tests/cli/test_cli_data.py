@@ -1,0 +1,48 @@
+"""Lists that cannot be trained on: one line that says why, and nothing is left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "bad.txt: the file is empty; one thing a line is expected"),
+        (b" \n\r\n\t\n", "bad.txt: the file holds only blank lines"),
+        (b"anna\n", "1 distinct lines are too few to split; at least 10 are needed"),
+        (b"a\nb\nc\nd\ne\nf\ng\nh\ni\n", "9 distinct lines are too few to split; at least 10 are needed"),
+        (b"a\n" * 1000, "1 distinct lines are too few to split; at least 10 are needed"),
+        ("Zoé\nAnaïs\n".encode("latin-1"), "byte 0xe9 at offset 2 is not valid utf-8; give the encoding of the file"),
+        (bytes(range(256)) * 50, "looks like a binary file"),
+        (b"x" * 1_000_000, "line 1"),
+        (b"anna\n" * 20 + b"x" * 1_000_000, "line 21"),
+    ],
+)
+def test_a_bad_file_is_told(fails: Callable[..., str], folder: Path, content: bytes, said: str) -> None:
+    (folder / "bad.txt").write_bytes(content)
+    assert said in fails(1, "train", "bad.txt")
+    assert [path.name for path in folder.iterdir()] == ["bad.txt"]
+
+
+def test_what_is_no_file_is_told(fails: Callable[..., str], folder: Path) -> None:
+    (folder / "lists").mkdir()
+    assert "'nothing.txt' is no file and no data set; check the path, or choose one of names" in fails(
+        1, "train", "nothing.txt"
+    )
+    assert "this is a folder; give a file in it" in fails(1, "train", "lists")
+    assert "is no file" in fails(1, "train", "")
+    assert "is no file" in fails(1, "train", "x" * 5000)
+    assert [path.name for path in folder.iterdir()] == ["lists"]
+
+
+def test_an_encoding_is_taken(wavemore: Any, fails: Callable[..., str], folder: Path) -> None:
+    (folder / "french.txt").write_text("".join(f"é{number:b}\n" for number in range(20)), encoding="latin-1")
+    fails(1, "train", "french.txt")
+    assert "'klingon' is no text encoding; try utf-8, latin-1" in fails(
+        2, "train", "french.txt", "--encoding", "klingon"
+    )
+    wavemore("train", "french.txt", "--encoding", "latin-1", "--steps", "2", "--hidden", "8", "--threads", "1")
+    assert (folder / "runs" / "french-1" / "samples.txt").exists()

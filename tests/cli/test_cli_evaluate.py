@@ -1,0 +1,66 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wavemore.lab.runs import Run
+
+
+def strict(text: str) -> Any:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json(wavemore: Any, run: Path) -> None:
+    summary = Run(run).summary()
+    assert summary is not None
+    record = strict(wavemore("evaluate", "--json").out)
+    assert record["val_nats"] == pytest.approx(summary.val_nats)
+    assert record["leak_free_val_nats"] == pytest.approx(summary.val_nats)
+    assert record["parameters"] == summary.parameters
+    assert not [key for key in record if "test" in key or "train" in key]
+    record = strict(wavemore("evaluate", "done", "--test", "--train", "--json").out)
+    assert record["test_nats"] > 0
+    assert record["leak_free_test_nats"] > 0
+    assert record["train_nats"] == pytest.approx(summary.train_nats)
+
+
+def test_a_list_whose_val_lines_all_stand_in_train(wavemore: Any, folder: Path) -> None:
+    (folder / "same.txt").write_text("anna\n" * 30)
+    words = ["--split", "lecture", "--steps", "4", "--hidden", "8", "--threads", "1"]
+    said = strict(wavemore("train", "same.txt", *words, "--json").out)
+    assert said["leak_free_val_nats"] is None
+    assert strict(wavemore("evaluate", "--json").out)["leak_free_val_nats"] is None
+    assert "nothing, on the 0 targets of lines that train does not hold" in wavemore("evaluate").out
+    assert strict(wavemore("log", "--json").out)[0]["leak_free_val_nats"] is None
+
+
+def test_words(wavemore: Any, run: Path) -> None:
+    said = wavemore("evaluate", "--test").out
+    assert said.startswith("runs/done: ")
+    assert "   val: " in said
+    assert "  test: " in said
+    rows = said[said.index("\nposition ") + 1 :].splitlines()
+    assert rows[0].split() == ["position", "val", "test"]
+    record = strict(wavemore("evaluate", "--test", "--json").out)
+    longest = max(len(record[f"{part}_nats_by_position"]) for part in ("val", "test"))
+    assert [row.split()[0] for row in rows[1:]] == [str(position + 1) for position in range(longest)]
+
+
+def test_data_that_changed_or_went_is_told(fails: Callable[..., str], run: Path, folder: Path) -> None:
+    config = (run / "config.json").read_text()
+    source = Run(run).config.data.source
+    (folder / "list.txt").write_text(Path(source).read_text() + "zoe\n")
+    (run / "config.json").write_text(config.replace(source, str(folder / "list.txt")))
+    (run / "summary.json").unlink()
+    for words in (["evaluate"], ["train", "--resume"]):
+        assert "list.txt has changed since runs/done was begun: put the old file back, or train again" in fails(
+            1, *words
+        )
+    (folder / "list.txt").unlink()
+    for words in (["evaluate"], ["train", "--resume"]):
+        assert "the data of runs/done cannot be read again: " in fails(1, *words)

@@ -1,0 +1,257 @@
+"""The program as a process: Ctrl-C, kills, pipes, full disks, two at a time."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wavemore.lab.runs import Run
+
+SHAPE = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
+LONG = (*SHAPE, "--steps", "1000000", "--evaluations", "10000")  # minutes: it has to be stopped
+WHOLE = (*SHAPE, "--steps", "1000", "--evaluations", "40")  # some seconds
+
+
+def until_it_trains(process: "subprocess.Popen[str]", lines: int = 1) -> None:
+    for line in process.stdout or ():
+        lines -= line.startswith("step ")
+        if lines == 0:
+            return
+    raise AssertionError(f"it ended with {process.wait()}: {process.stderr.read() if process.stderr else ''}")
+
+
+def bits(folder: Path) -> dict[str, bytes]:
+    """Everything that must be the same, however often a run was stopped."""
+    kept = {name: (folder / name).read_bytes() for name in ("model.safetensors", "state.safetensors", "samples.txt")}
+    records = [{k: v for k, v in record.items() if k != "seconds"} for record in Run(folder).metrics()]
+    return kept | {"metrics": json.dumps(records).encode()}
+
+
+@pytest.fixture
+def whole(names: str, wavemore: Any) -> Path:
+    """A run that was never stopped."""
+    assert wavemore("train", names, "--run", "whole", *WHOLE).code == 0
+    return Path("whole")
+
+
+def readable(folder: Path, wavemore: Any) -> None:
+    """A folder that was left at any moment is a run that can be read, or says in a line why not."""
+    said = wavemore("log", str(folder))
+    assert said.code == 0
+    assert "damaged" not in said.out
+    said = wavemore("sample", str(folder), "-n", "3")
+    assert said.code == 0 or "stopped before its first evaluation" in said.err
+
+
+def test_python_m_wavemore_and_the_script(program: Any) -> None:
+    assert program("--help").out.startswith("usage: wavemore")
+    script = Path(sys.executable).with_name("wavemore")
+    if script.exists():
+        done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("usage: wavemore")
+
+
+def test_help_imports_no_torch() -> None:
+    code = "import sys, wavemore.cli as c; c.main(['train', '--help']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(program: Any, names: str, wavemore: Any) -> None:
+    process = program.start("train", names, "--run", "mine", *LONG)
+    until_it_trains(process, lines=2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert process.returncode == 130
+    assert err == ""
+    assert out.endswith("what was learned is kept. Go on with:\n  wavemore train --resume --run mine\n")
+    readable(Path("mine"), wavemore)
+    done = Run(Path("mine")).metrics()[-1]["step"]
+    process = program.start("train", "--resume", "--run", "mine")
+    until_it_trains(process)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Go on with:" in out
+    assert Run(Path("mine")).metrics()[-1]["step"] > done
+
+
+def test_ctrl_c_before_and_after_the_training(program: Any, names: str, wavemore: Any) -> None:
+    for delay in (0.2, 0.9, 1.6):
+        process = program.start("train", names, "--run", f"at-{delay}", *LONG)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if process.returncode == -signal.SIGINT:  # Python itself was not ready yet
+            continue
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        assert "stopped" in out + err
+        if Run(Path(f"at-{delay}")).exists():
+            readable(Path(f"at-{delay}"), wavemore)
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(
+    program: Any, names: str, wavemore: Any, whole: Path
+) -> None:
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(30):
+        process = program.start("train", names, "--run", "killed", "--resume", *WHOLE)
+        if kills < 3:
+            until_it_trains(process)
+            time.sleep(moments.uniform(0, 0.5))
+            process.kill()
+        process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+        readable(Path("killed"), wavemore)
+    assert kills == 3
+    assert bits(Path("killed")) == bits(whole)
+    assert not list(Path("killed").glob(".*.tmp"))
+
+
+def test_two_trainings_into_one_folder(program: Any, names: str, fails: Any) -> None:
+    process = program.start("train", names, "--run", "mine", *LONG)
+    until_it_trains(process)
+    for flags in ([], ["--resume"], ["--overwrite"]):
+        said = fails(1, "train", names, "--run", "mine", *LONG, *flags)
+        assert "another training is writing to mine: wait for it, or take another --run" in said
+    until_it_trains(process)  # the first one goes on
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_costs_no_training(program: Any, names: str, wavemore: Any) -> None:
+    for flags in ([], ["--json"]):
+        process = program.start("train", names, "--run", "mine", "--overwrite", *SHAPE, "--steps", "300", *flags)
+        stream = process.stderr if flags else process.stdout
+        assert stream is not None
+        assert stream.readline().startswith("data ")
+        stream.close()
+        out = process.stdout.read() if flags else ""
+        assert process.wait(timeout=60) == 0
+        assert (Path("mine") / "samples.txt").exists()
+        assert Run(Path("mine")).summary() is not None
+        assert not flags or json.loads(out)["steps"] == 300
+    readable(Path("mine"), wavemore)
+
+
+def test_output_that_nobody_reads(program: Any, run: Path) -> None:
+    for words in (["sample", "-n", "100000"], ["--help"]):
+        process = program.start(*words)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=60) in (0, 1)
+        assert process.stderr.read() == ""
+
+
+def test_output_that_cannot_be_written(program: Any, run: Path) -> None:
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            said = program("log", stdout=full)
+        assert (said.code, said.err) == (1, "wavemore: No space left on device\n")
+
+    def without_stdout() -> None:
+        os.close(1)
+
+    assert program("log", preexec_fn=without_stdout).code == 0
+
+
+def test_characters_that_the_terminal_lacks(program: Any, run: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    said = program("sample", "--prefix", "é", "-n", "2", env=environment)
+    assert said.code == 0
+    assert all(line.startswith("\\xe9") for line in said.out.splitlines())
+
+
+def test_a_name_that_is_no_unicode(program: Any, names: str) -> None:
+    shutil.copy(names, os.fsdecode(b"\xff.txt"))
+    said = program("train", os.fsdecode(b"\xff.txt"), *SHAPE, "--steps", "4")
+    assert said.code == 1
+    assert "change that value or that name" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wavemore: Any, whole: Path) -> None:
+    process = program.start("train", names, "--run", "mine", *WHOLE)
+    until_it_trains(process, lines=2)
+    process.kill()
+    process.communicate()
+    before = {name: Path("mine", name).read_bytes() for name in ("model.safetensors", "state.safetensors")}
+
+    def almost_full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+    said = program("train", "--resume", "--run", "mine", preexec_fn=almost_full)
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert "cannot write mine/" in said.err
+    assert "what was written before is still there" in said.err
+    assert {name: Path("mine", name).read_bytes() for name in before} == before
+    assert not list(Path("mine").glob(".*.tmp"))
+    readable(Path("mine"), wavemore)
+    assert program("train", "--resume", "--run", "mine").code == 0
+    assert bits(Path("mine")) == bits(whole)
+
+
+def test_a_disk_that_is_really_full(folder: Path, names: str) -> None:
+    mount = f"mount -t tmpfs -o size=16k none {folder}/disk"
+    (folder / "disk").mkdir()
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, mount], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    train = f"{sys.executable} -m wavemore train {names} --run disk/mine --steps 20 {' '.join(SHAPE)}"
+    done = subprocess.run([*alone, f"{mount} && {train}; echo $?"], capture_output=True, text=True, cwd=folder)
+    assert done.stdout.endswith("\n1\n")
+    assert done.stderr.startswith("wavemore: cannot write disk/mine/")
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_system_that_is_read_only(folder: Path, names: str) -> None:
+    mount = f"mount -t tmpfs -o ro none {folder}/disk"
+    (folder / "disk").mkdir()
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, mount], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    train = f"{sys.executable} -m wavemore train {names} --steps 20 {' '.join(SHAPE)} --run disk"
+    done = subprocess.run([*alone, f"{mount} && {train}/mine"], capture_output=True, text=True, cwd=folder)
+    assert done.stderr == "wavemore: cannot make the run folder disk/mine: Read-only file system\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("width", ["60", "120"], ids=["narrow", "wide"])
+def test_a_terminal_has_a_moving_bar(program: Any, names: str, width: str) -> None:
+    mine, its = os.openpty()
+    environment = {**os.environ, "COLUMNS": width, "TERM": "xterm-256color"}
+    process = program.start("train", names, *SHAPE, "--steps", "400", stdout=its, stderr=its, env=environment)
+    os.close(its)
+    said = b""
+    try:
+        while piece := os.read(mine, 65_536):
+            said += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    assert process.wait(timeout=60) == 0
+    os.close(mine)
+    shown = said.decode()
+    assert "400/400" in shown
+    assert "\x1b[" in shown
+    assert ("chars/s" in shown) == (width == "120")
+    assert " left" in shown
+    assert "step " not in shown.split("400/400")[0].split("run     runs")[1]
+    assert "next:" in shown

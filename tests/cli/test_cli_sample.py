@@ -1,0 +1,95 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_lines_are_printed_and_nothing_else(wavemore: Any, run: Path) -> None:
+    said = wavemore("sample", "-n", "30", "--seed", "3")
+    assert (said.code, said.err) == (0, "")
+    assert len(said.out.splitlines()) == 30
+    assert wavemore("sample", "done", "-n", "30", "--seed", "3").out == said.out
+    assert wavemore("sample", "runs/done", "-n", "30", "--seed", "4").out != said.out
+    assert wavemore("sample", "-n", "0").out == ""
+
+
+def test_what_is_asked_for_is_kept(wavemore: Any, run: Path) -> None:
+    known = set((Path(json.loads((run / "config.json").read_text())["data"]["source"])).read_text().splitlines())
+    words = ["--prefix", "an", "--new", "--distinct", "--min-length", "3", "--max-length", "5", "--temperature", "1.5"]
+    lines = wavemore("sample", "-n", "20", *words).out.splitlines()
+    assert len(lines) == len(set(lines)) == 20
+    assert all(line.startswith("an") and 3 <= len(line) <= 5 and line not in known for line in lines)
+
+
+def test_json_says_the_same_as_score(wavemore: Any, run: Path) -> None:
+    sampled = json.loads(wavemore("sample", "-n", "25", "--seed", "1", "--json", "--temperature", "1.3").out)
+    assert all(list(sample) == ["text", "nats", "nats_per_char", "new"] for sample in sampled)
+    scored = json.loads(wavemore("score", "--json", "--", *(sample["text"] for sample in sampled)).out)
+    for sample, score in zip(sampled, scored, strict=True):
+        assert sample["text"] == score["text"]
+        assert sample["nats"] == pytest.approx(score["nats"], abs=1e-4)
+        assert sample["nats_per_char"] == pytest.approx(score["nats_per_char"], abs=1e-4)
+    assert json.loads(wavemore("sample", "-n", "0", "--json").out) == []
+
+
+def test_lines_that_cannot_be_made_are_told(wavemore: Any, run: Path) -> None:
+    said = wavemore("sample", "-n", "50", "--max-length", "1", "--distinct")
+    assert said.code == 0
+    assert len(said.out.splitlines()) < 50
+    assert f"wavemore: {len(said.out.splitlines())} of 50 lines: many more draws brought nothing else" in said.err
+    assert json.loads(wavemore("sample", "-n", "50", "--max-length", "1", "--distinct", "--json").out) is not None
+
+
+def test_ten_thousand_distinct_new_lines(wavemore: Any) -> None:
+    wavemore("train", "--steps", "30", "--hidden", "32", "--evaluations", "1")
+    lines = wavemore("sample", "-n", "10000", "--new", "--distinct").out.splitlines()
+    assert len(set(lines)) == len(lines) == 10_000
+
+
+def test_there_is_no_run(fails: Callable[..., str], folder: Path) -> None:
+    for command in ("sample", "evaluate", "score", "log"):
+        assert "there is no run here yet: `wavemore train` makes one" in fails(1, command)
+    for command in ("sample", "evaluate", "log"):
+        assert "there is no run 'nothing'; `wavemore log` lists the runs that there are" in fails(1, command, "nothing")
+    assert "there is no run 'runs/nothing'" in fails(1, "score", "runs/nothing", "anna")
+    (folder / "empty").mkdir()
+    for command in ("sample", "evaluate"):
+        assert "empty is no complete run (it has no config.json)" in fails(1, command, "empty")
+
+
+DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
+    ("config.json", lambda path: path.write_text(""), "damaged or was changed"),
+    ("config.json", lambda path: path.write_bytes(path.read_bytes()[:200]), "damaged or was changed"),
+    ("config.json", lambda path: path.write_text(path.read_text().replace('"format": 1', '"format": 9')), "format 9"),
+    ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": -1')), "hidden"),
+    (
+        "config.json",
+        lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": 1000000000')),
+        "config.json or vocabulary.json was changed",
+    ),
+    ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": "x"')), "hidden"),
+    ("config.json", lambda path: path.unlink(), "runs/done is no complete run (it has no config.json)"),
+    ("vocabulary.json", lambda path: path.unlink(), "cannot be read: No such file"),
+    ("vocabulary.json", lambda path: path.write_text("[]"), "vocabulary"),
+    ("vocabulary.json", lambda path: path.write_text('{"characters": "ab"}'), "was changed"),
+    ("model.safetensors", lambda path: path.write_text("no tensors"), "damaged or was changed"),
+    ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:500]), "damaged or was changed"),
+    (
+        "model.safetensors",
+        lambda path: path.unlink(),
+        "was stopped before its first evaluation, so it has no model yet",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "damage", "said"), DAMAGE)
+def test_a_damaged_run_is_told_in_a_line(
+    fails: Callable[..., str], wavemore: Any, run: Path, file: str, damage: Callable[[Path], object], said: str
+) -> None:
+    damage(run / file)
+    for words in (["sample", "runs/done"], ["evaluate", "runs/done"], ["score", "runs/done", "anna"]):
+        assert said in fails(1, *words)
+    listed = wavemore("log", "runs")
+    assert listed.code == 0 or file == "config.json"

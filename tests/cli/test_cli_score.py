@@ -1,0 +1,106 @@
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from wavemore.cli.score import Character, Row, _in_parts, _letters
+
+
+def test_json(wavemore: Any, run: Path) -> None:
+    rows = json.loads(wavemore("score", "runs/done", "anna", "ooooo", "--json").out)
+    for row in rows:
+        assert [c["character"] for c in row["characters"]] == [*row["text"], ""]
+        assert sum(c["nats"] for c in row["characters"]) == pytest.approx(row["nats"])
+        assert row["nats_per_char"] == pytest.approx(row["nats"] / (len(row["text"]) + 1))
+        assert 0 <= row["more_usual_than_val"] <= 1
+    assert [row["rank"] for row in rows] == [1, 2]
+    assert rows[0]["nats_per_char"] < rows[1]["nats_per_char"]
+    assert rows[0]["more_usual_than_val"] >= rows[1]["more_usual_than_val"]
+
+
+def test_one_line_is_told_in_words(wavemore: Any, run: Path) -> None:
+    said = wavemore("score", "anna")
+    words, letters, bars = said.out.splitlines()
+    assert " nats a character, " in words
+    assert "; more usual than " in words
+    assert letters == "anna⏎"
+    assert len(bars) == 5
+    (run / "summary.json").unlink()
+    assert "more usual than" not in wavemore("score", "anna").out
+    assert json.loads(wavemore("score", "anna", "--json").out)[0]["more_usual_than_val"] is None
+
+
+def test_bars_stand_under_their_letters(wavemore: Any, run: Path) -> None:
+    head, *rows, foot = wavemore("score", "anna", "é la").out.splitlines()
+    assert head.split()[:3] == ["rank", "nats/char", "nats"]
+    assert foot == "usual: the share of the run's val lines that are less usual"
+    for letters, bars in zip(rows[::2], rows[1::2], strict=True):
+        assert len(bars.rstrip()) == len(letters)
+        assert len(bars) - len(bars.lstrip()) == len(head[: head.index("⏎")])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ab", ["a", "b", "⏎"]),
+        ("天a", ["天", "a", "⏎"]),
+        ("e\u0301x", ["e\u0301", "x", "⏎"]),
+        ("\u0301x", ["◌\u0301", "x", "⏎"]),
+        ("👍🏽", ["👍🏽", "⏎"]),
+        ("a\tb\x1b", ["a", "␉", "b", "␛", "⏎"]),
+        ("", ["⏎"]),
+    ],
+)
+def test_letters_are_what_the_eye_sees(text: str, shown: list[str]) -> None:
+    characters = tuple(Character(character, 1.0) for character in [*text, ""])
+    letters = _letters(Row(text, 0.0, 0.0, 1, None, characters))
+    assert [letter for letter, _ in letters] == shown
+    assert all(cell_len(letter) > 0 for letter, _ in letters)
+    assert sum(nats for _, nats in letters) == len(text) + 1
+
+
+def test_long_lines_are_told_in_rows() -> None:
+    parts = list(_in_parts([("天", 1.0)] * 13, width=11))
+    assert [len(part) for part in parts] == [5, 5, 3]
+    assert [len(part) for part in _in_parts([("a", 1.0)] * 25, width=-5)] == [10, 10, 5]
+
+
+class Input:
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_lines_from_standard_input(
+    wavemore: Any, fails: Callable[..., str], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", Input(content))
+
+    given("\ufeffanna\r\n\r\n  é la \rBo\x0bna".replace("\x0b", "").encode())
+    assert [row["text"] for row in json.loads(wavemore("score", "runs/done", "--json").out)] == ["anna", "é la", "Bona"]
+    given(b"anna")
+    assert wavemore("score").out.splitlines()[1] == "anna⏎"
+    given(b" \n")
+    assert "no lines to score: standard input was empty" in fails(2, "score")
+    given(b"an\xffna")
+    assert "standard input is not UTF-8: byte 3 is 0xff" in fails(2, "score")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "no lines to score: give them after the run, or on standard input" in fails(2, "score")
+
+
+def test_a_folder_that_is_no_run_may_be_a_line(wavemore: Any, run: Path, folder: Path) -> None:
+    (folder / "anna").mkdir()
+    assert wavemore("score", "anna").out.splitlines()[1] == "anna⏎"
+    assert wavemore("score", "done", "anna").out.splitlines()[1] == "anna⏎"
+    assert wavemore("score", "").out.splitlines()[1] == "⏎"
+    shutil.copytree(run, "Bo")
+    assert wavemore("score", "Bo", "anna").out.splitlines()[1] == "anna⏎"
