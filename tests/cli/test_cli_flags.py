@@ -36,7 +36,7 @@ from wavemore.cli.commands import COMMANDS
         ("--epochs 0", "epochs is 0"),
         ("--epochs nan", "epochs is nan; it must be above 0"),
         ("--steps 5 --epochs 2", "--epochs and --steps say the same thing twice"),
-        ("--batch-size 1", "batch_size is 1; a training batch needs at least 2 windows"),
+        ("--batch-size 1", "batch_size is 1; it must be at least 2"),
         ("--learning-rate nan", "learning_rate is nan; it must be above 0"),
         ("--learning-rate -1", "learning_rate is -1.0; it must be above 0"),
         ("--seed -1", "seed is -1"),

@@ -18,7 +18,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_training_says_what_it_does(wavemore: Any, names: str, folder: Path) -> None:
-    said = wavemore("train", names, *TINY, "--evaluations", "4")
+    said = wavemore("train", names, *TINY, "--batch-size", "16", "--steps", "20", "--evaluations", "4")
     assert said.code == 0
     assert said.err == ""
     assert "\x1b" not in said.out

@@ -107,12 +107,23 @@ def test_long_lines_get_a_longer_context() -> None:
 def test_small_lists_get_small_batches(count: int) -> None:
     corpus = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(count)])
     recipe = plan(corpus).recipe
-    assert 2 <= recipe.batch_size <= max(16, corpus.train.targets / 50)
+    assert 2 <= recipe.batch_size <= max(8, corpus.train.targets / 12)
     assert recipe.steps >= 10
 
 
-def test_large_lists_get_batches_of_a_thousand() -> None:
-    assert plan(load("names")).recipe.batch_size == 1_024
+def test_the_bundled_names_get_the_lectures_size_and_large_batches() -> None:
+    chosen = plan(load("names"))
+    assert (chosen.tree.fuse, chosen.tree.embedding, chosen.tree.hidden) == ((2, 2, 2), 24, 128)
+    assert chosen.recipe.batch_size == 2_048
+
+
+def test_small_lists_forget_faster_than_large_ones() -> None:
+    def forgotten_an_epoch(corpus: Corpus) -> float:
+        recipe = plan(corpus).recipe
+        return recipe.learning_rate * recipe.weight_decay * corpus.train.targets / recipe.batch_size
+
+    small = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(200)])
+    assert forgotten_an_epoch(small) > 2 * forgotten_an_epoch(load("names"))
 
 
 @pytest.mark.parametrize("lines", [TEN, list("abcdefghij")])

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
 
 from wavemore.cli.options import Flag, RunName
 from wavemore.cli.screen import Screen, losses, table
+from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
@@ -20,6 +23,8 @@ class Evaluate:
 
     run: RunName = "latest"
     """A run folder, or its name in runs/."""
+    others: Annotated[tuple[str, ...], arg(name="with", metavar="RUN [RUN ...]")] = ()
+    """More runs on the same data: the probabilities of all are averaged."""
     test: Flag = False
     """The test part too: once, when all choices are made."""
     train: Flag = False
@@ -33,20 +38,25 @@ class Evaluate:
         from wavemore.lab.runs import find_run
 
         run = find_run(self.run)
-        model, corpus = run.model(), run.corpus()
+        runs = [run, *map(find_run, self.others)]
+        for other in runs[1:]:
+            if other.config.data != run.config.data:
+                raise UsageError(f"{other.path} and {run.path} have other data or another split: give runs on the same")
+        models, corpus = [each.model() for each in runs], run.corpus()
+        parameters = sum(model.parameter_count() for model in models)
         parts = {"val": corpus.val}
         if self.train:
             parts = {"train": corpus.train, **parts}
         if self.test:
             parts = {**parts, "test": corpus.test}
-        found = {name: evaluate(model, part) for name, part in parts.items()}
+        found = {name: evaluate(models, part) for name, part in parts.items()}
         if self.json:
-            record: dict[str, Any] = {"run": str(run.path), "parameters": model.parameter_count()}
+            record: dict[str, Any] = {"run": str(run.path), "with": list(self.others), "parameters": parameters}
             for name, evaluation in found.items():
                 record |= _record(name, evaluation)
             print(json.dumps(record, indent=1))
         else:
-            _show(str(run.path), model.parameter_count(), found)
+            _show(" + ".join(str(each.path) for each in runs), parameters, found)
         return 0
 
 

@@ -113,8 +113,6 @@ class Train:
 
         corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, self._settings())
-        if chosen.recipe.batch_size < 2:
-            raise UsageError("batch_size is 1; a training batch needs at least 2 windows")
         check_fits(len(corpus.vocabulary), chosen.tree)
         config = Config(
             format=FORMAT,

@@ -42,12 +42,16 @@ class Evaluation:
         return self.nats / log(2)
 
 
-def evaluate(model: Tree, part: Part, *, execution: Execution = "unique") -> Evaluation:
+def evaluate(model: Tree | Sequence[Tree], part: Part, *, execution: Execution = "unique") -> Evaluation:
     """Exact losses of `part`, in eval mode; the model is put back into the mode that it was found in.
+
+    Of several models, it is the loss of the mean of their probabilities.
 
     Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
     """
-    nats = token_nats(model, Batches(part.tokens, model, execution))
+    models = [model] if isinstance(model, Tree) else model
+    each = np.stack([token_nats(model, Batches(part.tokens, model, execution)) for model in models])  # (models, B)
+    nats = log(len(models)) - np.logaddexp.reduce(-each, axis=0) if len(models) > 1 else each[0]
     free = part.leak_free_targets
     positions = positions_of(part.tokens)
     sums = np.bincount(positions, weights=nats)

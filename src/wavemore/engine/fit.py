@@ -98,8 +98,6 @@ def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | Non
     >>> last.step, last.val_nats < 1.0
     (20, True)
     """
-    if recipe.batch_size < 2:
-        raise UsageError(f"batch_size is {recipe.batch_size}; a training batch needs at least 2 windows")
     state = _Fit(model, corpus, recipe)
     if resume is not None:
         state.load(resume)

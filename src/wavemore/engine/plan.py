@@ -87,7 +87,7 @@ def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
         hidden=32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < 1_000_000 else 256,
         activation="silu",
     )
-    batch_size = _power_of_two(targets / 80, least=32, most=2_048)
+    batch_size = _power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048)
     learning_rate = 0.04
     # Weight decay as the memory of the weights: lr * decay * steps of an epoch is how often an epoch they forget all
     # that they have learned. Twice for small lists, which would be learned by heart otherwise.

@@ -14,6 +14,9 @@ Order = Literal["shuffle", "replacement"]
 Execution = Literal["unique", "windows"]
 
 
+LARGEST = 10**9
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides how weights are trained, apart from the data and the model.
@@ -66,9 +69,9 @@ class Recipe:
         ):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}")
-        for name in ("steps", "batch_size", "evaluations"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, least in (("steps", 1), ("batch_size", 2), ("evaluations", 1)):  # no batch statistics of one window
+            if not least <= getattr(self, name) <= LARGEST:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}, at most {LARGEST:,}")
         for name in ("learning_rate", "rest_learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")

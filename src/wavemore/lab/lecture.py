@@ -143,6 +143,7 @@ class Lecture:
     def train(self, steps: int = STEPS) -> Iterator[int]:
         """SGD, a step an item: the number of steps done."""
         self._set_training(True)
+        losses = []
         for step in range(steps):
             picked = torch.randint(0, self.inputs.shape[0], (BATCH_SIZE,))
             loss = F.cross_entropy(self(self.inputs[picked]), self.targets[picked])
@@ -153,6 +154,7 @@ class Lecture:
             for parameter in self.parameters:
                 assert parameter.grad is not None
                 parameter.data += -lr * parameter.grad
+            losses.append(loss.log10().item())
             yield step + 1
 
     @torch.no_grad()
@@ -177,9 +179,8 @@ class Lecture:
         inputs, targets = examples(part)
         return F.cross_entropy(self(inputs), targets).item()
 
-    @torch.no_grad()
     def sample(self, count: int) -> list[str]:
-        """Names, one at a time, a character at a time."""
+        """Names, one at a time, a character at a time; the lecture keeps gradients on here."""
         self._set_training(False)
         names = []
         for _ in range(count):
