@@ -123,6 +123,7 @@ class _Fit:
         self.train = Batches(corpus.train.tokens, model, recipe.execution)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
         self.averaged = deepcopy(model) if recipe.average else model
+        self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
         self.val = Batches(corpus.val.tokens, self.averaged, "unique")
         self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
@@ -184,12 +185,11 @@ class _Fit:
         if self.averaged is self.model:
             return
         decay = min(self.recipe.average, self.step / (self.step + 10))
-        now = self.model.state_dict()
-        for name, kept in self.averaged.state_dict().items():
+        for kept, now in self.pairs:
             if kept.is_floating_point():
-                kept.lerp_(now[name], 1 - decay)
+                kept.lerp_(now, 1 - decay)
             else:  # BatchNorm's count of batches
-                kept.copy_(now[name])
+                kept.copy_(now)
 
     def _evaluate(self) -> float:
         val_nats = float(token_nats(self.averaged, self.val).mean())

@@ -4,6 +4,7 @@ B lines drawn at once, T context length, V vocabulary.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from wavemore.nn.tree import Tree
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
-LARGEST_BATCH = 16_384
+LARGEST_BATCH = 32_768
 COLDEST = 1e-200  # a temperature so low is greedy; logits divided by a lower one could be infinite
 
 
@@ -58,14 +59,23 @@ def generate(
         needed = (n - kept) * max(1.1, drawn / max(1, kept)) if drawn else n - kept
         size = int(min(LARGEST_BATCH, max(16, needed)))
         before = kept
-        for sample in _draw(model, vocabulary, size, sampling, known, generator):
-            if kept < n and not (sampling.new and not sample.new) and not (sampling.distinct and sample.text in seen):
-                if sampling.distinct:
-                    seen.add(sample.text)
-                kept += 1
-                yield sample
+        passing = _draw(model, vocabulary, size, sampling, known, generator)
+        if sampling.new:
+            passing = (sample for sample in passing if sample.new)
+        if sampling.distinct:
+            passing = _unseen(passing, seen)
+        for sample in islice(passing, n - kept):
+            kept += 1
+            yield sample
         drawn += size
         fruitless, drawn_in_vain = (0, 0) if kept > before else (fruitless + 1, drawn_in_vain + size)
+
+
+def _unseen(samples: Iterator[Sample], seen: set[str]) -> Iterator[Sample]:
+    for sample in samples:
+        if sample.text not in seen:
+            seen.add(sample.text)
+            yield sample
 
 
 def _greedy(
@@ -176,8 +186,12 @@ def _samples(
     known: NDArray[np.uint64],
 ) -> Iterator[Sample]:
     """Lines from their ids, (B, T)."""
-    ended = lengths >= 0
-    ids, lengths, nats = ids[ended], lengths[ended], nats[ended]
+    spaces = [number for number, character in enumerate(vocabulary.characters, start=1) if character.isspace()]
+    padded = np.pad(ids, ((0, 0), (0, 1)))  # the first and the last character of an empty line are boundaries
+    outer = padded[:, 0], padded[np.arange(len(ids)), np.maximum(lengths - 1, 0)]
+    # Left out are lines that have not ended, and those with space around them: the data has none such.
+    fit = (lengths >= 0) & ~np.isin(outer[0], spaces) & ~np.isin(outer[1], spaces)
+    ids, lengths, nats = ids[fit], lengths[fit], nats[fit]
     # All rows are decoded at once, with any character where a row has ended, and then cut.
     width = ids.shape[1]
     characters = vocabulary.decode(np.where(ids == BOUNDARY, 1, ids).ravel())
@@ -186,5 +200,4 @@ def _samples(
     left = np.searchsorted(known, hashes, "left")
     new = left == np.searchsorted(known, hashes, "right")  # `known` is sorted
     # One at a time: thousands of objects at once would wake the garbage collector, which then takes most of the time.
-    made = map(Sample._make, zip(texts, nats.tolist(), new.tolist(), strict=True))
-    return (sample for sample in made if sample.text == sample.text.strip())  # no line of the data has space around it
+    return map(Sample._make, zip(texts, nats.tolist(), new.tolist(), strict=True))

@@ -60,8 +60,11 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` (..., in_features) to (..., out_features)."""
         require_channels(self, x, self.in_features)
-        out = x @ self.weight.T
-        return out if self.bias is None else out + self.bias
+        if self.bias is None:
+            return x @ self.weight.T
+        if x.ndim == 2:
+            return torch.addmm(self.bias, x, self.weight.T)  # one pass over the rows instead of two
+        return x @ self.weight.T + self.bias
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""

@@ -64,7 +64,7 @@ class BatchNorm1d(nn.Module):
         """Normalise `x`; `counts` matter in training mode only."""
         require_channels(self, x, self.num_features)
         if not self.training:
-            self._require_statistics()
+            self.require_statistics()
             scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
             return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
         rows = x.reshape(-1, self.num_features)  # (R, C)
@@ -88,7 +88,8 @@ class BatchNorm1d(nn.Module):
             self.num_batches_tracked += 1
         return cast(Tensor, y.view(x.shape))
 
-    def _require_statistics(self) -> None:
+    def require_statistics(self) -> None:
+        """Raise a ModelError where no batch was ever seen: the statistics would be made up."""
         # Reading one number costs a microsecond; a graph being compiled or exported has none to read.
         if not torch.compiler.is_compiling() and self.num_batches_tracked.item() == 0:
             raise ModelError("BatchNorm1d is in eval mode but has no running statistics: train first, or load weights")

@@ -16,12 +16,13 @@ Shapes: B lines, C channels, V vocabulary, G = V ** n n-grams at the bottom, m n
 """
 
 from collections import deque
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.nn.layers import FlattenConsecutive, Linear
+from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, Linear
 from wavemore.nn.tree import Tree
 
 LARGEST_TABLE = 20_000
@@ -159,6 +160,20 @@ def _stages(model: Tree) -> list[nn.Sequential]:
     for layer in model.layers:
         if isinstance(layer, FlattenConsecutive):
             stages.append([])
+        elif isinstance(layer, BatchNorm1d):
+            stages[-1][-1] = _folded(stages[-1][-1], layer)
         else:
             stages[-1].append(layer)
     return [nn.Sequential(*stage) for stage in stages]
+
+
+@torch.no_grad()
+def _folded(linear: nn.Module, norm: BatchNorm1d) -> Linear:
+    """A Linear that does its BatchNorm1d too: in eval mode that is a factor and a shift a channel."""
+    assert isinstance(linear, Linear)
+    norm.require_statistics()
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (C,)
+    both = deepcopy(linear)
+    both.weight.mul_(scale[:, None])
+    both.bias = nn.Parameter(norm.bias + scale * ((0 if linear.bias is None else linear.bias) - norm.running_mean))
+    return both
