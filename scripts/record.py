@@ -14,9 +14,14 @@ import tempfile
 import tomllib
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import torch
+
+from wavemore.lab import lecture
 from wavemore.lab.environment import environment
+from wavemore.text.datasets import load
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "src" / "wavemore" / "experiments"
@@ -27,12 +32,15 @@ LOSSES = ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")
 def main() -> None:
     """Measure each of the named claims."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="+", help="experiments by name, or bench")
+    parser.add_argument("names", nargs="+", help="experiments by name; bench; baseline, the lecture's own loop")
     parser.add_argument("--data", default="", help="a path to the data, where it cannot be downloaded")
     arguments = parser.parse_args()
     RECORDS.mkdir(exist_ok=True)
     for name in arguments.names:
-        record = bench(arguments.data) if name == "bench" else experiment(name, arguments.data)
+        if name in ("bench", "baseline"):
+            record = (bench if name == "bench" else baseline)(arguments.data)
+        else:
+            record = experiment(name, arguments.data)
         (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -43,6 +51,26 @@ def bench(data: str) -> dict[str, Any]:
         subprocess.run([*_command("bench", data or "makemore-names"), "--json", str(file)], check=True)
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return {"command": "wavemore bench --json bench.json", **found}
+
+
+def baseline(data: str) -> dict[str, Any]:
+    """The lecture's own loop (lab/lecture.py) over all its 200,000 steps, at the lecture's seed."""
+    torch.set_num_threads(1)
+    corpus = load(data or "makemore-names", split="lecture")
+    loop = lecture.Lecture(corpus)
+    began = perf_counter()
+    for _ in loop.train():
+        pass
+    seconds = perf_counter() - began
+    return {
+        "command": "python scripts/record.py baseline",
+        "train_nats": loop.loss(corpus.train),
+        "val_nats": loop.loss(corpus.val),
+        "published": {"train_nats": lecture.TRAIN_NATS, "val_nats": lecture.VAL_NATS},
+        "train_seconds": seconds,
+        "date": datetime.now().astimezone().date().isoformat(),
+        "environment": environment(),
+    }
 
 
 def experiment(name: str, data: str) -> dict[str, Any]:

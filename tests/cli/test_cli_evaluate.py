@@ -7,6 +7,8 @@ import pytest
 
 from wavemore.lab.runs import Run
 
+TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
+
 
 def strict(text: str) -> Any:
     def refuse(name: str) -> None:
@@ -64,3 +66,22 @@ def test_data_that_changed_or_went_is_told(fails: Callable[..., str], run: Path,
     (folder / "list.txt").unlink()
     for words in (["evaluate"], ["train", "--resume"]):
         assert "the data of runs/done cannot be read again: " in fails(1, *words)
+
+
+def test_several_runs_are_averaged(wavemore: Any, names: str) -> None:
+    for name, seed in (("one", "0"), ("two", "1")):
+        assert wavemore("train", names, *TINY, "--run", name, "--steps", "60", "--seed", seed).code == 0
+    alone = [strict(wavemore("evaluate", name, "--json").out)["val_nats"] for name in ("one", "two")]
+    same = strict(wavemore("evaluate", "one", "--with", "one", "one", "--json").out)
+    assert same["val_nats"] == pytest.approx(alone[0])
+    both = strict(wavemore("evaluate", "one", "--with", "two", "--json").out)
+    assert both["val_nats"] < sum(alone) / 2  # the mean of probabilities, not of their logarithms
+    assert both["with"] == ["two"]
+
+
+def test_runs_on_other_data_are_not_averaged(wavemore: Any, names: str) -> None:
+    for name, seed in (("one", "0"), ("two", "1")):
+        assert wavemore("train", names, *TINY, "--run", name, "--steps", "2", "--split-seed", seed).code == 0
+    said = wavemore("evaluate", "one", "--with", "two")
+    assert said.code == 2
+    assert "two and one have other data or another split" in said.err

@@ -20,8 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # Read here, so that Ctrl-C is answered with a line from the first moment on.
         from wavemore.cli.commands import parse
+        from wavemore.lab.memory import keep_freed_memory
 
-        code: int = parse(arguments or ["--help"]).run_command()
+        command = parse(arguments or ["--help"])
+        keep_freed_memory()
+        code: int = command.run_command()
         sys.stdout.flush()
     except WavemoreError as error:
         return _failed(str(error), error.exit_code)

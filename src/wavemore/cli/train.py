@@ -66,7 +66,7 @@ class Train:
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """cpu, or what torch calls another one: cuda, cuda:1, mps."""
     threads: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
-    """Processor threads; auto: as many as torch takes."""
+    """Processor threads; auto: one, as small models gain nothing by more; from --hidden 256 on up to four."""
     json: Flag = False
     """At the end print the summary as JSON; all other words go to standard error."""
 
@@ -108,12 +108,15 @@ class Train:
 
         from wavemore.engine.plan import plan
         from wavemore.lab.config import FORMAT, Config, DataConfig
+        from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
         from wavemore.text.datasets import DATASETS, load
 
         corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, self._settings())
         check_fits(len(corpus.vocabulary), chosen.tree)
+        if self.threads == "auto":
+            torch.set_num_threads(min(4, cores()) if chosen.tree.hidden >= 256 else 1)
         config = Config(
             format=FORMAT,
             wavemore=__version__,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.recipe import Execution, Order
-from wavemore.nn.fusion import UniquePlan
+from wavemore.nn.fusion import UniquePlan, unique_logits
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import windows
 from wavemore.text.ngrams import NgramTables
@@ -37,6 +37,16 @@ class Batches:
             logits: Tensor = self.model(self._tensor(context))
             return logits
         return self.model.unique(self.plan(positions))
+
+    def nats(self, positions: NDArray[np.int64]) -> Tensor:
+        """-log p of the characters at `positions`: (B,); not for training, where the loss does it."""
+        if self.tables is None:
+            logits, rows = self.logits(positions), torch.arange(len(positions), device=self.device)
+        else:  # each distinct context's probabilities once
+            plan = self.plan(positions)
+            logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
+        picked = rows * logits.shape[1] + self.targets(positions)
+        return logits.logsumexp(dim=1).index_select(0, rows) - logits.flatten().index_select(0, picked)
 
     def targets(self, positions: NDArray[np.int64]) -> Tensor:
         """The characters at `positions`: (B,)."""

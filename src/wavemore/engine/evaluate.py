@@ -12,7 +12,6 @@ from math import log
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wavemore.engine.batches import Batches
 from wavemore.engine.recipe import Execution
@@ -20,7 +19,7 @@ from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Part
 from wavemore.text.vocabulary import Ids, Vocabulary
 
-CHUNK = 16_384  # targets at once: some tens of MB of activations, however long the part
+CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,11 @@ def token_nats(model: Tree, batches: Batches) -> NDArray[np.float64]:
     """Nats of every target: (B,) in the order of the tokens."""
     nats = np.empty(len(batches.tokens))
     with eval_mode(model):
-        for positions in batches.in_order_of_contexts(CHUNK):
-            logits, targets = batches.logits(positions), batches.targets(positions)  # (B, V), (B,)
-            nats[positions] = nats_of(logits, targets).cpu().numpy()
+        # As many rows of the bottom level at once: `windows` has one for every character of every context.
+        size = CHUNK if batches.tables else max(1, CHUNK // model.context)
+        for positions in batches.in_order_of_contexts(size):
+            nats[positions] = batches.nats(positions).cpu().numpy()
     return nats
-
-
-def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """-log p of each target: (B, V), (B,) -> (B,)."""
-    return logits.logsumexp(dim=1) - logits.gather(1, targets[:, None])[:, 0]
 
 
 def positions_of(tokens: Ids) -> NDArray[np.int64]:

@@ -100,7 +100,7 @@ def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
         warmup=0.05,
         evaluations=10,
     )
-    epochs = min(10.0, max(2.0, 8 * (170_000 / targets) ** 0.5))
+    epochs = min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5))
     return Plan(tree, recipe), epochs
 
 

@@ -25,12 +25,13 @@ def environment() -> dict[str, str | int]:
         "numpy": numpy.__version__,
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": _cores(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
     }
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

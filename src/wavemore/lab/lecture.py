@@ -145,17 +145,21 @@ class Lecture:
         self._set_training(True)
         losses = []
         for step in range(steps):
-            picked = torch.randint(0, self.inputs.shape[0], (BATCH_SIZE,))
-            loss = F.cross_entropy(self(self.inputs[picked]), self.targets[picked])
-            for parameter in self.parameters:
-                parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.backward(torch.randint(0, self.inputs.shape[0], (BATCH_SIZE,)))
             lr = 0.1 if step < 150_000 else 0.01
             for parameter in self.parameters:
                 assert parameter.grad is not None
                 parameter.data += -lr * parameter.grad
             losses.append(loss.log10().item())
             yield step + 1
+
+    def backward(self, picked: Tensor) -> Tensor:
+        """Loss and gradients of some examples, by their numbers (B,)."""
+        loss = F.cross_entropy(self(self.inputs[picked]), self.targets[picked])
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
 
     @torch.no_grad()
     def load(self, tree: Tree) -> None:

@@ -17,6 +17,7 @@ Shapes: B lines, C channels, V vocabulary, G = V ** n n-grams at the bottom, m n
 
 from collections import deque
 from copy import deepcopy
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +76,7 @@ class TreeStream:
         for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
             ring.append(_Kept(x))
             dilation = (len(ring) - 1) // max(1, n - 1)
-            x = stage(torch.cat([ring[child * dilation].rows() for child in range(n)], dim=1))  # (B, n C), oldest first
+            x = _fused(stage, [ring[child * dilation].rows() for child in range(n)])  # n of (B, C), oldest first
         self._logits = _Kept(x)
         return x
 
@@ -84,6 +85,18 @@ class TreeStream:
         self._bottom.keep(rows)
         for kept in [self._logits, *(kept for ring in self._rings for kept in ring)]:
             kept.keep(rows)
+
+
+def _fused(stage: nn.Sequential, children: list[Tensor]) -> Tensor:
+    """The stage of children side by side, without laying them side by side: its Linear is a sum over the children."""
+    linear = stage[0]
+    assert isinstance(linear, Linear)
+    parts = linear.weight.chunk(len(children), dim=1)
+    x = children[0] @ parts[0].T if linear.bias is None else torch.addmm(linear.bias, children[0], parts[0].T)
+    for child, part in zip(children[1:], parts[1:], strict=True):
+        x = torch.addmm(x, child, part.T)
+    rest: nn.Module = stage[1:]
+    return cast(Tensor, rest(x))
 
 
 class _Kept:
