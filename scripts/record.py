@@ -104,7 +104,7 @@ def experiment(name: str, data: str) -> dict[str, Any]:
         **({"ensemble": together} if together else {}),
         "runs": runs,
         "date": datetime.now().astimezone().date().isoformat(),
-        "environment": environment(),
+        "environment": summary["environment"],  # of the run, with the threads that it used
     }
 
 

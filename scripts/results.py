@@ -84,7 +84,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
             )
     parts += ["", "## Commands\n"]
     for name, record in chosen.items():
-        parts += [f"**{name}**: {record['question']} Seeds {_seeds(record)}. {_machine(record)}\n"]
+        parts += [f"**{name}**: {record['question']} {_seeds(record)}. {_machine(record)}\n"]
         parts += ["```sh", record["command"], "```\n"]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -147,14 +147,19 @@ def _ratio(key: str, bench: dict[str, Any], threads: int) -> str:
 
 def _machine(record: dict[str, Any]) -> str:
     machine = record["environment"]
+    threads = "" if "measurements" in record else f"{_count(machine['threads'], 'thread')}, "
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, "
+        f"{machine['cpu']}, {_count(machine['cores'], 'core')}, {threads}torch {machine['torch']}, "
         f"commit {machine['commit']}, {record['date'][:10]}."
     )
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _seeds(record: dict[str, Any]) -> str:
-    return ", ".join(map(str, record["seeds"]))
+    return f"Seed{'' if len(record['seeds']) == 1 else 's'} {', '.join(map(str, record['seeds']))}"
 
 
 def main() -> None:

@@ -59,9 +59,10 @@ def test_layer_norm_is_torchs(shape: tuple[int, ...]) -> None:
     assert_same(ours, twin, torch.randn(shape, dtype=torch.float64), lambda layer, x: layer(x))
 
 
+@pytest.mark.parametrize("eps", [None, 1e-3])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rms_norm_is_torchs(shape: tuple[int, ...]) -> None:
-    ours, twin = twins(RMSNorm(C, 1e-3), nn.RMSNorm(C, 1e-3))
+def test_rms_norm_is_torchs(shape: tuple[int, ...], eps: float | None) -> None:
+    ours, twin = twins(RMSNorm(C, eps), nn.RMSNorm(C, eps))
     assert_same(ours, twin, torch.randn(shape, dtype=torch.float64), lambda layer, x: layer(x))
 
 

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,13 @@ def test_contexts_of_another_length_than_the_tree_are_refused() -> None:
         unique_plan(np.zeros((5, 6), np.uint8), (2, 2))
     with pytest.raises(UsageError, match="no ids"):
         NgramTables(np.array([], np.uint8), (2,))
+
+
+def test_a_batch_of_the_lectures_names_has_few_distinct_rows(shared_data: Path) -> None:
+    """The numbers that docs/one-tree.md gives: about 300 + 750 + 680 rows instead of 4,096 + 2,048 + 1,024."""
+    corpus = load(shared_data / "names.txt", split="lecture")
+    tables = NgramTables(corpus.train.tokens, (2, 2, 2))
+    random = np.random.default_rng(0)
+    plans = [tables.batch(random.choice(corpus.train.targets, 1_024, replace=False)) for _ in range(20)]
+    rows = np.mean([[len(children) for children in plan.children] for plan in plans], axis=0)
+    assert rows == pytest.approx([300, 750, 680], rel=0.05)

@@ -166,7 +166,8 @@ class LayerNorm(nn.Module):
 class RMSNorm(nn.Module):
     """Divide every row by the root of its mean square, then scale it; there is no centre and no bias.
 
-    Shapes: (..., C) -> (..., C). Raises a ModelError for another number of channels.
+    Shapes: (..., C) -> (..., C). Without an `eps` it is the smallest step of the dtype above 1, as in torch. Raises a
+    ModelError for another number of channels.
 
     >>> RMSNorm(2)(torch.tensor([[3.0, 3.0]])).round(decimals=3)
     tensor([[1., 1.]], grad_fn=<RoundBackward1>)
@@ -174,7 +175,7 @@ class RMSNorm(nn.Module):
     Paper: https://arxiv.org/abs/1910.07467
     """
 
-    def __init__(self, normalized_shape: int, eps: float = 1e-5) -> None:
+    def __init__(self, normalized_shape: int, eps: float | None = None) -> None:
         super().__init__()
         self.normalized_shape = normalized_shape
         self.eps = eps
@@ -183,8 +184,9 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` over its last dimension."""
         require_channels(self, x, self.normalized_shape)
+        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
         mean_square = (x * x).mean(-1, keepdim=True)
-        return x * (mean_square + self.eps).rsqrt() * self.weight
+        return x * (mean_square + eps).rsqrt() * self.weight
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""

@@ -1,0 +1,60 @@
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import wavemore as wm
+from wavemore.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = sorted((ROOT / "src" / "wavemore" / "experiments").glob("*.toml"))
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_results_are_made_from_the_records() -> None:
+    results = script("results")
+    found = results.records()
+    assert found
+    stale = "run `python scripts/results.py`"
+    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == results.results(found), stale
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == results.readme(text, found), stale
+    assert results.table(found) in text, stale
+
+
+def test_every_record_says_how_it_was_measured() -> None:
+    for name, record in script("results").records().items():
+        assert record["command"], name
+        assert re.fullmatch(r"[0-9a-f]{12}", record["environment"]["commit"]), name  # no + : nothing uncommitted
+        assert record["date"], name
+
+
+def test_records_hold_the_means_of_their_runs() -> None:
+    for name, record in script("results").records().items():
+        for key, mean in record.get("mean", {}).items():
+            values = [run[key] for run in record["runs"]]
+            assert mean == pytest.approx(sum(values) / len(values)), (name, key)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert found["question"].endswith("?")
+    assert found["expected"]
+    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:200]) + "\n", encoding="utf-8")
+    train = {key: value for key, value in found["train"].items() if key != "epochs"}
+    small = {**train, "hidden": 16, "steps": 3, "threads": 1}
+    flags = script("record")._flags(small)
+    assert main(["train", "list.txt", "--split", found["split"], "--seed", str(found["seeds"][0]), *flags]) == 0
