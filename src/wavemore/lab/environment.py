@@ -46,7 +46,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """Commit of the checkout that this file is in, with a + where it has changes; empty for an installed package."""
+    """Commit of the checkout that this file is in, with a + where src has changed; empty elsewhere."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return ""
