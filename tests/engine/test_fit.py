@@ -277,7 +277,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_best_state(corpus: 
     best = {name: value.clone() for name, value in best.items()}
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 7; .*0\.02 .* best val loss$"):
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 7; .*0\.02 may help$"):
         next(training)
     assert same(state_of(model), best)
     assert not isnan(evaluate(model, corpus.val).nats)
@@ -288,7 +288,7 @@ def test_a_learning_rate_far_too_high_ends_with_the_first_state(corpus: Corpus) 
     model = fresh(corpus, config)
     before = state_of(model)
     recipe = replace(SHORT, optimizer="sgd", learning_rate=1e30, schedule="constant", warmup=0.0, evaluations=1)
-    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d+; .*1e\+30 .* first state"):
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d+; .*1e\+30 may help"):
         list(fit(model, corpus, recipe))
     assert same(state_of(model), before)
 

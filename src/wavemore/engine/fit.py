@@ -201,10 +201,9 @@ class _Fit:
 
     def _require_finite(self, nats: float, what: str) -> None:
         if not isfinite(nats):
-            held = "the state with the best val loss" if self.best else "its first state, as none was evaluated yet"
             raise TrainingError(
                 f"the {what} is {nats} at step {self.step:,}; a lower --learning-rate than "
-                f"{self.recipe.learning_rate:g} may help. The model holds {held}"
+                f"{self.recipe.learning_rate:g} may help"
             )
 
     def checkpoint(self) -> Checkpoint:

@@ -7,7 +7,7 @@ torch's compiler (about a second).
 a, b rows and columns of a matrix with a <= b; k matrices of one shape.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from math import sqrt
 
@@ -204,15 +204,6 @@ def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """Weights of every `Linear` but the last, which is the output: what Muon is for and what weight decay is on."""
     linear = [module for module in model.modules() if isinstance(module, Linear)]
     return [layer.weight for layer in linear[:-1]]
-
-
-def parameter_count(parameters: Iterable[Tensor]) -> int:
-    """Number of trained values.
-
-    >>> parameter_count(Linear(3, 4).parameters())
-    16
-    """
-    return sum(parameter.numel() for parameter in parameters)
 
 
 def _gradient(parameter: Tensor) -> Tensor:
