@@ -4,10 +4,10 @@ from typing import Any
 
 
 def test_figures_are_written_by_key(wavemore: Any, names: str) -> None:
-    keys = ["unique_step_ratio", "unique_evaluate_ratio", "sampling_ratio"]
+    keys = ["unique_step_ratio", "unique_step_lecture_ratio", "unique_evaluate_ratio", "sampling_ratio"]
     said = wavemore("bench", names, "--only", *keys, "--repeats", "1", "--threads", "1", "--json", "bench.json")
     assert said.code == 0
-    assert said.out.count("| 1 |") == 3
+    assert said.out.count("| 1 |") == 4
     assert "| ratio |" in said.out
     record = json.loads(Path("bench.json").read_text(encoding="utf-8"))
     for key in keys:

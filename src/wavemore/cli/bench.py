@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Key = Literal[
     "time_to_lecture_val_ratio",
     "unique_step_ratio",
+    "unique_step_lecture_ratio",
     "unique_evaluate_ratio",
     "sampling_ratio",
     "gemm_peak_share",
