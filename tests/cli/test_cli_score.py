@@ -104,3 +104,9 @@ def test_a_folder_that_is_no_run_may_be_a_line(wavemore: Any, run: Path, folder:
     assert wavemore("score", "").out.splitlines()[1] == "⏎"
     shutil.copytree(run, "Bo")
     assert wavemore("score", "Bo", "anna").out.splitlines()[1] == "anna⏎"
+
+
+def test_a_path_that_is_no_run_is_told_as_one(wavemore: Any, run: Path) -> None:
+    said = wavemore("score", "no/such", "anna")
+    assert said.code == 1
+    assert "there is no run 'no/such'" in said.err

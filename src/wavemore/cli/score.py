@@ -45,6 +45,8 @@ class ScoreLines:
             run, lines = find_run(self.words[0]), list(self.words[1:])
         else:
             run, lines = find_run("latest"), list(self.words)
+            if lines and "/" in lines[0] and "/" not in run.vocabulary().characters:
+                find_run(lines[0])  # a path, and no line that the model could read: says that there is no such run
         model, vocabulary, summary = run.model(), run.vocabulary(), run.summary()
         scores = score(model, vocabulary, lines or _standard_input())
         rows = []
