@@ -30,7 +30,7 @@ clean:
 
 # Marks of what is installed: pip runs again only when the requirements change.
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[plot]'
 	@touch $@
 
 .venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt

@@ -45,6 +45,8 @@ class Train:
     """Replace the run that is in the folder."""
     note: Words = ""
     """A few words that `wavemore log` shows with the run."""
+    experiment: Words = ""
+    """What the run is one seed of: `wavemore log` and `wavemore compare` take runs of one name together."""
     split: Literal["distinct", "lecture"] = "distinct"
     """80/10/10: distinct (no line in two parts) or lecture (the lecture's own split, duplicates and all)."""
     split_seed: Number = 0
@@ -137,6 +139,7 @@ class Train:
             device=self.device,
             threads=torch.get_num_threads(),
             note=self.note,
+            experiment=self.experiment,
         )
         return corpus, config
 

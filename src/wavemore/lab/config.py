@@ -47,6 +47,8 @@ class Config:
     threads: Annotated[int, msgspec.Meta(ge=1, le=4096)]
     """Threads of torch: with another number the last bits of a sum may differ."""
     note: str = ""
+    experiment: str = ""
+    """What the run is one seed of: runs that share it are one row of the log."""
 
 
 def write_config(path: Path, config: Config) -> None:
