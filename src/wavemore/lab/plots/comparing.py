@@ -20,6 +20,7 @@ from wavemore.lab.plots.style import (
     VERMILION,
     canvas,
     empty,
+    headline,
     legend,
     one,
     styled,
@@ -108,7 +109,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in typographic points."""
 
-BESIDE = [(9, 0), (-9, 0), (0, 13), (0, -13), (9, 11), (9, -11), (-9, 11), (-9, -11)]
+BESIDE = [(7, 10), (9, 0), (0, 14), (-7, -10), (-9, 0), (0, -14), (7, -10), (-7, 10)]
 """Where the label of a point may stand, in typographic points from it."""
 
 
@@ -150,9 +151,9 @@ def _overlap(a: Box, b: Box) -> float:
 @styled
 def arms(rows: Sequence[Arm], *, x_label: str = VAL_LOSS, title: str = "Each seed, and the means") -> Figure:
     """The arms of a study, one below the other: a dot a seed, the mean, its 95 % interval, and a published loss."""
-    figure = canvas(7.5, 1.5 + 0.5 * max(1, len(rows)))
+    figure = canvas(7.5, 1.6 + 0.55 * max(1, len(rows)))
     axes = figure.add_subplot()
-    axes.set_title(title)
+    headline(figure, title)
     axes.set_xlabel(x_label)
     handles: dict[str, Any] = {}
     for number, arm in enumerate(rows):
@@ -160,7 +161,7 @@ def arms(rows: Sequence[Arm], *, x_label: str = VAL_LOSS, title: str = "Each see
         axes.axhline(number, color=RULE, linewidth=0.7, zorder=0)
         if arm.published is not None and isfinite(arm.published):
             handles["published"] = axes.plot(
-                arm.published, number, "X", color=VERMILION, markersize=9, markeredgecolor=PAPER, zorder=2
+                arm.published, number + 0.26, "X", color=VERMILION, markersize=9, markeredgecolor=PAPER, zorder=2
             )[0]
         if not values:
             axes.annotate("no results", (0.5, number), xycoords=("axes fraction", "data"), color=FAINT, va="center")
@@ -171,9 +172,9 @@ def arms(rows: Sequence[Arm], *, x_label: str = VAL_LOSS, title: str = "Each see
                 mean, number, xerr=half, color=INK, capsize=4, elinewidth=1.6, marker="none", zorder=3
             )
         handles["mean"] = axes.plot(mean, number, "D", color=INK, markersize=7, zorder=4)[0]
-        spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        above = np.full(len(values), number - 0.24)
         handles["a seed"] = axes.plot(
-            values, number + spread, "o", color=BLUE, markersize=6, markeredgecolor=PAPER, alpha=0.85, zorder=5
+            values, above, "o", color=BLUE, markersize=6, markeredgecolor=PAPER, alpha=0.85, zorder=5
         )[0]
         std = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
         axes.annotate(
@@ -189,7 +190,7 @@ def arms(rows: Sequence[Arm], *, x_label: str = VAL_LOSS, title: str = "Each see
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     if handles:
-        legend(axes, list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=(0, -0.32), ncols=4)
+        legend(figure, list(handles.values()), list(handles), loc="outside lower center", ncols=4)
         axes.margins(x=0.06)
         axes.grid(axis="x")
     else:

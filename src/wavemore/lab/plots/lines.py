@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from wavemore.lab.plots.style import (
@@ -17,6 +18,7 @@ from wavemore.lab.plots.style import (
     RULE,
     canvas,
     empty,
+    headline,
     legend,
     look,
     one,
@@ -28,7 +30,7 @@ from wavemore.lab.plots.style import (
 LETTERS_A_ROW, LARGEST_ROWS = 32, 10
 FULL_NATS = 6.0
 """Surprise of the strongest colour: a chance of one in 400."""
-SHADES = LinearSegmentedColormap.from_list("surprise", ["#eef4fb", "#9ecae1", "#f0a04b", "#c43c00"])
+SHADES = LinearSegmentedColormap.from_list("surprise", ["#fdf1e3", "#f7c58b", "#ea8a3c", "#c44d00", "#7d2b00"])
 
 
 @styled
@@ -45,9 +47,7 @@ def surprise(text: str, char_nats: Sequence[float], *, title: str | None = None)
     rows = max(1, -(-shown // LETTERS_A_ROW))
     across = LETTERS_A_ROW if rows > 1 else max(8, shown)
     figure = canvas(max(4.5, min(9.0, 0.4 * across + 1.2)), 1.0 + 1.5 * rows)
-    figure.suptitle(
-        title or f"Surprise of each letter: {words(text, 40)}", x=0.01, ha="left", fontweight="bold", fontsize=11
-    )
+    headline(figure, title or f"Surprise of each letter: {words(text, 40)}")
     figure.supylabel("surprise (nats)", fontsize=10)
     finite = [nats for nats in char_nats[:shown] if isfinite(nats)]
     top = max([*finite, FULL_NATS / 2]) * 1.22
@@ -151,6 +151,7 @@ def _with_counts(title: str, x_label: str, counts: Sequence[int] | None) -> tupl
     """Axes for losses, and lower ones below them for counts where there are some."""
     if counts is None:
         figure, axes = one(title, x_label, LOSS)
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
         return figure, axes, axes
     figure = canvas(7.0, 4.6)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -160,4 +161,5 @@ def _with_counts(title: str, x_label: str, counts: Sequence[int] | None) -> tupl
     below.set_ylabel("lines")
     below.set_xlabel(x_label)
     below.yaxis.set_major_formatter("{x:,.0f}")
+    below.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     return figure, axes, below

@@ -147,6 +147,11 @@ def one(title: str, x_label: str, y_label: str, *, width: float = 7.0, height: f
     return figure, axes
 
 
+def headline(figure: Figure, title: str) -> None:
+    """The title of a figure whose axes begin far from its left edge."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
 def empty(axes: Axes, why: str) -> None:
     """Say in the middle of the axes why there is nothing to see."""
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=FAINT)
@@ -177,9 +182,9 @@ def look(number: int) -> Look:
     )
 
 
-def legend(axes: Axes, handles: Sequence[Artist], names: Sequence[str], **where: Any) -> Legend:
+def legend(owner: Axes | Figure, handles: Sequence[Artist], names: Sequence[str], **where: Any) -> Legend:
     """A legend with any names: matplotlib alone would leave out one that begins with _."""
-    made = axes.legend(handles, [str(number) for number in range(len(names))], **where)
+    made = owner.legend(handles, [str(number) for number in range(len(names))], **where)
     for text, name in zip(made.get_texts(), names, strict=True):
         text.set_text(words(name))
     return made

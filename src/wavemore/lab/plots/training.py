@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from wavemore.lab.plots.style import (
@@ -17,6 +18,7 @@ from wavemore.lab.plots.style import (
     VERMILION,
     canvas,
     empty,
+    headline,
     legend,
     look,
     one,
@@ -133,15 +135,8 @@ def update_ratios(records: Sequence["Record"], *, title: str = "How far a step m
         handles += axes.plot(
             steps, values, color=color, linestyle=stroke, marker=marker, markevery=(offset, every), linewidth=1.3
         )
-    axes.axhline(-3, color=INK, linewidth=1.2, linestyle=(0, (2, 2)))
-    axes.annotate(
-        "-3: healthy",
-        (0, -3),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 3),
-        textcoords="offset points",
-        fontsize=9,
-    )
+    handles.append(axes.axhline(-3, color=INK, linewidth=1.4, linestyle=(0, (1, 1))))
+    ordered.append("-3: healthy")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     legend(axes, handles, ordered, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.set_size_inches(8.5, max(4.2, 0.9 + 0.21 * len(ordered)))
@@ -162,7 +157,7 @@ def gradient_histograms(layers: Mapping[str, Histogram], *, title: str = "Gradie
 
 def _histograms(layers: Mapping[str, Histogram], title: str, x_label: str, color: str) -> Figure:
     figure = canvas(7.0, 1.1 + 0.55 * max(2, len(layers)))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    headline(figure, title)
     if not layers:
         empty(figure.add_subplot(), "no layers")
         return figure
@@ -188,6 +183,7 @@ def _histograms(layers: Mapping[str, Histogram], title: str, x_label: str, color
         axes.annotate(
             f"mean {number(mean)}, std {number(std)}", (1.01, 0.3), xycoords="axes fraction", fontsize=9, color=INK
         )
+    every[-1].xaxis.set_major_locator(MaxNLocator(6))
     every[-1].set_xlabel(x_label)
     return figure
 

@@ -24,6 +24,7 @@ from wavemore.lab.plots.style import (
     VERMILION,
     canvas,
     empty,
+    headline,
     legend,
     one,
     sign,
@@ -134,7 +135,7 @@ def tree(fuse: Sequence[int], text: str = "", *, title: str | None = None) -> Fi
     shown = ["·"] * max(0, context - len(text)) + [sign(character) for character in text[max(0, len(text) - context) :]]
     figure = canvas(max(5.0, min(13.0, 2.6 + 0.56 * context)), 1.2 + 0.85 * (len(fuse) + 1))
     axes = figure.add_subplot()
-    axes.set_title(title or f"{context} characters, fused {' x '.join(map(str, fuse))}")
+    headline(figure, title or f"{context} characters, fused {' x '.join(map(str, fuse))}")
     levels = levels_of(fuse)
     inches = (figure.get_size_inches()[0] - 2.2) / (context + 1)  # what a character takes
     edges = [
@@ -150,16 +151,17 @@ def tree(fuse: Sequence[int], text: str = "", *, title: str | None = None) -> Fi
         for node, x in enumerate(xs):
             _node(axes, x, level, shown[node * span : (node + 1) * span], inches * span, color)
     axes.set_xlim(-0.9, context - 0.1)
-    axes.set_ylim(-0.5, len(fuse) + 0.62)
-    names = [
-        f"{len(xs):,} x {context // len(xs)} character{'s' * (level > 0 and context // len(xs) > 1)}"
-        for level, xs in enumerate(levels)
-    ]
+    axes.set_ylim(-0.5, len(fuse) + 0.7)
+    names = [f"{context:,} characters" if context > 1 else "1 character"]
+    for xs in levels[1:]:
+        span = context // len(xs)
+        nodes = f"{len(xs):,} nodes of" if len(xs) > 1 else "1 node of"
+        names.append(f"{nodes} {span:,} character{'s' if span > 1 else ''}")
     axes.set_yticks(range(len(levels)), names)
     axes.annotate(
         "next character",
         (levels[-1][0], len(fuse)),
-        xytext=(0, 17),
+        xytext=(0, 27),
         textcoords="offset points",
         ha="center",
         va="bottom",
