@@ -46,6 +46,8 @@ class Recorder:
             )
             if progress.val_nats is not None:
                 record["val_nats"] = progress.val_nats
+            if progress.update_ratios:
+                record["update_ratios"] = {name: round(ratio, 4) for name, ratio in progress.update_ratios.items()}
             self.records.append(record)
         if progress.val_nats is not None or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._save(progress)
