@@ -94,7 +94,7 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
         "difference alone. A gain above 0 is a lower loss. The state with the best val loss of each run is kept, the "
         "same for all arms.",
         f"{machine['cpu']}, {record['jobs']} trainings at once, one thread each; torch {machine['torch']}, commit "
-        f"{machine['commit'] or 'unknown'}; {record['training_seconds'] / 60:.0f} minutes of training in all.",
+        f"{machine['commit'] or 'unknown'}; {record['training_seconds']:,.0f} s of training in all.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -4,6 +4,7 @@ The study's folder holds `runs/<arm>/<what>-seed-<n>`, each a run folder like an
 that the page is made of. A run that is finished is never done again.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -80,7 +82,7 @@ class StudyRunner:
         self.data = data or study.file.data
         self.jobs = jobs or cores()
         self.corpus = load(self.data, split=study.file.split, split_seed=study.file.split_seed)
-        self.steps: dict[str, int] = {}
+        self.steps: dict[tuple[int, int], int] = {}
         self.results: dict[tuple[int, int, int], Result] = {}
         self.chosen: dict[int, int] = {}
         self.began = time.time()
@@ -145,7 +147,7 @@ class StudyRunner:
     def _arm_record(self, number: int, arm: Arm) -> dict[str, Any]:
         base = self.study.base_of(arm)
         tried = self.chosen[number]
-        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get(arm.name))
+        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
         tries = []
         if len(arm.tries) > 1:
             for index, settings in enumerate(arm.tries):
@@ -166,37 +168,32 @@ class StudyRunner:
         }
 
     def _measure_speeds(self) -> Iterator[Event]:
-        """Steps that fit into the seconds of an arm: all arms in turns, one at a time, medians; kept in a file."""
-        timed = [arm for arm in self.study.arms if "seconds" in arm.settings]
-        if not timed:
-            return
-        path = self.folder / "steps.json"
-        known: dict[str, Any] = {}
-        if path.exists():
-            try:
-                known = json.loads(path.read_text(encoding="utf-8"))
-                self.steps = {arm.name: known[arm.name]["steps"] for arm in timed}
-                if all(known[arm.name]["seconds"] == arm.settings["seconds"] for arm in timed):
-                    return
-            except (OSError, ValueError, KeyError, TypeError):
-                pass  # measured anew
-        times: dict[str, list[float]] = {arm.name: [] for arm in timed}
+        """Steps that fit into the seconds of an arm: all kinds of steps in turns, medians, kept in a file."""
+        kinds: dict[tuple[int, int], str] = {}  # (arm, try): what decides how long its steps take
+        plans: dict[str, Plan] = {}
+        for number, arm in enumerate(self.study.arms):
+            if "seconds" in arm.settings:
+                for tried, settings in enumerate(arm.tries):
+                    chosen = settle(arm, settings, self.corpus)
+                    kinds[number, tried] = _kind_of_step(chosen)
+                    plans[kinds[number, tried]] = chosen
+        path = self.folder / "step_ms.json"
+        known: dict[str, float] = {}
+        with contextlib.suppress(OSError, msgspec.MsgspecError):  # else it is measured anew
+            known = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+        new = {kind: chosen for kind, chosen in plans.items() if kind not in known}
+        times: dict[str, list[float]] = {kind: [] for kind in new}
         for _ in range(ROUNDS):
-            for arm in timed:
-                times[arm.name].append(_seconds_a_step(settle(arm, arm.tries[0], self.corpus), self.corpus))
+            for kind, chosen in new.items():
+                times[kind].append(1e3 * _seconds_a_step(chosen, self.corpus))
                 yield Event(0, 1, "")
-        self.steps = {arm.name: max(1, round(arm.settings["seconds"] / median(times[arm.name]))) for arm in timed}
-        facts = {
-            arm.name: {
-                "seconds": arm.settings["seconds"],
-                "step_ms": 1e3 * median(times[arm.name]),
-                "steps": self.steps[arm.name],
-            }
-            for arm in timed
-        }
-        write_whole(path, json.dumps(facts, indent=1).encode() + b"\n")
-        said = ", ".join(f"{name} {1e3 * median(seconds):.2f} ms" for name, seconds in times.items())
-        yield Event(0, 1, f"a step takes: {said}")
+        if new:
+            known |= {kind: median(step_ms) for kind, step_ms in times.items()}
+            write_whole(path, json.dumps(known, indent=1).encode() + b"\n")
+            yield Event(0, 1, "a step takes " + ", ".join(f"{known[kind]:.2f} ms ({kind})" for kind in new))
+        for (number, tried), kind in kinds.items():
+            seconds = self.study.arms[number].settings["seconds"]
+            self.steps[number, tried] = max(1, round(1e3 * seconds / known[kind]))
 
     def _tuning(self, number: int) -> list[Job]:
         arm = self.study.arms[number]
@@ -225,7 +222,7 @@ class StudyRunner:
 
     def _job(self, number: int, tried: int, seed: int) -> Job:
         arm = self.study.arms[number]
-        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get(arm.name))
+        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
         chosen = replace(chosen, recipe=replace(chosen.recipe, seed=seed))
         tuned = ", ".join(f"{key} {value}" for key, value in arm.tries[tried].items())
         config = config_of(
@@ -290,6 +287,13 @@ class StudyRunner:
 
 ROUNDS, STEPS_A_ROUND = 5, 60
 """Of the measurement of speeds: medians of five rounds, in turns."""
+
+
+def _kind_of_step(chosen: Plan) -> str:
+    """What decides how long a step takes, in words."""
+    tree, recipe = chosen.tree, chosen.recipe
+    shape = f"fuse {'x'.join(map(str, tree.fuse))}, {tree.embedding}/{tree.hidden}, {tree.norm}, {tree.activation}"
+    return f"{shape}, dropout {tree.dropout:g}, {recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
 
 
 def _seconds_a_step(chosen: Plan, corpus: Corpus) -> float:
