@@ -152,9 +152,16 @@ def parse_study(content: str, name: str) -> Study:
     ['fuse 8', 'fuse 2x2x2']
     """
     try:
-        file = msgspec.convert(tomllib.loads(content), StudyFile)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"this is no TOML: {error}") from None
+        table = tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"this is no TOML: {str(error).splitlines()[0]}") from None
+    return study_of(table, name)
+
+
+def study_of(table: Mapping[str, Any], name: str) -> Study:
+    """A study from the tables of its file; raises `UsageError` for what is no study."""
+    try:
+        file = msgspec.convert(table, StudyFile)
     except msgspec.ValidationError as error:
         raise UsageError(_said(error)) from None
     _require(file.question.strip() != "", "question is empty: say what the study asks")

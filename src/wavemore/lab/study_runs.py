@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
@@ -232,8 +232,8 @@ class StudyRunner:
             note=tuned,
             experiment=f"{self.study.name}: {arm.name}" + (f", try {tried + 1}" if len(arm.tries) > 1 else ""),
         )
-        path = self.folder / "runs" / slug(arm.name) / (f"try-{tried + 1}-" if len(arm.tries) > 1 else "")
-        path = path.parent / f"{path.name if len(arm.tries) > 1 else ''}seed-{seed}"
+        kind = f"try-{tried + 1}-" if len(arm.tries) > 1 else ""
+        path = self.folder / "runs" / slug(arm.name) / f"{kind}seed-{seed}"
         return Job(number, tried, seed, config, path, tuple(self.study.file.measure))
 
     def _do(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
@@ -249,12 +249,29 @@ class StudyRunner:
         yield Event(done, total, "")
         if not left:
             return
+        if self.jobs == 1:
+            for job in left:
+                steps = train_job(job)
+                while True:
+                    try:
+                        next(steps)
+                    except StopIteration as end:
+                        result = end.value
+                        break
+                    yield Event(done, total, "")
+                self.results[job.arm, job.tried, job.seed] = result
+                done += 1
+                yield Event(done, total, self._said(job, result))
+            return
+        yield from self._do_in_parallel(left, done, total)
+
+    def _do_in_parallel(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
         context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
         stop = context.Event()
         pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_begin, initargs=(stop, os.getpid()))
         try:
             # The longest first would be quicker by a little; in the order of seeds a stopped study is of use.
-            futures: dict[Future[Result], Job] = {pool.submit(do, job): job for job in left}
+            futures: dict[Future[Result], Job] = {pool.submit(do, job): job for job in jobs}
             waiting = set(futures)
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -341,11 +358,8 @@ def read_result(job: Job) -> Result | None:
     return result
 
 
-def do(job: Job) -> Result:
-    """One training, in a process of its own: begun, or gone on with."""
-    result = read_result(job)
-    if result is not None:
-        return result
+def train_job(job: Job) -> Generator[None, None, Result]:
+    """One training, begun or gone on with; it can be closed at any step, and is then kept."""
     corpus, run = _corpus_of(job), Run(job.path)
     with run.lock():
         if not run.exists():
@@ -354,9 +368,12 @@ def do(job: Job) -> Result:
         recorder = Recorder(run, run.checkpoint())
         try:
             for progress in train(run, model, corpus, recorder):
-                if progress.logged and _stopped():
-                    recorder.save()
-                    return {"stopped": True}
+                if progress.logged:
+                    try:
+                        yield
+                    except GeneratorExit:
+                        recorder.save()
+                        raise
         except TrainingError as error:
             failure = {"failed": str(error).split(";")[0], "seconds": round(recorder.train_seconds, 3)}
             write_whole(job.path / "failed.json", json.dumps(failure).encode() + b"\n")
@@ -366,6 +383,20 @@ def do(job: Job) -> Result:
     result = read_result(job)
     assert result is not None
     return result
+
+
+def do(job: Job) -> Result:
+    """One training in a process of its own."""
+    steps = train_job(job)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if _process["stop"].is_set() or os.getppid() != _process["parent"]:
+            steps.close()
+            return {"stopped": True}
 
 
 @torch.no_grad()
@@ -416,10 +447,6 @@ def _begin(stop: Any, parent: int) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     _process.update(stop=stop, parent=parent)
-
-
-def _stopped() -> bool:
-    return bool(_process) and (_process["stop"].is_set() or os.getppid() != _process["parent"])
 
 
 def read_record(path: Path) -> Mapping[str, Any]:
