@@ -121,7 +121,7 @@ def recipe_key(config: Config) -> tuple[Any, ...]:
 
 def changed(a: Config, b: Config) -> tuple[str, ...]:
     """The settings in which b differs from a, but for the seed: the model's first."""
-    places = [(a, b, "model")]
+    places: list[tuple[Any, Any, str]] = [(a, b, "model")]
     places += [(a.settings, b.settings, field.name) for field in fields(a.settings)]
     places += [(a.recipe, b.recipe, field.name) for field in fields(a.recipe) if field.name != "seed"]
     words = []
@@ -232,8 +232,8 @@ def to_markdown(found: Sequence[Row]) -> str:
 
     A difference with a question mark is one that the seeds do not show.
     """
-    columns = ("name", "model", "data", "parameters", "seeds", "train", "val", "leak-free")
-    columns += ("difference", "seconds", "date", "changed", "note")
+    columns = ["name", "model", "data", "parameters", "seeds", "train", "val", "leak-free"]
+    columns += ["difference", "seconds", "date", "changed", "note"]
     rules = [*["---"] * 3, *["---:"] * 7, *["---"] * 3]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [columns, rules, *map(_markdown_cells, found)])
 
