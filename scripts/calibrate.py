@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("-o", type=Path, default=RECORD, help="the record")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    here = environment()  # now: who works on the source while this runs does not change what runs
     itself = series(arguments.n, RECIPE, first=0)
     better = series(arguments.better, BETTER, first=arguments.n)
     record = {
@@ -45,7 +46,7 @@ def main() -> None:
         "better_recipe": BETTER,
         "better_one": better,
         "date": datetime.now().astimezone().date().isoformat(),
-        "environment": environment(),
+        "environment": here,
     }
     arguments.o.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
