@@ -177,7 +177,7 @@ def _entries(given: str | Run | Sequence[Run]) -> tuple[str, list[Entry], list[s
 
 
 def _unfit(entry: Entry) -> str:
-    if entry.config is None:  # it says what to do already
+    if not entry.stopped:  # it says what to do already
         return entry.problem
     return f"{entry.run.path} was {entry.problem}; finish it: wavemore train --resume --run {entry.run.path}"
 

@@ -33,24 +33,24 @@ class Entry:
     """Lowest val loss, also of a run that has not ended."""
     problem: str
     """Why the run is in no mean: it has not ended, or its files cannot be read."""
+    stopped: bool = False
+    """Whether it has not ended."""
 
 
 def read(run: Run) -> Entry:
     """What can be read of a run; an error becomes its `problem`."""
+    config = None
     try:
-        config, summary, metrics = run.config, run.summary(), run.metrics()
+        config = run.config
+        summary, metrics = run.summary(), run.metrics()
     except RunError as error:
-        return Entry(run, None, None, None, str(error))
+        return Entry(run, config, None, None, str(error))
     if summary is not None:
         return Entry(run, config, summary, summary.val_nats, "")
     vals = [record["val_nats"] for record in metrics if isinstance(record.get("val_nats"), float)]
     last = metrics[-1]["step"] if metrics else 0
-    return Entry(run, config, None, min(vals, default=None), stopped(last, config.recipe.steps))
-
-
-def stopped(step: int, steps: int) -> str:
-    """What is said of a run that has not ended."""
-    return f"stopped at step {step:,} of {steps:,}, or still running"
+    words = f"stopped at step {last:,} of {config.recipe.steps:,}, or still running"
+    return Entry(run, config, None, min(vals, default=None), words, stopped=True)
 
 
 @dataclass(frozen=True)

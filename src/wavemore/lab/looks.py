@@ -51,7 +51,7 @@ def surprise_of_pairs(corpus: Corpus, part: Part) -> NDArray[np.float64]:
 
     >>> corpus = Corpus.from_lines(["abab"] * 18 + ["aabb"] * 2, split="lecture")
     >>> [float(value.round(2)) for value in surprise_of_pairs(corpus, corpus.val)]
-    [0.18, 0.18]
+    [0.38, 0.38]
     """
     size = len(corpus.vocabulary)
 
