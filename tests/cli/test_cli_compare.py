@@ -54,6 +54,12 @@ def test_lines_are_shown_without_their_escapes(wavemore: Any, folder: Path) -> N
     assert "not shown: fewer than 20 lines say too little about others." in said.out
 
 
+def test_a_figure_of_the_positions(wavemore: Any, fails: Any, experiments: Path) -> None:
+    assert wavemore("compare", "small", "wide", "--plot", "where.svg").out.endswith("\n\ndrawn in where.svg\n")
+    assert Path("where.svg").read_bytes().startswith(b"<?xml")
+    assert "where.gif is no figure" in fails(2, "compare", "small", "wide", "--plot", "where.gif")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

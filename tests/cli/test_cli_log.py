@@ -88,6 +88,19 @@ def test_forms_for_pages_and_programs(wavemore: Any, fails: Any, experiments: Pa
     assert "\x1b" not in wavemore("log", "small", "--note", "a\x1b[31m", "--markdown").out
 
 
+def test_a_figure_of_the_losses(wavemore: Any, fails: Any, experiments: Path) -> None:
+    assert wavemore("log", "--plot", "log.svg").out.endswith("\n\ndrawn in log.svg\n")
+    assert Path("log.svg").read_bytes().startswith(b"<?xml")
+    assert len(json.loads(wavemore("log", "--plot", "log.png", "--json").out)) == 2
+    assert Path("log.png").read_bytes().startswith(b"\x89PNG")
+    assert "log.gif is no figure" in fails(2, "log", "--plot", "log.gif")
+    config = Path("runs/wide-0/config.json")
+    config.write_text(config.read_text().replace('"split": "distinct"', '"split": "lecture"'))
+    said = fails(2, "log", "--plot", "log.pdf")
+    assert "--plot is of one data set and one split, not of names and names lecture split" in said
+    assert not Path("log.pdf").exists()
+
+
 def test_no_runs_are_an_empty_list(wavemore: Any) -> None:
     assert json.loads(wavemore("log", "--json").out) == []
 

@@ -11,6 +11,8 @@ from wavemore.cli.options import Flag
 from wavemore.cli.screen import Screen, table, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wavemore.lab.comparison import Comparison, LineDifference, Seen
 
 
@@ -37,15 +39,39 @@ class Compare:
     def run_command(self) -> int:
         """Print the verdict, and where B wins."""
         from wavemore.lab.compare import compare
+        from wavemore.lab.figures import figure_path
 
+        path = figure_path(self.plot) if self.plot else None
         screen = Screen(stderr=self.json)
         with screen.busy("losses of both, and the bootstrap"):
             found = compare(self.a, self.b, self.part)
+        if path is not None:
+            _draw(found, path)
         if self.json:
             print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1))
         else:
             _show(screen, found)
+            if path is not None:
+                screen.say(f"\ndrawn in {path}")
         return 0
+
+
+def _draw(found: "Comparison", path: "Path") -> None:
+    from wavemore.lab.figures import write_figure
+    from wavemore.lab.plots import Difference, difference_by_position
+
+    differences = [
+        Difference(
+            label=seen.what,
+            value=seen.difference,
+            low=seen.interval.low if seen.interval else None,
+            high=seen.interval.high if seen.interval else None,
+            targets=seen.targets,
+        )
+        for seen in found.positions
+    ]
+    a, b = (f"{letter} ({side.name})" for letter, side in (("A", found.a), ("B", found.b)))
+    write_figure(difference_by_position(differences, a=a, b=b, whole=found.difference), path)
 
 
 INTERVAL = "95 % over lines"

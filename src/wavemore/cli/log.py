@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
@@ -12,6 +11,8 @@ from wavemore.cli.screen import Screen, seconds, table, visible
 from wavemore.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wavemore.lab.log import Entry, Row
     from wavemore.lab.runs import Run
 
@@ -49,6 +50,7 @@ class Log:
 
     def run_command(self) -> int:
         """Print the rows, oldest first where nothing else is asked."""
+        from wavemore.lab.figures import figure_path
         from wavemore.lab.log import find_group, rows
         from wavemore.lab.runs import Run, find_runs
 
@@ -56,6 +58,7 @@ class Log:
             raise UsageError("--json, --csv and --markdown are three forms of the same rows: give one of them")
         if self.single and (self.csv or self.markdown or self.plot):
             raise UsageError("--csv, --markdown and --plot are of experiments: leave --runs out")
+        path = figure_path(self.plot) if self.plot else None
         paths = dict.fromkeys(run.path for name in self.runs for run in find_group(name))
         found = [Run(path) for path in paths] if self.runs else find_runs()
         if self.note is not None or self.name is not None:
@@ -65,7 +68,7 @@ class Log:
         if self.single:
             self._show_runs(found)
         else:
-            self._show(rows(found, self.sort))
+            self._show(rows(found, self.sort), path)
         return 0
 
     def _relabel(self, found: list["Run"]) -> None:
@@ -74,11 +77,11 @@ class Log:
         for run in found:
             run.relabel(note=self.note, experiment=self.name)
 
-    def _show(self, rows: "list[Row]") -> None:
+    def _show(self, rows: "list[Row]", path: "Path | None") -> None:
         from wavemore.lab.log import to_csv, to_markdown, to_record
 
-        if self.plot:
-            _draw(rows, self.plot)
+        if path is not None:
+            _draw(rows, path)
         if self.json:
             print(json.dumps([to_record(row) for row in rows], ensure_ascii=False, indent=1))
         elif self.csv:
@@ -112,8 +115,8 @@ class Log:
                     ),
                 )
             )
-            if self.plot:
-                screen.say(f"drawn in {self.plot}")
+            if path is not None:
+                screen.say(f"\ndrawn in {path}")
 
     def _show_runs(self, runs: "list[Run]") -> None:
         from wavemore.lab.log import read
@@ -202,5 +205,21 @@ def _day(created: str) -> str:
     return created[:16].replace("T", " ")
 
 
-def _draw(rows: "list[Row]", file: str) -> None:
-    raise NotImplementedError((rows, Path(file)))
+def _draw(rows: "list[Row]", path: "Path") -> None:
+    from wavemore.lab.figures import write_figure
+    from wavemore.lab.log import data_key
+    from wavemore.lab.plots import Point, losses_against_costs
+
+    ended = [row for row in rows if row.val is not None and row.config is not None]
+    data = {data_key(row.config): row.data for row in ended if row.config is not None}
+    if len(data) > 1:
+        some = " and ".join(list(data.values())[:2])
+        raise UsageError(f"--plot is of one data set and one split, not of {some}: name the runs or experiments")
+    parameters, times = [], []
+    for row in ended:
+        assert row.val is not None
+        if row.parameters is not None:
+            parameters.append(Point(row.name, row.parameters, row.val.mean, row.val.std))
+        if row.seconds is not None:
+            times.append(Point(row.name, row.seconds.mean, row.val.mean, row.val.std))
+    write_figure(losses_against_costs(parameters, times), path)
