@@ -263,7 +263,9 @@ def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def cells(kind: str, words: Sequence[str]) -> str:
         sides = ["left", *["right"] * (len(words) - 1)]
         styled = zip(words, sides, strict=True)
-        return "".join(f'<{kind} style="text-align:{side}">{escape(text)}</{kind}>' for text, side in styled)
+        return "".join(
+            f'<{kind} style="text-align:{side};padding:0.1em 0.7em">{escape(text)}</{kind}>' for text, side in styled
+        )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"
