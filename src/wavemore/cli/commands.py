@@ -13,6 +13,7 @@ from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.log import Log
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
+from wavemore.cli.study import StudyCommand
 from wavemore.cli.train import Train
 from wavemore.errors import UsageError
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "log": Log,
     "compare": Compare,
+    "study": StudyCommand,
     "bench": Bench,
 }
 
