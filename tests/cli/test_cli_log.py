@@ -58,6 +58,9 @@ def test_runs_of_a_study_folder_are_shown_by_its_path(wavemore: Any, experiments
             shutil.move(f"runs/{name}-{seed}", f"study/arms/{name}/{seed}")
     assert len(wavemore("log", "study").out.splitlines()) == 3
     assert len(wavemore("log", "study/arms/wide").out.splitlines()) == 2
+    Path("studies").mkdir()
+    shutil.move("study", "studies/mine")
+    assert len(wavemore("log", "wide", "--runs").out.splitlines()) == 4
 
 
 def test_a_note_and_a_name_can_be_given_later(wavemore: Any, fails: Any, experiments: Path) -> None:

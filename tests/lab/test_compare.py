@@ -12,7 +12,7 @@ from wavemore.engine.evaluate import evaluate, token_nats
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.compare import compare, compare_models
 from wavemore.lab.comparison import Comparison
-from wavemore.lab.log import find_group
+from wavemore.lab.entries import find_group
 from wavemore.lab.runs import Run
 from wavemore.lab.statistics import welch
 

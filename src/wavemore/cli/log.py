@@ -13,7 +13,8 @@ from wavemore.errors import RunError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wavemore.lab.log import Entry, Row
+    from wavemore.lab.entries import Entry
+    from wavemore.lab.log import Row
     from wavemore.lab.runs import Run
 
 Given = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
@@ -50,8 +51,9 @@ class Log:
 
     def run_command(self) -> int:
         """Print the rows, oldest first where nothing else is asked."""
+        from wavemore.lab.entries import find_group
         from wavemore.lab.figures import figure_path
-        from wavemore.lab.log import find_group, rows
+        from wavemore.lab.log import rows
         from wavemore.lab.runs import Run, find_runs
 
         if self.json + self.csv + self.markdown > 1:
@@ -119,7 +121,7 @@ class Log:
                 screen.say(f"\ndrawn in {path}")
 
     def _show_runs(self, runs: "list[Run]") -> None:
-        from wavemore.lab.log import read
+        from wavemore.lab.entries import read
 
         entries = [read(run) for run in runs]
         if self.sort != "date":
@@ -175,7 +177,7 @@ def _cells(row: "Row") -> list[str]:
 
 def _record(entry: "Entry") -> dict[str, Any]:
     """A run for programs; `status` is what is wrong with it or else its note."""
-    from wavemore.lab.log import model_words
+    from wavemore.lab.entries import model_words
 
     config, summary = entry.config, entry.summary
     keys = ("run", "experiment", "model", "data", "seed", "parameters", *LOSS_KEYS, "train_seconds", "created", "note")
@@ -206,8 +208,8 @@ def _day(created: str) -> str:
 
 
 def _draw(rows: "list[Row]", path: "Path") -> None:
+    from wavemore.lab.entries import data_key
     from wavemore.lab.figures import write_figure
-    from wavemore.lab.log import data_key
     from wavemore.lab.plots import Point, losses_against_costs
 
     ended = [row for row in rows if row.val is not None and row.config is not None]

@@ -19,7 +19,7 @@ from wavemore.errors import RunError, UsageError
 from wavemore.lab.bootstrap import Interval, ratio_intervals
 from wavemore.lab.comparison import Comparison, LineDifference, Outcome, PartName, Seen, Side
 from wavemore.lab.config import Config
-from wavemore.lab.log import Entry, changed, data_key, data_words, find_group, model_words, read, recipe_key
+from wavemore.lab.entries import Entry, changed, data_key, data_words, find_group, model_words, read, recipe_key
 from wavemore.lab.looks import Look, line_sums, looks
 from wavemore.lab.runs import Run
 from wavemore.lab.statistics import spread, welch
