@@ -10,6 +10,7 @@ from wavemore.errors import WavemoreError
 
 EXPORTS = [
     "Checkpoint",
+    "Comparison",
     "Corpus",
     "Evaluation",
     "LECTURE",
@@ -25,6 +26,7 @@ EXPORTS = [
     "Vocabulary",
     "WavemoreError",
     "build",
+    "compare",
     "evaluate",
     "find_run",
     "find_runs",

@@ -1,3 +1,4 @@
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -35,6 +36,22 @@ def test_records_hold_the_means_of_their_runs(script: Any) -> None:
         for key, mean in record.get("mean", {}).items():
             values = [run[key] for run in record["runs"]]
             assert mean == pytest.approx(sum(values) / len(values)), (name, key)
+
+
+def test_a_recipe_is_called_better_than_itself_in_at_most_7_of_100_comparisons(script: Any) -> None:
+    record = script("results").records()["calibration"]
+    assert record["itself"]["comparisons"] >= 200
+    assert record["itself"]["share"] == record["itself"]["better"] / record["itself"]["comparisons"] <= 0.07
+    assert record["better_one"]["b_better"] == record["better_one"]["better"]
+    assert record["better_one"]["share"] > record["itself"]["share"]  # the verdict is not simply silent
+
+
+def test_calibration_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["calibrate.py", "-n", "2", "--better", "2", "-o", str(tmp_path / "record.json")])
+    script("calibrate").main()
+    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    assert record["itself"]["comparisons"] == record["better_one"]["comparisons"] == 2
+    assert abs(record["itself"]["mean_difference"]) < 0.1
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
     from wavemore.errors import WavemoreError as WavemoreError
+    from wavemore.lab.compare import compare as compare
+    from wavemore.lab.comparison import Comparison as Comparison
     from wavemore.lab.runs import Run as Run
     from wavemore.lab.runs import find_run as find_run
     from wavemore.lab.runs import find_runs as find_runs
@@ -54,6 +56,8 @@ _NAMES_OF = {
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
     "wavemore.errors": "WavemoreError",
+    "wavemore.lab.compare": "compare",
+    "wavemore.lab.comparison": "Comparison",
     "wavemore.lab.runs": "Run find_run find_runs",
     "wavemore.nn.config": "TreeConfig",
     "wavemore.nn.models": "build",
