@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-ROOT = Path(__file__).resolve().parents[1]
 import wavemore as wm
 from wavemore.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # A busy machine is no reason for a test to fail.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
