@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -85,7 +86,6 @@ class StudyRunner:
         self.steps: dict[tuple[int, int], int] = {}
         self.results: dict[tuple[int, int, int], Result] = {}
         self.chosen: dict[int, int] = {}
-        self.began = time.time()
         for arm in study.arms:  # all mistakes are found before anything is trained
             for tried in arm.tries:
                 check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).tree)
@@ -391,7 +391,11 @@ def train_job(job: Job) -> Generator[None, None, Result]:
 
 def do(job: Job) -> Result:
     """One training in a process of its own."""
-    steps = train_job(job)
+    with _busy:
+        return _until_stopped(train_job(job))
+
+
+def _until_stopped(steps: Generator[None, None, Result]) -> Result:
     while True:
         try:
             next(steps)
@@ -451,6 +455,19 @@ def _begin(stop: Any, parent: int) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     _process.update(stop=stop, parent=parent)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+_busy = threading.Lock()
+"""Held while this process trains."""
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when its parent was killed and can no longer end it, but no training in the middle."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    with _busy:
+        os._exit(0)
 
 
 def read_record(path: Path) -> Mapping[str, Any]:
