@@ -60,6 +60,7 @@ class Batches:
         return UniquePlan(
             leaves=self._tensor(plan.leaves),
             children=tuple(self._tensor(children) for children in plan.children),
+            parts=plan.parts,
             counts=tuple(torch.as_tensor(counts, dtype=dtype, device=self.device) for counts in plan.counts),
             inverse=self._tensor(plan.inverse),
         )
