@@ -2,7 +2,8 @@
 
 - `run_windows` fuses as the lecture does: one context in, one prediction out;
 - `run_dilated` fuses at every position of a line, which makes the stack a dilated causal convolution;
-- `run_unique` computes every distinct n-gram of a batch once, and fuses by picking children by index.
+- `run_unique` computes every distinct n-gram of a batch once in each place that it takes in a fusion, and fuses by
+  picking children by index.
 
 The same weights give the same logits in all three (dilated: in eval mode). Every other layer maps each
 position by itself; BatchNorm1d, which averages over positions, is told in `unique` how often each row
@@ -170,7 +171,7 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     level = 0
     children: Tensor | None = None  # (n, U_l) of a fusion that waits for its Linear
     for layer in layers:
-        if isinstance(layer, Linear) and children is not None:
+        if children is not None and type(layer) is Linear and not _has_hooks(layer):
             x, children = pick_and_mix(x, children, plan.parts[level - 1], layer), None  # (U_l, out_features)
             continue
         if children is not None:
@@ -181,6 +182,12 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
         else:
             x = layer(x, plan.counts[level]) if isinstance(layer, BatchNorm1d) else layer(x)
     return x if children is None else pick(x, children)
+
+
+def _has_hooks(layer: nn.Module) -> bool:
+    """Tell whether somebody wants to know when the layer is called."""
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return any(hooks)
 
 
 def pick(x: Tensor, children: Tensor) -> Tensor:
@@ -195,44 +202,54 @@ def pick(x: Tensor, children: Tensor) -> Tensor:
 def pick_and_mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Tensor:
     """Do `linear(pick(x, children))` with fewer multiplications: each row below is multiplied once, then picked.
 
-    A Linear of n things side by side is the sum of a Linear of each. Of 670 eight-grams, the first halves are some
-    150 four-grams: 150 rows to multiply instead of 670.
+    A Linear of n things side by side is the sum of a Linear of each: first children are multiplied by the first columns
+    of the weight, second ones by the next, and so on. The first halves of 670 eight-grams are some 150 four-grams, so
+    150 rows are multiplied instead of 670. There is no second derivative.
 
     Shapes: (U_below, C), (n, U) -> (U, out_features).
     """
-    y = cast(Tensor, _PickAndMix.apply(x, linear.weight, children, parts))  # type: ignore[no-untyped-call]
+    y = cast(Tensor, _PickAndMix.apply(x, linear.weight, children, list(parts)))  # type: ignore[no-untyped-call]
     return y if linear.bias is None else y + linear.bias
 
 
 class _PickAndMix(torch.autograd.Function):
-    """Multiply the rows of each part by the weights of its place, then add up the children of each row."""
+    """Multiply each part of the rows by its columns of the weight, then add up the children of every row.
+
+    By hand, as the gradients of the parts can be written where they belong, and need not be put together.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, children: Tensor, parts: Sequence[int]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Tensor:
         """(U_below, C), (out_features, n*C) -> (U, out_features)."""
         ctx.save_for_backward(x, weight, children)
         ctx.parts = parts
         mixed = x.new_empty(len(x), len(weight))
-        for rows, part, out in zip(x.split(parts), weight.chunk(len(parts), dim=1), mixed.split(parts), strict=True):
-            torch.mm(rows, part.T, out=out)
+        columns = weight.chunk(len(parts), dim=1)  # n of (out_features, C)
+        for rows, matrix, out in zip(torch.split(x, parts), columns, torch.split(mixed, parts), strict=True):
+            torch.mm(rows, matrix.T, out=out)
         y = mixed.index_select(0, children[0])
-        for rows in children[1:]:
-            y += mixed.index_select(0, rows)
+        for picked in children[1:]:
+            y += mixed.index_select(0, picked)
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Add up the gradients of all the rows that a row below is a child of, then multiply."""
-        x, weight, children = ctx.saved_tensors
-        dmixed = dy.new_zeros(len(x), len(weight))
-        for rows in children:
-            dmixed.index_add_(0, rows, dy)
-        dx, dweight = torch.empty_like(x), torch.empty_like(weight)
-        n = len(children)
-        for rows, part, d, dpart, drows in zip(x.split(ctx.parts), weight.chunk(n, dim=1), dmixed.split(ctx.parts), dweight.chunk(n, dim=1), dx.split(ctx.parts), strict=True):
-            torch.mm(d.T, rows, out=dpart)
-            torch.mm(d, part, out=drows)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Add up the gradients of the rows that each row below is a child of, then multiply."""
+        (x, weight, children), parts = ctx.saved_tensors, ctx.parts
+        dmixed = x.new_zeros(len(x), len(weight))
+        for picked in children:
+            dmixed.index_add_(0, picked, gradients[0])
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dweight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        if dx is not None:
+            columns = weight.chunk(len(parts), dim=1)
+            for drows, matrix, out in zip(torch.split(dmixed, parts), columns, torch.split(dx, parts), strict=True):
+                torch.mm(drows, matrix, out=out)
+        if dweight is not None:
+            columns = dweight.chunk(len(parts), dim=1)
+            for drows, rows, out in zip(torch.split(dmixed, parts), torch.split(x, parts), columns, strict=True):
+                torch.mm(drows.T, rows, out=out)
         return dx, dweight, None, None
 
 

@@ -82,11 +82,14 @@ class BatchNorm1d(nn.Module):
         y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
             rows, counts / n, self.weight, self.bias, self.eps
         )
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
-            self.num_batches_tracked += 1
+        self.track(mean, var, n)
         return cast(Tensor, y.view(x.shape))
+
+    def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
+        """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
+        self.num_batches_tracked.add_(1)
 
     def require_statistics(self) -> None:
         """Raise a ModelError where no batch was ever seen: the statistics would be made up."""
@@ -103,9 +106,9 @@ class _BatchNorm(torch.autograd.Function):
     """Normalise rows (R, C), row i weighing `share[i]` of the whole, with the gradient worked out by hand.
 
     Autograd would walk through a dozen passes over the rows; by hand it takes half the time. With x^ the normalised
-    rows, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std, where the sums
-    are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a Backprop
-    Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
+    rows (x - mean) / std, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std,
+    where the sums are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a
+    Backprop Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
     """
 
     @staticmethod
@@ -114,23 +117,22 @@ class _BatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the normalised rows (R, C), and the mean and biased variance (C,)."""
         mean = share @ x
-        normal = x - mean
-        var = share @ (normal * normal)
+        centred = x - mean
+        var = share @ (centred * centred)
         inverse_std = (var + eps).rsqrt()
-        normal *= inverse_std
-        ctx.save_for_backward(normal, share, weight, inverse_std)
+        ctx.save_for_backward(centred, share, weight, inverse_std)
         ctx.mark_non_differentiable(mean, var)
-        return torch.addcmul(bias, normal, weight), mean, var
+        return torch.addcmul(bias, centred, weight * inverse_std), mean, var
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Turn the gradient of the normalised rows into those of x, weight and bias."""
         dy = gradients[0]
-        normal, share, weight, inverse_std = ctx.saved_tensors
-        dbias, dweight = dy.sum(0), (dy * normal).sum(0)
-        scale = weight * inverse_std
-        shared = torch.addcmul(scale * dbias, normal, scale * dweight).mul_(share[:, None])
-        return torch.addcmul(shared.neg_(), dy, scale), None, dweight, dbias, None
+        centred, share, weight, inverse_std = ctx.saved_tensors
+        dbias, dweight = dy.sum(0), (dy * centred).sum(0) * inverse_std
+        shared = torch.addcmul(dbias, centred, dweight * inverse_std)  # (R, C)
+        dx = torch.addcmul(dy, shared, share[:, None], value=-1).mul_(weight * inverse_std)
+        return dx, None, dweight, dbias, None
 
 
 class LayerNorm(nn.Module):

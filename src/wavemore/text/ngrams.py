@@ -75,7 +75,8 @@ class NgramTables:
         self.children = tuple(children)
         self.top = ids
         self.rows = tuple(rows)
-        # A slot for every row in every place that it can take in a fusion.
+        # In a batch, a row is another one in each place that it can take in a fusion: number + place * rows.
+        self._offsets = [count * np.arange(n)[:, None] for n, count in zip(fuse, rows[:-1], strict=True)]
         self._notes = [np.zeros(n * count, np.int64) for n, count in zip((*fuse, 1), rows, strict=True)]
 
     def batch(self, positions: NDArray[np.integer[Any]]) -> UniquePlan:
@@ -90,20 +91,22 @@ class NgramTables:
         >>> plan.parts, [counts.tolist() for counts in plan.counts]
         (((1, 1),), [[2, 2], [2]])
         """
-        rows, inverse = _distinct(self.top[positions], self._notes[-1])
+        rows, inverse = _distinct(self.top.take(positions), self._notes[-1])
+        counts = [np.bincount(inverse, minlength=len(rows))]
         children: list[Index] = []
         parts: list[tuple[int, ...]] = []
-        counts = [np.bincount(inverse, minlength=len(rows))]
-        levels = zip(self.children[::-1], self._notes[-2::-1], self.rows[-2::-1], strict=True)
-        for table, notes, below in levels:
-            n = table.shape[1]
-            picked = table[rows].T + below * np.arange(n)[:, None]  # (n, U_l), another number in each place
-            distinct, local = _distinct(picked.ravel(), notes)
+        levels = zip(self.children, self._offsets, self._notes[:-1], self.rows[:-1], strict=True)
+        for table, offsets, notes, below in reversed(list(levels)):
+            placed = table.take(rows, axis=0).T + offsets  # (n, U_l)
+            distinct, local = _distinct(placed.ravel(), notes)
             place, rows = np.divmod(distinct, below)
-            children.append(local.reshape(picked.shape))
-            parts.append(tuple(np.bincount(place, minlength=n).tolist()))
-            counts.append(_count_children(local, counts[-1], len(rows)))
-        return UniquePlan(rows.astype(np.int64), tuple(children[::-1]), tuple(parts[::-1]), tuple(counts[::-1]), inverse)
+            children.append(local.reshape(placed.shape))
+            parts.append(tuple(np.bincount(place, minlength=len(placed)).tolist()))
+            weights = np.concatenate([counts[-1]] * len(placed))
+            occurrences = np.bincount(local, weights=weights, minlength=len(rows))  # floats, exact below 2**53
+            counts.append(occurrences.astype(np.int64))
+        leaves = rows.astype(np.int64, copy=False)
+        return UniquePlan(leaves, tuple(children[::-1]), tuple(parts[::-1]), tuple(counts[::-1]), inverse)
 
 
 def _check_fuse(fuse: tuple[int, ...]) -> None:
@@ -158,19 +161,13 @@ def _number(key: Index, size: int) -> tuple[Index, int]:
     return (np.cumsum(seen) - 1)[key], int(seen.sum())
 
 
-def _distinct(ids: Index, notes: Index) -> tuple[Index, Index]:
+def _distinct(ids: NDArray[np.integer[Any]], notes: Index) -> tuple[NDArray[np.integer[Any]], Index]:
     """Return the distinct ids in the order of where they occur last, and the place of each id among them.
 
     `notes` has a slot for every possible id; each is written before it is read, so none needs clearing.
     """
     places = np.arange(len(ids))
     notes[ids] = places
-    rows = ids[notes[ids] == places]  # of several equal ids, the one whose note was not overwritten
-    notes[rows] = np.arange(len(rows))
-    return rows, notes[ids]
-
-
-def _count_children(children: Index, counts: Index, size: int) -> Index:
-    """Count the rows below by the rows that they are children of: (n * U,), (U,) -> (U_below,)."""
-    weights = np.tile(counts, len(children) // len(counts))
-    return np.bincount(children, weights=weights, minlength=size).astype(np.int64)  # exact below 2**53
+    rows = ids.compress(notes.take(ids) == places)  # of several equal ids, the one whose note was not overwritten
+    notes[rows] = places[: len(rows)]
+    return rows, notes.take(ids)
