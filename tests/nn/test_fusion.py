@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
+from wavemore.nn.block import mix
 from wavemore.nn.config import ActivationName, NormName
 from wavemore.nn.fusion import (
     UniquePlan,
     pick,
-    pick_and_mix,
     plan_of,
     run_dilated,
     run_unique,
@@ -163,9 +163,12 @@ def test_a_plan_holds_the_batch_and_each_gram_once(data: st.DataObject) -> None:
         assert (places[children] == torch.arange(len(parts))[:, None]).all()
 
 
-@pytest.mark.parametrize("frozen", ["0.weight", "2.weight", "2.bias", "5.weight"])
-def test_frozen_weights_get_no_gradient_and_change_no_other(frozen: str) -> None:
-    tree = small_tree((2, 2), "none")
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("frozen", ["0.weight", "2.weight", "2.bias", "3.weight", "3.bias", "5.weight"])
+def test_frozen_weights_get_no_gradient_and_change_no_other(frozen: str, norm: NormName) -> None:
+    tree = small_tree((2, 2), norm)
+    if f"layers.{frozen}" not in dict(tree.named_parameters()):
+        pytest.skip("no such weight")
     tree.layers.get_parameter(frozen).requires_grad_(False)
     twin = copy.deepcopy(tree)
     windows, targets = torch.randint(V, (20, 4)), torch.randint(V, (20,))
@@ -186,32 +189,47 @@ def test_one_distinct_context_that_fills_a_batch() -> None:
 
 
 def test_a_weight_that_is_not_contiguous_is_mixed_as_any_other() -> None:
-    mix = Linear(6, 4, bias=False).double()
-    mix.weight = nn.Parameter(torch.randn(6, 4, dtype=torch.float64).T)
+    linear = Linear(6, 4, bias=False).double()
+    linear.weight = nn.Parameter(torch.randn(6, 4, dtype=torch.float64).T)
     x = torch.randn(3, 5, dtype=torch.float64).T[:, :3].requires_grad_()  # (5, 3), not contiguous either
     children = torch.tensor([[0, 1, 1, 0], [2, 3, 4, 4]])
-    mixed, plain = pick_and_mix(x, children, (2, 3), mix), mix(pick(x, children))
+    mixed, plain = mix(x, children, (2, 3), linear), linear(pick(x, children))
     torch.testing.assert_close(mixed, plain)
     direction = torch.randn_like(plain)
     for one, other in zip(
-        torch.autograd.grad(mixed, [x, mix.weight], direction),
-        torch.autograd.grad(plain, [x, mix.weight], direction),
+        torch.autograd.grad(mixed, [x, linear.weight], direction),
+        torch.autograd.grad(plain, [x, linear.weight], direction),
         strict=True,
     ):
         torch.testing.assert_close(one, other)
 
 
-def test_hooks_of_every_layer_are_called() -> None:
+@pytest.mark.parametrize("layer", range(9))
+def test_hooks_are_called_in_training_too(layer: int) -> None:
     tree = small_tree((2, 2))
+    if isinstance(tree.layers[layer], FlattenConsecutive):
+        pytest.skip("picking by index stands for it")
+    twin = copy.deepcopy(tree)
     plan = plan_of(torch.randint(V, (20, 4)), (2, 2))
-    logits = tree.eval().unique(plan)
-    seen: list[str] = []
-    for layer in tree.layers:
-        if not isinstance(layer, FlattenConsecutive):  # picking by index stands for it
-            layer.register_forward_hook(lambda module, *_: seen.append(type(module).__name__))
-    torch.testing.assert_close(tree.unique(plan), logits, rtol=0, atol=1e-12)
-    block = ["Linear", "BatchNorm1d", "Tanh"]
-    assert seen == ["Embedding", *block, *block, "Linear"]
+    seen: list[nn.Module] = []
+    tree.layers[layer].register_forward_hook(lambda module, *_: seen.append(module))
+    torch.testing.assert_close(tree.unique(plan), twin.unique(plan), rtol=0, atol=1e-12)
+    torch.testing.assert_close(tree.state_dict(), twin.state_dict(), rtol=0, atol=1e-12)
+    assert seen == [tree.layers[layer]]
+
+
+def test_a_norm_of_other_channels_is_refused() -> None:
+    layers = nn.Sequential(Embedding(V, 3), FlattenConsecutive(2), Linear(6, 4, bias=False), BatchNorm1d(5))
+    with pytest.raises(ModelError, match="BatchNorm1d takes 5 channels"):
+        run_unique(layers, plan_of(torch.tensor([[0, 0], [0, 1]]), (2,)))
+
+
+def test_gradients_are_the_same_when_taken_twice() -> None:
+    tree = small_tree((2, 2))
+    loss = nn.functional.cross_entropy(tree.unique(plan_of(torch.randint(V, (20, 4)), (2, 2))), torch.randint(V, (20,)))
+    weights = list(tree.parameters())
+    once, again = (torch.autograd.grad(loss, weights, retain_graph=True) for _ in range(2))
+    torch.testing.assert_close(once, again, rtol=0, atol=0)
 
 
 def test_unique_logits_has_one_row_a_distinct_context() -> None:

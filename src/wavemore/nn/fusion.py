@@ -16,16 +16,19 @@ l: after l fusions, level L: whole contexts), n_l the size of fusion l.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from wavemore.errors import ModelError
-from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, Linear, side_by_side
+from wavemore.nn.block import mix, mix_and_normalise
+from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, Linear, Tanh, side_by_side
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def run_windows(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
@@ -170,9 +173,11 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     x = plan.leaves  # (U_0,)
     level = 0
     children: Tensor | None = None  # (n, U_l) of a fusion that waits for its Linear
-    for layer in layers:
-        if children is not None and type(layer) is Linear and not _has_hooks(layer):
-            x, children = pick_and_mix(x, children, plan.parts[level - 1], layer), None  # (U_l, out_features)
+    ahead = deque(layers)
+    while ahead:
+        layer = ahead.popleft()
+        if children is not None and _is_bare(layer, Linear):
+            x, children = _block(x, children, plan.parts[level - 1], plan.counts[level], layer, ahead), None
             continue
         if children is not None:
             x, children = pick(x, children), None  # (U_l, n*C)
@@ -184,10 +189,28 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     return x if children is None else pick(x, children)
 
 
-def _has_hooks(layer: nn.Module) -> bool:
-    """Tell whether somebody wants to know when the layer is called."""
-    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
-    return any(hooks)
+def _block(
+    x: Tensor, children: Tensor, parts: Sequence[int], counts: Tensor, linear: Linear, ahead: deque[nn.Module]
+) -> Tensor:
+    """Run a Linear after a fusion, (U_below, C), (n, U) -> (U, out_features), and take along what can be done with it.
+
+    That is BatchNorm1d in training mode, and then Tanh: they are taken off the layers that are still ahead.
+    """
+    norm = ahead[0] if ahead else None
+    if linear.bias is not None or not _is_bare(norm, BatchNorm1d) or not norm.training:
+        return mix(x, children, parts, linear)
+    ahead.popleft()
+    tanh = bool(ahead) and _is_bare(ahead[0], Tanh)
+    if tanh:
+        ahead.popleft()
+    return mix_and_normalise(x, children, parts, linear, norm, counts, tanh)
+
+
+def _is_bare(layer: nn.Module | None, kind: type[M]) -> TypeGuard[M]:
+    """Tell whether a layer is just that, and nobody wants to know when it is called."""
+    if layer is None or type(layer) is not kind:
+        return False
+    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
 def pick(x: Tensor, children: Tensor) -> Tensor:
@@ -197,60 +220,6 @@ def pick(x: Tensor, children: Tensor) -> Tensor:
     [[1.0, 2.0], [2.0, 2.0], [2.0, 1.0]]
     """
     return torch.cat([x.index_select(0, rows) for rows in children], dim=1)
-
-
-def pick_and_mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Tensor:
-    """Do `linear(pick(x, children))` with fewer multiplications: each row below is multiplied once, then picked.
-
-    A Linear of n things side by side is the sum of a Linear of each: first children are multiplied by the first columns
-    of the weight, second ones by the next, and so on. The first halves of 670 eight-grams are some 150 four-grams, so
-    150 rows are multiplied instead of 670. There is no second derivative.
-
-    Shapes: (U_below, C), (n, U) -> (U, out_features).
-    """
-    y = cast(Tensor, _PickAndMix.apply(x, linear.weight, children, list(parts)))  # type: ignore[no-untyped-call]
-    return y if linear.bias is None else y + linear.bias
-
-
-class _PickAndMix(torch.autograd.Function):
-    """Multiply each part of the rows by its columns of the weight, then add up the children of every row.
-
-    By hand, as the gradients of the parts can be written where they belong, and need not be put together.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Tensor:
-        """(U_below, C), (out_features, n*C) -> (U, out_features)."""
-        ctx.save_for_backward(x, weight, children)
-        ctx.parts = parts
-        mixed = x.new_empty(len(x), len(weight))
-        columns = weight.chunk(len(parts), dim=1)  # n of (out_features, C)
-        for rows, matrix, out in zip(torch.split(x, parts), columns, torch.split(mixed, parts), strict=True):
-            torch.mm(rows, matrix.T, out=out)
-        y = mixed.index_select(0, children[0])
-        for picked in children[1:]:
-            y += mixed.index_select(0, picked)
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Add up the gradients of the rows that each row below is a child of, then multiply."""
-        (x, weight, children), parts = ctx.saved_tensors, ctx.parts
-        dmixed = x.new_zeros(len(x), len(weight))
-        for picked in children:
-            dmixed.index_add_(0, picked, gradients[0])
-        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        dweight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
-        if dx is not None:
-            columns = weight.chunk(len(parts), dim=1)
-            for drows, matrix, out in zip(torch.split(dmixed, parts), columns, torch.split(dx, parts), strict=True):
-                torch.mm(drows, matrix, out=out)
-        if dweight is not None:
-            columns = dweight.chunk(len(parts), dim=1)
-            for drows, rows, out in zip(torch.split(dmixed, parts), torch.split(x, parts), columns, strict=True):
-                torch.mm(drows.T, rows, out=out)
-        return dx, dweight, None, None
 
 
 def fusion_sizes(layers: Iterable[nn.Module]) -> tuple[int, ...]:

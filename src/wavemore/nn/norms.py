@@ -3,6 +3,8 @@
 Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T or U).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -68,22 +70,27 @@ class BatchNorm1d(nn.Module):
             scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
             return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
         rows = x.reshape(-1, self.num_features)  # (R, C)
-        if len(rows) == 0 or (len(rows) == 1 and (counts is None or counts.item() <= 1)):
-            raise ModelError(
-                f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(x.shape)}: "
-                "use a larger batch, or eval mode"
-            )
-        if counts is None:
-            counts = rows.new_ones(len(rows))
-        elif counts.shape != (len(rows),):
-            raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
-        counts = counts.to(x.dtype)  # no copy where they agree, as in training
-        n = counts.sum()
+        share, n = self.weigh(x.shape, rows.new_ones(len(rows)) if counts is None else counts.to(x.dtype))
         y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
-            rows, counts / n, self.weight, self.bias, self.eps
+            rows, share, self.weight, self.bias, self.eps
         )
         self.track(mean, var, n)
         return cast(Tensor, y.view(x.shape))
+
+    def weigh(self, shape: Sequence[int], counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the share of each of the R rows in a batch of this shape, (R,), and the number of rows in all, ().
+
+        Raises a ModelError where that is below two.
+        """
+        if counts.shape != (math.prod(shape[:-1]),):
+            raise ModelError(f"{math.prod(shape[:-1])} rows need as many counts, but there are {tuple(counts.shape)}")
+        if len(counts) == 0 or (len(counts) == 1 and counts.item() <= 1):
+            raise ModelError(
+                f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(shape)}: "
+                "use a larger batch, or eval mode"
+            )
+        n = counts.sum()
+        return counts / n, n
 
     def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
         """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""
