@@ -163,12 +163,13 @@ def test_a_plan_holds_the_batch_and_each_gram_once(data: st.DataObject) -> None:
         assert (places[children] == torch.arange(len(parts))[:, None]).all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
-@pytest.mark.parametrize("frozen", ["0.weight", "2.weight", "2.bias", "3.weight", "3.bias", "5.weight"])
-def test_frozen_weights_get_no_gradient_and_change_no_other(frozen: str, norm: NormName) -> None:
+@pytest.mark.parametrize(
+    ("norm", "frozen"),
+    [("batch", name) for name in ("0.weight", "2.weight", "3.weight", "3.bias", "6.weight")]
+    + [("none", name) for name in ("0.weight", "2.weight", "2.bias", "5.weight")],
+)
+def test_frozen_weights_get_no_gradient_and_change_no_other(norm: NormName, frozen: str) -> None:
     tree = small_tree((2, 2), norm)
-    if f"layers.{frozen}" not in dict(tree.named_parameters()):
-        pytest.skip("no such weight")
     tree.layers.get_parameter(frozen).requires_grad_(False)
     twin = copy.deepcopy(tree)
     windows, targets = torch.randint(V, (20, 4)), torch.randint(V, (20,))
@@ -204,11 +205,9 @@ def test_a_weight_that_is_not_contiguous_is_mixed_as_any_other() -> None:
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("layer", range(9))
+@pytest.mark.parametrize("layer", [0, 2, 3, 4, 6, 7, 8, 9])  # all but the fusions, which picking stands for
 def test_hooks_are_called_in_training_too(layer: int) -> None:
     tree = small_tree((2, 2))
-    if isinstance(tree.layers[layer], FlattenConsecutive):
-        pytest.skip("picking by index stands for it")
     twin = copy.deepcopy(tree)
     plan = plan_of(torch.randint(V, (20, 4)), (2, 2))
     seen: list[nn.Module] = []
