@@ -47,7 +47,7 @@ def surprise(text: str, char_nats: Sequence[float], *, title: str | None = None)
     rows = max(1, -(-shown // LETTERS_A_ROW))
     across = LETTERS_A_ROW if rows > 1 else max(8, shown)
     figure = canvas(max(4.5, min(9.0, 0.4 * across + 1.2)), 1.0 + 1.5 * rows)
-    headline(figure, title or f"Surprise of each letter: {words(text, 40)}")
+    headline(figure, title or f"Surprise of each letter: {text[:40]}")
     figure.supylabel("surprise (nats)", fontsize=10)
     finite = [nats for nats in char_nats[:shown] if isfinite(nats)]
     top = max([*finite, FULL_NATS / 2]) * 1.22
@@ -123,7 +123,7 @@ def loss_by_length(lengths: ArrayLike, nats: ArrayLike, *, title: str = "Loss by
         raise ValueError(f"{len(sizes)} lengths and {len(costs)} losses do not belong together")
     sizes, costs = sizes[np.isfinite(costs)], costs[np.isfinite(costs)]
     distinct = np.unique(sizes)
-    groups = [group for group in np.array_split(distinct, min(len(distinct), 40)) if len(group)]
+    groups = [group for group in np.array_split(distinct, max(1, min(len(distinct), 40))) if len(group)]
     members = [np.isin(sizes, group) for group in groups]
     figure, axes, below = _with_counts(title, "characters in the line", [1] if groups else None)
     if not groups:
@@ -155,7 +155,7 @@ def _with_counts(title: str, x_label: str, counts: Sequence[int] | None) -> tupl
         return figure, axes, axes
     figure = canvas(7.0, 4.6)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    axes.set_title(title)
+    axes.set_title(words(title, 80))
     axes.set_ylabel(LOSS)
     axes.grid(axis="y")
     below.set_ylabel("lines")
