@@ -78,6 +78,42 @@ def test_the_records_tell_what_happened(corpus: Corpus) -> None:
     assert same(records[-1].best_state(), state_of(model))
 
 
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_logged_steps_tell_how_far_each_weight_moved(corpus: Corpus, kind: Any) -> None:
+    recipe = replace(SHORT, optimizer=kind, steps=401, evaluations=1, average=0.0)  # a record every 3 steps
+    model = fresh(corpus)
+    before = state_of(model)
+    for progress, _ in zip(fit(model, corpus, recipe), range(9), strict=False):
+        now = state_of(model)
+        if progress.logged:
+            assert progress.update_ratios is not None
+            weights = [name for name, value in model.named_parameters() if value.ndim == 2]
+            assert list(progress.update_ratios) == weights
+            for name, ratio in progress.update_ratios.items():
+                update = now[name] - before[name]
+                assert 10**ratio == pytest.approx(float(update.std() / before[name].std()), rel=1e-3)
+        else:
+            assert progress.update_ratios is None
+        before = now
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_frozen_layer_stays_as_it_is(corpus: Corpus, kind: Any) -> None:
+    recipe = replace(SHORT, optimizer=kind, weight_decay=0.5)
+    model = fresh(corpus)
+    model.layers[2].requires_grad_(False)
+    frozen = model.layers[2].get_parameter("weight").clone()
+    for progress in fit(model, corpus, recipe):
+        assert progress.update_ratios is not None
+        assert "layers.2.weight" not in progress.update_ratios
+        assert "layers.6.weight" in progress.update_ratios
+        last = progress.checkpoint()
+    assert torch.equal(model.layers[2].get_parameter("weight"), frozen)
+    resumed = fresh(corpus)
+    resumed.layers[2].requires_grad_(False)
+    assert list(fit(resumed, corpus, recipe, resume=last)) == []
+
+
 def test_the_train_loss_is_the_mean_since_the_last_logged_record(corpus: Corpus) -> None:
     steady = replace(SHORT, schedule="constant", warmup=0.0)
 

@@ -116,6 +116,8 @@ def test_a_run_is_read_as_it_was_written(trained: Run, config: Config, corpus: C
     records = trained.metrics()
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
     assert [record["step"] for record in records if "val_nats" in record] == [3, 6]
+    matrices = {name for name, value in trained.model().named_parameters() if value.ndim == 2}
+    assert all(record["update_ratios"].keys() == matrices for record in records)
     best = min(record["val_nats"] for record in records if "val_nats" in record)
     assert evaluate(trained.model(), corpus.val).nats == pytest.approx(best, abs=1e-12)
 

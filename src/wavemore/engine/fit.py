@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, log10
 from time import perf_counter
 
 import torch
@@ -55,6 +55,11 @@ class Progress:
     """Predicted characters by training time, in this call."""
     logged: bool
     """Whether this step closes a stretch of the train loss: about 200 times a training, and at each evaluation."""
+    update_ratios: dict[str, float] | None
+    """Where `logged`: log10 of std(update) / std(weight) of every matrix by its name, those that did not move left out.
+
+    The lecture's rule is about -3; what is healthy depends on the optimiser (Muon: about -1.5).
+    """
     _fit: "_Fit"
 
     @property
@@ -127,6 +132,7 @@ class _Fit:
         self.val = Batches(corpus.val.tokens, self.averaged, "unique")
         self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
+        self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())
         self.step = self.first_step = 0
         self.best: dict[str, Tensor] = {}
@@ -138,12 +144,15 @@ class _Fit:
     def advance(self) -> Progress:
         """One step, and an evaluation where the recipe says so."""
         began = perf_counter()
+        evaluates = self.recipe.evaluates_after(self.step + 1)
+        logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
+        before = copied(self.matrices) if logged else {}
         loss = self._train_step()
+        ratios = _update_ratios(before, self.matrices) if logged else None
         self.seconds += perf_counter() - began
         self._require_finite(loss, "loss")
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
-        val_nats = self._evaluate() if self.recipe.evaluates_after(self.step) else None
-        logged = val_nats is not None or self.step % self.recipe.log_every == 0
+        val_nats = self._evaluate() if evaluates else None
         progress = Progress(
             step=self.step,
             steps=self.recipe.steps,
@@ -157,6 +166,7 @@ class _Fit:
             steps_here=self.step - self.first_step,
             chars_per_second=(self.step - self.first_step) * self.recipe.batch_size / self.seconds,
             logged=logged,
+            update_ratios=ratios,
             _fit=self,
         )
         if logged:
@@ -241,6 +251,19 @@ class _Fit:
             self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
+
+
+def _update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:
+    """log10 of how far a step moved each weight, by how far its values spread."""
+    if not before:
+        return {}
+    spreads = [
+        torch.stack([(after[name] - weight).std(correction=0), weight.std(correction=0)])
+        for name, weight in before.items()
+    ]
+    pairs = zip(before, torch.stack(spreads).tolist(), strict=True)
+    moved = {name: update / weight for name, (update, weight) in pairs if weight > 0}
+    return {name: log10(ratio) for name, ratio in moved.items() if 0 < ratio < inf}
 
 
 def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -38,9 +38,9 @@ class Muon:
         lr = self.lr * scale
         updates = []
         for matrix, buffer in zip(self.matrices, self.buffers, strict=True):
-            assert matrix.grad is not None
-            buffer.lerp_(matrix.grad, 1 - self.momentum)
-            updates.append(matrix.grad.lerp(buffer, self.momentum))
+            gradient = _gradient(matrix)
+            buffer.lerp_(gradient, 1 - self.momentum)
+            updates.append(gradient.lerp(buffer, self.momentum))
         for matrix, update in zip(self.matrices, orthogonal(updates), strict=True):
             rows, columns = matrix.shape
             matrix.mul_(1 - lr * self.weight_decay)
@@ -117,26 +117,23 @@ class Optimizers:
     """What a recipe says: one optimiser for the hidden matrices, one for the rest, under one schedule.
 
     The hidden matrices are the weights of every `Linear` but the last, which is the output; weight decay is for them
-    only. With `muon` the rest goes to AdamW with its own learning rate; else both have the same optimiser.
+    only. With `muon` the rest goes to AdamW with its own learning rate; else both have the same optimiser. What is
+    frozen (`requires_grad_(False)`) stays as it is.
     """
 
     def __init__(self, model: torch.nn.Module, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.parameters = list(model.parameters())
-        matrices = hidden_matrices(model)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        matrices = [matrix for matrix in hidden_matrices(model) if matrix.requires_grad]
         hidden = {id(matrix) for matrix in matrices}
         rest = [parameter for parameter in self.parameters if id(parameter) not in hidden]
         lr, decay = recipe.learning_rate, recipe.weight_decay
-        self.parts: dict[str, Muon | AdamW | SGD]
-        if recipe.optimizer == "muon":
-            self.parts = {"rest": AdamW(rest, recipe.rest_learning_rate)}
-            if matrices:
-                self.parts["hidden"] = Muon(matrices, lr, decay)
-        else:
-            kind: type[AdamW] | type[SGD] = AdamW if recipe.optimizer == "adamw" else SGD
-            self.parts = {"rest": kind(rest, lr)}
-            if matrices:
-                self.parts["hidden"] = kind(matrices, lr, decay)
+        self.parts: dict[str, Muon | AdamW | SGD] = {}
+        kind: type[AdamW] | type[SGD] = SGD if recipe.optimizer == "sgd" else AdamW
+        if rest:
+            self.parts["rest"] = kind(rest, recipe.rest_learning_rate if recipe.optimizer == "muon" else lr)
+        if matrices:
+            self.parts["hidden"] = (Muon if recipe.optimizer == "muon" else kind)(matrices, lr, decay)
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
@@ -207,5 +204,5 @@ def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
+    """The gradient; zeros for what the loss does not depend on, as in a model with a layer cut off."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -18,6 +18,8 @@ class Recorder:
 
     def __init__(self, run: Run, checkpoint: Checkpoint | None) -> None:
         self.run = run
+        self.checkpoint = checkpoint
+        """Where the training goes on from; None where it begins."""
         self._owner = run.owner()
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         self.records = [record for record in run.metrics() if record["step"] <= done]
@@ -44,6 +46,8 @@ class Recorder:
             )
             if progress.val_nats is not None:
                 record["val_nats"] = progress.val_nats
+            if progress.update_ratios:
+                record["update_ratios"] = {name: round(ratio, 4) for name, ratio in progress.update_ratios.items()}
             self.records.append(record)
         if progress.val_nats is not None or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._save(progress)

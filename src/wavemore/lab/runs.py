@@ -67,6 +67,8 @@ class Record(TypedDict):
     val_nats: NotRequired[float]
     seconds: float
     """Training time so far, without evaluation, over all stretches of a resumed run."""
+    update_ratios: NotRequired[dict[str, float]]
+    """log10 of std(update) / std(weight) in this step, by the weight's name; those that did not move left out."""
 
 
 class Run:

@@ -119,8 +119,8 @@ def update_ratios(records: Sequence["Record"], *, title: str = "How far a step m
     figure, axes = one(title, "step", "log10 of std(update) / std(weight)", height=4.2)
     series: dict[str, list[tuple[float, float]]] = {}
     for record in records:
-        for name, value in (record.get("update_ratios") or {}).items():  # type: ignore[attr-defined]
-            if isinstance(value, int | float) and isfinite(value):
+        for name, value in record.get("update_ratios", {}).items():
+            if isfinite(value):
                 series.setdefault(name, []).append((float(record["step"]), float(value)))
     if not series:
         empty(axes, "the records hold no update ratios")
