@@ -226,7 +226,7 @@ EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.learning_curves({}),
     lambda: plots.learning_curves({"a": []}),
     lambda: plots.learning_curves({"a": records(1)}),
-    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),  # type: ignore[list-item]
+    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),
     lambda: plots.update_ratios(records(3)),
     lambda: plots.update_ratios([with_ratios(1, NAN), with_ratios(2, -INFINITY)]),
     lambda: plots.update_ratios([with_ratios(1, -3.0)]),
