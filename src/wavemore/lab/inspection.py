@@ -11,7 +11,7 @@ from wavemore.lab.findings import Finding, Losses
 HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "gradient", "update")
 TEXT = (0, 1, 2)
 KINDS = ("+.2f", ".3g", ".0%", ".2g", ".1f")
-MEANINGS = {"B": " windows", "T": " characters", "V": " characters and the boundary"}
+MEANINGS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
 
 
 @dataclass(frozen=True)

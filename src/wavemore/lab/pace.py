@@ -22,10 +22,10 @@ from typing import Any
 from wavemore.engine.recipe import Recipe
 from wavemore.lab.findings import Finding
 
-SHORTEST_MEMORY, LONGEST_MEMORY = 2.5, 400.0
+SHORTEST_MEMORY, LONGEST_MEMORY = 2.0, 400.0
 """Epochs."""
 FAST_SGD, SLOW_SGD = -1.95, -3.05
-FAST_HIDDEN_SGD = -0.65
+FAST_HIDDEN_SGD, SHRUNK_SGD = -0.65, -0.95
 """Of the hidden weights, where weight decay keeps them from growing."""
 FAR = 8.0
 """How often its own size a weight has to be moved in all, to be anywhere new."""
@@ -80,6 +80,13 @@ def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int,
             recipe.optimizer,
             f"{why}, so the weights jump about and do not settle: take a lower --learning-rate than {rate:g}, as "
             f"{rate / 10:g}{' or less --weight-decay' if recipe.weight_decay else ''}",
+        )
+    elif recipe.optimizer == "sgd" and recipe.weight_decay and pace.hidden is not None and pace.hidden > SHRUNK_SGD:
+        yield Finding(
+            "weight decay too high",
+            recipe.optimizer,
+            f"it made the hidden weights so small that a step moves them by {_share(pace.hidden)}; 0.01 (-2) is healthy: "
+            f"take less --weight-decay than {recipe.weight_decay:g}, as 0",
         )
     elif complete and (why := _too_slow(pace, recipe, steps_of_epoch)):
         yield Finding(
