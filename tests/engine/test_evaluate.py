@@ -10,6 +10,10 @@ import torch
 
 from wavemore.engine import evaluate as module
 from wavemore.engine.evaluate import Evaluation, evaluate, score
+from wavemore.engine.fit import fit
+from wavemore.engine.generate import generate
+from wavemore.engine.recipe import Recipe
+from wavemore.engine.sampling import Sampling
 from wavemore.errors import ModelError, UnknownCharacterError
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree, TreeConfig
@@ -153,3 +157,15 @@ def test_an_unknown_character_is_an_error(corpus: Corpus, lively: Callable[..., 
 
 def test_no_lines_have_no_scores(corpus: Corpus, lively: Callable[..., Tree]) -> None:
     assert score(lively(), corpus.vocabulary, []) == []
+
+
+def test_a_model_that_minds_the_position_is_trained_evaluated_and_sampled_by_windows() -> None:
+    corpus = Corpus.from_lines(["ab" * n for n in range(1, 21)])
+    config = TreeConfig(fuse=(2, 2), embedding=3, hidden=8, norm="batch-per-position")
+    model = build("tree", len(corpus.vocabulary), config, seed=0)
+    *_, last = fit(model, corpus, Recipe(steps=30, batch_size=8))
+    assert last.best_val_nats == pytest.approx(evaluate(model, corpus.val).nats)
+    assert last.best_val_nats < 0.8
+    samples = list(generate(model, corpus.vocabulary, 5, Sampling(seed=1), corpus.line_hashes))
+    for sample in samples:
+        assert sample.nats == pytest.approx(score(model, corpus.vocabulary, [sample.text])[0].nats, rel=1e-4)

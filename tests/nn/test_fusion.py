@@ -186,3 +186,13 @@ def test_a_plan_for_another_model_is_refused() -> None:
 def test_a_plan_of_contexts_of_another_length_is_refused() -> None:
     with pytest.raises(ModelError, match="7 positions do not fit fusions of 2 2 2, which take 8"):
         plan_of(torch.zeros(3, 7, dtype=torch.int64), (2, 2, 2))
+
+
+def test_a_layer_that_minds_the_position_runs_in_windows_only() -> None:
+    model = Tree(5, TreeConfig(fuse=(2, 2), embedding=3, hidden=4, norm="batch-per-position"))
+    tokens = torch.randint(5, (6, 4))
+    assert model(tokens).shape == (6, 5)
+    with pytest.raises(ModelError, match="windows"):
+        model.dilated(tokens)
+    with pytest.raises(ModelError, match="windows"):
+        model.unique(plan_of(tokens, (2, 2)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.norms import BatchNorm1d, LayerNorm, RMSNorm
+from wavemore.nn.norms import BatchNorm1d, BatchNorm1dPerPosition, LayerNorm, RMSNorm
 
 C = 5
 SHAPES = [(7, C), (4, 6, C), (3, 1, C)]
@@ -120,3 +120,27 @@ def test_batch_norm_refuses_eval_mode_before_any_training() -> None:
 def test_norms_refuse_other_channels(layer: nn.Module) -> None:
     with pytest.raises(ModelError, match=rf"{type(layer).__name__} takes 5 channels .* \(2, 1\)"):
         layer(torch.zeros(2, 1))
+
+
+def test_the_lectures_bug_is_a_batch_norm_of_every_position_alone() -> None:
+    ours, twin = BatchNorm1dPerPosition(C, positions=3).double(), nn.BatchNorm1d(3 * C).double()
+    with torch.no_grad():
+        ours.weight.normal_(), ours.bias.normal_()
+        twin.weight.copy_(ours.weight.repeat(3)), twin.bias.copy_(ours.bias.repeat(3))
+    for training in (True, True, False):
+        ours.train(training), twin.train(training)
+        x = torch.randn(6, 3, C, dtype=torch.float64)
+        torch.testing.assert_close(ours(x), twin(x.flatten(1)).view(6, 3, C))
+    torch.testing.assert_close(ours.running_var.flatten(), twin.running_var)
+    whole = BatchNorm1d(C).double()
+    assert not torch.allclose(ours.train()(x), whole(x))
+
+
+def test_the_lectures_bug_says_what_it_cannot_take() -> None:
+    norm = BatchNorm1dPerPosition(C, positions=3)
+    for x in (torch.zeros(6, 2, C), torch.zeros(1, 3, C), torch.zeros(6, 3, 4)):
+        with pytest.raises(ModelError):
+            norm(x)
+    with pytest.raises(ModelError, match="train first"):
+        norm.eval()(torch.zeros(6, 3, C))
+    assert "positions=3" in repr(norm)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from wavemore.nn.config import NormName, TreeConfig
 from wavemore.nn.models import build
-from wavemore.nn.stream import TreeStream
+from wavemore.nn.stream import TreeStream, WindowStream, stream_of
 from wavemore.nn.tree import Tree
 
 
@@ -78,3 +78,16 @@ def test_a_line_does_not_depend_on_the_lines_beside_it() -> None:
         together = by_stream(model, lines, 10_000)
         alone = by_stream(model, lines[2:3], 10_000)
     torch.testing.assert_close(together[2:3], alone, rtol=1e-12, atol=1e-12)
+
+
+@torch.inference_mode()
+def test_a_model_that_minds_the_position_is_streamed_by_whole_windows() -> None:
+    with torch.inference_mode(False), torch.enable_grad():
+        model = trained(3, TreeConfig(fuse=(2, 2), embedding=4, hidden=6, norm="batch-per-position"))
+    lines = torch.randint(3, (4, 7))
+    stream = stream_of(model, len(lines))
+    assert isinstance(stream, WindowStream)
+    found = torch.stack([stream.logits, *(stream.step(tokens) for tokens in lines.T)], dim=1)
+    torch.testing.assert_close(found, by_windows(model, lines), rtol=1e-10, atol=1e-10)
+    stream.keep(torch.tensor([1, 1, 0]))
+    torch.testing.assert_close(stream.logits, found[[1, 1, 0], -1])

@@ -107,7 +107,7 @@ def test_a_few_steps_learn_a_rule() -> None:
         ({"fuse": (2,) * 13}, "context of 8192 positions; the longest is 4096"),
         ({"embedding": 0}, "not 0 and 128"),
         ({"hidden": 0}, "not 24 and 0"),
-        ({"norm": "group"}, "norm is one of batch, layer, rms, none, not 'group'"),
+        ({"norm": "group"}, "norm is one of batch, layer, rms, none, batch-per-position, not 'group'"),
         ({"activation": "sine"}, "activation is one of tanh, relu, gelu, silu, not 'sine'"),
         ({"dropout": 1.0}, r"below 1, not 1\.0"),
         ({"dropout": -0.1}, r"not -0\.1"),

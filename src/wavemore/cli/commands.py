@@ -12,6 +12,7 @@ from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.log import Log
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
+from wavemore.cli.study import StudyCommand
 from wavemore.cli.train import Train
 from wavemore.errors import UsageError
 
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Any] = {
     "score": ScoreLines,
     "evaluate": Evaluate,
     "log": Log,
+    "study": StudyCommand,
     "bench": Bench,
 }
 

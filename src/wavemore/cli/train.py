@@ -4,13 +4,11 @@ import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from wavemore import __version__
 from wavemore.cli.options import Flag, Number, Words, flags_of, given
 from wavemore.cli.progress import display, interrupts
 from wavemore.cli.screen import Screen, cells, losses, padded, seconds, visible
@@ -109,35 +107,21 @@ class Train:
         import torch
 
         from wavemore.engine.plan import plan
-        from wavemore.lab.config import FORMAT, Config, DataConfig
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
-        from wavemore.text.datasets import DATASETS, load
+        from wavemore.lab.training import config_of, data_config
+        from wavemore.text.datasets import load
 
         corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, self._settings())
         check_fits(len(corpus.vocabulary), chosen.tree)
         if self.threads == "auto":
             torch.set_num_threads(min(4, cores()) if chosen.tree.hidden >= 256 else 1)
-        config = Config(
-            format=FORMAT,
-            wavemore=__version__,
+        config = config_of(
+            chosen,
+            data_config(corpus, self.data, self.split, self.split_seed),
             command=("wavemore", *sys.argv[1:]),
-            created=datetime.now().astimezone().isoformat(timespec="seconds"),
-            data=DataConfig(
-                source=self.data if self.data in DATASETS else corpus.source,
-                name=corpus.name,
-                sha256=corpus.sha256,
-                encoding=corpus.encoding,
-                split=self.split,
-                split_seed=self.split_seed,
-                longest=corpus.report.longest,
-            ),
-            model=self.model,
-            settings=chosen.tree,
-            recipe=chosen.recipe,
             device=self.device,
-            threads=torch.get_num_threads(),
             note=self.note,
             experiment=self.experiment,
         )
@@ -217,16 +201,15 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
 def _train(
     run: "Run", model: "Tree", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen, as_json: bool
 ) -> int:
-    from wavemore.engine.fit import fit
     from wavemore.lab.recorder import Recorder
+    from wavemore.lab.training import train
 
     recipe = run.config.recipe
     recorder = Recorder(run, checkpoint)
     again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
     try:
         with interrupts() as interrupted, display(screen, recipe.steps, recorder.seconds_before) as show:
-            for progress in fit(model, corpus, recipe, resume=checkpoint):
-                recorder.add(progress)
+            for progress in train(run, model, corpus, recorder):
                 show(progress)
                 if interrupted() and progress.step < progress.steps:
                     recorder.save()
@@ -243,34 +226,13 @@ def _train(
 
 
 def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:
-    from wavemore.engine.evaluate import evaluate
-    from wavemore.engine.generate import generate
-    from wavemore.engine.sampling import Sampling
-    from wavemore.lab.environment import environment
-    from wavemore.lab.runs import Summary
-    from wavemore.lab.usual import line_percentiles
+    from wavemore.lab.training import finish
 
     with screen.busy("exact losses of train and val"):
-        train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
-        val_line_percentiles = line_percentiles(model, corpus.val)
-    summary = Summary(
-        train_nats=train.nats,
-        val_nats=val.nats,
-        leak_free_val_nats=val.leak_free_nats if val.leak_free_targets else None,
-        parameters=model.parameter_count(),
-        steps=run.config.recipe.steps,
-        best_step=recorder.best_step,
-        train_seconds=round(recorder.train_seconds, 3),
-        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
-        val_line_percentiles=val_line_percentiles,
-        environment=environment(),
-    )
-    sampling = Sampling(max_length=corpus.report.longest, seed=run.config.recipe.seed)
-    samples = list(generate(model, corpus.vocabulary, 10, sampling, corpus.line_hashes))
-    run.finish(summary, [sample.text for sample in samples])
+        summary, val, samples = finish(run, model, corpus, recorder)
     if as_json:
         print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
-    screen.say(f"\ntrain  {losses(train.nats)}")
+    screen.say(f"\ntrain  {losses(summary.train_nats)}")
     screen.say(f"val    {losses(val.nats)}", style="bold")
     if val.leak_free_targets not in (0, val.targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on lines that train does not hold")

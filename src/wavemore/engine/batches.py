@@ -21,14 +21,16 @@ from wavemore.text.vocabulary import Ids
 class Batches:
     """The windows of one part of the data, run through a model by one of its executions.
 
-    `unique` builds the n-gram tables once, here; `windows` takes the T characters before each target as they are.
+    `unique` builds the n-gram tables once, here; `windows` takes the T characters before each target as they are,
+    and stands in where a model can run in no other way.
     """
 
     def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
         self.tokens = tokens
         self.model = model
         self.device = next(model.parameters()).device
-        self.tables = NgramTables(tokens, model.config.fuse) if execution == "unique" else None
+        unique = execution == "unique" and not model.is_positional
+        self.tables = NgramTables(tokens, model.config.fuse) if unique else None
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         """Logits of the characters at `positions`: (B,) -> (B, V)."""

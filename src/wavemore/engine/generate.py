@@ -16,7 +16,7 @@ from torch import Tensor
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError
-from wavemore.nn.stream import TreeStream
+from wavemore.nn.stream import stream_of
 from wavemore.nn.tree import Tree
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
@@ -118,7 +118,7 @@ def _draw(
     lines = torch.arange(size)  # (B,) the lines that have not ended
     beginnings = torch.zeros(size, dtype=torch.int64)  # (B,) the row of each in the stream
     with eval_mode(model):
-        stream = TreeStream(model, 1)
+        stream = stream_of(model, 1)
         for position in range(sampling.max_length + 1):
             logits = stream.logits.cpu()  # (D, V)
             if position < len(prefix):

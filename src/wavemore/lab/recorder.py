@@ -18,6 +18,8 @@ class Recorder:
 
     def __init__(self, run: Run, checkpoint: Checkpoint | None) -> None:
         self.run = run
+        self.checkpoint = checkpoint
+        """Where the training goes on from; None where it begins."""
         self._owner = run.owner()
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         self.records = [record for record in run.metrics() if record["step"] <= done]

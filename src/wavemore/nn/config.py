@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 from wavemore.errors import UsageError
 
-NormName: TypeAlias = Literal["batch", "layer", "rms", "none"]
+NormName: TypeAlias = Literal["batch", "layer", "rms", "none", "batch-per-position"]
 ActivationName: TypeAlias = Literal["tanh", "relu", "gelu", "silu"]
 
 LONGEST_CONTEXT = 4096
@@ -30,7 +30,10 @@ class TreeConfig:
     )
     embedding: int = field(default=24, metadata={"help": "channels of a character's vector"})
     hidden: int = field(default=128, metadata={"help": "channels after each fusion"})
-    norm: NormName = field(default="batch", metadata={"help": "normalisation after each fusion"})
+    norm: NormName = field(
+        default="batch",
+        metadata={"help": "normalisation after each fusion (batch-per-position: the lecture's bug)"},
+    )
     activation: ActivationName = field(default="tanh", metadata={"help": "activation after each normalisation"})
     dropout: float = field(default=0.0, metadata={"help": "share of values set to zero in training"})
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, Linear, side_by_side
+from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, side_by_side
 
 
 def run_windows(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def run_dilated(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
     >>> run_dilated(layers, torch.zeros(5, 100, dtype=torch.int64)).shape
     torch.Size([5, 95, 9])
     """
-    layers = list(layers)
+    layers = _of_any_position(layers)
     context = math.prod(fusion_sizes(layers))
     if tokens.shape[1] < context:
         raise ModelError(
@@ -151,7 +151,7 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     >>> unique_logits(layers, plan_of(torch.zeros(5, 6, dtype=torch.int64), fuse=(2, 3))).shape
     torch.Size([1, 9])
     """
-    layers = list(layers)
+    layers = _of_any_position(layers)
     planned = tuple(rows.shape[1] for rows in plan.children)
     if planned != fusion_sizes(layers):
         raise ModelError(f"a plan for fusions of {planned} does not fit a model with {fusion_sizes(layers)}")
@@ -170,6 +170,15 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
         else:
             x = layer(x, plan.counts[level]) if isinstance(layer, BatchNorm1d) else layer(x)
     return x if children is None else pick(x, children)
+
+
+def _of_any_position(layers: Iterable[nn.Module]) -> list[nn.Module]:
+    """The layers as a list; raises a ModelError for one that acts otherwise at another position."""
+    layers = list(layers)
+    for layer in layers:
+        if isinstance(layer, BatchNorm1dPerPosition):
+            raise ModelError("BatchNorm1dPerPosition treats each position by itself: it runs in `windows` only")
+    return layers
 
 
 def pick(x: Tensor, children: Tensor) -> Tensor:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.activations import ACTIVATIONS, GELU, ReLU, SiLU, Tanh
-from wavemore.nn.norms import NORMS, BatchNorm1d, LayerNorm, RMSNorm, require_channels
+from wavemore.nn.norms import NORMS, BatchNorm1d, BatchNorm1dPerPosition, LayerNorm, RMSNorm, require_channels
 
 __all__ = [
     "ACTIVATIONS",
     "GELU",
     "NORMS",
     "BatchNorm1d",
+    "BatchNorm1dPerPosition",
     "CausalConv1d",
     "Dropout",
     "Embedding",

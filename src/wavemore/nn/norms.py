@@ -193,6 +193,65 @@ class RMSNorm(nn.Module):
         return f"{self.normalized_shape}, eps={self.eps}"
 
 
+class BatchNorm1dPerPosition(nn.Module):
+    """BatchNorm1d with the bug that the lecture finds and mends: it averages over the batch only, never over time.
+
+    So every position has statistics of its own, from T times fewer numbers, and the running ones have shape (T, C).
+    Kept as a variant to study what the bug costs. A model with it depends on where a character stands in the
+    context, so it runs in the `windows` execution only.
+
+    Shapes: (B, C) -> (B, C) where T is 1, (B, T, C) -> (B, T, C). Raises a ModelError in training mode for a batch
+    of one, in eval mode when it never saw a batch, and for another T.
+
+    >>> norm = BatchNorm1dPerPosition(3, positions=4)
+    >>> norm(torch.randn(32, 4, 3)).shape, norm.running_mean.shape
+    (torch.Size([32, 4, 3]), torch.Size([4, 3]))
+
+    Source: the lecture's notebook before "fix the bug in BatchNorm1d", https://www.youtube.com/watch?v=t3YJ5hKiMQ0
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, num_features: int, positions: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.positions = positions
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(positions, num_features))
+        self.register_buffer("running_var", torch.ones(positions, num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise every position of `x` by itself."""
+        require_channels(self, x, self.num_features)
+        rows = x.reshape(len(x), -1, self.num_features)  # (B, T, C)
+        if rows.shape[1] != self.positions:
+            raise ModelError(f"this layer was made for {self.positions} positions, but was given {tuple(x.shape)}")
+        if self.training:
+            if len(rows) < 2:
+                raise ModelError("BatchNorm1dPerPosition in training mode needs a batch of two or more")
+            mean, var = rows.mean(0), rows.var(0, correction=0)  # (T, C); right would be .mean((0, 1))
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(var * (len(rows) / (len(rows) - 1)), self.momentum)
+                self.num_batches_tracked += 1
+        else:
+            if self.num_batches_tracked.item() == 0:
+                raise ModelError("BatchNorm1dPerPosition is in eval mode but never saw a batch: train first")
+            mean, var = self.running_mean, self.running_var
+        normal = (rows - mean) * (var + self.eps).rsqrt()
+        return torch.addcmul(self.bias, normal, self.weight).view(x.shape)
+
+    def extra_repr(self) -> str:
+        """Return the settings that `print(layer)` shows."""
+        return f"{self.num_features}, positions={self.positions}, eps={self.eps}, momentum={self.momentum}"
+
+
 NORMS: dict[str, type[BatchNorm1d | LayerNorm | RMSNorm]] = {
     "batch": BatchNorm1d,
     "layer": LayerNorm,

@@ -87,6 +87,30 @@ class TreeStream:
             kept.keep(rows)
 
 
+class WindowStream:
+    """The same for a model that treats each position by itself, so that no node can be kept: whole contexts again."""
+
+    def __init__(self, model: Tree, lines: int) -> None:
+        self.model = model
+        self.tokens = next(model.parameters()).new_zeros(lines, model.context, dtype=torch.int64)  # (B, T)
+        self.logits: Tensor = model(self.tokens)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Take one more character a line, (B,), and predict the next: (B, V)."""
+        self.tokens = torch.cat([self.tokens[:, 1:], tokens[:, None]], dim=1)
+        self.logits = self.model(self.tokens)
+        return self.logits
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these lines only, or with copies of them: (K,) row numbers."""
+        self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)
+
+
+def stream_of(model: Tree, lines: int) -> TreeStream | WindowStream:
+    """Lines that grow by a character a step, in the quickest way that the model can be run."""
+    return WindowStream(model, lines) if model.is_positional else TreeStream(model, lines)
+
+
 def _fused(stage: nn.Sequential, children: list[Tensor]) -> Tensor:
     """The stage of children side by side, without laying them side by side: its Linear is a sum over the children."""
     linear = stage[0]

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.config import TreeConfig
 from wavemore.nn.fusion import UniquePlan, run_dilated, run_unique, run_windows
-from wavemore.nn.layers import ACTIVATIONS, NORMS, Dropout, Embedding, FlattenConsecutive, Linear, Sequential
+from wavemore.nn.layers import (
+    ACTIVATIONS,
+    NORMS,
+    BatchNorm1dPerPosition,
+    Dropout,
+    Embedding,
+    FlattenConsecutive,
+    Linear,
+    Sequential,
+)
 
 __all__ = ["Tree", "TreeConfig"]
 
@@ -52,6 +61,11 @@ class Tree(nn.Module):
     def context(self) -> int:
         """The number of positions that a prediction sees."""
         return self.config.context
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether a part of the tree acts otherwise at another position: then only `windows` can run it."""
+        return any(isinstance(layer, BatchNorm1dPerPosition) for layer in self.layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Predict what follows each context: int64 (B, context) -> logits (B, V), by `fusion.run_windows`.
@@ -92,14 +106,17 @@ class Tree(nn.Module):
 def _layers(vocabulary_size: int, config: TreeConfig) -> list[nn.Module]:
     """List the layers of a tree in the order of the lecture, with fresh weights."""
     layers: list[nn.Module] = [Embedding(vocabulary_size, config.embedding)]
-    channels = config.embedding
+    channels, positions = config.embedding, config.context
     # A norm with a bias of its own makes that of the Linear before it idle (after BatchNorm1d, exactly).
     bias = config.norm in ("rms", "none")
     for n in config.fuse:
         mix = Linear(n * channels, config.hidden, bias=bias)
         layers += [FlattenConsecutive(n), mix]
+        positions //= n
         if config.norm == "none":
             _scale(mix, GAINS[config.activation])
+        elif config.norm == "batch-per-position":
+            layers.append(BatchNorm1dPerPosition(config.hidden, positions))
         else:
             layers.append(NORMS[config.norm](config.hidden))
         layers.append(ACTIVATIONS[config.activation]())

@@ -1,0 +1,271 @@
+"""From the record of a study to a page of Markdown and its figures: nothing here but what the record says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wavemore.lab.statistics import LEVEL, SeedsTest, Spread, holm, spread, welch
+from wavemore.lab.study import words
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against the one that it is compared with."""
+
+    arm: str
+    base: str
+    test: SeedsTest | None
+    """None where one of them has a single seed that did not fail."""
+    p: float
+    """Adjusted for all comparisons of the study."""
+    seeds: tuple[int, int]
+
+    @property
+    def verdict(self) -> str:
+        """better, worse or not shown."""
+        if self.test is None or self.p >= 1 - LEVEL:
+            return "not shown"
+        return "better" if self.test.difference < 0 else "worse"
+
+    def __str__(self) -> str:
+        if self.test is None:
+            return f"{self.arm} against {self.base}: not shown, it takes two seeds or more each."
+        interval = f"95 % interval {-self.test.high:+.4f} to {-self.test.low:+.4f}"
+        one, other = self.seeds
+        seeds = f"{one} seeds each" if one == other else f"{one} and {other} seeds"
+        if self.verdict == "not shown":
+            gain = f"gain {-self.test.difference:+.4f} nats, {interval}, {seeds}"
+            return f"{self.arm} against {self.base}: not shown ({gain})."
+        by = f"by {abs(self.test.difference):.4f} nats ({interval}, {seeds})"
+        return f"{self.arm} is {self.verdict} than {self.base} {by}."
+
+
+def values(arm: Mapping[str, Any], key: str) -> list[float]:
+    """A figure of every seed of an arm that did not fail."""
+    return [run[key] for run in arm["runs"] if run.get(key) is not None]
+
+
+def comparisons(record: Record, key: str = "val_nats") -> dict[str, Comparison]:
+    """Each arm against its base, by the arm's name; the p-values are adjusted for their number."""
+    arms = {arm["name"]: arm for arm in record["arms"]}
+    pairs = [(arm, arms[arm["against"]]) for arm in record["arms"] if arm["against"] is not None]
+    tests = [_welch(values(base, key), values(arm, key)) for arm, base in pairs]
+    adjusted = iter(holm([test.p for test in tests if test is not None]))
+    return {
+        arm["name"]: Comparison(
+            arm["name"],
+            base["name"],
+            test,
+            next(adjusted) if test else 1.0,
+            (len(values(arm, key)), len(values(base, key))),
+        )
+        for (arm, base), test in zip(pairs, tests, strict=True)
+    }
+
+
+def _welch(a: Sequence[float], b: Sequence[float]) -> SeedsTest | None:
+    return welch(a, b) if a and b else None
+
+
+def page(record: Record, figures: Sequence[str] = ()) -> str:
+    """The study as Markdown; `figures` are the addresses of its pictures, as seen from the page."""
+    data, machine = record["data"], record["environment"]
+    parts = [
+        f"# {record['question']}",
+        f"<!-- Made from the record of `wavemore study {record['name']}`; do not edit. -->",
+    ]
+    if record["expected"]:
+        parts.append(f"**Expected before it was run:** {record['expected']}")
+    parts += ["## Answer", _answer(record), *(f"![{record['question']}]({address})" for address in figures)]
+    parts += ["## Results", _results(record)]
+    if "memory" in record["measure"]:
+        parts += ["## Memory", _memory(record)]
+    parts += ["## Tuning", _tuning(record)]
+    seeds = ", ".join(map(str, record["seeds"]))
+    parts += [
+        "## How it was measured",
+        f"`wavemore study {record['name']}` on {data['name']}, {data['split']} split: {data['train_lines']:,} train "
+        f"and {data['val_lines']:,} val lines. Losses are nats per character, exact, the end of a line counted as one; "
+        f"mean ± standard deviation over seeds {seeds}. Leak-free: on the val lines that train does not hold, "
+        f"{data['leak_free_val_targets']:,} of {data['val_targets']:,} characters. Each verdict is Welch's t-test over "
+        "the seeds at 5 %, its p-value adjusted after Holm for all comparisons of this page; the intervals are of each "
+        "difference alone. A gain above 0 is a lower loss. The state with the best val loss of each run is kept, the "
+        "same for all arms.",
+        f"{machine['cpu']}, {record['jobs']} trainings at once, one thread each; torch {machine['torch']}, commit "
+        f"{machine['commit'] or 'unknown'}; {record['training_seconds']:,.0f} s of training in all.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _answer(record: Record) -> str:
+    found = comparisons(record)
+    said = [f"- {comparison}" for comparison in found.values()]
+    for group in groups(record):
+        arms = [arm for arm in record["arms"] if arm["group"] == group and values(arm, "val_nats")]
+        if arms and len(groups(record)) <= 6:
+            best = min(arms, key=lambda arm: spread(values(arm, "val_nats")).mean)
+            where = f"Lowest of {group}" if group else "Lowest of all"
+            said.append(f"- {where}: {best['name']}, val {spread(values(best, 'val_nats'))}.")
+    return "\n".join(said)
+
+
+def groups(record: Record) -> list[str]:
+    """The groups of arms, in the order of the file."""
+    return list(dict.fromkeys(arm["group"] for arm in record["arms"]))
+
+
+def _results(record: Record) -> str:
+    published = any(arm["published"] for arm in record["arms"])
+    gaps = "mode_gap" in record["measure"]
+    header = ["arm", "parameters", "epochs", "train", "val", "leak-free val"]
+    header += ["published train", "published val", "val less published"] if published else []
+    header += ["gain", "verdict"]
+    header += ["train-mode less eval-mode loss"] if gaps else []
+    header += ["training"]
+    found = comparisons(record)
+    rows = []
+    for group in groups(record):
+        if group:
+            rows.append([f"**{group}**", *[""] * (len(header) - 1)])
+        for arm in record["arms"]:
+            if arm["group"] != group:
+                continue
+            row = [arm["name"], _parameters(arm), f"{arm['epochs']:g}"]
+            row += [_spread(arm, key) for key in ("train_nats", "val_nats", "leak_free_val_nats")]
+            row += _published(arm) if published else []
+            row += _gain(found.get(arm["name"]))
+            row += [_spread(arm, "mode_gap")] if gaps else []
+            times = values(arm, "seconds")
+            rows.append([*row, f"{spread(times).mean:.1f} s" if times else ""])
+    said = table(header, rows)
+    failed = [
+        f"{arm['name']}, seed {run['seed']}: {run['failed']}"
+        for arm in record["arms"]
+        for run in arm["runs"]
+        if "failed" in run
+    ]
+    if failed:
+        said += "\n\nFailed: " + "; ".join(failed) + "."
+    if record["source"]:
+        said += f"\n\nPublished figures: {record['source']}"
+    return said
+
+
+def _parameters(arm: Mapping[str, Any]) -> str:
+    known = values(arm, "parameters")
+    return f"{known[0]:,}" if known else ""
+
+
+def _spread(arm: Mapping[str, Any], key: str) -> str:
+    known = values(arm, key)
+    return str(spread(known)) if known else "failed" if key == "val_nats" else ""
+
+
+def _published(arm: Mapping[str, Any]) -> list[str]:
+    published, known = arm["published"], values(arm, "val_nats")
+    if not published:
+        return ["", "", ""]
+    train = "" if published["train"] is None else f"{published['train']:.3f}"
+    less = f"{spread(known).mean - published['val']:+.4f}" if known else ""
+    return [train, f"{published['val']:.3f}", less]
+
+
+def _gain(comparison: Comparison | None) -> list[str]:
+    if comparison is None:
+        return ["", ""]
+    if comparison.test is None:
+        return ["", comparison.verdict]
+    test = comparison.test
+    return [f"{-test.difference:+.4f} ({-test.high:+.4f} to {-test.low:+.4f})", comparison.verdict]
+
+
+def _memory(record: Record) -> str:
+    """How much of each gain is gone on lines that train does not hold."""
+    arms = {arm["name"]: arm for arm in record["arms"]}
+    rows = []
+    for name, comparison in comparisons(record).items():
+        arm, base = arms[name], arms[comparison.base]
+        free = _welch(values(base, "leak_free_val_nats"), values(arm, "leak_free_val_nats"))
+        excess = [
+            [
+                val - leak_free
+                for val, leak_free in zip(values(one, "val_nats"), values(one, "leak_free_val_nats"), strict=True)
+            ]
+            for one in (base, arm)
+        ]
+        memory = _welch(*excess)
+        if comparison.test is None or free is None or memory is None:
+            continue
+        gain, part = -comparison.test.difference, -memory.difference
+        share = f"{100 * part / gain:.0f} %" if comparison.verdict == "better" else "no gain shown"
+        rows.append(
+            [
+                f"{name} against {comparison.base}",
+                f"{gain:+.4f}",
+                f"{-free.difference:+.4f}",
+                f"{part:+.4f} ({-memory.high:+.4f} to {-memory.low:+.4f})",
+                share,
+            ]
+        )
+    data = record["data"]
+    leaked = data["val_targets"] - data["leak_free_val_targets"]
+    said = (
+        f"{leaked:,} of {data['val_targets']:,} val characters are in lines that train holds too. What a gain on val "
+        "has more than the gain on the other lines comes from these: memory of lines that were trained on, or lines "
+        "that are easier to learn. Intervals of 95 %."
+    )
+    header = ["", "gain on val", "gain on leak-free val", "difference: memory", "share of the gain"]
+    return f"{said}\n\n{table(header, rows)}"
+
+
+def _excess(arm: Mapping[str, Any]) -> list[float]:
+    """Of each seed, the val loss less the leak-free one."""
+    pairs = zip(values(arm, "val_nats"), values(arm, "leak_free_val_nats"), strict=True)
+    return [val - leak_free for val, leak_free in pairs]
+
+
+def _tuning(record: Record) -> str:
+    tuned = [arm for arm in record["arms"] if arm["tries"]]
+    if not tuned:
+        return "Nothing was tuned for this study: the settings are those of its file."
+    seeds = ", ".join(map(str, record["tune_seeds"]))
+    said = f"Each arm tried {len(tuned[0]['tries'])} combinations on seed {seeds} and kept the one with the lowest val."
+    rows = []
+    for arm in tuned:
+        tried = [one["val_nats"] for one in arm["tries"] if one["val_nats"] is not None]
+        failed = len(arm["tries"]) - len(tried)
+        kept = ", ".join(f"{key.replace('_', ' ')} {words(value)}" for key, value in arm["tuned"].items())
+        edges = ", ".join(key.replace("_", " ") for key in _at_the_edge(arm))
+        rows.append([arm["name"], kept, f"{min(tried):.4f}", f"{max(tried):.4f}", str(failed or ""), edges])
+    header = ["arm", "kept", "lowest val", "highest val", "failed", "at the edge of what was tried"]
+    return f"{said}\n\n{table(header, rows)}"
+
+
+def _at_the_edge(arm: Mapping[str, Any]) -> list[str]:
+    """The tuned settings whose best value is the least or the greatest that was tried, of three or more."""
+    found = []
+    for key, value in arm["tuned"].items():
+        tried = sorted({one["settings"][key] for one in arm["tries"] if isinstance(value, int | float)})
+        if len(tried) > 2 and value in (tried[0], tried[-1]):
+            found.append(key)
+    return found
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown.
+
+    >>> print(table(["a", "b"], [["1", "x|y"]]))
+    | a | b |
+    |---|---|
+    | 1 | x\\|y |
+    """
+    lines = [header, *rows]
+    cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in lines]
+    return "\n".join([f"| {cells[0]} |", "|" + "---|" * len(header), *(f"| {row} |" for row in cells[1:])])
+
+
+def spreads(record: Record, key: str = "val_nats") -> dict[str, Spread]:
+    """Mean and deviation of each arm that has a figure."""
+    return {arm["name"]: spread(values(arm, key)) for arm in record["arms"] if values(arm, key)}

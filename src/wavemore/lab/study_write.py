@@ -1,0 +1,38 @@
+"""A study's page and its pictures, on disk."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wavemore.lab.files import write_whole
+from wavemore.lab.study_page import groups, page, values
+
+
+def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
+    """The figures of a study as SVG, by file name: one a group of arms, each seed a dot, with mean and interval."""
+    from wavemore.lab.plots import Arm, arms, to_svg
+
+    found = {}
+    for number, group in enumerate(groups(record), start=1):
+        rows = [
+            Arm(arm["name"], values(arm, "val_nats"), arm["published"]["val"] if arm["published"] else None)
+            for arm in record["arms"]
+            if arm["group"] == group and values(arm, "val_nats")
+        ]
+        if rows:
+            found[f"{record['name']}-{number}.svg"] = to_svg(arms(rows))
+    return found
+
+
+def write_page(record: Mapping[str, Any], path: Path) -> None:
+    """Write the page to `path` and its pictures beside it; without matplotlib there are none, and the page says so."""
+    from wavemore.errors import UsageError
+
+    try:
+        drawn = pictures(record)
+    except UsageError as error:
+        write_whole(path, f"{page(record)}\nNo pictures: {error}\n".encode())
+        return
+    for name, content in drawn.items():
+        write_whole(path.parent / name, content)
+    write_whole(path, page(record, list(drawn)).encode())

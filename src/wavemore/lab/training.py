@@ -1,0 +1,92 @@
+"""A training into its run folder: what `wavemore train` and `wavemore study` have in common."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import torch
+
+from wavemore import __version__
+from wavemore.engine.evaluate import Evaluation, evaluate
+from wavemore.engine.fit import Progress, fit
+from wavemore.engine.generate import Sample, generate
+from wavemore.engine.plan import Plan
+from wavemore.engine.sampling import Sampling
+from wavemore.lab.config import FORMAT, Config, DataConfig
+from wavemore.lab.environment import environment
+from wavemore.lab.recorder import Recorder
+from wavemore.lab.runs import Run, Summary
+from wavemore.lab.usual import line_percentiles
+from wavemore.nn.tree import Tree
+from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import DATASETS
+
+
+def config_of(
+    chosen: Plan,
+    data: DataConfig,
+    *,
+    command: Sequence[str] = (),
+    device: str = "cpu",
+    note: str = "",
+    experiment: str = "",
+) -> Config:
+    """The `config.json` of a training that begins now, with as many threads as torch has."""
+    return Config(
+        format=FORMAT,
+        wavemore=__version__,
+        command=tuple(command),
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        data=data,
+        model="tree",
+        settings=chosen.tree,
+        recipe=chosen.recipe,
+        device=device,
+        threads=torch.get_num_threads(),
+        note=note,
+        experiment=experiment,
+    )
+
+
+def data_config(corpus: Corpus, data: str, split: str, split_seed: int) -> DataConfig:
+    """Where the lines came from: `data` is what was asked for, a data set's name or a path."""
+    return DataConfig(
+        source=data if data in DATASETS else corpus.source,
+        name=corpus.name,
+        sha256=corpus.sha256,
+        encoding=corpus.encoding,
+        split="lecture" if split == "lecture" else "distinct",
+        split_seed=split_seed,
+        longest=corpus.report.longest,
+    )
+
+
+def train(run: Run, model: Tree, corpus: Corpus, recorder: Recorder) -> Iterator[Progress]:
+    """Train, or go on where the run was stopped, and keep every record; the caller holds the run's lock.
+
+    Raises `TrainingError` where the loss is no longer finite.
+    """
+    for progress in fit(model, corpus, run.config.recipe, resume=recorder.checkpoint):
+        recorder.add(progress)
+        yield progress
+
+
+def finish(run: Run, model: Tree, corpus: Corpus, recorder: Recorder) -> tuple[Summary, Evaluation, list[Sample]]:
+    """Take the exact losses of the kept state, draw ten lines, and write both: the run is then finished."""
+    train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
+    recipe = run.config.recipe
+    summary = Summary(
+        train_nats=train.nats,
+        val_nats=val.nats,
+        leak_free_val_nats=val.leak_free_nats if val.leak_free_targets else None,
+        parameters=model.parameter_count(),
+        steps=recipe.steps,
+        best_step=recorder.best_step,
+        train_seconds=round(recorder.train_seconds, 3),
+        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
+        val_line_percentiles=line_percentiles(model, corpus.val),
+        environment=environment(),
+    )
+    sampling = Sampling(max_length=corpus.report.longest, seed=recipe.seed)
+    samples = list(generate(model, corpus.vocabulary, 10, sampling, corpus.line_hashes))
+    run.finish(summary, [sample.text for sample in samples])
+    return summary, val, samples

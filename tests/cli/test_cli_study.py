@@ -1,0 +1,179 @@
+"""`wavemore study`: run, interrupted, gone on with, written up; what is wrong is said before anything is trained."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = """
+question = "Two or three?"
+seeds = [0, 1]
+measure = ["mode_gap", "memory"]
+[fixed]
+hidden = 6
+embedding = 3
+steps = 30
+batch_size = 8
+[tune]
+learning_rate = [0.01, 0.05]
+[[arm]]
+name = "Two"
+fuse = [2]
+[[arm]]
+name = "Three"
+fuse = [3]
+"""
+
+
+@pytest.fixture
+def tiny(names: str) -> str:
+    Path("tiny.toml").write_text(TINY, encoding="utf-8")
+    return "tiny.toml"
+
+
+def test_a_study_is_run_written_up_and_not_done_twice(wavemore: Any, tiny: str, names: str) -> None:
+    said = wavemore("study", tiny, "--data", names, "--jobs", "1")
+    assert said.code == 0, said.err
+    assert "8 of 8: " in said.out
+    record = json.loads(Path("studies/tiny/study.json").read_text())
+    assert [arm["name"] for arm in record["arms"]] == ["Two", "Three"]
+    for arm in record["arms"]:
+        assert [run["seed"] for run in arm["runs"]] == [0, 1]
+        assert (
+            arm["tuned"]["learning_rate"]
+            == min(arm["tries"], key=lambda one: one["val_nats"])["settings"]["learning_rate"]
+        )
+        for run in arm["runs"]:
+            folder = Path("studies/tiny/runs") / arm["name"].lower()
+            found = [json.loads(path.read_text()) for path in folder.glob(f"try-*-seed-{run['seed']}/summary.json")]
+            assert run["val_nats"] in [summary["val_nats"] for summary in found]
+            assert isinstance(run["mode_gap"], float)
+    assert record["arms"][1]["against"] == "Two"
+    page = Path("studies/tiny/page.md").read_text()
+    assert page.startswith("# Two or three?")
+    assert "](tiny-1.svg)" in page
+    assert Path("studies/tiny/tiny-1.svg").read_text().startswith("<?xml")
+    weights = sorted(path.stat().st_mtime_ns for path in Path("studies").rglob("model.safetensors"))
+    again = wavemore("study", tiny, "--data", names)
+    assert again.code == 0
+    assert " of 8: " not in again.out
+    assert sorted(path.stat().st_mtime_ns for path in Path("studies").rglob("model.safetensors")) == weights
+    more = wavemore("study", tiny, "--data", names, "--seeds", "0", "7", "--json", "--jobs", "1")
+    assert [run["seed"] for run in json.loads(more.out)["arms"][0]["runs"]] == [0, 7]
+    assert more.err.count(", seed 7") == 2
+    assert more.err.count(", seed 0") == 0
+
+
+def test_a_study_in_parallel_has_the_results_of_one_after_the_other(wavemore: Any, tiny: str, names: str) -> None:
+    for jobs in ("1", "2"):
+        assert wavemore("study", tiny, "--data", names, "--folder", jobs, "--jobs", jobs).code == 0
+    one, two = (json.loads((Path(jobs) / "study.json").read_text())["arms"] for jobs in ("1", "2"))
+    for a, b in zip(one, two, strict=True):
+        for run in (*a["runs"], *b["runs"]):
+            del run["seconds"]
+        assert a == b
+
+
+def test_an_interrupted_study_goes_on(program: Any, names: str) -> None:
+    Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 1500"), encoding="utf-8")
+    words = ("study", "long.toml", "--data", names, "--jobs", "2")
+    process = program.start(*words)
+    assert process.stdout is not None
+    while " of 8" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert "The same command goes on: wavemore study" in out
+    finished = len(list(Path("studies").rglob("summary.json")))
+    assert 0 < finished < 8
+    assert not Path("studies/long/study.json").exists()
+    done = program(*words)
+    assert done.code == 0, done.err
+    assert len(list(Path("studies").rglob("summary.json"))) == 8
+    assert f"{finished + 1} of 8" in done.out
+    assert f"\n{finished} of 8" not in done.out
+
+
+def test_arms_of_equal_time_are_measured_once(wavemore: Any, tiny: str, names: str) -> None:
+    Path("timed.toml").write_text(TINY.replace("steps = 30", "seconds = 0.05"), encoding="utf-8")
+    first = wavemore("study", "timed.toml", "--data", names, "--jobs", "1")
+    assert first.code == 0, first.err
+    assert "a step takes " in first.out
+    steps = [
+        run["steps"] for arm in json.loads(Path("studies/timed/study.json").read_text())["arms"] for run in arm["runs"]
+    ]
+    assert steps[0] == steps[1]
+    assert all(1 <= number < 5_000 for number in steps)
+    assert "a step takes " not in wavemore("study", "timed.toml", "--data", names, "--jobs", "1").out
+
+
+def test_a_training_that_fails_is_a_result(wavemore: Any, names: str) -> None:
+    settings = 'steps = 30\noptimizer = "sgd"\nnorm = "none"\nactivation = "relu"'
+    text = TINY.replace("[0.01, 0.05]", "[0.05, 1e30]").replace("steps = 30", settings)
+    Path("wild.toml").write_text(text, encoding="utf-8")
+    said = wavemore("study", "wild.toml", "--data", names, "--jobs", "1")
+    assert said.code == 0, said.err
+    assert "failed, the " in said.out
+    record = json.loads(Path("studies/wild/study.json").read_text())
+    assert [one["val_nats"] is None for one in record["arms"][0]["tries"]] == [False, True]
+    assert "| 1 |" in Path("studies/wild/page.md").read_text()
+    again = wavemore("study", "wild.toml", "--data", names, "--jobs", "1")
+    assert " of 8: " not in again.out, "a failure is not tried again"
+
+
+def test_what_is_wrong_is_said_before_anything_is_trained(fails: Any, wavemore: Any, tiny: str, names: str) -> None:
+    Path("wrong.toml").write_text(TINY.replace("fuse = [3]", "fuse = [3]\ncontext = 5"), encoding="utf-8")
+    assert "arm 'Three'" in fails(2, "study", "wrong.toml", "--data", names)
+    assert "there is no study" in fails(2, "study", "nothing.toml")
+    assert "jobs is -1" in fails(2, "study", tiny, "--data", names, "--jobs", "-1")
+    assert "seeds is a list" in fails(2, "study", tiny, "--data", names, "--seeds", "-1")
+    fails(1, "study", tiny, "--data", "nowhere.txt")
+    assert not Path("studies").exists()
+    Path("file").touch()
+    said = wavemore("study", tiny, "--data", names, "--folder", "file/x")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "cannot make the study's folder" in said.err
+
+
+def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny: str, names: str) -> None:
+    assert wavemore("study", tiny, "--data", names, "--jobs", "1").code == 0
+    Path(tiny).write_text(TINY.replace("hidden = 6", "hidden = 7"), encoding="utf-8")
+    said = wavemore("study", tiny, "--data", names)
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert "was trained with other settings" in said.err
+
+
+def test_the_studies_that_there_are_are_listed(wavemore: Any) -> None:
+    said = wavemore("study")
+    assert said.code == 0
+    for name in ("context", "duplicates", "fusion", "lecture", "norm", "optimizer"):
+        assert f"\n{name} " in said.out
+    listed = json.loads(wavemore("study", "--json").out)
+    assert {"name": "norm", "question": listed[4]["question"]} in listed
+
+
+def test_a_killed_study_leaves_no_process_behind(program: Any, names: str) -> None:
+    Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 200000"), encoding="utf-8")
+    process = program.start("study", "long.toml", "--data", names, "--jobs", "1")
+    deadline = time.monotonic() + 60
+    while not list(Path("studies").rglob("metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    run = next(Path("studies").rglob("config.json")).parent
+    from wavemore.errors import RunError
+    from wavemore.lab.runs import Run
+
+    while time.monotonic() < deadline:  # the training that went on in a process of its own notices, and lets go
+        try:
+            with Run(run).lock():
+                break
+        except RunError:
+            time.sleep(0.2)
+    else:
+        pytest.fail("the training goes on")

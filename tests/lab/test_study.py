@@ -1,0 +1,202 @@
+"""What a study's file may say, and what it must not."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wavemore.errors import UsageError
+from wavemore.lab.study import KINDS, parse_study, read_study, settle, shipped, study_of
+from wavemore.nn.config import TreeConfig
+from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import load
+
+GOOD = """
+question = "Flat or tree?"
+seeds = [0, 1]
+[fixed]
+embedding = 4
+[tune]
+learning_rate = [0.01, 0.1]
+weight_decay = [0, 0.5]
+[[arm]]
+name = "flat"
+fuse = [4]
+hidden = 8
+[[arm]]
+name = "tree"
+fuse = [2, 2]
+parameters = 400
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus.from_lines([first + second for first in "abcdefg" for second in ("na", "lino", "")])
+
+
+def test_a_study_has_arms_with_the_same_tries() -> None:
+    study = parse_study(GOOD, "good")
+    assert [arm.name for arm in study.arms] == ["flat", "tree"]
+    assert study.arms[0].settings == {"embedding": 4, "fuse": (4,), "hidden": 8}
+    expected = [(rate, decay) for rate in (0.01, 0.1) for decay in (0.0, 0.5)]
+    for arm in study.arms:
+        assert [(one["learning_rate"], one["weight_decay"]) for one in arm.tries] == expected
+    assert study.tune_seeds == (1_000,)
+    assert study.base_of(study.arms[0]) is None
+    assert study.base_of(study.arms[1]) == study.arms[0]
+
+
+def test_arms_are_compared_within_their_group_or_with_the_one_before_or_a_named_one() -> None:
+    text = GOOD + '[[arm]]\nname = "third"\ngroup = "other"\n[[arm]]\nname = "fourth"\ngroup = "other"\n'
+
+    def bases(against: str) -> list[str | None]:
+        study = parse_study(text.replace("seeds = [0, 1]", f'seeds = [0, 1]\nagainst = "{against}"'), "good")
+        found = [study.base_of(arm) for arm in study.arms]
+        return [base.name if base else None for base in found]
+
+    assert bases("first") == [None, "flat", None, "third"]
+    assert bases("previous") == [None, "flat", None, "third"]
+    assert bases("fourth") == ["fourth", "fourth", "fourth", None]
+
+
+def test_what_varies_makes_an_arm_a_combination() -> None:
+    vary = '[vary]\nbatch_size = [32, 2048]\nnorm = ["batch", "none"]'
+    study = parse_study(f'question = "?"\nseeds = [0]\ngroup_by = "batch_size"\n{vary}', "vary")
+    assert [arm.name for arm in study.arms][:2] == ["batch size 32, norm batch", "batch size 32, norm none"]
+    assert [arm.group for arm in study.arms] == ["batch size 32"] * 2 + ["batch size 2,048"] * 2
+    assert study.arms[3].settings == {"batch_size": 2048, "norm": "none"}
+
+
+def test_equal_parameters_means_the_largest_that_fits(corpus: Corpus) -> None:
+    study = parse_study(GOOD, "good")
+    chosen = settle(study.arms[1], study.arms[1].tries[2], corpus)
+    vocabulary = len(corpus.vocabulary)
+
+    def count(hidden: int) -> int:  # embedding, two levels of Linear and BatchNorm, the output
+        return 4 * vocabulary + (8 * hidden + 2 * hidden) + (2 * hidden**2 + 2 * hidden) + (hidden + 1) * vocabulary
+
+    assert count(chosen.tree.hidden) <= 400 < count(chosen.tree.hidden + 1)
+    assert chosen.recipe.learning_rate == 0.1
+
+
+def test_equal_time_means_the_steps_that_were_measured(corpus: Corpus) -> None:
+    study = parse_study(GOOD.replace("[tune]", "seconds = 3\n[tune]"), "good")
+    assert settle(study.arms[0], {}, corpus, steps=77).recipe.steps == 77
+
+
+WRONG = [
+    ("question = ", "this is no TOML"),
+    (GOOD.replace('question = "Flat or tree?"', ""), "the key `question` is missing"),
+    (GOOD.replace("Flat or tree?", " "), "question is empty"),
+    (GOOD.replace("seeds = [0, 1]", "sedes = [0, 1]"), "`sedes`"),
+    (GOOD.replace("seeds = [0, 1]", "seeds = []"), "seeds is a list of whole numbers"),
+    (GOOD.replace("seeds = [0, 1]", "seeds = [1, 1]"), "names a seed twice"),
+    (GOOD.replace("seeds = [0, 1]", "seeds = [-1]"), "0 or more"),
+    (GOOD.replace("seeds = [0, 1]", 'seeds = "all"'), "seeds"),
+    (GOOD.replace("embedding = 4", "embeding = 4"), "there is no setting 'embeding'"),
+    (GOOD.replace("embedding = 4", "seed = 4"), "seed is no setting of a study"),
+    (GOOD.replace("embedding = 4", 'embedding = "four"'), "embedding is 'four'"),
+    (GOOD.replace("[0.01, 0.1]", "[]"), "tune.learning_rate is empty"),
+    (GOOD.replace('name = "flat"', ""), "arm 1 has no name"),
+    (GOOD.replace('name = "flat"', 'name = "tree"'), "two arms have the name 'tree'"),
+    (GOOD.replace('name = "flat"', 'name = "Tree!"'), "differ in signs only"),
+    (GOOD.replace("hidden = 8", "hidden = 8\ntune = { weight_decay = [0.1] }"), "different tuning budgets: 2, 4"),
+    (GOOD.replace("hidden = 8", "hidden = 8\npublished = { vale = 2.0 }"), "`vale`"),
+    (GOOD.replace("seeds = [0, 1]", 'seeds = [0, 1]\nagainst = "nobody"'), "against is 'nobody'"),
+    (GOOD.replace("seeds = [0, 1]", 'seeds = [0, 1]\nmeasure = ["luck"]'), "there is no measure 'luck'"),
+    (GOOD.split("[[arm]]")[0], "nothing varies"),
+    (GOOD + "[vary]\nhidden = [1, 2]", "not both"),
+    ('question = "?"\nseeds = [0]\n[vary]\ncontext = []', "vary.context is empty"),
+    ('question = "?"\nseeds = [0]\n[vary]\ncontext = [2]', "two arms or more"),
+    ('question = "?"\nseeds = [0]\ngroup_by = "norm"\n[vary]\ncontext = [2, 4]', "does not vary"),
+    ('question = "?"\nseeds = [0]\n[vary]\nmodel = ["tree", "bush"]', "there is no setting 'model'"),
+    ('question = "?"\nseeds = [0]\n[vary]\nnorm = ["batch", "group"]', "norm is 'group'"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG)
+def test_what_is_no_study_is_said_in_a_line(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_study(text, "wrong")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_contradict_each_other_name_the_arm(corpus: Corpus) -> None:
+    for extra, said in [
+        ("hidden = 9", "instead of hidden"),
+        ("epochs = 1\nseconds = 2", "instead of epochs"),
+        ("seconds = 0", "must be above 0"),
+        ("context = 8", "not --context 8"),
+    ]:
+        study = parse_study(GOOD.replace("parameters = 400", f"parameters = 400\n{extra}"), "wrong")
+        with pytest.raises(UsageError, match=f"^arm 'tree': .*{said}"):
+            settle(study.arms[1], {}, corpus)
+    study = parse_study(GOOD.replace("parameters = 400", "parameters = 4"), "wrong")
+    with pytest.raises(UsageError, match="no model has as few as 4 parameters"):
+        settle(study.arms[1], {}, corpus)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["question", "seeds", "against", "fixed", "tune", "vary", "arm", "measure", "data", "other"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from([*KINDS, "name", "group", "tune", "published", "x"]), inner, max_size=3
+                )
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_any_table_is_a_study_or_a_line(table: dict[str, object]) -> None:
+    with contextlib.suppress(UsageError):
+        assert len(study_of(table, "any").arms) > 1
+
+
+@given(st.text())
+def test_any_text_is_a_study_or_a_line(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_study(text, "any")
+
+
+def test_the_studies_that_are_shipped_can_be_run() -> None:
+    assert set(shipped()) == {"context", "duplicates", "fusion", "lecture", "norm", "optimizer"}
+    names = load("names")
+    for name in shipped():
+        study = read_study(name)
+        assert study.file.expected, "say what is expected before it is run"
+        assert len(study.file.seeds) >= 3
+        assert not set(study.file.seeds) & set(study.tune_seeds), "tuned on other seeds than are shown"
+        for arm in study.arms:
+            for tried in arm.tries:
+                settle(arm, tried, names)
+
+
+def test_the_arms_of_a_group_are_equal_in_what_is_fixed() -> None:
+    names = load("names")
+    study = read_study("fusion")
+    for arm in study.arms:
+        budget = {key: arm.settings[key] for key in ("parameters", "seconds", "epochs") if key in arm.settings}
+        assert all(
+            budget == {key: other.settings[key] for key in budget} for other in study.arms if other.group == arm.group
+        )
+        tree: TreeConfig = settle(arm, arm.tries[0], names).tree
+        assert tree.context == 8
+
+
+def test_a_file_that_is_missing_or_no_text_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no study 'nothing': give a TOML file, or one of context"):
+        read_study("nothing")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"bytes\.toml: it is no UTF-8 text"):
+        read_study(str(tmp_path / "bytes.toml"))
+    (tmp_path / "wrong.toml").write_text("seeds = 1")
+    with pytest.raises(UsageError, match=r"wrong\.toml: "):
+        read_study(str(tmp_path / "wrong.toml"))
