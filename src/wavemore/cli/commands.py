@@ -10,6 +10,7 @@ import tyro
 from wavemore.cli.bench import Bench
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.log import Log
+from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
 from wavemore.cli.study import StudyCommand
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "log": Log,
     "study": StudyCommand,
+    "report": Report,
     "bench": Bench,
 }
 

@@ -16,6 +16,8 @@ try:
 except ImportError:
     raise UsageError("figures need matplotlib: pip install 'wavemore[plot]'") from None
 
+from matplotlib.figure import Figure
+
 from wavemore.lab.plots.comparing import Arm, Point, arms, losses_against
 from wavemore.lab.plots.lines import loss_by_length, loss_by_position, surprise
 from wavemore.lab.plots.style import to_png, to_svg
@@ -24,6 +26,7 @@ from wavemore.lab.plots.tree import embedding, tree
 
 __all__ = [
     "Arm",
+    "Figure",
     "Point",
     "activation_histograms",
     "arms",
