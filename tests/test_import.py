@@ -11,6 +11,7 @@ from wavemore.errors import WavemoreError
 
 EXPORTS = [
     "Checkpoint",
+    "Comparison",
     "Corpus",
     "Evaluation",
     "LECTURE",
@@ -26,6 +27,7 @@ EXPORTS = [
     "Vocabulary",
     "WavemoreError",
     "build",
+    "compare",
     "evaluate",
     "find_run",
     "find_runs",

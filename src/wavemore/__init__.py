@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from wavemore.engine.sampling import Sampling as Sampling
     from wavemore.errors import WavemoreError as WavemoreError
     from wavemore.lab import plots as plots
+    from wavemore.lab.compare import compare as compare
+    from wavemore.lab.comparison import Comparison as Comparison
     from wavemore.lab.report import report as report
     from wavemore.lab.runs import Run as Run
     from wavemore.lab.runs import find_run as find_run
@@ -57,6 +59,8 @@ _NAMES_OF = {
     "wavemore.engine.sampling": "Sampling",
     "wavemore.errors": "WavemoreError",
     "wavemore.lab.report": "report",
+    "wavemore.lab.compare": "compare",
+    "wavemore.lab.comparison": "Comparison",
     "wavemore.lab.runs": "Run find_run find_runs",
     "wavemore.nn.config": "TreeConfig",
     "wavemore.nn.models": "build",

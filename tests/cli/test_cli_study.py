@@ -78,7 +78,7 @@ def test_a_study_in_parallel_has_the_results_of_one_after_the_other(wavemore: An
 
 
 def test_an_interrupted_study_goes_on(program: Any, names: str) -> None:
-    Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 1500"), encoding="utf-8")
+    Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 600"), encoding="utf-8")
     words = ("study", "long.toml", "--data", names, "--jobs", "2")
     process = program.start(*words)
     assert process.stdout is not None

@@ -251,14 +251,14 @@ class StudyRunner:
             return
         if self.jobs == 1:
             for job in left:
-                steps = train_job(job)
-                while True:
-                    try:
-                        next(steps)
-                    except StopIteration as end:
-                        result = end.value
-                        break
-                    yield Event(done, total, "")
+                with contextlib.closing(train_job(job)) as steps:
+                    while True:
+                        try:
+                            next(steps)
+                        except StopIteration as end:
+                            result = end.value
+                            break
+                        yield Event(done, total, "")
                 self.results[job.arm, job.tried, job.seed] = result
                 done += 1
                 yield Event(done, total, self._said(job, result))
