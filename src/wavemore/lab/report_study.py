@@ -85,13 +85,15 @@ def html_of(markdown: str) -> Iterator[Html]:
             continue
         if block.startswith("|"):
             rows = [_cells(line) for line in lines]
-            yield table(
-                [re.sub(r"[*`]", "", cell) for cell in rows[0]], [[_inline(cell) for cell in row] for row in rows[2:]]
-            )
+            said = [column for column in range(len(header)) if not any(NUMBER.match(row[column]) for row in rows)]
+            yield table(header, [[_inline(cell) for cell in row] for row in rows], left=said)
         elif block.startswith("- "):
             yield items(_inline(line.removeprefix("- ")) for line in lines)
         else:
             yield Html(f"<p>{_inline(' '.join(lines))}</p>\n")
+
+
+NUMBER = re.compile(r"[+-]?\d")
 
 
 def _cells(line: str) -> list[str]:
