@@ -84,7 +84,7 @@ def html_of(markdown: str) -> Iterator[Html]:
         if not lines or block.startswith(("<!--", "![")):
             continue
         if block.startswith("|"):
-            rows = [_cells(line) for line in lines]
+            header, _, *rows = [_cells(line) for line in lines]
             said = [column for column in range(len(header)) if not any(NUMBER.match(row[column]) for row in rows)]
             yield table(header, [[_inline(cell) for cell in row] for row in rows], left=said)
         elif block.startswith("- "):
