@@ -125,9 +125,9 @@ def _in_words(summary: Summary | None, size: int) -> str:
     if summary is None:
         return ""
     return (
-        f"Guessing evenly among the {size - 1} characters and the end of the line costs ln {size} = {log(size):.3f} "
+        f"Guessing evenly among the {size - 1:,} characters and the end of the line costs ln {size:,} = {log(size):.3f} "
         f"nats. This model needs {summary.val_nats:.3f} on lines that it was not trained on, as if it guessed among "
-        f"{exp(summary.val_nats):.1f}; on its training lines it needs "
+        f"{exp(summary.val_nats):,.1f}; on its training lines it needs "
         f"{abs(summary.val_nats - summary.train_nats):.3f} "
         f"{'less' if summary.train_nats <= summary.val_nats else 'more'}."
     )
@@ -265,7 +265,8 @@ def _line(line: str, nats: NDArray[np.float64]) -> str:
         for letter, value in shown[:LONGEST_SHOWN]
     )
     left = f", {len(shown) - LONGEST_SHOWN:,} more letters" if len(shown) > LONGEST_SHOWN else ""
-    return f'<div class="line" dir="auto">{cells}<span>{nats.mean():.3f} nats per character{left}</span></div>'
+    mean = f"{nats.mean():.3f} nats per character{left}"
+    return f'<div class="line" dir="auto">{cells}<span dir="ltr">{mean}</span></div>'
 
 
 def _letter(character: str) -> str:

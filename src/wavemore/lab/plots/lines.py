@@ -101,8 +101,8 @@ def loss_by_position(
             half = np.nan_to_num(np.array(interval, float))
             axes.fill_between(places[keep], (nats - half)[keep], (nats + half)[keep], color=color, alpha=0.2, lw=0)
         if keep.any():
-            size = 5.5 if len(nats) <= 40 else 2.5
-            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker, ms=size)
+            marker = marker if len(nats) <= 60 else ""
+            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker)
         seen += nats[keep].tolist()
     if seen:
         room = 0.15 * (max(seen) - min(seen)) or 0.1
@@ -112,7 +112,9 @@ def loss_by_position(
     if handles and isinstance(by_position, Mapping):
         legend(axes, handles, [name for name, values in several.items() if np.isfinite(values).any()])
     if counts is not None:
-        below.bar(np.arange(1, len(counts) + 1), counts, 0.8, color=RULE, edgecolor=FAINT, linewidth=0.5)
+        edges = np.arange(len(counts) + 1) + 0.5
+        below.stairs(counts, edges, fill=True, color=RULE)
+        below.stairs(counts, edges, color=FAINT, linewidth=0.7)
     return figure
 
 
