@@ -200,7 +200,11 @@ class StudyRunner:
         if len(arm.tries) == 1:
             self.chosen[number] = 0
             return []
-        return [self._job(number, tried, seed) for tried in range(len(arm.tries)) for seed in self.study.tune_seeds]
+        return [
+            self._job(number, tried, seed, f", try {tried + 1}")
+            for tried in range(len(arm.tries))
+            for seed in self.study.tune_seeds
+        ]
 
     def _best_try(self, number: int, arm: Arm) -> int:
         if len(arm.tries) == 1:
@@ -220,7 +224,7 @@ class StudyRunner:
         numbers = range(len(self.study.arms))
         return [self._job(number, self.chosen[number], seed) for seed in self.study.file.seeds for number in numbers]
 
-    def _job(self, number: int, tried: int, seed: int) -> Job:
+    def _job(self, number: int, tried: int, seed: int, what: str = "") -> Job:
         arm = self.study.arms[number]
         chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
         chosen = replace(chosen, recipe=replace(chosen.recipe, seed=seed))
@@ -230,7 +234,7 @@ class StudyRunner:
             data_config(self.corpus, self.data, self.study.file.split, self.study.file.split_seed),
             command=("wavemore", "study", self.study.name),
             note=tuned,
-            experiment=f"{self.study.name}: {arm.name}" + (f", try {tried + 1}" if len(arm.tries) > 1 else ""),
+            experiment=f"{self.study.name}: {arm.name}{what}",
         )
         kind = f"try-{tried + 1}-" if len(arm.tries) > 1 else ""
         path = self.folder / "runs" / slug(arm.name) / f"{kind}seed-{seed}"
