@@ -119,7 +119,6 @@ def test_overwriting_a_run_leaves_other_files_alone(names: str, wavemore: Callab
     assert Path("mine/notes.txt").read_text() == "mine"
 
 
-
 def test_what_is_no_run_is_never_overwritten(fails: Callable[..., str], names: str, folder: Path) -> None:
     (folder / "mine").mkdir()
     for name in ("config.json", "samples.txt", "notes.md"):
