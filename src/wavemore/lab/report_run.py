@@ -126,8 +126,8 @@ def _in_words(summary: Summary | None, size: int) -> str:
         return ""
     return (
         f"Guessing evenly among the {size - 1:,} characters and the end of the line costs ln {size:,} = "
-        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on lines that it was not trained on, as if it guessed among "
-        f"{exp(summary.val_nats):,.1f}; on its training lines it needs "
+        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on lines that it was not trained on, as if it "
+        f"guessed among {exp(summary.val_nats):,.1f}; on its training lines it needs "
         f"{abs(summary.val_nats - summary.train_nats):.3f} "
         f"{'less' if summary.train_nats <= summary.val_nats else 'more'}."
     )
