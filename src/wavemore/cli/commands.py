@@ -11,6 +11,7 @@ from wavemore.cli.bench import Bench
 from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.log import Log
+from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
 from wavemore.cli.study import StudyCommand
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Any] = {
     "log": Log,
     "compare": Compare,
     "study": StudyCommand,
+    "report": Report,
     "bench": Bench,
 }
 

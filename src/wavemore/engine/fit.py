@@ -148,7 +148,7 @@ class _Fit:
         logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
         before = copied(self.matrices) if logged else {}
         loss = self._train_step()
-        ratios = _update_ratios(before, self.matrices) if logged else None
+        ratios = update_ratios(before, self.matrices) if logged else None
         self.seconds += perf_counter() - began
         self._require_finite(loss, "loss")
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
@@ -253,8 +253,8 @@ class _Fit:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
 
 
-def _update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:
-    """log10 of how far a step moved each weight, by how far its values spread."""
+def update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:
+    """log10 of std(after - before) / std(before) of every weight by its name; those that did not move are left out."""
     if not before:
         return {}
     spreads = [

@@ -174,7 +174,7 @@ def arms(rows: Sequence[Arm], *, x_label: str = VAL_LOSS, title: str = "Each see
     figure = canvas(7.5, 1.6 + 0.55 * max(1, len(rows)))
     axes = figure.add_subplot()
     headline(figure, title)
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(words(x_label, 80))
     handles: dict[str, Any] = {}
     for number, arm in enumerate(rows):
         values = [value for value in arm.values if isfinite(value)]

@@ -47,7 +47,7 @@ def surprise(text: str, char_nats: Sequence[float], *, title: str | None = None)
     rows = max(1, -(-shown // LETTERS_A_ROW))
     across = LETTERS_A_ROW if rows > 1 else max(8, shown)
     figure = canvas(max(4.5, min(9.0, 0.4 * across + 1.2)), 1.0 + 1.5 * rows)
-    headline(figure, title or f"Surprise of each letter: {words(text, 40)}")
+    headline(figure, title or f"Surprise of each letter: {text[:40]}")
     figure.supylabel("surprise (nats)", fontsize=10)
     finite = [nats for nats in char_nats[:shown] if isfinite(nats)]
     top = max([*finite, FULL_NATS / 2]) * 1.22
@@ -91,6 +91,7 @@ def loss_by_position(
     several = by_position if isinstance(by_position, Mapping) else {"": by_position}
     figure, axes, below = _with_counts(title, "position in the line (1: its first character)", counts)
     handles: list[Any] = []
+    seen: list[float] = []
     for number, values in enumerate(several.values()):
         color, stroke, marker = look(number)
         nats = np.array(values, float)
@@ -100,14 +101,20 @@ def loss_by_position(
             half = np.nan_to_num(np.array(interval, float))
             axes.fill_between(places[keep], (nats - half)[keep], (nats + half)[keep], color=color, alpha=0.2, lw=0)
         if keep.any():
-            size = 5.5 if len(nats) <= 40 else 2.5
-            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker, ms=size)
-    if not handles:
+            marker = marker if len(nats) <= 60 else ""
+            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker)
+        seen += nats[keep].tolist()
+    if seen:
+        room = 0.15 * (max(seen) - min(seen)) or 0.1
+        axes.set_ylim(min(seen) - room, max(seen) + room)  # a position with two lines has an interval of any size
+    else:
         empty(axes, "no positions")
-    elif isinstance(by_position, Mapping):
+    if handles and isinstance(by_position, Mapping):
         legend(axes, handles, [name for name, values in several.items() if np.isfinite(values).any()])
     if counts is not None:
-        below.bar(np.arange(1, len(counts) + 1), counts, 0.8, color=RULE, edgecolor=FAINT, linewidth=0.5)
+        edges = np.arange(len(counts) + 1) + 0.5
+        below.stairs(counts, edges, fill=True, color=RULE)
+        below.stairs(counts, edges, color=FAINT, linewidth=0.7)
     return figure
 
 
@@ -123,7 +130,7 @@ def loss_by_length(lengths: ArrayLike, nats: ArrayLike, *, title: str = "Loss by
         raise ValueError(f"{len(sizes)} lengths and {len(costs)} losses do not belong together")
     sizes, costs = sizes[np.isfinite(costs)], costs[np.isfinite(costs)]
     distinct = np.unique(sizes)
-    groups = [group for group in np.array_split(distinct, min(len(distinct), 40)) if len(group)]
+    groups = [group for group in np.array_split(distinct, max(1, min(len(distinct), 40))) if len(group)]
     members = [np.isin(sizes, group) for group in groups]
     figure, axes, below = _with_counts(title, "characters in the line", [1] if groups else None)
     if not groups:
@@ -155,7 +162,7 @@ def _with_counts(title: str, x_label: str, counts: Sequence[int] | None) -> tupl
         return figure, axes, axes
     figure = canvas(7.0, 4.6)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    axes.set_title(title)
+    axes.set_title(words(title, 80))
     axes.set_ylabel(LOSS)
     axes.grid(axis="y")
     below.set_ylabel("lines")

@@ -123,8 +123,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.rc_context(_settings()):
             figure = draw(*args, **kwargs)
-            for _ in range(2):  # the layout moves a little each time that it is made, so it is made here, once for all
-                figure.draw_without_rendering()
+            engine = figure.get_layout_engine()
+            assert engine is not None
+            engine.execute(figure)  # it moves a little each time that it is made, so it is made here, once for all
             figure.set_layout_engine("none")
             return figure
 
@@ -140,16 +141,16 @@ def one(title: str, x_label: str, y_label: str, *, width: float = 7.0, height: f
     """A figure with one labelled pair of axes."""
     figure = canvas(width, height)
     axes = figure.add_subplot()
-    axes.set_title(title)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_title(words(title, 80))
+    axes.set_xlabel(words(x_label, 80))
+    axes.set_ylabel(words(y_label, 80))
     axes.grid(axis="y")
     return figure, axes
 
 
 def headline(figure: Figure, title: str) -> None:
     """The title of a figure whose axes begin far from its left edge."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(words(title, 80), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def empty(axes: Axes, why: str) -> None:

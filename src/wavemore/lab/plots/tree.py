@@ -6,9 +6,9 @@ C channels, V vocabulary.
 import unicodedata
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,8 @@ from wavemore.lab.plots.style import (
 
 LARGEST_LABELLED = 400
 """Characters that are written into the plane; of more the others are dots."""
+FEW = 120
+"""Characters that have room for large letters."""
 KINDS = {
     "vowels": (VERMILION, "o"),
     "other letters": (BLUE, "s"),
@@ -75,9 +77,12 @@ def embedding(vectors: ArrayLike, labels: Sequence[str], *, title: str = "Embedd
             )
             names.append(kind)
     for (x, y), label in zip(places[:LARGEST_LABELLED].tolist(), labels, strict=False):
-        shown = sign(label)
+        shown = sign(label) if len(label) < 2 else words(label, 12)
         size = 12 if len(shown) <= 2 else 6
-        axes.text(x, y, shown, ha="center", va="center", fontsize=size if len(labels) <= 120 else size / 2)
+        if len(labels) > FEW:
+            size //= 2
+        if size > 3:  # a number of a letter that no font has could not be read among so many
+            axes.text(x, y, shown, ha="center", va="center", fontsize=size)
     for name, share, label in zip("xy", shares, ("first", "second"), strict=True):
         axes.set(**{f"{name}label": f"{label} component ({share:.0%} of the variance)"})
     axes.grid(True)
@@ -132,10 +137,10 @@ def tree(fuse: Sequence[int], text: str = "", *, title: str | None = None) -> Fi
         figure, axes = one(title or "The tree", "", "")
         empty(axes, f"a tree over {context:,} characters is too wide to draw")
         return figure
-    shown = ["·"] * max(0, context - len(text)) + [sign(character) for character in text[max(0, len(text) - context) :]]
+    signs = ["·"] * max(0, context - len(text)) + [sign(character) for character in text[max(0, len(text) - context) :]]
     figure = canvas(max(5.0, min(13.0, 2.6 + 0.56 * context)), 1.2 + 0.85 * (len(fuse) + 1))
     axes = figure.add_subplot()
-    headline(figure, title or f"{context} characters, fused {' x '.join(map(str, fuse))}")
+    headline(figure, title or f"{_characters(context)}, fused {' x '.join(map(str, fuse))}")
     levels = levels_of(fuse)
     inches = (figure.get_size_inches()[0] - 2.2) / (context + 1)  # what a character takes
     edges = [
@@ -145,18 +150,15 @@ def tree(fuse: Sequence[int], text: str = "", *, title: str | None = None) -> Fi
         for child in range(node * n, node * n + n)
     ]
     axes.add_collection(LineCollection(edges, colors=FAINT, linewidths=0.4 + 0.8 * min(1.0, 2 * inches), zorder=1))
+    names = []
     for level, xs in enumerate(levels):
         span = context // len(xs)
+        nodes = "1 node of " if len(xs) == 1 else f"{len(xs):,} nodes of "
+        names.append(_characters(context) if level == 0 else nodes + _characters(span))
         color = BLUE if level == 0 else GREEN if level == len(levels) - 1 else ORANGE
-        for node, x in enumerate(xs):
-            _node(axes, x, level, shown[node * span : (node + 1) * span], inches * span, color)
-    axes.set_xlim(-0.9, context - 0.1)
-    axes.set_ylim(-0.5, len(fuse) + 0.7)
-    names = [f"{context:,} characters" if context > 1 else "1 character"]
-    for xs in levels[1:]:
-        span = context // len(xs)
-        nodes = f"{len(xs):,} nodes of" if len(xs) > 1 else "1 node of"
-        names.append(f"{nodes} {span:,} character{'s' if span > 1 else ''}")
+        _nodes(
+            axes, level, xs, [signs[begin : begin + span] for begin in range(0, context, span)], inches * span, color
+        )
     axes.set_yticks(range(len(levels)), names)
     axes.annotate(
         "next character",
@@ -168,10 +170,9 @@ def tree(fuse: Sequence[int], text: str = "", *, title: str | None = None) -> Fi
         arrowprops={"arrowstyle": "<-", "color": FAINT, "shrinkB": 9},
         fontsize=9,
     )
+    axes.set(xlim=(-0.9, context - 0.1), ylim=(-0.5, len(fuse) + 0.7), xticks=[])
     axes.tick_params(length=0)
-    axes.set_xticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     return figure
 
 
@@ -191,13 +192,20 @@ def levels_of(fuse: Sequence[int]) -> list[list[float]]:
     return levels
 
 
-def _node(axes: Any, x: float, level: int, signs: list[str], inches: float, color: str) -> None:
-    """A box with its characters where they fit, else a dot."""
-    text = "".join(signs)
-    size = 12 if max(map(len, signs)) == 1 else 7
-    width = 0.0087 * size * len(text) + 0.14  # in inches: of letters as wide as most
-    if width > inches:
-        axes.plot(x, level, "o", color=color, markersize=max(1.5, min(6.0, 50 * inches)), zorder=2)
-        return
+def _characters(number: int) -> str:
+    return "1 character" if number == 1 else f"{number:,} characters"
+
+
+def _nodes(axes: Axes, level: int, xs: list[float], grams: list[list[str]], inches: float, color: str) -> None:
+    """The nodes of a level: boxes with their characters where they fit into so many inches, else dots."""
     box = {"boxstyle": "round,pad=0.3", "facecolor": PAPER, "edgecolor": color, "linewidth": 1.4}
-    axes.text(x, level, words(text), ha="center", va="center", fontsize=size, bbox=box, color=INK, zorder=3)
+    dots = []
+    for x, signs in zip(xs, grams, strict=True):
+        size = 12 if max(map(len, signs)) == 1 else 7
+        letters = sum(map(len, signs))
+        if 0.0087 * size * letters + 0.14 > inches:  # of letters as wide as most, and the box
+            dots.append(x)
+        else:
+            text = words("".join(signs), letters)
+            axes.text(x, level, text, ha="center", va="center", fontsize=size, bbox=box, color=INK, zorder=3)
+    axes.plot(dots, [level] * len(dots), "o", color=color, markersize=max(1.5, min(6.0, 50 * inches)), zorder=2)

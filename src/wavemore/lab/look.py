@@ -1,0 +1,172 @@
+"""What is known of a model before it is judged: samples of the data, run through it in both modes.
+
+B windows, T context length, V vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavemore.engine.batches import Positions
+from wavemore.engine.evaluate import modes_put_back
+from wavemore.engine.fit import update_ratios
+from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.recipe import Recipe
+from wavemore.errors import ModelError, UsageError
+from wavemore.lab.anatomy import Pass, as_in_training, logits_of, take, undisturbed, watched
+from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
+from wavemore.lab.findings import Evaluated, Losses, Units, units_of
+from wavemore.text.corpus import Corpus, Part, windows
+
+BATCH, SAMPLE = 1_024, 4_096
+"""Windows of the table, and of what is judged by a larger sample."""
+POSITIONS = 65_536
+"""At most so many positions in the batch of the table, and four times as many in the sample."""
+FEW = 64
+"""Windows that are run twice."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a large sample showed in training mode."""
+
+    units: list[Units]
+    norms: list[Normalised]
+    nats: float
+
+
+class Look:
+    """A model with samples of a corpus; after each question the model is as it was.
+
+    Raises `UsageError` where the model predicts another number of tokens than the vocabulary has.
+    """
+
+    def __init__(self, model: nn.Module, corpus: Corpus, context: int) -> None:
+        self.model, self.corpus, self.context = model, corpus, context
+        self.size = len(corpus.vocabulary)
+        first = next(model.parameters(), None)
+        self.device = first.device if first is not None else torch.device("cpu")
+        self.kept = {module: kept_by(module) for module in model.modules() if is_batchnorm(module)}
+        with undisturbed(model), torch.no_grad():
+            as_in_training(model)
+            logits = logits_of(model, self.batch(corpus.train, 2)[0])
+        if logits.shape[1] != self.size:
+            raise UsageError(
+                f"the model predicts {logits.shape[1]:,} tokens, and the vocabulary of {corpus.name} has "
+                f"{self.size:,}: inspect it with the data that it was made for"
+            )
+
+    def batch(self, part: Part, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
+        """Some windows of a part and what follows them, always the same: (B, T), (B,)."""
+        count = max(2, min(count, positions // self.context, part.targets))
+        return self._at(part, np.random.default_rng(0).permutation(part.targets)[:count])
+
+    def one_pass(self, ratios: dict[str, float]) -> Pass:
+        """The pass of the table."""
+        with undisturbed(self.model):
+            return take(self.model, *self.batch(self.corpus.train), ratios)
+
+    def one_step(self, recipe: Recipe) -> dict[str, float]:
+        """Update ratios of a step at the peak of the learning rate."""
+        at_peak = replace(recipe, schedule="constant", warmup=0.0)
+        picked = Positions(self.corpus.train.targets, recipe.batch_size, recipe.order, recipe.seed).at(0)
+        tokens, targets = self._at(self.corpus.train, picked)
+        matrices = {name: value.detach() for name, value in self.model.named_parameters() if value.ndim >= 2}
+        before = {name: value.clone() for name, value in matrices.items()}
+        with undisturbed(self.model), torch.enable_grad():
+            self.model.train()
+            optimizers = Optimizers(self.model, at_peak)
+            optimizers.zero_grad()
+            loss = F.cross_entropy(logits_of(self.model, tokens), targets)
+            if not loss.requires_grad:
+                return {}
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizers.step(0)
+            return update_ratios(before, matrices)
+
+    def sample(self) -> Sample:
+        """Units and normalisations over a large sample, as in training."""
+        units: list[Units] = []
+        norms: list[Normalised] = []
+        last: list[tuple[nn.Module, Tensor]] = []
+
+        def look(path: str, layer: nn.Module, x: Tensor, y: Tensor) -> None:
+            if layer in self.kept:
+                from_linear = bool(last) and last[0][1] is x and hasattr(last[0][0], "out_features")
+                if norm := look_at(path, layer, x, y, self.kept[layer], channels_last=from_linear):
+                    norms.append(norm)
+            elif found := units_of(path, layer, x, y):
+                units.append(found)
+            last[:] = [(layer, y)]
+
+        tokens, targets = self.batch(self.corpus.train, SAMPLE, 4 * POSITIONS)
+        with undisturbed(self.model), torch.no_grad(), watched(self.model, look):
+            as_in_training(self.model)
+            logits = logits_of(self.model, tokens)
+        return Sample(units, norms, float(F.cross_entropy(logits.double(), targets)))
+
+    def evaluated(self) -> Evaluated | None:
+        """The losses in eval mode; None where it cannot be run in it."""
+        train, val = (self.batch(part, SAMPLE, 4 * POSITIONS) for part in (self.corpus.train, self.corpus.val))
+        few = train[0][:FEW]
+        with undisturbed(self.model), torch.no_grad():
+            as_found = logits_of(self.model, few)
+        with modes_put_back(self.model), torch.no_grad():
+            self.model.eval()
+            try:
+                with undisturbed(self.model):
+                    of_train, of_val = logits_of(self.model, train[0]), logits_of(self.model, val[0])
+                    once, again = logits_of(self.model, few), logits_of(self.model, few)
+            except ModelError:  # BatchNorm without statistics
+                return None
+        return Evaluated(
+            train=float(F.cross_entropy(of_train.double(), train[1])),
+            val=float(F.cross_entropy(of_val.double(), val[1])),
+            cooler=float(F.cross_entropy(of_train.double() / 2, train[1])),
+            differs_as_found=_differ(as_found, once),
+            random=_differ(once, again),
+            mixes=_differ(once, of_train[: len(few)]),
+        )
+
+    def losses(
+        self,
+        seen: Pass,
+        sample: Sample,
+        evaluated: Evaluated | None,
+        start: nn.Module | None,
+        records: Sequence[Mapping[str, Any]],
+    ) -> Losses:
+        """The losses of all samples side by side; the first one where the model before training is known."""
+        first, confidence = seen.nats, seen.confidence
+        if start is not None:
+            begun = Look(start, self.corpus, self.context).one_pass({})
+            first, confidence = begun.nats, begun.confidence
+        targets = self.corpus.val.tokens[np.random.default_rng(0).permutation(self.corpus.val.targets)[:SAMPLE]]
+        counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
+        known = start is not None or not records
+        if not known and records[0]["step"] <= 1:
+            first, known = records[0]["train_nats"], True
+        return Losses(
+            uniform=log(self.size),
+            letters=float(-np.log(counts / counts.sum())[targets].mean()),
+            first=first if known else None,
+            first_confidence=confidence if start is not None or not records else None,
+            training_mode=sample.nats,
+            train=None if evaluated is None else evaluated.train,
+            val=None if evaluated is None else evaluated.val,
+        )
+
+    def _at(self, part: Part, picked: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Tensor, Tensor]:
+        contexts, targets = windows(part.tokens, picked, self.context), part.tokens[picked]
+        tensors = (torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, targets))
+        return next(tensors), next(tensors)
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * (1 + float(one.abs().mean())), equal_nan=True)
