@@ -9,6 +9,7 @@ import tyro
 
 from wavemore.cli.bench import Bench
 from wavemore.cli.evaluate import Evaluate
+from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "score": ScoreLines,
     "evaluate": Evaluate,
+    "inspect": Inspect,
     "log": Log,
     "study": StudyCommand,
     "bench": Bench,

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.engine.batches import Positions
-from wavemore.engine.evaluate import modes_put_back
 from wavemore.engine.fit import update_ratios
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
@@ -30,6 +29,8 @@ POSITIONS = 65_536
 """At most so many positions in the batch of the table, and four times as many in the sample."""
 FEW = 64
 """Windows that are run twice."""
+TRAINED = 0.3
+"""Nats below ln V from which on a model without records counts as trained."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,15 @@ class Look:
         """The losses in eval mode; None where it cannot be run in it."""
         train, val = (self.batch(part, SAMPLE, 4 * POSITIONS) for part in (self.corpus.train, self.corpus.val))
         few = train[0][:FEW]
-        with undisturbed(self.model), torch.no_grad():
-            as_found = logits_of(self.model, few)
-        with modes_put_back(self.model), torch.no_grad():
-            self.model.eval()
-            try:
-                with undisturbed(self.model):
-                    of_train, of_val = logits_of(self.model, train[0]), logits_of(self.model, val[0])
-                    once, again = logits_of(self.model, few), logits_of(self.model, few)
-            except ModelError:  # BatchNorm without statistics
-                return None
+        try:
+            with undisturbed(self.model), torch.no_grad():
+                as_found = logits_of(self.model, few)
+            with undisturbed(self.model), torch.no_grad():
+                self.model.eval()
+                of_train, of_val = logits_of(self.model, train[0]), logits_of(self.model, val[0])
+                once, again = logits_of(self.model, few), logits_of(self.model, few)
+        except ModelError:  # BatchNorm without statistics
+            return None
         return Evaluated(
             train=float(F.cross_entropy(of_train.double(), train[1])),
             val=float(F.cross_entropy(of_val.double(), val[1])),
@@ -143,20 +143,25 @@ class Look:
         records: Sequence[Mapping[str, Any]],
     ) -> Losses:
         """The losses of all samples side by side; the first one where the model before training is known."""
-        first, confidence = seen.nats, seen.confidence
+        modes = [sample.nats] if evaluated is None else [sample.nats, evaluated.train]
+        uniform = log(self.size)
+        first: float | None = None
+        confidence: float | None = None
         if start is not None:
             begun = Look(start, self.corpus, self.context).one_pass({})
             first, confidence = begun.nats, begun.confidence
+        elif records and records[0]["step"] <= 1:
+            first = float(records[0]["train_nats"])
+        elif not records and min(modes) > uniform - TRAINED:
+            first, confidence = seen.nats, seen.confidence
         targets = self.corpus.val.tokens[np.random.default_rng(0).permutation(self.corpus.val.targets)[:SAMPLE]]
         counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
-        known = start is not None or not records
-        if not known and records[0]["step"] <= 1:
-            first, known = records[0]["train_nats"], True
         return Losses(
-            uniform=log(self.size),
+            uniform=uniform,
             letters=float(-np.log(counts / counts.sum())[targets].mean()),
-            first=first if known else None,
-            first_confidence=confidence if start is not None or not records else None,
+            first=first,
+            first_confidence=confidence,
+            trained=bool(records) or min(modes) <= uniform - TRAINED,
             training_mode=sample.nats,
             train=None if evaluated is None else evaluated.train,
             val=None if evaluated is None else evaluated.val,
@@ -169,4 +174,6 @@ class Look:
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:
-    return not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * (1 + float(one.abs().mean())), equal_nan=True)
+    if not bool(one.isfinite().all() and other.isfinite().all()):
+        return False
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * (1 + float(one.abs().mean())))
