@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
     from wavemore.errors import WavemoreError as WavemoreError
+    from wavemore.lab.findings import Finding as Finding
+    from wavemore.lab.inspect import inspect as inspect
+    from wavemore.lab.inspect import inspect_model as inspect_model
+    from wavemore.lab.inspect import inspect_run as inspect_run
+    from wavemore.lab.inspection import Inspection as Inspection
     from wavemore.lab.runs import Run as Run
     from wavemore.lab.runs import find_run as find_run
     from wavemore.lab.runs import find_runs as find_runs
@@ -54,6 +59,9 @@ _NAMES_OF = {
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
     "wavemore.errors": "WavemoreError",
+    "wavemore.lab.findings": "Finding",
+    "wavemore.lab.inspect": "inspect inspect_model inspect_run",
+    "wavemore.lab.inspection": "Inspection",
     "wavemore.lab.runs": "Run find_run find_runs",
     "wavemore.nn.config": "TreeConfig",
     "wavemore.nn.models": "build",

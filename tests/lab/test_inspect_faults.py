@@ -48,9 +48,9 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    """500 names."""
+    """1,000 names."""
     lines = list(load("names").train.lines)
-    return Corpus.from_lines(random.Random(500).sample(lines, 500), name="500 names")
+    return Corpus.from_lines(random.Random(1).sample(lines, 1_000), name="1,000 names")
 
 
 def train(
@@ -65,12 +65,13 @@ def train(
     return Trained(model, start, chosen.recipe, corpus, list(fit(model, corpus, chosen.recipe)))
 
 
-LECTURE: Mapping[str, Any] = {"preset": "lecture", "execution": "unique", "steps": 1_500}
+QUICK: Mapping[str, Any] = {"batch_size": 128, "epochs": 4.0, "hidden": 48}
+LECTURE: Mapping[str, Any] = {"preset": "lecture", "execution": "unique", "steps": 400, "hidden": 48}
 
 
 @pytest.fixture(scope="module")
 def healthy(corpus: Corpus) -> Trained:
-    return train(corpus)
+    return train(corpus, **QUICK)
 
 
 @pytest.fixture
@@ -83,20 +84,19 @@ def layers_of(model: Tree, kind: type[nn.Module]) -> list[Any]:
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def test_the_default_is_healthy(healthy: Trained) -> None:
-    assert healthy.findings() == []
+def test_the_default_is_healthy(corpus: Corpus) -> None:
+    assert train(corpus).findings() == []
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"seed": 1},
-        {"activation": "tanh", "norm": "none"},
-        {"activation": "gelu", "norm": "layer"},
-        {"dropout": 0.2},
-        {"average": 0.0},
-        {"epochs": 2.0},
-        {"optimizer": "adamw", "learning_rate": 0.02},
+        {**QUICK, "seed": 1, "average": 0.0},
+        {**QUICK, "activation": "tanh", "norm": "none"},
+        {**QUICK, "activation": "relu", "norm": "layer"},
+        {**QUICK, "dropout": 0.2},
+        {**QUICK, "epochs": 1.0},
+        {**QUICK, "optimizer": "adamw", "learning_rate": 0.02},
         {**LECTURE},
         {**LECTURE, "norm": "none"},
         {**LECTURE, "fuse": (3,), "embedding": 10, "hidden": 200},
@@ -118,34 +118,41 @@ def test_fresh_models_are_healthy(corpus: Corpus, norm: Any, activation: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("settings", "good"),
-    [({}, 0.04), ({"seed": 1, "rest_learning_rate": "too"}, 0.04), ({"optimizer": "adamw"}, 0.01), (LECTURE, 0.1)],
-    ids=["muon", "muon, all", "adamw", "lecture"],
+    ("settings", "low", "good", "high"),
+    [
+        (QUICK, 0.004, 0.04, 0.4),
+        ({**QUICK, "seed": 1, "activation": "tanh"}, 0.004, 0.04, 0.4),
+        # With AdamW all from 0.004 to 0.1 are nearly as good as each other.
+        ({**QUICK, "optimizer": "adamw"}, 0.001, 0.02, 0.4),
+        (LECTURE, 0.01, 0.1, 1.0),
+        ({**LECTURE, "seed": 1, "norm": "none"}, 0.01, 0.1, 1.0),
+    ],
+    ids=["muon", "muon, tanh", "adamw", "lecture", "lecture, no norm"],
 )
-def test_a_learning_rate_ten_times_too_high_or_too_low(corpus: Corpus, settings: Any, good: float) -> None:
-    for factor, kind in ((10.0, "learning rate too high"), (1.0, None), (0.1, "learning rate too low")):
-        rates = {"learning_rate": good * factor}
-        if "rest_learning_rate" in settings:
-            rates["rest_learning_rate"] = 0.01 * factor
-        # Ten times 0.01 is still good with AdamW, as the losses show: docs in lab/pace.py.
-        if settings.get("optimizer") == "adamw" and factor == 10:
-            rates["learning_rate"] = 0.4
-        kinds = [found for found in train(corpus, **{**settings, **rates}).kinds() if found.startswith("learning")]
-        assert kinds == ([kind] if kind else [])
+def test_a_learning_rate_ten_times_too_low_or_too_high(
+    corpus: Corpus, settings: Any, low: float, good: float, high: float
+) -> None:
+    def kinds_at(rate: float) -> list[str]:
+        kinds = train(corpus, **{**settings, "learning_rate": rate}).kinds()
+        return [kind for kind in kinds if kind.startswith("learning")]
+
+    assert kinds_at(low) == ["learning rate too low"]
+    assert kinds_at(good) == []
+    assert kinds_at(high) == ["learning rate too high"]
 
 
 def test_a_training_that_blew_up(corpus: Corpus) -> None:
-    trained = train(corpus, **{**LECTURE, "norm": "none", "learning_rate": 3.0, "steps": 300})
+    trained = train(corpus, **{**LECTURE, "norm": "none", "learning_rate": 3.0, "steps": 100})
     assert "learning rate too high" in trained.kinds()
 
 
 def test_weight_decay_that_shrinks_everything_away(corpus: Corpus) -> None:
-    trained = train(corpus, optimizer="sgd", learning_rate=0.04, weight_decay=1.0)
+    trained = train(corpus, **QUICK, optimizer="sgd", learning_rate=0.04, weight_decay=2.0)
     assert "weight decay too high" in trained.kinds()
 
 
 def test_overfitting(corpus: Corpus) -> None:
-    assert "overfitting" in train(corpus, weight_decay=0.0, epochs=25.0).kinds()
+    assert "overfitting" in train(corpus, batch_size=128, hidden=64, weight_decay=0.0, epochs=20.0, average=0.9).kinds()
 
 
 # Modes and normalisations.
@@ -209,7 +216,7 @@ def test_a_momentum_that_remembers_nothing_or_all(corpus: Corpus, momentum: floa
         for norm in layers_of(model, BatchNorm1d):
             norm.momentum = momentum
 
-    found = [finding for finding in train(corpus, change, epochs=3.0).findings() if finding.kind != "train/eval gap"]
+    found = [finding for finding in train(corpus, change, **QUICK).findings() if finding.kind != "train/eval gap"]
     assert [finding.kind for finding in found[:3]] == ["BatchNorm statistics"] * 3
     assert all("momentum" in finding.words for finding in found[:3])
 
@@ -225,11 +232,11 @@ def test_an_eps_that_drowns_the_variance(corpus: Corpus) -> None:
         for norm in layers_of(model, BatchNorm1d):
             norm.eps = 1.0
 
-    assert train(corpus, change, epochs=1.0).kinds().count("BatchNorm eps") == 3
+    assert train(corpus, change, **{**QUICK, "epochs": 1.0}).kinds().count("BatchNorm eps") == 3
 
 
 def test_batches_that_are_too_small(corpus: Corpus) -> None:
-    assert "small batch" in train(corpus, batch_size=4, steps=100).kinds()
+    assert "small batch" in train(corpus, batch_size=4, steps=50, hidden=16).kinds()
 
 
 class BatchNormByHand(nn.Module):
@@ -330,9 +337,9 @@ def test_torchs_own_batchnorm_reads_the_middle_as_channels(corpus: Corpus) -> No
 
 def test_a_last_layer_with_too_much_confidence(corpus: Corpus) -> None:
     for norm in ("batch", "none"):
-        for seed in range(4):
+        for seed in range(3):
             trained = train(
-                corpus, lambda model: model.layers[-1].get_parameter("weight").mul_(10), norm=norm, seed=seed, steps=30
+                corpus, lambda model: model.layers[-1].get_parameter("weight").mul_(10), norm=norm, seed=seed, steps=5
             )
             assert "first loss" in trained.kinds()
             assert "first loss" in [finding.kind for finding in inspect_model(trained.start, corpus).findings]
@@ -349,7 +356,7 @@ def test_saturated_tanh(corpus: Corpus) -> None:
         for place in (2, 5, 8):
             model.layers[place].get_parameter("weight").mul_(5)
 
-    trained = train(corpus, change, activation="tanh", norm="none")
+    trained = train(corpus, change, **QUICK, activation="tanh", norm="none")
     assert "saturated layer" in trained.kinds()
     fresh = [finding for finding in inspect_model(trained.start, corpus).findings if finding.kind == "saturated layer"]
     assert [finding.where for finding in fresh] == ["3 Tanh", "6 Tanh", "9 Tanh"]
@@ -357,7 +364,7 @@ def test_saturated_tanh(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_a_frozen_layer(corpus: Corpus, weight_decay: float) -> None:
-    trained = train(corpus, lambda model: model.layers[6].requires_grad_(False), epochs=2.0, weight_decay=weight_decay)
+    trained = train(corpus, lambda model: model.layers[6].requires_grad_(False), **QUICK, weight_decay=weight_decay)
     assert [(finding.kind, finding.where) for finding in trained.findings()] == [("frozen layer", "6.weight")]
     trained.model.layers[6].requires_grad_(True)  # the traces are wiped
     assert [(finding.kind, finding.where) for finding in trained.findings()] == [("frozen layer", "6.weight")]
@@ -371,7 +378,7 @@ def test_a_layer_that_no_gradient_reaches(corpus: Corpus) -> None:
     def change(model: Tree) -> None:
         model.layers[8] = Cut()
 
-    found = train(corpus, change, epochs=2.0, activation="tanh").findings()
+    found = train(corpus, change, **QUICK, activation="tanh").findings()
     frozen = [finding.where for finding in found if finding.kind == "frozen layer"]
     assert frozen == ["0.weight", "2.weight", "6.weight"]
 
@@ -380,7 +387,7 @@ def test_dead_units(corpus: Corpus) -> None:
     def change(model: Tree) -> None:
         model.layers[2].get_parameter("bias")[:5] = -100.0
 
-    trained = train(corpus, change, activation="relu", norm="none", steps=40)
+    trained = train(corpus, change, activation="relu", norm="none", steps=40, hidden=64)
     found = [finding for finding in trained.findings() if finding.kind == "dead units"]
     assert [finding.where for finding in found] == ["3 ReLU"]
     assert found[0].words.startswith("5 of 64 units")
@@ -424,7 +431,7 @@ def test_equal_and_zero_weights(corpus: Corpus) -> None:
 
 
 def test_targets_that_are_not_the_next_characters(corpus: Corpus) -> None:
-    trained = train(corpus, epochs=3.0)
+    trained = train(corpus, **QUICK)
     with torch.no_grad():  # the answers of another vocabulary
         order = torch.randperm(len(corpus.vocabulary), generator=torch.Generator().manual_seed(1))
         for name in ("weight", "bias"):
@@ -438,7 +445,7 @@ def test_a_model_that_knows_no_more_than_the_letters(corpus: Corpus) -> None:
 
 
 def test_a_context_that_is_longer_than_the_lines(corpus: Corpus) -> None:
-    found = train(corpus, context=16, steps=200).findings()
+    found = train(corpus, **QUICK, context=16).findings()
     assert [finding.kind for finding in found] == ["long context"]
     assert "--context 8" in found[0].words or "--context 4" in found[0].words
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.engine.batches import Positions
@@ -23,7 +24,7 @@ from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
 from wavemore.lab.findings import Evaluated, Losses, Units, units_of
 from wavemore.text.corpus import Corpus, Part, windows
 
-BATCH, SAMPLE = 1_024, 4_096
+BATCH, SAMPLE = 1_024, 2_048
 """Windows of the table, and of what is judged by a larger sample."""
 POSITIONS = 65_536
 """At most so many positions in the batch of the table, and four times as many in the sample."""
@@ -66,7 +67,7 @@ class Look:
     def batch(self, part: Part, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
         """Some windows of a part and what follows them, always the same: (B, T), (B,)."""
         count = max(2, min(count, positions // self.context, part.targets))
-        return self._at(part, np.random.default_rng(0).permutation(part.targets)[:count])
+        return self._at(part, _some(part, count))
 
     def one_pass(self, ratios: dict[str, float]) -> Pass:
         """The pass of the table."""
@@ -154,7 +155,7 @@ class Look:
             first = float(records[0]["train_nats"])
         elif not records and min(modes) > uniform - TRAINED:
             first, confidence = seen.nats, seen.confidence
-        targets = self.corpus.val.tokens[np.random.default_rng(0).permutation(self.corpus.val.targets)[:SAMPLE]]
+        targets = self.corpus.val.tokens[_some(self.corpus.val, min(SAMPLE, self.corpus.val.targets))]
         counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
         return Losses(
             uniform=uniform,
@@ -167,10 +168,15 @@ class Look:
             val=None if evaluated is None else evaluated.val,
         )
 
-    def _at(self, part: Part, picked: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Tensor, Tensor]:
+    def _at(self, part: Part, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         contexts, targets = windows(part.tokens, picked, self.context), part.tokens[picked]
         tensors = (torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, targets))
         return next(tensors), next(tensors)
+
+
+def _some(part: Part, count: int) -> NDArray[np.int64]:
+    """Positions of a part, always the same: (count,)."""
+    return np.random.default_rng(0).choice(part.targets, count, replace=False, shuffle=False)
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:
