@@ -83,6 +83,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
             parts.append(
                 f"| {m['what']} | {m['baseline']:,.4g} {m['unit']} | {m['measured']:,.4g} {m['unit']} | {m['detail']} |"
             )
+    if "calibration" in found:
+        parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
     for name, record in chosen.items():
         parts += [f"**{name}**: {record['question']} {_seeds(record)}. {_machine(record)}\n"]
@@ -122,6 +124,29 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 def readme(text: str, found: dict[str, dict[str, Any]]) -> str:
     """README.md with its table made new."""
     return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(found)}\n{END}", text, flags=re.DOTALL)
+
+
+def _calibration(record: dict[str, Any]) -> list[str]:
+    itself, better = record["itself"], record["better_one"]
+    hidden, larger = (record[name]["hidden"] for name in ("recipe", "better_recipe"))
+    return [
+        f"`{record['command']}`: `compare` sees {record['seeds_each']} seeds a side of small models, on "
+        f"{record['names']:,} names and with models of its own each time. {_machine(record)}\n",
+        "| | comparisons | mean difference | called better | by seeds alone | by lines alone |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {what} | {one['comparisons']} | {one['mean_difference']:+.4f} ± {one['std_difference']:.4f} "
+            f"| {one['share']:.1%} | {one['share_by_seeds_alone']:.1%} | {one['share_by_lines_alone']:.1%} |"
+            for what, one in (
+                (f"a recipe with itself (hidden {hidden})", itself),
+                (f"with one that is better (hidden {larger})", better),
+            )
+        ),
+        "",
+        "At most 7 % of the first row may be called better. The last two columns say what would have been called so by "
+        "the test over seeds, and by the bootstrap over lines, if either were enough: lines alone take the luck of "
+        "the seeds for a difference of the recipes.",
+    ]
 
 
 def _baseline(found: dict[str, dict[str, Any]]) -> str:

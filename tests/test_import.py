@@ -10,6 +10,7 @@ from wavemore.errors import WavemoreError
 
 EXPORTS = [
     "Checkpoint",
+    "Comparison",
     "Corpus",
     "Evaluation",
     "Finding",
@@ -27,6 +28,7 @@ EXPORTS = [
     "Vocabulary",
     "WavemoreError",
     "build",
+    "compare",
     "evaluate",
     "find_run",
     "find_runs",

@@ -1,8 +1,8 @@
-import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -13,16 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "src" / "wavemore" / "experiments").glob("*.toml"))
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_results_are_made_from_the_records() -> None:
+def test_results_are_made_from_the_records(script: Any) -> None:
     results = script("results")
     found = results.records()
     assert found
@@ -33,22 +24,38 @@ def test_results_are_made_from_the_records() -> None:
     assert results.table(found) in text, stale
 
 
-def test_every_record_says_how_it_was_measured() -> None:
+def test_every_record_says_how_it_was_measured(script: Any) -> None:
     for name, record in script("results").records().items():
         assert record["command"], name
         assert re.fullmatch(r"[0-9a-f]{12}", record["environment"]["commit"]), name  # no + : nothing uncommitted
         assert record["date"], name
 
 
-def test_records_hold_the_means_of_their_runs() -> None:
+def test_records_hold_the_means_of_their_runs(script: Any) -> None:
     for name, record in script("results").records().items():
         for key, mean in record.get("mean", {}).items():
             values = [run[key] for run in record["runs"]]
             assert mean == pytest.approx(sum(values) / len(values)), (name, key)
 
 
+def test_a_recipe_is_called_better_than_itself_in_at_most_7_of_100_comparisons(script: Any) -> None:
+    record = script("results").records()["calibration"]
+    assert record["itself"]["comparisons"] >= 200
+    assert record["itself"]["share"] == record["itself"]["better"] / record["itself"]["comparisons"] <= 0.07
+    assert record["better_one"]["b_better"] == record["better_one"]["better"]
+    assert record["better_one"]["share"] > record["itself"]["share"]  # the verdict is not simply silent
+
+
+def test_calibration_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["calibrate.py", "-n", "2", "--better", "2", "-o", str(tmp_path / "record.json")])
+    script("calibrate").main()
+    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    assert record["itself"]["comparisons"] == record["better_one"]["comparisons"] == 2
+    assert abs(record["itself"]["mean_difference"]) < 0.1
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
     monkeypatch.chdir(tmp_path)
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     assert found["question"].endswith("?")

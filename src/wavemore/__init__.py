@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
     from wavemore.errors import WavemoreError as WavemoreError
+    from wavemore.lab.compare import compare as compare
+    from wavemore.lab.comparison import Comparison as Comparison
     from wavemore.lab.findings import Finding as Finding
     from wavemore.lab.inspect import inspect as inspect
     from wavemore.lab.inspect import inspect_model as inspect_model
@@ -59,6 +61,8 @@ _NAMES_OF = {
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
     "wavemore.errors": "WavemoreError",
+    "wavemore.lab.compare": "compare",
+    "wavemore.lab.comparison": "Comparison",
     "wavemore.lab.findings": "Finding",
     "wavemore.lab.inspect": "inspect inspect_model inspect_run",
     "wavemore.lab.inspection": "Inspection",

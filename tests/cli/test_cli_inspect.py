@@ -43,7 +43,7 @@ def test_json(wavemore: Any, run: Path) -> None:
 def test_a_fresh_model(wavemore: Any, names: str) -> None:
     said = wavemore("inspect", "--model", "tree", *TINY, names)
     assert said.code == 0
-    assert said.out.startswith("fresh tree on names.txt: ")
+    assert said.out.startswith("fresh tree on names: ")
     record = strict(wavemore("inspect", "--model", "tree", "--context", "16", "--norm", "none", names, "--json").out)
     assert record["context"] == 16
     assert record["fuse"] == [2, 2, 2, 2]

@@ -61,7 +61,7 @@ def test_a_verdict_is_better_worse_or_not_shown() -> None:
 
 def test_many_looks_make_a_verdict_harder() -> None:
     """One difference with p = 0.03 is shown alone, and is not among ten others."""
-    close = arm("close", [1.9805, 2.0, 1.9845], "one")
+    close = arm("close", [1.976, 1.986, 1.99], "one")
     alone = {**RECORD, "arms": [RECORD["arms"][0], close]}
     test = comparisons(alone)["close"]
     assert test.test is not None

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from wavemore.cli.bench import Bench
+from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "inspect": Inspect,
     "log": Log,
+    "compare": Compare,
     "study": StudyCommand,
     "bench": Bench,
 }
@@ -99,6 +101,7 @@ SAID = [
     (r"^Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1 takes a whole number, not \2"),
     (r"^Error parsing (\S+): could not convert string to float: (.*)", r"\1 takes a number, not \2"),
     (r"^invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)", r"\2 is one of \3, not \1"),
+    (r"^Missing from (wavemore compare): .*", r"\1 needs A and B: two runs, experiments or folders of seeds"),
     (r"^Missing value for argument '(.*?)'.*", r"\1 needs a value"),
     (r"^Unrecognized options: (.*)", r"Unrecognized: \1"),
 ]

@@ -79,9 +79,7 @@ class StudyCommand:
         if self.json:
             print(json.dumps(record, ensure_ascii=False, indent=1))
         screen.say("\n" + page(record).split("## Answer\n\n")[1].split("\n\n##")[0])
-        screen.say(
-            f"\npage    {folder / 'page.md'}\nrecord  {folder / 'study.json'}\nruns    wavemore log {folder / 'runs'}/*"
-        )
+        screen.say(f"\npage    {folder / 'page.md'}\nrecord  {folder / 'study.json'}\nruns    wavemore log {folder}")
         return 0
 
     def _list(self, screen: Screen) -> int:

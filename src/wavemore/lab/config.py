@@ -1,6 +1,6 @@
 """`config.json`: all that is needed to build the same model, the same data and the same training again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,6 +90,51 @@ def read_config(path: Path) -> Config:
         raise
     except WavemoreError as error:  # a value outside its range
         raise _damaged(path, str(error)) from None
+
+
+@dataclass(frozen=True)
+class Label:
+    """`label.json`: what a run was called after it was begun; None leaves what `config.json` says.
+
+    A file of its own, so that `config.json` stays as it was begun, with its date, by which runs are put in order.
+    """
+
+    note: str | None = None
+    experiment: str | None = None
+
+    def on(self, config: Config) -> Config:
+        """The config under this label."""
+        note = config.note if self.note is None else self.note
+        experiment = config.experiment if self.experiment is None else self.experiment
+        return replace(config, note=note, experiment=experiment)
+
+
+def write_label(path: Path, label: Label) -> None:
+    """Write `label` as JSON.
+
+    Raises `RunError` for words that are no Unicode.
+    """
+    try:
+        content = msgspec.json.format(msgspec.json.encode(label), indent=2)
+    except UnicodeEncodeError as error:
+        raise RunError(f"these words cannot be kept in {path}: {error}; say it in other ones") from None
+    write_whole(path, content + b"\n")
+
+
+def read_label(path: Path) -> Label:
+    """Read what `write_label` wrote; an empty label where there is none.
+
+    Raises `RunError` for a damaged file.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Label)
+    except FileNotFoundError:
+        return Label()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = str(error).splitlines()[0]
+        raise RunError(f"{path} is damaged or was changed ({why}); remove it, then name the run again") from None
 
 
 def _damaged(path: Path, why: str) -> RunError:

@@ -8,6 +8,7 @@ state.safetensors    the training between two steps: what resuming needs
 metrics.jsonl        one record a line: train and val loss over the steps
 summary.json         the end: losses, size, seconds, environment
 samples.txt          lines that the model made
+label.json           a note and an experiment's name that were given later, where there are such
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, NotRequired, TypedDict
 
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from wavemore.engine.fit import Checkpoint
 from wavemore.errors import DataError, RunError, UsageError
-from wavemore.lab.config import Config, read_config, write_config
+from wavemore.lab.config import Config, read_config, read_label, write_config, write_label
 from wavemore.lab.files import read_tensors, write_tensors, write_whole
 from wavemore.lab.memory import check_fits
 from wavemore.nn.models import build
@@ -131,7 +132,7 @@ class Run:
         """
         if not self._is_free() and not self._holds_run():
             raise RunError(f"{self.path} is not empty and holds no run, so there is nothing to overwrite")
-        for name in FILES:
+        for name in (LABEL, *FILES):
             (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -164,10 +165,22 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """What the run is."""
+        """What the run is, under the note and the experiment's name that it was given last."""
         if not self.path.exists():
             raise RunError(f"there is no run at {self.path}; `wavemore log` lists the runs that there are")
-        return read_config(self.path / "config.json")
+        config = read_config(self.path / "config.json")
+        return read_label(self.path / LABEL).on(config)
+
+    def relabel(self, *, note: str | None = None, experiment: str | None = None) -> None:
+        """Give the run another note or another experiment's name; None leaves it as it is."""
+        if not self.exists():
+            raise RunError(f"{self.path} is no complete run (it has no config.json), so it cannot be named")
+        label = read_label(self.path / LABEL)
+        if note is not None:
+            label = replace(label, note=note)
+        if experiment is not None:
+            label = replace(label, experiment=experiment)
+        write_label(self.path / LABEL, label)
 
     def vocabulary(self) -> Vocabulary:
         """The characters that the model knows."""
@@ -281,18 +294,27 @@ class Run:
         write_whole(self.path / "summary.json", json.dumps(asdict(summary), indent=2).encode() + b"\n")
 
 
-def find_runs(folders: list[Path] | None = None) -> list[Run]:
-    """Runs in the given folders, or in `runs/` and here, oldest first."""
+def find_runs(folders: list[Path] | None = None, *, depth: int = 1) -> list[Run]:
+    """Runs in the given folders, or in `runs/` and here, oldest first: the folders themselves and `depth` below."""
     folders = folders or [Path("runs"), Path()]
     found: dict[Path, float] = {}
     for folder in folders:
-        entries = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
-        for entry in entries:
+        for entry in _folders(folder, depth):
             try:
                 found[entry] = (entry / "config.json").stat().st_mtime_ns
             except OSError:
                 continue
     return [Run(path) for path in sorted(found, key=lambda path: (found[path], path))]
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        if folder.is_dir():
+            yield folder
+            for entry in sorted(folder.iterdir()) if depth else ():
+                yield from _folders(entry, depth - 1)
+    except OSError:  # a folder that may not be read holds no run of ours
+        return
 
 
 def find_run(name: str = "latest") -> Run:
@@ -355,9 +377,13 @@ FILES = [
 """In the order in which a run is removed: what is left half-way is still known as a run, or as nothing."""
 
 
+LABEL = "label.json"
+"""Beside them only where a run was named after it was begun."""
+
+
 def _is_beside(path: Path) -> bool:
     """Whether this is a file that `write_whole` had not moved to its place yet: `.<name>.<process>.tmp`."""
-    return path.name.endswith(".tmp") and path.name[1:].rsplit(".", 2)[0] in FILES
+    return path.name.endswith(".tmp") and path.name[1:].rsplit(".", 2)[0] in (LABEL, *FILES)
 
 
 def _owner(config: Config, vocabulary: Vocabulary) -> str:

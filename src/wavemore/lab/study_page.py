@@ -32,14 +32,23 @@ class Comparison:
     def __str__(self) -> str:
         if self.test is None:
             return f"{self.arm} against {self.base}: not shown, it takes two seeds or more each."
-        interval = f"95 % interval {-self.test.high:+.4f} to {-self.test.low:+.4f}"
+        interval = f"95 % interval {signed(-self.test.high)} to {signed(-self.test.low)}"
         one, other = self.seeds
         seeds = f"{one} seeds each" if one == other else f"{one} and {other} seeds"
         if self.verdict == "not shown":
-            gain = f"gain {-self.test.difference:+.4f} nats, {interval}, {seeds}"
+            gain = f"gain {signed(-self.test.difference)} nats, {interval}, {seeds}"
             return f"{self.arm} against {self.base}: not shown ({gain})."
         by = f"by {abs(self.test.difference):.4f} nats ({interval}, {seeds})"
         return f"{self.arm} is {self.verdict} than {self.base} {by}."
+
+
+def signed(nats: float) -> str:
+    """A difference with its sign; what is nothing has none to speak of.
+
+    >>> signed(0.01), signed(-0.00001)
+    ('+0.0100', '+0.0000')
+    """
+    return f"{round(nats, 4) + 0.0:+.4f}"
 
 
 def values(arm: Mapping[str, Any], key: str) -> list[float]:
@@ -168,7 +177,7 @@ def _published(arm: Mapping[str, Any]) -> list[str]:
     if not published:
         return ["", "", ""]
     train = "" if published["train"] is None else f"{published['train']:.3f}"
-    less = f"{spread(known).mean - published['val']:+.4f}" if known else ""
+    less = f"{signed(spread(known).mean - published['val'])}" if known else ""
     return [train, f"{published['val']:.3f}", less]
 
 
@@ -178,7 +187,7 @@ def _gain(comparison: Comparison | None) -> list[str]:
     if comparison.test is None:
         return ["", comparison.verdict]
     test = comparison.test
-    return [f"{-test.difference:+.4f} ({-test.high:+.4f} to {-test.low:+.4f})", comparison.verdict]
+    return [f"{signed(-test.difference)} ({signed(-test.high)} to {signed(-test.low)})", comparison.verdict]
 
 
 def _memory(record: Record) -> str:
@@ -203,9 +212,9 @@ def _memory(record: Record) -> str:
         rows.append(
             [
                 f"{name} against {comparison.base}",
-                f"{gain:+.4f}",
-                f"{-free.difference:+.4f}",
-                f"{part:+.4f} ({-memory.high:+.4f} to {-memory.low:+.4f})",
+                f"{signed(gain)}",
+                f"{signed(-free.difference)}",
+                f"{signed(part)} ({signed(-memory.high)} to {signed(-memory.low)})",
                 share,
             ]
         )

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -85,7 +86,6 @@ class StudyRunner:
         self.steps: dict[tuple[int, int], int] = {}
         self.results: dict[tuple[int, int, int], Result] = {}
         self.chosen: dict[int, int] = {}
-        self.began = time.time()
         for arm in study.arms:  # all mistakes are found before anything is trained
             for tried in arm.tries:
                 check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).tree)
@@ -200,7 +200,11 @@ class StudyRunner:
         if len(arm.tries) == 1:
             self.chosen[number] = 0
             return []
-        return [self._job(number, tried, seed) for tried in range(len(arm.tries)) for seed in self.study.tune_seeds]
+        return [
+            self._job(number, tried, seed, f", try {tried + 1}")
+            for tried in range(len(arm.tries))
+            for seed in self.study.tune_seeds
+        ]
 
     def _best_try(self, number: int, arm: Arm) -> int:
         if len(arm.tries) == 1:
@@ -220,7 +224,7 @@ class StudyRunner:
         numbers = range(len(self.study.arms))
         return [self._job(number, self.chosen[number], seed) for seed in self.study.file.seeds for number in numbers]
 
-    def _job(self, number: int, tried: int, seed: int) -> Job:
+    def _job(self, number: int, tried: int, seed: int, what: str = "") -> Job:
         arm = self.study.arms[number]
         chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
         chosen = replace(chosen, recipe=replace(chosen.recipe, seed=seed))
@@ -230,7 +234,7 @@ class StudyRunner:
             data_config(self.corpus, self.data, self.study.file.split, self.study.file.split_seed),
             command=("wavemore", "study", self.study.name),
             note=tuned,
-            experiment=f"{self.study.name}: {arm.name}" + (f", try {tried + 1}" if len(arm.tries) > 1 else ""),
+            experiment=f"{self.study.name}: {arm.name}{what}",
         )
         kind = f"try-{tried + 1}-" if len(arm.tries) > 1 else ""
         path = self.folder / "runs" / slug(arm.name) / f"{kind}seed-{seed}"
@@ -251,14 +255,14 @@ class StudyRunner:
             return
         if self.jobs == 1:
             for job in left:
-                steps = train_job(job)
-                while True:
-                    try:
-                        next(steps)
-                    except StopIteration as end:
-                        result = end.value
-                        break
-                    yield Event(done, total, "")
+                with contextlib.closing(train_job(job)) as steps:
+                    while True:
+                        try:
+                            next(steps)
+                        except StopIteration as end:
+                            result = end.value
+                            break
+                        yield Event(done, total, "")
                 self.results[job.arm, job.tried, job.seed] = result
                 done += 1
                 yield Event(done, total, self._said(job, result))
@@ -387,7 +391,11 @@ def train_job(job: Job) -> Generator[None, None, Result]:
 
 def do(job: Job) -> Result:
     """One training in a process of its own."""
-    steps = train_job(job)
+    with _busy:
+        return _until_stopped(train_job(job))
+
+
+def _until_stopped(steps: Generator[None, None, Result]) -> Result:
     while True:
         try:
             next(steps)
@@ -447,6 +455,19 @@ def _begin(stop: Any, parent: int) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     _process.update(stop=stop, parent=parent)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+_busy = threading.Lock()
+"""Held while this process trains."""
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when its parent was killed and can no longer end it, but no training in the middle."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    with _busy:
+        os._exit(0)
 
 
 def read_record(path: Path) -> Mapping[str, Any]:

@@ -16,24 +16,29 @@ try:
 except ImportError:
     raise UsageError("figures need matplotlib: pip install 'wavemore[plot]'") from None
 
-from wavemore.lab.plots.comparing import Arm, Point, arms, losses_against
+from wavemore.lab.plots.comparing import Arm, Point, arms, losses_against, losses_against_costs
+from wavemore.lab.plots.differences import Difference, difference_by_position
 from wavemore.lab.plots.lines import loss_by_length, loss_by_position, surprise
-from wavemore.lab.plots.style import to_png, to_svg
+from wavemore.lab.plots.style import to_pdf, to_png, to_svg
 from wavemore.lab.plots.training import activation_histograms, gradient_histograms, learning_curves, update_ratios
 from wavemore.lab.plots.tree import embedding, tree
 
 __all__ = [
     "Arm",
+    "Difference",
     "Point",
     "activation_histograms",
     "arms",
+    "difference_by_position",
     "embedding",
     "gradient_histograms",
     "learning_curves",
     "loss_by_length",
     "loss_by_position",
     "losses_against",
+    "losses_against_costs",
     "surprise",
+    "to_pdf",
     "to_png",
     "to_svg",
     "tree",

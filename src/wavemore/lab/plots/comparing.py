@@ -58,10 +58,31 @@ def losses_against(
     Bars are one standard deviation over seeds; the line joins the models that no cheaper one beats.
     """
     figure, axes = one(title or f"Loss against {x_label}", x_label, y_label, width=7.5, height=4.8)
+    _draw_losses(axes, points)
+    return figure
+
+
+@styled
+def losses_against_costs(parameters: Sequence[Point], seconds: Sequence[Point], *, title: str = "") -> Figure:
+    """Val losses against parameters and, below, against seconds of training, each as `losses_against` draws it."""
+    figure = canvas(7.5, 9.4)
+    if title:
+        headline(figure, title)
+    for axes, points, x_label in zip(
+        figure.subplots(2, 1), (parameters, seconds), ("parameters", "seconds of training"), strict=True
+    ):
+        axes.set_title(f"Loss against {x_label}")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(VAL_LOSS)
+        _draw_losses(axes, points)
+    return figure
+
+
+def _draw_losses(axes: Axes, points: Sequence[Point]) -> None:
     good = [point for point in points if isfinite(point.y) and isfinite(point.x) and point.x > 0]
     if not good:
         empty(axes, "no finished runs")
-        return figure
+        return
     best = front(good)
     axes.step([p.x for p in best], [p.y for p in best], where="post", color=RULE, linewidth=2.5, zorder=1)
     for point in good:
@@ -90,7 +111,6 @@ def losses_against(
     axes.set_ylim(bottom - edge, top + edge)
     _write_labels(axes, good)
     axes.grid(True)
-    return figure
 
 
 def front(points: Sequence[Point]) -> list[Point]:

@@ -251,6 +251,11 @@ def to_svg(figure: Figure, *, page: Literal["white", "any"] = "white") -> bytes:
     return _follow_the_page(_saved(figure, "svg", facts, transparent=True).decode()).encode()
 
 
+def to_pdf(figure: Figure) -> bytes:
+    """The figure as PDF, for print; the same figure gives the same bytes."""
+    return _saved(figure, "pdf", dict.fromkeys(("CreationDate", "Creator", "Producer")))
+
+
 def _saved(figure: Figure, kind: str, facts: dict[str, Any], **how: Any) -> bytes:
     file = io.BytesIO()
     with matplotlib.rc_context(_settings()):

@@ -1,0 +1,119 @@
+"""Runs as the log and comparisons take them: read as far as they can be, found by name, alike or not."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from wavemore.errors import RunError
+from wavemore.lab.config import Config
+from wavemore.lab.runs import Run, Summary, find_run, find_runs
+
+BELOW = 3
+"""How deep the runs of a study lie in its folder, at most: `runs/<arm>/<seed>`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run as far as it can be read."""
+
+    run: Run
+    config: Config | None
+    summary: Summary | None
+    val_nats: float | None
+    """Lowest val loss, also of a run that has not ended."""
+    problem: str
+    """Why the run is in no mean: it has not ended, or its files cannot be read."""
+    stopped: bool = False
+    """Whether it has not ended."""
+
+
+def read(run: Run) -> Entry:
+    """What can be read of a run; an error becomes its `problem`."""
+    config = None
+    try:
+        config = run.config
+        summary, metrics = run.summary(), run.metrics()
+    except RunError as error:
+        return Entry(run, config, None, None, str(error))
+    if summary is not None:
+        return Entry(run, config, summary, summary.val_nats, "")
+    vals = [record["val_nats"] for record in metrics if isinstance(record.get("val_nats"), float)]
+    last = metrics[-1]["step"] if metrics else 0
+    words = f"stopped at step {last:,} of {config.recipe.steps:,}, or still running"
+    return Entry(run, config, None, min(vals, default=None), words, stopped=True)
+
+
+def data_key(config: Config) -> tuple[Any, ...]:
+    """What has to agree for two losses to be of the same lines."""
+    data = config.data
+    return data.sha256, data.encoding, data.split, data.split_seed if data.split == "distinct" else 0
+
+
+def recipe_key(config: Config) -> tuple[Any, ...]:
+    """What has to agree for two runs to be seeds of one thing."""
+    return *data_key(config), config.model, config.settings, replace(config.recipe, seed=0)
+
+
+def changed(a: Config, b: Config) -> tuple[str, ...]:
+    """The settings in which b differs from a, but for the seed: the model's first."""
+    places: list[tuple[Any, Any, str]] = [(a, b, "model")]
+    places += [(a.settings, b.settings, field.name) for field in fields(a.settings)]
+    places += [(a.recipe, b.recipe, field.name) for field in fields(a.recipe) if field.name != "seed"]
+    words = []
+    for one, other, name in places:
+        before, after = getattr(one, name), getattr(other, name, None)
+        if before != after:
+            words.append(f"{name.replace('_', ' ')} {_said(before)} → {_said(after)}")
+    return tuple(words)
+
+
+def model_words(config: Config) -> str:
+    """A model in a few words: fusions, embedding/hidden, optimiser."""
+    tree = config.settings
+    return f"{config.model} {_said(tree.fuse)} {tree.embedding}/{tree.hidden} {config.recipe.optimizer}"
+
+
+def data_words(config: Config) -> str:
+    """The data and its split in a few words."""
+    data = config.data
+    split = f"split {data.split_seed}" if data.split_seed and data.split == "distinct" else ""
+    return " ".join(filter(None, [data.name, "lecture split" if data.split == "lecture" else split]))
+
+
+def find_group(name: str) -> list[Run]:
+    """The runs that a name means: a run or a folder of runs by its path, an experiment, a run by its name in `runs/`.
+
+    Raises `RunError` where there is none.
+    """
+    if name == "latest":
+        return [find_run()]
+    found = runs_at(Path(name)) if name else []
+    if name and not found:
+        entries = map(read, _known_runs())
+        found = [entry.run for entry in entries if entry.config is not None and entry.config.experiment == name]
+    if name and not found and not name.startswith("."):
+        found = runs_at(Path("runs") / name)
+    if not found:
+        path = find_run(name).path  # it raises where there is nothing of that name
+        raise RunError(f"{path} holds no run; `wavemore log` lists the runs that there are")
+    return found
+
+
+def runs_at(path: Path) -> list[Run]:
+    """The run at that path or, where it is a folder that is no run itself, the runs in it, as deep as a study's lie."""
+    try:
+        if (path / "config.json").exists():
+            return [Run(path)]
+    except OSError:  # a name that is too long for a file
+        return []
+    return find_runs([path], depth=BELOW)
+
+
+def _known_runs() -> list[Run]:
+    """Those whose experiment needs no path: in `runs/`, in this folder, and in the studies of `studies/`."""
+    found = [*find_runs([Path("runs")], depth=BELOW), *find_runs(), *find_runs([Path("studies")], depth=1 + BELOW)]
+    return [Run(path) for path in dict.fromkeys(run.path for run in found)]
+
+
+def _said(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
