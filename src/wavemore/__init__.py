@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from wavemore.lab import plots as plots
     from wavemore.lab.compare import compare as compare
     from wavemore.lab.comparison import Comparison as Comparison
+    from wavemore.lab.findings import Finding as Finding
+    from wavemore.lab.inspect import inspect as inspect
+    from wavemore.lab.inspect import inspect_model as inspect_model
+    from wavemore.lab.inspect import inspect_run as inspect_run
+    from wavemore.lab.inspection import Inspection as Inspection
     from wavemore.lab.report import report as report
     from wavemore.lab.runs import Run as Run
     from wavemore.lab.runs import find_run as find_run
@@ -61,6 +66,9 @@ _NAMES_OF = {
     "wavemore.lab.report": "report",
     "wavemore.lab.compare": "compare",
     "wavemore.lab.comparison": "Comparison",
+    "wavemore.lab.findings": "Finding",
+    "wavemore.lab.inspect": "inspect inspect_model inspect_run",
+    "wavemore.lab.inspection": "Inspection",
     "wavemore.lab.runs": "Run find_run find_runs",
     "wavemore.nn.config": "TreeConfig",
     "wavemore.nn.models": "build",

@@ -10,6 +10,7 @@ import tyro
 from wavemore.cli.bench import Bench
 from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
+from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
 from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "score": ScoreLines,
     "evaluate": Evaluate,
+    "inspect": Inspect,
     "log": Log,
     "compare": Compare,
     "study": StudyCommand,

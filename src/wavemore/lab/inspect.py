@@ -24,8 +24,6 @@ from wavemore.nn.fusion import fusion_sizes
 from wavemore.text.corpus import Corpus, windows
 
 LONGEST_PROBE = 64
-TRAINED = 0.3
-"""Nats below ln V from which on a model without records counts as trained."""
 
 
 def inspect(what: Run | nn.Module, corpus: Corpus | None = None, **settings: Any) -> Inspection:
@@ -129,14 +127,15 @@ def _judge(
 ) -> Iterator[Finding]:
     """All findings; where numbers are not finite, nothing else is worth saying."""
     model, corpus = look.model, look.corpus
-    trained = bool(told) or losses.best_known < losses.uniform - TRAINED
+    trained = losses.trained
     before = _weights(start)
     of_weights = list(findings.of_weights(model, seen.idle, before, trained))
     yield from of_weights
     if any(finding.kind == "not finite" for finding in of_weights):
         return
     yield from findings.of_scales(seen)
-    yield from findings.of_units(sample.units)
+    begun = [] if start is None else Look(start, corpus, look.context).sample().units
+    yield from findings.of_units(sample.units, begun)
     yield from batchnorm.findings(
         sample.norms, trained, evaluates=not model.training, batch_size=recipe.batch_size if recipe and told else None
     )

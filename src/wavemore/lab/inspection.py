@@ -8,9 +8,9 @@ from typing import Any
 from wavemore.lab.anatomy import Histogram, Layer
 from wavemore.lab.findings import Finding, Losses
 
-HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "gradient", "update")
+HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "grad", "update")
 TEXT = (0, 1, 2)
-KINDS = ("+.2f", ".3g", ".0%", ".2g", ".1f")
+KINDS = ("+.2f", "", ".0%", ".2g", ".1f")
 MEANINGS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
 
 
@@ -122,7 +122,9 @@ def _numbers(layer: Layer) -> tuple[float | None, ...]:
 
 
 def _cell(value: float | None, kind: str) -> str:
-    return "" if value is None else f"{value:{kind}}"
+    if value is None:
+        return ""
+    return f"{value:{kind or ('.2f' if 0.1 <= value < 1000 else '.2g')}}"
 
 
 def _side(place: int) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.engine.batches import Positions
-from wavemore.engine.evaluate import modes_put_back
 from wavemore.engine.fit import update_ratios
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
@@ -24,12 +24,14 @@ from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
 from wavemore.lab.findings import Evaluated, Losses, Units, units_of
 from wavemore.text.corpus import Corpus, Part, windows
 
-BATCH, SAMPLE = 1_024, 4_096
+BATCH, SAMPLE = 1_024, 2_048
 """Windows of the table, and of what is judged by a larger sample."""
 POSITIONS = 65_536
 """At most so many positions in the batch of the table, and four times as many in the sample."""
 FEW = 64
 """Windows that are run twice."""
+TRAINED = 0.3
+"""Nats below ln V from which on a model without records counts as trained."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Look:
     def batch(self, part: Part, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
         """Some windows of a part and what follows them, always the same: (B, T), (B,)."""
         count = max(2, min(count, positions // self.context, part.targets))
-        return self._at(part, np.random.default_rng(0).permutation(part.targets)[:count])
+        return self._at(part, _some(part, count))
 
     def one_pass(self, ratios: dict[str, float]) -> Pass:
         """The pass of the table."""
@@ -115,16 +117,15 @@ class Look:
         """The losses in eval mode; None where it cannot be run in it."""
         train, val = (self.batch(part, SAMPLE, 4 * POSITIONS) for part in (self.corpus.train, self.corpus.val))
         few = train[0][:FEW]
-        with undisturbed(self.model), torch.no_grad():
-            as_found = logits_of(self.model, few)
-        with modes_put_back(self.model), torch.no_grad():
-            self.model.eval()
-            try:
-                with undisturbed(self.model):
-                    of_train, of_val = logits_of(self.model, train[0]), logits_of(self.model, val[0])
-                    once, again = logits_of(self.model, few), logits_of(self.model, few)
-            except ModelError:  # BatchNorm without statistics
-                return None
+        try:
+            with undisturbed(self.model), torch.no_grad():
+                as_found = logits_of(self.model, few)
+            with undisturbed(self.model), torch.no_grad():
+                self.model.eval()
+                of_train, of_val = logits_of(self.model, train[0]), logits_of(self.model, val[0])
+                once, again = logits_of(self.model, few), logits_of(self.model, few)
+        except ModelError:  # BatchNorm without statistics
+            return None
         return Evaluated(
             train=float(F.cross_entropy(of_train.double(), train[1])),
             val=float(F.cross_entropy(of_val.double(), val[1])),
@@ -143,30 +144,42 @@ class Look:
         records: Sequence[Mapping[str, Any]],
     ) -> Losses:
         """The losses of all samples side by side; the first one where the model before training is known."""
-        first, confidence = seen.nats, seen.confidence
+        modes = [sample.nats] if evaluated is None else [sample.nats, evaluated.train]
+        uniform = log(self.size)
+        first: float | None = None
+        confidence: float | None = None
         if start is not None:
             begun = Look(start, self.corpus, self.context).one_pass({})
             first, confidence = begun.nats, begun.confidence
-        targets = self.corpus.val.tokens[np.random.default_rng(0).permutation(self.corpus.val.targets)[:SAMPLE]]
+        elif records and records[0]["step"] <= 1:
+            first = float(records[0]["train_nats"])
+        elif not records and min(modes) > uniform - TRAINED:
+            first, confidence = seen.nats, seen.confidence
+        targets = self.corpus.val.tokens[_some(self.corpus.val, min(SAMPLE, self.corpus.val.targets))]
         counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
-        known = start is not None or not records
-        if not known and records[0]["step"] <= 1:
-            first, known = records[0]["train_nats"], True
         return Losses(
-            uniform=log(self.size),
+            uniform=uniform,
             letters=float(-np.log(counts / counts.sum())[targets].mean()),
-            first=first if known else None,
-            first_confidence=confidence if start is not None or not records else None,
+            first=first,
+            first_confidence=confidence,
+            trained=bool(records) or min(modes) <= uniform - TRAINED,
             training_mode=sample.nats,
             train=None if evaluated is None else evaluated.train,
             val=None if evaluated is None else evaluated.val,
         )
 
-    def _at(self, part: Part, picked: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Tensor, Tensor]:
+    def _at(self, part: Part, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         contexts, targets = windows(part.tokens, picked, self.context), part.tokens[picked]
         tensors = (torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, targets))
         return next(tensors), next(tensors)
 
 
+def _some(part: Part, count: int) -> NDArray[np.int64]:
+    """Positions of a part, always the same: (count,)."""
+    return np.random.default_rng(0).choice(part.targets, count, replace=False, shuffle=False)
+
+
 def _differ(one: Tensor, other: Tensor) -> bool:
-    return not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * (1 + float(one.abs().mean())), equal_nan=True)
+    if not bool(one.isfinite().all() and other.isfinite().all()):
+        return False
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * (1 + float(one.abs().mean())))

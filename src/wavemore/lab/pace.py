@@ -24,12 +24,12 @@ from wavemore.lab.findings import Finding
 
 SHORTEST_MEMORY, LONGEST_MEMORY = 2.0, 400.0
 """Epochs."""
-FAST_SGD, SLOW_SGD = -1.95, -3.05
+FAST_SGD, SLOW_SGD = -2.05, -3.05
 FAST_HIDDEN_SGD, SHRUNK_SGD = -0.65, -0.95
 """Of the hidden weights, where weight decay keeps them from growing."""
 FAR = 8.0
 """How often its own size a weight has to be moved in all, to be anywhere new."""
-PAST_BEST = 0.1
+PAST_BEST = 0.2
 """Nats by which the val loss may rise after its best."""
 
 
@@ -85,8 +85,8 @@ def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int,
         yield Finding(
             "weight decay too high",
             recipe.optimizer,
-            f"it made the hidden weights so small that a step moves them by {_share(pace.hidden)}; 0.01 (-2) is healthy: "
-            f"take less --weight-decay than {recipe.weight_decay:g}, as 0",
+            f"it made the hidden weights so small that a step moves them by {_share(pace.hidden)}; 0.01 (-2) is "
+            f"healthy: take less --weight-decay than {recipe.weight_decay:g}, as 0",
         )
     elif complete and (why := _too_slow(pace, recipe, steps_of_epoch)):
         yield Finding(

@@ -1,0 +1,164 @@
+"""`wavemore inspect`: see inside a run, or a model that is not trained yet."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from wavemore.cli.options import Flag, Number, flags_of, given
+from wavemore.cli.screen import Screen, table, visible
+from wavemore.engine.recipe import Recipe
+from wavemore.errors import RunError, UsageError
+from wavemore.nn.config import TreeConfig
+
+if TYPE_CHECKING:
+    from wavemore.lab.inspection import Inspection
+    from wavemore.lab.runs import Record
+
+TreeFlags: Any = flags_of(TreeConfig)
+RecipeFlags: Any = flags_of(Recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect:
+    """See inside a run, or a fresh model: every layer's shape and numbers, the tree, and what is wrong, in words.
+
+    Example: wavemore inspect runs/names-1   (or: wavemore inspect --model tree --fuse 2 2 2 --hidden 128 list.txt)
+    """
+
+    what: Annotated[Positional[str], arg(name="run-or-data", metavar="[RUN|DATA]", help_behavior_hint="")] = "auto"
+    """A run folder, or its name in runs/ (without one: the latest run). With --model: the text file or data set whose
+    lines go through the model (without one: names)."""
+    model: Literal["none", "tree"] = "none"
+    """Look at a fresh model of this kind instead of a run; the flags below say which."""
+    plot: Annotated[str | Literal["none"], arg(metavar="FOLDER")] = "none"
+    """Write the figures to this folder: activations, gradients, update ratios, learning curve, tree."""
+    json: Flag = False
+    """Print the numbers as JSON: layers, losses, findings, ..."""
+    split: Literal["distinct", "lecture"] = "distinct"
+    """How the data of --model is split."""
+    split_seed: Number = 0
+    """Another seed, other lines in train, val and test (split distinct)."""
+    encoding: Annotated[str, arg(metavar="NAME")] = "utf-8"
+    """Encoding of the file."""
+    recipe: Literal["auto", "lecture"] = "auto"
+    """auto: settings that fit the data; lecture: those of Karpathy's lecture."""
+    tree: OmitArgPrefixes[TreeFlags] = field(default_factory=TreeFlags)
+    """The model; auto fits the data."""
+    context: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
+    """Characters that a prediction sees: the product of --fuse; alone, a power of 2, fused in pairs."""
+    training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
+    """The training, of which one step is taken; auto fits the data."""
+
+    def run_command(self) -> int:
+        """Print the table, the tree and the findings."""
+        screen = Screen(stderr=self.json)
+        if self.plot != "none":
+            _require_matplotlib()
+        with screen.busy("forwards and backwards"):
+            found, records = self._of_run() if self.model == "none" else self._of_model()
+        written = _write_figures(Path(self.plot), found, records) if self.plot != "none" else []
+        if self.json:
+            print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1, allow_nan=False))
+        else:
+            _show(screen, found)
+        for path in written:
+            screen.say(f"wrote {path}")
+        return 0
+
+    def _of_run(self) -> "tuple[Inspection, list[Record]]":
+        from wavemore.lab.inspect import inspect_run
+        from wavemore.lab.runs import find_run
+
+        settings = self._settings() | {
+            name: value
+            for name in ("split", "split_seed", "encoding", "recipe")
+            if (value := getattr(self, name)) != getattr(Inspect, name)
+        }
+        if settings:
+            flag = next(iter(settings)).replace("_", "-")
+            raise UsageError(f"a run has its settings already: leave --{flag} out, or look at a fresh --model tree")
+        try:
+            run = find_run("latest" if self.what == "auto" else self.what)
+        except RunError as error:
+            raise RunError(f"{error}; to look at a fresh model: wavemore inspect --model tree") from None
+        return inspect_run(run), run.metrics()
+
+    def _of_model(self) -> "tuple[Inspection, list[Record]]":
+        from wavemore.engine.plan import plan
+        from wavemore.lab.inspect import inspect_model
+        from wavemore.lab.memory import check_fits
+        from wavemore.nn.models import build
+        from wavemore.text.datasets import load
+
+        data = "names" if self.what == "auto" else self.what
+        corpus = load(data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
+        chosen = plan(corpus, self.recipe, self._settings())
+        check_fits(len(corpus.vocabulary), chosen.tree)
+        model = build(self.model, len(corpus.vocabulary), chosen.tree, seed=chosen.recipe.seed)
+        title = f"fresh {self.model} on {corpus.name}"
+        return inspect_model(model, corpus, recipe=chosen.recipe, title=title), []
+
+    def _settings(self) -> dict[str, Any]:
+        context = {} if self.context == "auto" else {"context": self.context}
+        return given(self.tree) | given(self.training) | context
+
+
+SPARE = ("numbers", "mean")
+
+
+def _show(screen: Screen, found: "Inspection") -> None:
+    from wavemore.lab.inspection import HEADER, TEXT
+
+    sees = f"sees {found.receptive_field:,} character{'s' if found.receptive_field != 1 else ''}"
+    screen.say(f"{visible(found.title)}: {found.parameters:,} parameters, {sees}")
+    width = min(screen.width, 100) - 1
+    for line in wrap(found.legend, width):
+        screen.say(line)
+    screen.say("")
+    screen.say(table(screen, HEADER, found.rows(), left=[HEADER[place] for place in TEXT], spare=SPARE))
+    screen.say("\nflat: values where the activation is saturated. grad: of one example's loss, by the output.")
+    screen.say("update: log10 of how far a step moves the weights, by their size.")
+    if found.tree:
+        screen.say(f"\n{found.tree}")
+    screen.say(f"\n{found.verdict}")
+    for finding in found.findings:
+        where = f" ({visible(finding.where)})" if finding.where else ""
+        screen.say(f"\n{finding.kind}{where}", style="bold")
+        for line in wrap(visible(finding.words), width - 2):
+            screen.say(f"  {line}")
+
+
+def _require_matplotlib() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise UsageError("figures need matplotlib: pip install 'wavemore[plot]'")
+
+
+def _write_figures(folder: Path, found: "Inspection", records: "list[Record]") -> list[Path]:
+    """Write one PNG a figure; those that have nothing to show are left out."""
+    from wavemore.lab import plots
+    from wavemore.lab.files import write_whole
+
+    figures = {
+        "activations": plots.activation_histograms(found.activations),
+        "gradients": plots.gradient_histograms(found.gradients),
+    }
+    if any(record.get("update_ratios") for record in records):
+        figures["update-ratios"] = plots.update_ratios(records)
+    if records:
+        figures["learning-curve"] = plots.learning_curves({found.title: records})
+    if found.fuse:
+        figures["tree"] = plots.tree(found.fuse, found.line)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; take another --plot") from None
+    paths = [folder / f"{name}.png" for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
+        write_whole(path, plots.to_png(figure))
+    return paths
