@@ -271,7 +271,7 @@ def test_text_and_html_hold_everything_and_no_markup_of_the_data() -> None:
     assert "<b>a" not in html
     assert "&lt;i&gt;mine" in html
     assert html.count("<tr>") == len(found.layers) + 1
-    assert html.count("<li>") == len(found.findings)
+    assert html.count("<li>") == len(found.told) == 2 < len(found.findings)
     assert "color" not in html  # whatever the theme
     text = str(found)
     for layer in found.layers:

@@ -72,9 +72,17 @@ class Inspection:
         return ", ".join(f"{letter} = {size:,}{MEANINGS.get(letter, '')}" for letter, size in self.letters.items())
 
     @property
+    def told(self) -> list[Finding]:
+        """The findings to be read: those that say the same of several layers are one."""
+        together: dict[tuple[str, str], list[str]] = {}
+        for finding in self.findings:
+            together.setdefault((finding.kind, finding.words), []).append(finding.where)
+        return [Finding(kind, ", ".join(filter(None, where)), words) for (kind, words), where in together.items()]
+
+    @property
     def verdict(self) -> str:
         """How many findings there are, in words."""
-        count = len(self.findings)
+        count = len(self.told)
         return "nothing found that is wrong" if not count else f"{count} finding{'s' if count > 1 else ''}:"
 
     def __str__(self) -> str:
@@ -88,7 +96,7 @@ class Inspection:
             for row in rows
         ]
         tree = ["", self.tree] if self.tree else []
-        found = [f"- {finding}" for finding in self.findings]
+        found = [f"- {finding}" for finding in self.told]
         facts = f"{self.title}: {self.parameters:,} parameters, sees {self.receptive_field} characters"
         return "\n".join([facts, self.legend, "", *table, *tree, "", self.verdict, *found])
 
@@ -103,7 +111,7 @@ class Inspection:
         found = "".join(
             f"<li><b>{escape(finding.kind)}</b>{f' ({escape(finding.where)})' if finding.where else ''}: "
             f"{escape(finding.words)}</li>"
-            for finding in self.findings
+            for finding in self.told
         )
         return (
             "<div class='wavemore-inspection'>"

@@ -78,8 +78,8 @@ def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int,
         yield Finding(
             "learning rate too high",
             recipe.optimizer,
-            f"{why}, so the weights jump about and do not settle: take a lower --learning-rate than {rate:g}, as "
-            f"{rate / 10:g}{' or less --weight-decay' if recipe.weight_decay else ''}",
+            f"{why}: the weights jump about and do not settle; take a lower --learning-rate than {rate:g}, as "
+            f"{rate / 10:g}{', or less --weight-decay' if recipe.weight_decay else ''}",
         )
     elif recipe.optimizer == "sgd" and recipe.weight_decay and pace.hidden is not None and pace.hidden > SHRUNK_SGD:
         yield Finding(
@@ -125,8 +125,8 @@ def _too_fast(
     memory = _memory(slowest, steps_of_epoch)
     if memory < SHORTEST_MEMORY:
         return (
-            f"a step moves the weights by {_share(slowest)}, which makes them forget an epoch within {memory:.1f} "
-            "epochs; 5 to 100 are healthy"
+            f"a step moves the weights by {_share(slowest)}, so after {memory:.1f} epochs nothing is left of what they "
+            "were (5 to 100 are healthy)"
         )
     return ""
 
@@ -141,7 +141,7 @@ def _too_slow(pace: Pace, recipe: Recipe, steps_of_epoch: float) -> str:
     if _memory(pace.hidden, steps_of_epoch) > LONGEST_MEMORY and pace.path < FAR:
         return (
             f"a step moves the hidden weights by {_share(pace.hidden)}, all {recipe.steps:,} steps together by "
-            f"{pace.path:.1f} times their size, so they stay close to where they began; 10 to 40 times are healthy"
+            f"{pace.path:.1f} times their size (10 to 40 are healthy), so they stay close to where they began"
         )
     return ""
 
