@@ -22,7 +22,8 @@ from typing import Any
 from wavemore.engine.recipe import Recipe
 from wavemore.lab.findings import Finding
 
-SHORTEST_MEMORY, LONGEST_MEMORY = 2.0, 400.0
+SHORTEST_MEMORY = {"muon": 2.0, "adamw": 3.5}
+LONGEST_MEMORY = 400.0
 """Epochs."""
 FAST_SGD, SLOW_SGD = -2.05, -3.05
 FAST_HIDDEN_SGD, SHRUNK_SGD = -0.65, -0.95
@@ -123,7 +124,7 @@ def _too_fast(
         return ""
     slowest = max(pace.hidden, pace.ends) if recipe.optimizer == "adamw" else pace.hidden
     memory = _memory(slowest, steps_of_epoch)
-    if memory < SHORTEST_MEMORY:
+    if memory < SHORTEST_MEMORY[recipe.optimizer]:
         return (
             f"a step moves the weights by {_share(slowest)}, so after {memory:.1f} epochs nothing is left of what they "
             "were (5 to 100 are healthy)"
