@@ -21,7 +21,7 @@ from wavemore.lab.shapes import Letters, names_of
 
 Histogram = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Counts (n,) and the edges between them (n + 1,)."""
-Look = Callable[[str, nn.Module, Tensor, Tensor], None]
+Observer = Callable[[str, nn.Module, Tensor, Tensor], None]
 """What is told of every layer in the order of the calls: path, layer, input, output."""
 
 BINS = 64
@@ -119,7 +119,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watched(model: nn.Module, look: Look) -> Iterator[None]:
+def watched(model: nn.Module, look: Observer) -> Iterator[None]:
     """Tell `look` of every call of a layer that has no layers in it."""
 
     def hook_of(path: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -19,7 +19,7 @@ from wavemore.lab.anatomy import Layer, Pass, logits_of, undisturbed
 from wavemore.lab.drawing import draw_tree
 from wavemore.lab.findings import Evaluated, Finding, Losses
 from wavemore.lab.inspection import Inspection
-from wavemore.lab.look import Look, Sample
+from wavemore.lab.probe import Probe, Sample
 from wavemore.lab.runs import Run
 from wavemore.nn.fusion import fusion_sizes
 from wavemore.text.corpus import Corpus, windows
@@ -85,15 +85,15 @@ def inspect_model(
         raise UsageError(f"what is inspected is a torch model (torch.nn.Module), not {type(model).__name__}")
     told = [record for record in map(_record, records) if record is not None]
     size = context or _context_of(model)
-    look = Look(model, corpus, size)
+    probe = Probe(model, corpus, size)
     if recipe is not None and told:
         ratios = pace.pace_of(told).ratios
     else:
-        ratios = look.one_step(recipe) if recipe is not None else {}
-    seen, sample, evaluated = look.one_pass(ratios), look.sample(), look.evaluated()
-    begun = None if start is None else Look(start, corpus, size)
-    losses = look.losses(seen, sample, evaluated, begun, told)
-    judged = _judge(look, seen, sample, evaluated, losses, begun, told, recipe)
+        ratios = probe.one_step(recipe) if recipe is not None else {}
+    seen, sample, evaluated = probe.one_pass(ratios), probe.sample(), probe.evaluated()
+    begun = None if start is None else Probe(start, corpus, size)
+    losses = probe.losses(seen, sample, evaluated, begun, told)
+    judged = _judge(probe, seen, sample, evaluated, losses, begun, told, recipe)
     fuse = fusion_sizes(model.modules())
     if prod(fuse) != size:
         fuse = ()
@@ -106,29 +106,29 @@ def inspect_model(
         activations=seen.activations,
         gradients=seen.gradients,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        vocabulary=look.size,
+        vocabulary=probe.size,
         context=size,
         receptive_field=size - first,
         tree=draw_tree(fuse, *drawn) if fuse else "",
         fuse=fuse,
         line=line,
         losses=losses,
-        letters=_sizes(seen.layers, size, look.size),
+        letters=_sizes(seen.layers, size, probe.size),
     )
 
 
 def _judge(
-    look: Look,
+    probe: Probe,
     seen: Pass,
     sample: Sample,
     evaluated: Evaluated | None,
     losses: Losses,
-    begun: Look | None,
+    begun: Probe | None,
     told: Sequence[Mapping[str, Any]],
     recipe: Recipe | None,
 ) -> Iterator[Finding]:
     """All findings, causes first; where numbers are not finite, nothing else is worth saying."""
-    model, corpus = look.model, look.corpus
+    model, corpus = probe.model, probe.corpus
     trained = losses.trained
     before = {} if begun is None else {name: value.detach() for name, value in begun.model.named_parameters()}
     of_weights = list(units.of_weights(model, seen.idle, before, trained))
@@ -144,7 +144,7 @@ def _judge(
     yield from findings.of_losses(losses, evaluated, trained)
     yield from units.of_scales(seen)
     yield from units.of_units(sample.units, begun.sample().units if begun else [])
-    yield from findings.of_context(seen.seen, look.context, corpus)
+    yield from findings.of_context(seen.seen, probe.context, corpus)
     yield from findings.of_vocabulary(corpus)
 
 

@@ -10,7 +10,7 @@ from wavemore.lab.findings import Finding, Losses
 
 HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "grad", "update")
 TEXT = (0, 1, 2)
-KINDS = ("+.2f", "", ".0%", ".2g", ".1f")
+KINDS = ("+", "", ".0%", ".2g", ".1f")
 MEANINGS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
 
 
@@ -101,10 +101,10 @@ class Inspection:
         return "\n".join([facts, self.legend, "", *table, *tree, "", self.verdict, *found])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:{_side(place)}'>{name}</th>" for place, name in enumerate(HEADER))
+        head = "".join(f"<th style='{_side(place)}'>{name}</th>" for place, name in enumerate(HEADER))
         body = "".join(
             "<tr>"
-            + "".join(f"<td style='text-align:{_side(place)}'>{escape(cell)}</td>" for place, cell in enumerate(row))
+            + "".join(f"<td style='{_side(place)}'>{escape(cell)}</td>" for place, cell in enumerate(row))
             + "</tr>"
             for row in self.rows()
         )
@@ -117,7 +117,7 @@ class Inspection:
             "<div class='wavemore-inspection'>"
             f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, sees {self.receptive_field} characters"
             f"<br><small>{escape(self.legend)}</small></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             + (f"<pre style='line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")
             + f"<p>{escape(self.verdict)}</p>"
             + (f"<ul>{found}</ul>" if found else "")
@@ -132,11 +132,14 @@ def _numbers(layer: Layer) -> tuple[float | None, ...]:
 def _cell(value: float | None, kind: str) -> str:
     if value is None:
         return ""
-    return f"{value:{kind or ('.2f' if 0.1 <= value < 1000 else '.2g')}}"
+    if kind in ("", "+"):  # mean and std: two digits behind the point, unless they are tiny or huge
+        small = abs(value) < (0.1 if kind == "" else 0)
+        kind += ".2g" if small or abs(value) >= 1000 else ".2f"
+    return f"{value:{kind}}"
 
 
 def _side(place: int) -> str:
-    return "left" if place in TEXT else "right"
+    return f"text-align:{'left' if place in TEXT else 'right'};padding:0.1em 0.6em"
 
 
 def _finite(value: Any) -> Any:

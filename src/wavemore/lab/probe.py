@@ -44,7 +44,7 @@ class Sample:
     nats: float
 
 
-class Look:
+class Probe:
     """A model with samples of a corpus; after each question the model is as it was.
 
     Raises `UsageError` where the model predicts another number of tokens than the vocabulary has.
@@ -141,7 +141,7 @@ class Look:
         seen: Pass,
         sample: Sample,
         evaluated: Evaluated | None,
-        begun: "Look | None",
+        begun: "Probe | None",
         records: Sequence[Mapping[str, Any]],
     ) -> Losses:
         """The losses of all samples side by side; `begun` is the model before training, where it is known."""
