@@ -3,8 +3,8 @@
 How far a step may move a weight, as a share of its size, depends on how many steps there are. Muon and AdamW make all
 steps about equally long, in directions that chance decides, so after 1 / ratio^2 steps a weight is another one. What
 counts is how many passes over the data that takes, its `memory`: a good learning rate gives 5 to 130 epochs. With a
-tenth of it they are 600 to 1,300, and the weights never get away from where they began; with ten times as much 0.2 to
-1.6, and what the first half of the data taught is forgotten before the second half is through.
+tenth of it they are 600 to 2,000, and the weights never get away from where they began; with ten times as much 0.2 to
+1.7, and what the first half of the data taught is forgotten before the second half is through.
 
 The steps of SGD are as long as the gradient, and weights behind a normalisation grow until their steps suit them. There
 the first and the last weight tell the pace, which have no normalisation behind them: log10 of their ratio is -2.9 to
