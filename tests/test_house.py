@@ -75,6 +75,8 @@ def problems(file: str, tree: ast.Module) -> list[str]:
         "nn": {"numpy", "pathlib", "os", "sys"},
     }
     found += [f"imports {name}" for name in sorted(outside_in(tree) & forbidden.get(room, set()))]
+    if "matplotlib" in outside_in(tree) and not file.startswith("lab/plots/"):
+        found.append("imports matplotlib, which lab/plots alone does")
     calls = calls_in(tree)
     if room != "cli" and "print" in calls:
         found.append("prints")
@@ -102,6 +104,7 @@ def test_a_file_minds_its_rooms_business(file: str) -> None:
         ("engine/fit.py", "open('x')", "touches the disk or the terminal"),
         ("engine/fit.py", "import pathlib", "imports pathlib"),
         ("lab/runs.py", "print(1)", "prints"),
+        ("lab/report.py", "from matplotlib.figure import Figure", "imports matplotlib, which lab/plots alone does"),
         ("cellar/x.py", "", "is in no room: put it into one of text, nn, engine, lab, cli"),
         ("lab/utils.py", "", "is named utils.py: say what it holds"),
         ("errors.py", "import wavemore.nn", "imports nn"),

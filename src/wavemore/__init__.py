@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
     from wavemore.errors import WavemoreError as WavemoreError
+    from wavemore.lab import plots as plots
     from wavemore.lab.compare import compare as compare
     from wavemore.lab.comparison import Comparison as Comparison
     from wavemore.lab.findings import Finding as Finding
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from wavemore.lab.inspect import inspect_model as inspect_model
     from wavemore.lab.inspect import inspect_run as inspect_run
     from wavemore.lab.inspection import Inspection as Inspection
+    from wavemore.lab.report import report as report
     from wavemore.lab.runs import Run as Run
     from wavemore.lab.runs import find_run as find_run
     from wavemore.lab.runs import find_runs as find_runs
@@ -61,6 +63,7 @@ _NAMES_OF = {
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
     "wavemore.errors": "WavemoreError",
+    "wavemore.lab.report": "report",
     "wavemore.lab.compare": "compare",
     "wavemore.lab.comparison": "Comparison",
     "wavemore.lab.findings": "Finding",
@@ -76,10 +79,14 @@ _NAMES_OF = {
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
 
-__all__ = sorted(_HOME_OF)
+_MODULES = {"plots": "wavemore.lab.plots"}
+
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'wavemore' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

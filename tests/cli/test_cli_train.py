@@ -111,6 +111,14 @@ def test_an_existing_run_is_never_overwritten_unasked(wavemore: Any, fails: Call
     assert content(Path("mine"))["model.safetensors"] != before["model.safetensors"]
 
 
+def test_overwriting_a_run_leaves_other_files_alone(names: str, wavemore: Callable[..., Any]) -> None:
+    assert wavemore("train", names, "--run", "mine", *TINY, "--steps", "3").code == 0
+    Path("mine/notes.txt").write_text("mine")
+    assert wavemore("train", names, "--run", "mine", *TINY, "--steps", "4", "--overwrite").code == 0
+    assert Run(Path("mine")).summary().steps == 4  # type: ignore[union-attr]
+    assert Path("mine/notes.txt").read_text() == "mine"
+
+
 def test_what_is_no_run_is_never_overwritten(fails: Callable[..., str], names: str, folder: Path) -> None:
     (folder / "mine").mkdir()
     for name in ("config.json", "samples.txt", "notes.md"):

@@ -52,6 +52,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "loss_by_length": lambda: plots.loss_by_length([3, 3, 5], [8.0, 6.0, 12.0]),
     "tree": lambda: plots.tree((2, 2, 2), "anna"),
     "losses_against": lambda: plots.losses_against([plots.Point("a", 10, 2.0, 0.1)], "parameters"),
+    "losses_against_costs": lambda: plots.losses_against_costs(
+        [plots.Point("a", 10, 2.0)], [plots.Point("a", 3.5, 2.0)], title="Costs"
+    ),
+    "difference_by_position": lambda: plots.difference_by_position(
+        [plots.Difference("1", -0.1, -0.2, 0.0, 9), plots.Difference("2", 0.1, None, None, 1)], a="one", b="two"
+    ),
     "arms": lambda: plots.arms([plots.Arm("a", [1.9, 2.0, 2.1], 2.05), plots.Arm("b", [2.2])]),
 }
 
@@ -80,7 +86,7 @@ def labels_of(figure: Figure) -> str:
 
 
 def test_every_figure_is_tried_here() -> None:
-    assert set(FIGURES) == set(plots.__all__) - {"Arm", "Point", "to_png", "to_svg"}
+    assert set(FIGURES) == set(plots.__all__) - {"Arm", "Difference", "Figure", "Point", "to_pdf", "to_png", "to_svg"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -111,6 +117,8 @@ def test_a_figure_is_returned_and_nothing_else_happens(name: str, monkeypatch: p
         ("loss_by_length", ["characters in the line", "loss (nats per character)", "lines"]),
         ("tree", ["8 characters, fused 2 x 2 x 2", "anna", "····", "next character"]),
         ("losses_against", ["parameters", "val loss (nats per character)", "a"]),
+        ("losses_against_costs", ["Costs", "parameters", "seconds of training", "val loss (nats per character)"]),
+        ("difference_by_position", ["B - A (nats per character)", "position in the line", "targets", "two better"]),
         ("arms", ["val loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
     ],
 )
@@ -172,7 +180,7 @@ def test_a_long_line_is_broken_and_cut() -> None:
 def test_loss_by_length_is_the_loss_of_the_characters_of_these_lines() -> None:
     lengths, nats = [1, 1, 3], [4.0, 2.0, 8.0]
     above, below = plots.loss_by_length(lengths, nats).axes
-    [line] = above.get_lines()
+    line = above.get_lines()[0]
     assert (xs_of(line), ys_of(line)) == ([1, 3], [1.5, 2])
     assert [bar.get_height() for bar in below.patches] == [2, 1]  # type: ignore[attr-defined]
 
@@ -226,7 +234,7 @@ EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.learning_curves({}),
     lambda: plots.learning_curves({"a": []}),
     lambda: plots.learning_curves({"a": records(1)}),
-    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),  # type: ignore[list-item]
+    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),
     lambda: plots.update_ratios(records(3)),
     lambda: plots.update_ratios([with_ratios(1, NAN), with_ratios(2, -INFINITY)]),
     lambda: plots.update_ratios([with_ratios(1, -3.0)]),
@@ -250,6 +258,8 @@ EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.losses_against([], "seconds"),
     lambda: plots.losses_against([plots.Point("a", 0, 2.0), plots.Point("b", 1, NAN)], "seconds"),
     lambda: plots.losses_against([plots.Point("a", 3, 2.0), plots.Point("a", 3, 2.0)], "seconds"),
+    lambda: plots.losses_against_costs([], []),
+    lambda: plots.difference_by_position([]),
     lambda: plots.arms([]),
     lambda: plots.arms([plots.Arm("none", []), plots.Arm("broken", [NAN], published=2.0)]),
     lambda: plots.arms([plots.Arm("same", [2.0, 2.0])]),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -10,8 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.config import NormName
-from wavemore.nn.fusion import UniquePlan, plan_of, run_dilated, run_unique, run_windows, unique_logits
+from wavemore.nn.block import mix
+from wavemore.nn.config import ActivationName, NormName
+from wavemore.nn.fusion import (
+    UniquePlan,
+    pick,
+    plan_of,
+    run_dilated,
+    run_unique,
+    run_windows,
+    unique_logits,
+)
 from wavemore.nn.layers import BatchNorm1d, Embedding, FlattenConsecutive, Linear, Tanh
 from wavemore.nn.tree import Tree, TreeConfig
 
@@ -21,9 +31,12 @@ NORMS: list[NormName] = ["batch", "layer", "rms", "none"]
 EXACT = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
-def small_tree(fuse: tuple[int, ...], norm: NormName = "batch", vocabulary_size: int = V) -> Tree:
+def small_tree(
+    fuse: tuple[int, ...], norm: NormName = "batch", vocabulary_size: int = V, activation: ActivationName = "tanh"
+) -> Tree:
     """Build a tree whose weights and statistics are all away from their special starting values."""
-    tree = Tree(vocabulary_size, TreeConfig(fuse=fuse, embedding=3, hidden=5, norm=norm)).double()
+    config = TreeConfig(fuse=fuse, embedding=3, hidden=5, norm=norm, activation=activation)
+    tree = Tree(vocabulary_size, config).double()
     with torch.no_grad():
         for parameter in tree.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -64,13 +77,14 @@ def test_all_three_agree_in_eval_mode(fuse: tuple[int, ...], norm: NormName) -> 
     batch=st.integers(2, 40),
     vocabulary_size=st.integers(2, 9),
     norm=st.sampled_from(NORMS),
+    activation=st.sampled_from(get_args(ActivationName)),
     seed=st.integers(0, 2**32),
 )
 def test_unique_trains_as_windows_does(
-    fuse: tuple[int, ...], batch: int, vocabulary_size: int, norm: NormName, seed: int
+    fuse: tuple[int, ...], batch: int, vocabulary_size: int, norm: NormName, activation: ActivationName, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    tree = small_tree(fuse, norm, vocabulary_size)
+    tree = small_tree(fuse, norm, vocabulary_size, activation)
     twin = copy.deepcopy(tree)
     windows = torch.randint(vocabulary_size, (batch, tree.context))
     targets = torch.randint(vocabulary_size, (batch,))
@@ -122,7 +136,7 @@ def expand(plan: UniquePlan) -> Tensor:
     """Undo a plan: replace every row by its children down to the tokens."""
     grams = plan.leaves.unsqueeze(1)
     for rows in plan.children:
-        grams = grams[rows].flatten(1)
+        grams = grams[rows.T].flatten(1)
     return grams[plan.inverse]
 
 
@@ -139,8 +153,82 @@ def test_a_plan_holds_the_batch_and_each_gram_once(data: st.DataObject) -> None:
         length //= n
         assert counts.sum() == len(windows) * length
         assert counts.min() >= 1
-    for children in plan.children:
-        assert len({tuple(row) for row in children.tolist()}) == len(children)
+    levels = [plan.leaves.unsqueeze(0), *plan.children]
+    tops = [*plan.parts, (plan.children[-1].shape[1],)]
+    for grams, sizes in zip(levels, tops, strict=True):
+        for part in torch.split(grams, list(sizes), dim=1):  # in each place, every row once
+            assert len(set(map(tuple, part.T.tolist()))) == part.shape[1]
+    for children, parts in zip(plan.children, plan.parts, strict=True):
+        places = torch.arange(len(parts)).repeat_interleave(torch.tensor(parts))  # of every row below
+        assert (places[children] == torch.arange(len(parts))[:, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("norm", "frozen"),
+    [("batch", name) for name in ("0.weight", "2.weight", "3.weight", "3.bias", "6.weight")]
+    + [("none", name) for name in ("0.weight", "2.weight", "2.bias", "5.weight")],
+)
+def test_frozen_weights_get_no_gradient_and_change_no_other(norm: NormName, frozen: str) -> None:
+    tree = small_tree((2, 2), norm)
+    tree.layers.get_parameter(frozen).requires_grad_(False)
+    twin = copy.deepcopy(tree)
+    windows, targets = torch.randint(V, (20, 4)), torch.randint(V, (20,))
+    torch.autograd.backward(nn.functional.cross_entropy(tree(windows), targets))
+    torch.autograd.backward(nn.functional.cross_entropy(twin.unique(plan_of(windows, (2, 2))), targets))
+    for (name, parameter), twin_parameter in zip(tree.named_parameters(), twin.parameters(), strict=True):
+        assert (twin_parameter.grad is None) == (name == f"layers.{frozen}")
+        if parameter.grad is not None:
+            torch.testing.assert_close(twin_parameter.grad, parameter.grad, rtol=0, atol=1e-12)
+
+
+def test_one_distinct_context_that_fills_a_batch() -> None:
+    tree = small_tree((2, 2, 2))
+    twin = copy.deepcopy(tree)
+    windows = torch.randint(V, (1, 8)).expand(9, 8)
+    torch.testing.assert_close(twin.unique(plan_of(windows, (2, 2, 2))), tree(windows), rtol=0, atol=1e-12)
+    torch.testing.assert_close(twin.state_dict(), tree.state_dict(), rtol=0, atol=1e-12)
+
+
+def test_a_weight_that_is_not_contiguous_is_mixed_as_any_other() -> None:
+    linear = Linear(6, 4, bias=False).double()
+    linear.weight = nn.Parameter(torch.randn(6, 4, dtype=torch.float64).T)
+    x = torch.randn(3, 5, dtype=torch.float64).T[:, :3].requires_grad_()  # (5, 3), not contiguous either
+    children = torch.tensor([[0, 1, 1, 0], [2, 3, 4, 4]])
+    mixed, plain = mix(x, children, (2, 3), linear), linear(pick(x, children))
+    torch.testing.assert_close(mixed, plain)
+    direction = torch.randn_like(plain)
+    for one, other in zip(
+        torch.autograd.grad(mixed, [x, linear.weight], direction),
+        torch.autograd.grad(plain, [x, linear.weight], direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("layer", [0, 2, 3, 4, 6, 7, 8, 9])  # all but the fusions, which picking stands for
+def test_hooks_are_called_in_training_too(layer: int) -> None:
+    tree = small_tree((2, 2))
+    twin = copy.deepcopy(tree)
+    plan = plan_of(torch.randint(V, (20, 4)), (2, 2))
+    seen: list[nn.Module] = []
+    tree.layers[layer].register_forward_hook(lambda module, *_: seen.append(module))
+    torch.testing.assert_close(tree.unique(plan), twin.unique(plan), rtol=0, atol=1e-12)
+    torch.testing.assert_close(tree.state_dict(), twin.state_dict(), rtol=0, atol=1e-12)
+    assert seen == [tree.layers[layer]]
+
+
+def test_a_norm_of_other_channels_is_refused() -> None:
+    layers = nn.Sequential(Embedding(V, 3), FlattenConsecutive(2), Linear(6, 4, bias=False), BatchNorm1d(5))
+    with pytest.raises(ModelError, match="BatchNorm1d takes 5 channels"):
+        run_unique(layers, plan_of(torch.tensor([[0, 0], [0, 1]]), (2,)))
+
+
+def test_gradients_are_the_same_when_taken_twice() -> None:
+    tree = small_tree((2, 2))
+    loss = nn.functional.cross_entropy(tree.unique(plan_of(torch.randint(V, (20, 4)), (2, 2))), torch.randint(V, (20,)))
+    weights = list(tree.parameters())
+    once, again = (torch.autograd.grad(loss, weights, retain_graph=True) for _ in range(2))
+    torch.testing.assert_close(once, again, rtol=0, atol=0)
 
 
 def test_unique_logits_has_one_row_a_distinct_context() -> None:

@@ -12,6 +12,7 @@ from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
+from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import ScoreLines
 from wavemore.cli.study import StudyCommand
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "log": Log,
     "compare": Compare,
     "study": StudyCommand,
+    "report": Report,
     "bench": Bench,
 }
 

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +19,8 @@ from wavemore.nn.config import TreeConfig
 
 if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint
+    from wavemore.lab.board import Board
+    from wavemore.lab.recorder import Recorder
     from wavemore.lab.runs import Run
     from wavemore.nn.tree import Tree
     from wavemore.text.corpus import Corpus
@@ -67,6 +70,8 @@ class Train:
     """cpu, or what torch calls another one: cuda, cuda:1, mps."""
     threads: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
     """Processor threads; auto: one, as small models gain nothing by more; from --hidden 256 on up to four."""
+    tensorboard: Flag = False
+    """Write the records for TensorBoard too, into the run folder."""
     json: Flag = False
     """At the end print the summary as JSON; all other words go to standard error."""
 
@@ -79,6 +84,10 @@ class Train:
         if self.resume and self.overwrite:
             raise UsageError("--resume goes on with a run and --overwrite removes it: give one of them")
         _check_device(self.device)
+        if self.tensorboard:
+            from wavemore.lab.board import require_tensorboard
+
+            require_tensorboard()
         if self.threads != "auto":
             if not 1 <= self.threads <= 4096:
                 raise UsageError(f"threads is {self.threads}; it must be at least 1 and at most 4096")
@@ -96,12 +105,10 @@ class Train:
         corpus, config = self._prepare()
         run = run or new_run(_name_of(self.data))
         with run.lock():
-            if self.overwrite:
-                run.delete()
-            run.create(config, corpus)
+            run.create(config, corpus, overwrite=self.overwrite)
             model = run.new_model()
             _introduce(screen, run, model, corpus)
-            return _train(run, model, corpus, None, screen, self.json)
+            return self._train(run, model, corpus, None, screen)
 
     def _prepare(self) -> tuple["Corpus", Any]:
         import torch
@@ -154,7 +161,7 @@ class Train:
         _introduce(screen, run, model, corpus)
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         screen.say(f"resuming after step {done:,} of {config.recipe.steps:,}")
-        return _train(run, model, corpus, checkpoint, screen, self.json)
+        return self._train(run, model, corpus, checkpoint, screen)
 
     def _check_same_data(self, config: Any) -> None:
         """A resumed run keeps its data: flags that say something else are refused, not ignored."""
@@ -189,6 +196,50 @@ class Train:
             if name in kept and kept[name] != value:
                 raise _not_same(name, kept[name], value)
 
+    def _train(
+        self, run: "Run", model: "Tree", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen
+    ) -> int:
+        from wavemore.lab.recorder import Recorder
+        from wavemore.lab.training import train
+
+        recipe = run.config.recipe
+        recorder = Recorder(run, checkpoint)
+        again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
+        if self.tensorboard:
+            again += " --tensorboard"
+            screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.path))}")
+        try:
+            with (
+                interrupts() as interrupted,
+                self._board(run, recorder) as board,
+                display(screen, recipe.steps, recorder.seconds_before) as show,
+            ):
+                for progress in train(run, model, corpus, recorder):
+                    show(progress)
+                    if board is not None and progress.logged:
+                        board.add(recorder.records[-1])
+                    if interrupted() and progress.step < progress.steps:
+                        recorder.save()
+                        break
+            if recorder.last_step < recipe.steps:
+                screen.say(
+                    f"\nstopped after step {recorder.last_step:,}; what was learned is kept. Go on with:\n  {again}"
+                )
+                return 128 + int(interrupted())
+            return _finish(run, model, corpus, recorder, screen, self.json)
+        except TrainingError as error:
+            kept = (
+                "the best state so far" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
+            )
+            raise TrainingError(f"{error}; {kept} is in {run.path}") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; what was saved is kept. Go on with: {again}") from None
+
+    def _board(self, run: "Run", recorder: "Recorder") -> AbstractContextManager["Board | None"]:
+        from wavemore.lab.board import Board
+
+        return Board(run, recorder.records) if self.tensorboard else nullcontext()
+
 
 def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
     flag = name.replace("_", "-")
@@ -196,33 +247,6 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
         f"this run has {flag} {_shown(kept)}, not {_shown(asked)}: "
         f"leave --{flag} out to resume it, or train another --run"
     )
-
-
-def _train(
-    run: "Run", model: "Tree", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen, as_json: bool
-) -> int:
-    from wavemore.lab.recorder import Recorder
-    from wavemore.lab.training import train
-
-    recipe = run.config.recipe
-    recorder = Recorder(run, checkpoint)
-    again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
-    try:
-        with interrupts() as interrupted, display(screen, recipe.steps, recorder.seconds_before) as show:
-            for progress in train(run, model, corpus, recorder):
-                show(progress)
-                if interrupted() and progress.step < progress.steps:
-                    recorder.save()
-                    break
-        if recorder.last_step < recipe.steps:
-            screen.say(f"\nstopped after step {recorder.last_step:,}; what was learned is kept. Go on with:\n  {again}")
-            return 128 + int(interrupted())
-        return _finish(run, model, corpus, recorder, screen, as_json)
-    except TrainingError as error:
-        kept = "the best state so far" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
-        raise TrainingError(f"{error}; {kept} is in {run.path}") from None
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; what was saved is kept. Go on with: {again}") from None
 
 
 def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:

@@ -28,7 +28,8 @@ class Batches:
     def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
         self.tokens = tokens
         self.model = model
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
         unique = execution == "unique" and not model.is_positional
         self.tables = NgramTables(tokens, model.config.fuse) if unique else None
 
@@ -58,11 +59,11 @@ class Batches:
         """Which rows each level computes, and which children each row has."""
         assert self.tables is not None
         plan = self.tables.batch(positions)
-        dtype = next(self.model.parameters()).dtype
         return UniquePlan(
             leaves=self._tensor(plan.leaves),
             children=tuple(self._tensor(children) for children in plan.children),
-            counts=tuple(torch.as_tensor(counts, dtype=dtype, device=self.device) for counts in plan.counts),
+            parts=plan.parts,
+            counts=tuple(torch.as_tensor(counts, dtype=self.dtype, device=self.device) for counts in plan.counts),
             inverse=self._tensor(plan.inverse),
         )
 
@@ -74,7 +75,7 @@ class Batches:
             yield order[start : start + size]
 
     def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
-        return torch.from_numpy(ids.astype(np.int64)).to(self.device)
+        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
 
 
 class Positions:

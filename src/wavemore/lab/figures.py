@@ -8,7 +8,7 @@ from wavemore.errors import UsageError
 from wavemore.lab.files import write_whole
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from wavemore.lab.plots import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

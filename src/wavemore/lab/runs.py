@@ -8,6 +8,7 @@ state.safetensors    the training between two steps: what resuming needs
 metrics.jsonl        one record a line: train and val loss over the steps
 summary.json         the end: losses, size, seconds, environment
 samples.txt          lines that the model made
+tensorboard/         the records again, where TensorBoard is to show them
 label.json           a note and an experiment's name that were given later, where there are such
 """
 
@@ -15,7 +16,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, NotRequired, TypedDict
@@ -81,12 +82,15 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(self, config: Config, corpus: Corpus) -> None:
-        """Begin a run in a new or empty folder.
+    def create(self, config: Config, corpus: Corpus, *, overwrite: bool = False) -> None:
+        """Begin a run in a new or empty folder, or with `overwrite` in place of the run that is there.
 
-        Raises `RunError` where anything is in the folder already.
+        Raises `RunError` where anything else is in the folder already.
         """
-        self.check_free()
+        if overwrite:
+            self.delete()
+        else:
+            self.check_free()
         path = self.path
         self._make()
         write_whole(path / "vocabulary.json", corpus.vocabulary.to_json().encode())
@@ -113,6 +117,11 @@ class Run:
             "or take another --run"
         )
 
+    @property
+    def events(self) -> Path:
+        """The folder of what TensorBoard reads."""
+        return self.path / "tensorboard"
+
     def exists(self) -> bool:
         """Whether a run was begun here."""
         return (self.path / "config.json").exists()
@@ -132,6 +141,10 @@ class Run:
         """
         if not self._is_free() and not self._holds_run():
             raise RunError(f"{self.path} is not empty and holds no run, so there is nothing to overwrite")
+        for file in self.events.glob("events.out.tfevents.*"):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else's files are in it, or there is none
+            self.events.rmdir()
         for name in (LABEL, *FILES):
             (self.path / name).unlink(missing_ok=True)
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wavemore.lab.files import write_whole
 from wavemore.lab.study_page import groups, page, values
 
+if TYPE_CHECKING:
+    from wavemore.lab.plots import Figure
 
-def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
-    """The figures of a study as SVG, by file name: one a group of arms, each seed a dot, with mean and interval."""
-    from wavemore.lab.plots import Arm, arms, to_svg
+
+def figures(record: Mapping[str, Any]) -> dict[str, "Figure"]:
+    """The figures of a study by name: one a group of arms, each seed a dot, with mean and interval."""
+    from wavemore.lab.plots import Arm, arms
 
     found = {}
     for number, group in enumerate(groups(record), start=1):
@@ -20,8 +23,15 @@ def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
             if arm["group"] == group and values(arm, "val_nats")
         ]
         if rows:
-            found[f"{record['name']}-{number}.svg"] = to_svg(arms(rows))
+            found[f"{record['name']}-{number}"] = arms(rows)
     return found
+
+
+def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
+    """The same as SVG, by file name."""
+    from wavemore.lab.plots import to_svg
+
+    return {f"{name}.svg": to_svg(figure) for name, figure in figures(record).items()}
 
 
 def write_page(record: Mapping[str, Any], path: Path) -> None:

@@ -2,7 +2,8 @@
 
 - `run_windows` fuses as the lecture does: one context in, one prediction out;
 - `run_dilated` fuses at every position of a line, which makes the stack a dilated causal convolution;
-- `run_unique` computes every distinct n-gram of a batch once, and fuses by picking children by index.
+- `run_unique` computes every distinct n-gram of a batch once in each place that it takes in a fusion, and fuses by
+  picking children by index.
 
 The same weights give the same logits in all three (dilated: in eval mode). Every other layer maps each
 position by itself; BatchNorm1d, which averages over positions, is told in `unique` how often each row
@@ -15,14 +16,19 @@ l: after l fusions, level L: whole contexts), n_l the size of fusion l.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, side_by_side
+from wavemore.nn.block import mix, mix_and_normalise
+from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, Tanh, side_by_side
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def run_windows(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
@@ -78,16 +84,21 @@ def run_dilated(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class UniquePlan:
-    """The distinct n-grams of a batch of contexts, each made of n distinct smaller ones.
+    """The distinct n-grams of a batch of contexts, each made of n smaller ones.
 
-    Row i of level l is the fusion of the rows `children[l - 1][i]` of level l - 1, and occurs
+    Row i of level l is the fusion of the rows `children[l - 1][:, i]` of level l - 1, and occurs
     `counts[l][i]` times in the batch. Context b of the batch is row `inverse[b]` of the last level.
+
+    An n-gram that is the first child of some fusions and the second one of others is two rows, as the two are
+    multiplied by different weights: first come all first children, then all second ones, and so on.
     """
 
     leaves: Tensor
-    """(U_0,) integers: the distinct tokens."""
+    """(U_0,) integers: the tokens of the rows of level 0."""
     children: tuple[Tensor, ...]
-    """(U_l, n_l) integers for each fusion: rows of the level below."""
+    """(n_l, U_l) integers for each fusion: rows of the level below."""
+    parts: tuple[tuple[int, ...], ...]
+    """n_l numbers for each fusion: how many rows of the level below are first children, second ones, ..."""
     counts: tuple[Tensor, ...]
     """(U_l,) floats for each level, 0 to L: how often each row occurs."""
     inverse: Tensor
@@ -98,6 +109,7 @@ class UniquePlan:
         return UniquePlan(
             leaves=self.leaves.to(device),
             children=tuple(rows.to(device) for rows in self.children),
+            parts=self.parts,
             counts=tuple(counts.to(device) for counts in self.counts),
             inverse=self.inverse.to(device),
         )
@@ -109,22 +121,25 @@ def plan_of(windows: Tensor, fuse: Sequence[int]) -> UniquePlan:
     Raises a ModelError when it is not.
 
     >>> plan = plan_of(torch.tensor([[0, 0, 0, 1], [0, 1, 0, 1]]), fuse=(2, 2))
-    >>> plan.children[0].tolist(), plan.counts[1].tolist()
-    ([[0, 0], [0, 1]], [1.0, 3.0])
+    >>> plan.parts[1], plan.counts[1].tolist()
+    ((2, 1), [1.0, 1.0, 2.0])
     """
     if windows.shape[1] != math.prod(fuse):
         raise ModelError(
             f"contexts of {windows.shape[1]} positions do not fit fusions of {' '.join(map(str, fuse))}, "
             f"which take {math.prod(fuse)}"
         )
-    leaves, rows, occurrences = torch.unique(windows, return_inverse=True, return_counts=True)
-    children, counts = [], [occurrences.float()]
-    for n in fuse:
-        grams = rows.reshape(-1, n)  # (B * T / n, n), each a tuple of rows of the level below
-        distinct, rows, occurrences = torch.unique(grams, dim=0, return_inverse=True, return_counts=True)
-        children.append(distinct)
+    grams = windows.unsqueeze(-1)  # (B, T, 1): what stands at each position, as a tuple of rows of the level below
+    levels, parts, counts = [], [], []
+    for n in (*fuse, 1):
+        place = torch.arange(grams.shape[1], device=grams.device).remainder(n).expand(grams.shape[:2])  # as a child
+        placed = torch.cat([place.unsqueeze(-1), grams], dim=-1).flatten(0, 1)
+        distinct, rows, occurrences = torch.unique(placed, dim=0, return_inverse=True, return_counts=True)
+        levels.append(distinct[:, 1:].T.contiguous())
+        parts.append(tuple(torch.bincount(distinct[:, 0], minlength=n).tolist()))
         counts.append(occurrences.float())
-    return UniquePlan(leaves, tuple(children), tuple(counts), inverse=rows)
+        grams = rows.view(len(windows), -1, n)
+    return UniquePlan(levels[0][0], tuple(levels[1:]), tuple(parts[:-1]), tuple(counts), inverse=rows)
 
 
 def run_unique(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
@@ -152,15 +167,17 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     torch.Size([1, 9])
     """
     layers = _of_any_position(layers)
-    planned = tuple(rows.shape[1] for rows in plan.children)
+    planned = tuple(len(rows) for rows in plan.children)
     if planned != fusion_sizes(layers):
         raise ModelError(f"a plan for fusions of {planned} does not fit a model with {fusion_sizes(layers)}")
     x = plan.leaves  # (U_0,)
     level = 0
-    children: Tensor | None = None  # (U_l, n) of a fusion that waits for its Linear
-    for layer in layers:
-        if isinstance(layer, Linear) and children is not None:
-            x, children = pick_and_mix(x, children, layer), None  # (U_l, out_features)
+    children: Tensor | None = None  # (n, U_l) of a fusion that waits for its Linear
+    ahead = deque(layers)
+    while ahead:
+        layer = ahead.popleft()
+        if children is not None and _is_bare(layer, Linear):
+            x, children = _block(x, children, plan.parts[level - 1], plan.counts[level], layer, ahead), None
             continue
         if children is not None:
             x, children = pick(x, children), None  # (U_l, n*C)
@@ -181,31 +198,37 @@ def _of_any_position(layers: Iterable[nn.Module]) -> list[nn.Module]:
     return layers
 
 
-def pick(x: Tensor, children: Tensor) -> Tensor:
-    """Lay the children of every row side by side: (U_below, C), (U, n) -> (U, n*C).
+def _block(
+    x: Tensor, children: Tensor, parts: Sequence[int], counts: Tensor, linear: Linear, ahead: deque[nn.Module]
+) -> Tensor:
+    """Run a Linear after a fusion, (U_below, C), (n, U) -> (U, out_features), and take along what can be done with it.
 
-    >>> pick(torch.tensor([[1.0], [2.0]]), torch.tensor([[0, 1], [1, 1], [1, 0]])).tolist()
+    That is BatchNorm1d in training mode, and then Tanh: they are taken off the layers that are still ahead.
+    """
+    norm = ahead[0] if ahead else None
+    if linear.bias is not None or not _is_bare(norm, BatchNorm1d) or not norm.training:
+        return mix(x, children, parts, linear)
+    ahead.popleft()
+    tanh = bool(ahead) and _is_bare(ahead[0], Tanh)
+    if tanh:
+        ahead.popleft()
+    return mix_and_normalise(x, children, parts, linear, norm, counts, tanh)
+
+
+def _is_bare(layer: nn.Module | None, kind: type[M]) -> TypeGuard[M]:
+    """Tell whether a layer is just that, and nobody wants to know when it is called."""
+    if layer is None or type(layer) is not kind:
+        return False
+    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+
+
+def pick(x: Tensor, children: Tensor) -> Tensor:
+    """Lay the children of every row side by side: (U_below, C), (n, U) -> (U, n*C).
+
+    >>> pick(torch.tensor([[1.0], [2.0]]), torch.tensor([[0, 1, 1], [1, 1, 0]])).tolist()
     [[1.0, 2.0], [2.0, 2.0], [2.0, 1.0]]
     """
-    # The same as x[children], whose backward pass takes two to three times as long on a CPU.
-    return x.index_select(0, children.flatten()).view(len(children), -1)
-
-
-def pick_and_mix(x: Tensor, children: Tensor, linear: Linear) -> Tensor:
-    """Do `linear(pick(x, children))` with fewer multiplications where there are fewer rows below.
-
-    A Linear of n things side by side is the sum of a Linear of each. So the rows below can be multiplied before they
-    are picked: U_below rows instead of U, and 300 bigrams make 750 four-grams.
-
-    Shapes: (U_below, C), (U, n) -> (U, out_features).
-    """
-    if len(x) >= len(children):
-        mixed: Tensor = linear(pick(x, children))
-        return mixed
-    parts = linear.weight.chunk(children.shape[1], dim=1)  # n of (out_features, C)
-    picked = [(x @ part.T).index_select(0, rows) for part, rows in zip(parts, children.T.contiguous(), strict=True)]
-    out = sum(picked[1:], start=picked[0])
-    return out if linear.bias is None else out + linear.bias
+    return torch.cat([x.index_select(0, rows) for rows in children], dim=1)
 
 
 def fusion_sizes(layers: Iterable[nn.Module]) -> tuple[int, ...]:

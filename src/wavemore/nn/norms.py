@@ -3,6 +3,8 @@
 Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T or U).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -68,25 +70,33 @@ class BatchNorm1d(nn.Module):
             scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
             return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
         rows = x.reshape(-1, self.num_features)  # (R, C)
-        if len(rows) == 0 or (len(rows) == 1 and (counts is None or counts.item() <= 1)):
+        share, n = self.weigh(x.shape, rows.new_ones(len(rows)) if counts is None else counts.to(x.dtype))
+        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+            rows, share, self.weight, self.bias, self.eps
+        )
+        self.track(mean, var, n)
+        return cast(Tensor, y.view(x.shape))
+
+    def weigh(self, shape: Sequence[int], counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the share of each of the R rows in a batch of this shape, (R,), and the number of rows in all, ().
+
+        Raises a ModelError where that is below two.
+        """
+        if counts.shape != (math.prod(shape[:-1]),):
+            raise ModelError(f"{math.prod(shape[:-1])} rows need as many counts, but there are {tuple(counts.shape)}")
+        if len(counts) == 0 or (len(counts) == 1 and counts.item() <= 1):
             raise ModelError(
-                f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(x.shape)}: "
+                f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(shape)}: "
                 "use a larger batch, or eval mode"
             )
-        if counts is None:
-            counts = rows.new_ones(len(rows))
-        elif counts.shape != (len(rows),):
-            raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
-        counts = counts.to(x.dtype)  # no copy where they agree, as in training
         n = counts.sum()
-        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
-            rows, counts / n, self.weight, self.bias, self.eps
-        )
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
-            self.num_batches_tracked += 1
-        return cast(Tensor, y.view(x.shape))
+        return counts / n, n
+
+    def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
+        """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
+        self.num_batches_tracked.add_(1)
 
     def require_statistics(self) -> None:
         """Raise a ModelError where no batch was ever seen: the statistics would be made up."""
@@ -103,9 +113,9 @@ class _BatchNorm(torch.autograd.Function):
     """Normalise rows (R, C), row i weighing `share[i]` of the whole, with the gradient worked out by hand.
 
     Autograd would walk through a dozen passes over the rows; by hand it takes half the time. With x^ the normalised
-    rows, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std, where the sums
-    are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a Backprop
-    Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
+    rows (x - mean) / std, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std,
+    where the sums are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a
+    Backprop Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
     """
 
     @staticmethod
@@ -114,23 +124,22 @@ class _BatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the normalised rows (R, C), and the mean and biased variance (C,)."""
         mean = share @ x
-        normal = x - mean
-        var = share @ (normal * normal)
+        centred = x - mean
+        var = share @ (centred * centred)
         inverse_std = (var + eps).rsqrt()
-        normal *= inverse_std
-        ctx.save_for_backward(normal, share, weight, inverse_std)
+        ctx.save_for_backward(centred, share, weight, inverse_std)
         ctx.mark_non_differentiable(mean, var)
-        return torch.addcmul(bias, normal, weight), mean, var
+        return torch.addcmul(bias, centred, weight * inverse_std), mean, var
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Turn the gradient of the normalised rows into those of x, weight and bias."""
         dy = gradients[0]
-        normal, share, weight, inverse_std = ctx.saved_tensors
-        dbias, dweight = dy.sum(0), (dy * normal).sum(0)
-        scale = weight * inverse_std
-        shared = torch.addcmul(scale * dbias, normal, scale * dweight).mul_(share[:, None])
-        return torch.addcmul(shared.neg_(), dy, scale), None, dweight, dbias, None
+        centred, share, weight, inverse_std = ctx.saved_tensors
+        dbias, dweight = dy.sum(0), (dy * centred).sum(0) * inverse_std
+        shared = torch.addcmul(dbias, centred, dweight * inverse_std)  # (R, C)
+        dx = torch.addcmul(dy, shared, share[:, None], value=-1).mul_(weight * inverse_std)
+        return dx, None, dweight, dbias, None
 
 
 class LayerNorm(nn.Module):

@@ -2,7 +2,8 @@
 
 A tree with fusion sizes `fuse` sees its context as n-grams: level 0 are single ids, and a row of level l is
 made of `fuse[l - 1]` rows of level l - 1, its children. With fuse (2, 2, 2) the levels are ids, bigrams,
-four-grams and eight-grams. The same n-gram at two places of the context, or in two examples, is one row.
+four-grams and eight-grams. The same n-gram in two places of the context, or in two examples, is one row; but in a
+batch, a first child and a second child of fusions are two rows, as they are multiplied by different weights.
 
 Legend: `N` targets, `B` examples, `T` context length, `U` rows of a level, `n` fusion size.
 """
@@ -26,14 +27,16 @@ Index = NDArray[np.int64]
 class UniquePlan:
     """Which rows a batch of B contexts needs, and how they are put together; all arrays are int64.
 
-    `leaves` are the distinct ids (U_0,). `children[l - 1]` is (U_l, n): the rows of level l - 1 that each row
-    of level l is made of. `counts[l]` is (U_l,): how often each row of level l, from 0 on, occurs in the
-    trees of the batch, B * T / prod(fuse[:l]) in all. `inverse` is (B,): the row of the top level that is the
-    context of each example.
+    `leaves` are the ids of level 0, (U_0,). `children[l - 1]` is (n, U_l): the rows of level l - 1 that each row of
+    level l is made of. `parts[l - 1]` are n numbers that add up to U_{l-1}: so many rows of level l - 1 are first
+    children, so many second ones, ..., and they stand in this order. `counts[l]` is (U_l,): how often each row of
+    level l, from 0 on, occurs in the trees of the batch, B * T / prod(fuse[:l]) in all. `inverse` is (B,): the row of
+    the top level that is the context of each example.
     """
 
     leaves: Index
     children: tuple[Index, ...]
+    parts: tuple[tuple[int, ...], ...]
     counts: tuple[Index, ...]
     inverse: Index
 
@@ -71,16 +74,10 @@ class NgramTables:
             rows.append(below)
         self.children = tuple(children)
         self.top = ids
-        self._notes = [np.zeros(count, np.int64) for count in rows]
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """The number of distinct n-grams at each level, level 0 (the ids) first.
-
-        >>> NgramTables(np.array([1, 2, 1, 2, 0], np.uint8), fuse=(2, 2)).rows
-        (3, 4, 5)
-        """
-        return tuple(len(notes) for notes in self._notes)
+        self.rows = tuple(rows)
+        # In a batch, a row is another one in each place that it can take in a fusion: number + place * rows.
+        self._offsets = [count * np.arange(n)[:, None] for n, count in zip(fuse, rows[:-1], strict=True)]
+        self._notes = [np.zeros(n * count, np.int64) for n, count in zip((*fuse, 1), rows, strict=True)]
 
     def batch(self, positions: NDArray[np.integer[Any]]) -> UniquePlan:
         """Return the plan for the contexts before the (B,) targets at these flat positions.
@@ -90,46 +87,26 @@ class NgramTables:
         >>> tables = NgramTables(np.array([1, 2, 1, 2, 0], np.uint8), fuse=(2,))
         >>> plan = tables.batch(np.array([2, 4]))
         >>> plan.leaves.tolist(), plan.children[0].tolist(), plan.inverse.tolist()
-        ([1, 2], [[0, 1]], [0, 0])
-        >>> [counts.tolist() for counts in plan.counts]
-        [[2, 2], [2]]
+        ([1, 2], [[0], [1]], [0, 0])
+        >>> plan.parts, [counts.tolist() for counts in plan.counts]
+        (((1, 1),), [[2, 2], [2]])
         """
-        rows, inverse = _distinct(self.top[positions], self._notes[-1])
-        children: list[Index] = []
+        rows, inverse = _distinct(self.top.take(positions), self._notes[-1])
         counts = [np.bincount(inverse, minlength=len(rows))]
-        for table, notes in zip(self.children[::-1], self._notes[-2::-1], strict=True):
-            picked = table[rows]  # (U_l, n)
-            rows, local = _distinct(picked.ravel(), notes)
-            children.append(local.reshape(picked.shape))
-            counts.append(_count_children(children[-1], counts[-1], len(rows)))
-        return UniquePlan(rows.astype(np.int64), tuple(children[::-1]), tuple(counts[::-1]), inverse)
-
-
-def unique_plan(contexts: NDArray[np.integer[Any]], fuse: tuple[int, ...]) -> UniquePlan:
-    """Return the plan for any contexts (B, T), where T is the product of `fuse`.
-
-    Raises `UsageError` where it is not.
-
-    >>> plan = unique_plan(np.array([[1, 2, 1, 2], [0, 0, 1, 2]]), fuse=(2, 2))
-    >>> plan.leaves.tolist(), [table.tolist() for table in plan.children], plan.inverse.tolist()
-    ([0, 1, 2], [[[0, 0], [1, 2]], [[0, 1], [1, 1]]], [1, 0])
-    """
-    _check_fuse(fuse)
-    if contexts.ndim != 2 or contexts.shape[1] != math.prod(fuse):
-        expected = f"(B, {math.prod(fuse)})"
-        raise UsageError(f"contexts of shape {contexts.shape} do not fit fuse {fuse}; their shape has to be {expected}")
-    leaves, inverse = np.unique(contexts.ravel(), return_inverse=True)
-    ids, below = inverse.astype(np.int32), len(leaves)
-    children: list[Index] = []
-    for n in fuse:
-        groups = ids.reshape(-1, n)
-        ids, table = _combine(groups.T.__getitem__, n, below)
-        below = len(table)
-        children.append(table.astype(np.int64))
-    counts = [np.bincount(ids, minlength=below)]
-    for rows, size in zip(children[::-1], [*map(len, children[-2::-1]), len(leaves)], strict=True):
-        counts.append(_count_children(rows, counts[-1], size))
-    return UniquePlan(leaves.astype(np.int64), tuple(children), tuple(counts[::-1]), ids.astype(np.int64))
+        children: list[Index] = []
+        parts: list[tuple[int, ...]] = []
+        levels = zip(self.children, self._offsets, self._notes[:-1], self.rows[:-1], strict=True)
+        for table, offsets, notes, below in reversed(list(levels)):
+            placed = table.take(rows, axis=0).T + offsets  # (n, U_l)
+            distinct, local = _distinct(placed.ravel(), notes)
+            place, rows = np.divmod(distinct, below)
+            children.append(local.reshape(placed.shape))
+            parts.append(tuple(np.bincount(place, minlength=len(placed)).tolist()))
+            weights = np.concatenate([counts[-1]] * len(placed))
+            occurrences = np.bincount(local, weights=weights, minlength=len(rows))  # floats, exact below 2**53
+            counts.append(occurrences.astype(np.int64))
+        leaves = rows.astype(np.int64, copy=False)
+        return UniquePlan(leaves, tuple(children[::-1]), tuple(parts[::-1]), tuple(counts[::-1]), inverse)
 
 
 def _check_fuse(fuse: tuple[int, ...]) -> None:
@@ -184,18 +161,13 @@ def _number(key: Index, size: int) -> tuple[Index, int]:
     return (np.cumsum(seen) - 1)[key], int(seen.sum())
 
 
-def _distinct(ids: NDArray[np.int32], notes: Index) -> tuple[NDArray[np.int32], Index]:
-    """Return the distinct ids in some fixed order, and the place of each id among them.
+def _distinct(ids: NDArray[np.integer[Any]], notes: Index) -> tuple[NDArray[np.integer[Any]], Index]:
+    """Return the distinct ids in the order of where they occur last, and the place of each id among them.
 
     `notes` has a slot for every possible id; each is written before it is read, so none needs clearing.
     """
     places = np.arange(len(ids))
     notes[ids] = places
-    rows = ids[notes[ids] == places]  # of several equal ids, the one whose note was not overwritten
-    notes[rows] = np.arange(len(rows))
-    return rows, notes[ids]
-
-
-def _count_children(table: Index, counts: Index, size: int) -> Index:
-    weights = np.repeat(counts, table.shape[1])
-    return np.bincount(table.ravel(), weights=weights, minlength=size).astype(np.int64)  # exact below 2**53
+    rows = ids.compress(notes.take(ids) == places)  # of several equal ids, the one whose note was not overwritten
+    notes[rows] = places[: len(rows)]
+    return rows, notes.take(ids)

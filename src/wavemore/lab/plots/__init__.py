@@ -16,6 +16,8 @@ try:
 except ImportError:
     raise UsageError("figures need matplotlib: pip install 'wavemore[plot]'") from None
 
+from matplotlib.figure import Figure
+
 from wavemore.lab.plots.comparing import Arm, Point, arms, losses_against, losses_against_costs
 from wavemore.lab.plots.differences import Difference, difference_by_position
 from wavemore.lab.plots.lines import loss_by_length, loss_by_position, surprise
@@ -26,6 +28,7 @@ from wavemore.lab.plots.tree import embedding, tree
 __all__ = [
     "Arm",
     "Difference",
+    "Figure",
     "Point",
     "activation_histograms",
     "arms",

@@ -91,6 +91,7 @@ def loss_by_position(
     several = by_position if isinstance(by_position, Mapping) else {"": by_position}
     figure, axes, below = _with_counts(title, "position in the line (1: its first character)", counts)
     handles: list[Any] = []
+    seen: list[float] = []
     for number, values in enumerate(several.values()):
         color, stroke, marker = look(number)
         nats = np.array(values, float)
@@ -100,14 +101,20 @@ def loss_by_position(
             half = np.nan_to_num(np.array(interval, float))
             axes.fill_between(places[keep], (nats - half)[keep], (nats + half)[keep], color=color, alpha=0.2, lw=0)
         if keep.any():
-            size = 5.5 if len(nats) <= 40 else 2.5
-            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker, ms=size)
-    if not handles:
+            marker = marker if len(nats) <= 60 else ""
+            handles += axes.plot(places[keep], nats[keep], color=color, linestyle=stroke, marker=marker)
+        seen += nats[keep].tolist()
+    if seen:
+        room = 0.15 * (max(seen) - min(seen)) or 0.1
+        axes.set_ylim(min(seen) - room, max(seen) + room)  # a position with two lines has an interval of any size
+    else:
         empty(axes, "no positions")
-    elif isinstance(by_position, Mapping):
+    if handles and isinstance(by_position, Mapping):
         legend(axes, handles, [name for name, values in several.items() if np.isfinite(values).any()])
     if counts is not None:
-        below.bar(np.arange(1, len(counts) + 1), counts, 0.8, color=RULE, edgecolor=FAINT, linewidth=0.5)
+        edges = np.arange(len(counts) + 1) + 0.5
+        below.stairs(counts, edges, fill=True, color=RULE)
+        below.stairs(counts, edges, color=FAINT, linewidth=0.7)
     return figure
 
 

@@ -101,7 +101,7 @@ def window_means(
     >>> steps.tolist(), means.tolist()
     ([1.0, 4.0], [3.0, 1.0])
     """
-    size = max(1, average or len(steps) // WINDOWS)
+    size = max(1, average or -(-len(steps) // WINDOWS))
     begins = np.arange(0, len(steps), size)
     taken = np.diff(steps, prepend=0)  # a record is a mean over the steps since the one before
     taken[taken <= 0] = 1

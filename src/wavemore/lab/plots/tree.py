@@ -34,6 +34,8 @@ from wavemore.lab.plots.style import (
 
 LARGEST_LABELLED = 400
 """Characters that are written into the plane; of more the others are dots."""
+FEW = 120
+"""Characters that have room for large letters."""
 KINDS = {
     "vowels": (VERMILION, "o"),
     "other letters": (BLUE, "s"),
@@ -77,7 +79,10 @@ def embedding(vectors: ArrayLike, labels: Sequence[str], *, title: str = "Embedd
     for (x, y), label in zip(places[:LARGEST_LABELLED].tolist(), labels, strict=False):
         shown = sign(label) if len(label) < 2 else words(label, 12)
         size = 12 if len(shown) <= 2 else 6
-        axes.text(x, y, shown, ha="center", va="center", fontsize=size if len(labels) <= 120 else size / 2)
+        if len(labels) > FEW:
+            size //= 2
+        if size > 3:  # a number of a letter that no font has could not be read among so many
+            axes.text(x, y, shown, ha="center", va="center", fontsize=size)
     for name, share, label in zip("xy", shares, ("first", "second"), strict=True):
         axes.set(**{f"{name}label": f"{label} component ({share:.0%} of the variance)"})
     axes.grid(True)
