@@ -308,6 +308,14 @@ def test_batchnorm_over_the_wrong_axes(corpus: Corpus, make: Any, where: list[st
     assert wrong == where
 
 
+def test_the_lectures_bug_that_was_trained(corpus: Corpus) -> None:
+    found = train(corpus, **QUICK, norm="batch-per-position", execution="windows").findings()
+    assert [(finding.kind, finding.where) for finding in found] == [
+        ("BatchNorm axes", "3 BatchNorm1dPerPosition"),
+        ("BatchNorm axes", "7 BatchNorm1dPerPosition"),
+    ]
+
+
 def test_batchnorm_over_the_right_axes(corpus: Corpus) -> None:
     model = by_hand(with_norms(corpus, lambda channels: BatchNormByHand(channels, over=(0, 1))), corpus)
     assert inspect_model(model.eval(), corpus).findings == []

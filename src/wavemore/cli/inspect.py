@@ -120,12 +120,13 @@ def _show(screen: Screen, found: "Inspection") -> None:
         screen.say(line)
     screen.say("")
     screen.say(table(screen, HEADER, found.rows(), left=[HEADER[place] for place in TEXT], spare=SPARE))
-    screen.say("\nflat: values where the activation is saturated. grad: of one example's loss, by the output.")
-    screen.say("update: log10 of how far a step moves the weights, by their size.")
+    screen.say("\nflat: share of values at which the activation is saturated")
+    screen.say("grad: standard deviation of the gradient of one example's loss by the output")
+    screen.say("update: log10 of how far a step moves the weights, by their size")
     if found.tree:
         screen.say(f"\n{found.tree}")
     screen.say(f"\n{found.verdict}")
-    for finding in found.findings:
+    for finding in found.told:
         where = f" ({visible(finding.where)})" if finding.where else ""
         screen.say(f"\n{finding.kind}{where}", style="bold")
         for line in wrap(visible(finding.words), width - 2):

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from wavemore.engine.evaluate import modes_put_back
 from wavemore.errors import ModelError
+from wavemore.lab.shapes import Letters, names_of
 
 Histogram = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Counts (n,) and the edges between them (n + 1,)."""
-Look = Callable[[str, nn.Module, Tensor, Tensor], None]
+Observer = Callable[[str, nn.Module, Tensor, Tensor], None]
 """What is told of every layer in the order of the calls: path, layer, input, output."""
 
 BINS = 64
@@ -118,7 +119,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watched(model: nn.Module, look: Look) -> Iterator[None]:
+def watched(model: nn.Module, look: Observer) -> Iterator[None]:
     """Tell `look` of every call of a layer that has no layers in it."""
 
     def hook_of(path: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -169,8 +170,8 @@ def take(model: nn.Module, tokens: Tensor, targets: Tensor, ratios: dict[str, fl
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     back = _gradients(loss, [y for _, _, y in calls], list(parameters.values()))
     of_outputs, of_parameters = back[: len(calls)], back[len(calls) :]
-    names = _names([(path, layer) for path, layer, _ in calls])
-    letters = _Letters(tokens.shape, logits.shape[1])
+    names = names_of([(path, layer) for path, layer, _ in calls])
+    letters = Letters(tokens.shape, logits.shape[1])
     layers, activations, gradients, counted = [], {}, {}, set[int]()
     for name, (path, layer, y), gradient, share, histogram in zip(
         names, calls, of_outputs, shares, histograms, strict=True
@@ -214,21 +215,6 @@ def flat_values(layer: nn.Module, x: Tensor, y: Tensor) -> Tensor | None:
     return None if flat is None or x.shape != y.shape else flat(x.detach(), y.detach())
 
 
-def short(path: str) -> str:
-    """A layer's path without the name of the list that all are in: `layers.3` -> `3`."""
-    return path.removeprefix("layers.")
-
-
-def _names(calls: list[tuple[str, nn.Module]]) -> list[str]:
-    """`3 BatchNorm1d`; a layer that is called again is `3 BatchNorm1d (2)`."""
-    names: list[str] = []
-    for path, layer in calls:
-        name = f"{short(path)} {type(layer).__name__}".strip()
-        again = sum(other == name or other.startswith(f"{name} (") for other in names)
-        names.append(f"{name} ({again + 1})" if again else name)
-    return names
-
-
 def _gradients(loss: Tensor, outputs: list[Tensor], parameters: list[Tensor]) -> list[Tensor | None]:
     wanted = [*outputs, *parameters]
     on = [tensor for tensor in wanted if tensor.requires_grad]
@@ -249,41 +235,6 @@ def _histogram(x: Tensor) -> Histogram | None:
 def _number(value: Tensor) -> float | None:
     number = float(value)
     return number if np.isfinite(number) else None
-
-
-class _Letters:
-    """Shapes in the letters of the lecture, layer by layer.
-
-    E channels come from the table of characters, H from a Linear, V is the vocabulary; what is fused is a multiple.
-    """
-
-    def __init__(self, tokens: torch.Size, vocabulary: int) -> None:
-        self.b, self.t, self.v = tokens[0], tokens[1], vocabulary
-        self.base, self.size = "C", 0  # what the channels are multiples of
-        self.hidden: dict[int, str] = {}
-
-    def of(self, layer: nn.Module, y: Tensor) -> str:
-        """The shape of the output of the next layer."""
-        channels = y.shape[-1]
-        kinds = [kind.__name__ for kind in type(layer).__mro__]
-        if "Embedding" in kinds:
-            self.base, self.size = "E", channels
-        elif hasattr(layer, "out_features") or hasattr(layer, "out_channels"):
-            number = len(self.hidden) + 1
-            self.base = self.hidden.setdefault(channels, "H" if number == 1 else f"H{number}")
-            self.size = channels
-            if channels == self.v and channels not in list(self.hidden)[:-1]:
-                del self.hidden[channels]
-                self.base = "V"
-        times, rest = divmod(channels, self.size) if self.size else (0, 1)
-        last = str(channels) if rest else self.base if times == 1 else f"{times}{self.base}"
-        between = [self._time(size) for size in y.shape[1:-1]]
-        return f"({', '.join(['B' if len(y) == self.b else str(len(y)), *between, *([last] if y.ndim > 1 else [])])})"
-
-    def _time(self, size: int) -> str:
-        if size == self.t:
-            return "T"
-        return f"T/{self.t // size}" if size and self.t % size == 0 else str(size)
 
 
 def parameters_and_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -10,8 +10,8 @@ from math import exp, sqrt
 import torch
 from torch import Tensor, nn
 
-from wavemore.lab.anatomy import short
 from wavemore.lab.findings import Finding
+from wavemore.lab.shapes import short
 
 MEANS, VARIANCES = 0.5, 0.5
 """How far running statistics may be from the data's: root mean square of (mean - mean) / std, and median of

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wavemore.engine.fit import Progress
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import ModelError, UsageError
-from wavemore.lab import batchnorm, findings, pace
+from wavemore.lab import batchnorm, findings, pace, units
 from wavemore.lab.anatomy import Layer, Pass, logits_of, undisturbed
 from wavemore.lab.drawing import draw_tree
 from wavemore.lab.findings import Evaluated, Finding, Losses
 from wavemore.lab.inspection import Inspection
-from wavemore.lab.look import Look, Sample
+from wavemore.lab.probe import Probe, Sample
 from wavemore.lab.runs import Run
 from wavemore.nn.fusion import fusion_sizes
 from wavemore.text.corpus import Corpus, windows
@@ -84,14 +85,15 @@ def inspect_model(
         raise UsageError(f"what is inspected is a torch model (torch.nn.Module), not {type(model).__name__}")
     told = [record for record in map(_record, records) if record is not None]
     size = context or _context_of(model)
-    look = Look(model, corpus, size)
+    probe = Probe(model, corpus, size)
     if recipe is not None and told:
         ratios = pace.pace_of(told).ratios
     else:
-        ratios = look.one_step(recipe) if recipe is not None else {}
-    seen, sample, evaluated = look.one_pass(ratios), look.sample(), look.evaluated()
-    losses = look.losses(seen, sample, evaluated, start, told)
-    judged = _judge(look, seen, sample, evaluated, losses, start, told, recipe)
+        ratios = probe.one_step(recipe) if recipe is not None else {}
+    seen, sample, evaluated = probe.one_pass(ratios), probe.sample(), probe.evaluated()
+    begun = None if start is None else Probe(start, corpus, size)
+    losses = probe.losses(seen, sample, evaluated, begun, told)
+    judged = _judge(probe, seen, sample, evaluated, losses, begun, told, recipe)
     fuse = fusion_sizes(model.modules())
     if prod(fuse) != size:
         fuse = ()
@@ -104,46 +106,45 @@ def inspect_model(
         activations=seen.activations,
         gradients=seen.gradients,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        vocabulary=look.size,
+        vocabulary=probe.size,
         context=size,
         receptive_field=size - first,
         tree=draw_tree(fuse, *drawn) if fuse else "",
         fuse=fuse,
         line=line,
         losses=losses,
-        letters=_sizes(seen.layers, size, look.size),
+        letters=_sizes(seen.layers, size, probe.size),
     )
 
 
 def _judge(
-    look: Look,
+    probe: Probe,
     seen: Pass,
     sample: Sample,
     evaluated: Evaluated | None,
     losses: Losses,
-    start: nn.Module | None,
+    begun: Probe | None,
     told: Sequence[Mapping[str, Any]],
     recipe: Recipe | None,
 ) -> Iterator[Finding]:
-    """All findings; where numbers are not finite, nothing else is worth saying."""
-    model, corpus = look.model, look.corpus
+    """All findings, causes first; where numbers are not finite, nothing else is worth saying."""
+    model, corpus = probe.model, probe.corpus
     trained = losses.trained
-    before = _weights(start)
-    of_weights = list(findings.of_weights(model, seen.idle, before, trained))
+    before = {} if begun is None else {name: value.detach() for name, value in begun.model.named_parameters()}
+    of_weights = list(units.of_weights(model, seen.idle, before, trained))
     yield from of_weights
     if any(finding.kind == "not finite" for finding in of_weights):
         return
-    yield from findings.of_scales(seen)
-    begun = [] if start is None else Look(start, corpus, look.context).sample().units
-    yield from findings.of_units(sample.units, begun)
+    if recipe is not None:
+        yield from pace.findings(told, recipe, corpus.train.targets, losses.uniform)
     yield from batchnorm.findings(
         sample.norms, trained, evaluates=not model.training, batch_size=recipe.batch_size if recipe and told else None
     )
     yield from findings.of_modes(model, evaluated, trained)
     yield from findings.of_losses(losses, evaluated, trained)
-    if recipe is not None:
-        yield from pace.findings(told, recipe, corpus.train.targets, losses.uniform)
-    yield from findings.of_context(seen.seen, look.context, corpus)
+    yield from units.of_scales(seen)
+    yield from units.of_units(sample.units, begun.sample().units if begun else [])
+    yield from findings.of_context(seen.seen, probe.context, corpus)
     yield from findings.of_vocabulary(corpus)
 
 
@@ -155,10 +156,6 @@ def _record(record: Progress | Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     names = ("step", "epoch", "learning_rate", "train_nats", "val_nats", "seconds", "update_ratios")
     return {name: getattr(record, name) for name in names}
-
-
-def _weights(model: nn.Module | None) -> dict[str, Tensor]:
-    return {} if model is None else {name: value.detach() for name, value in model.named_parameters()}
 
 
 def _context_of(model: nn.Module) -> int:
@@ -189,15 +186,9 @@ def _line(corpus: Corpus, context: int) -> tuple[str, tuple[str, str]]:
     line = min(lines, key=lambda line: (abs(len(line) - context), line != line.lstrip()))
     ids = corpus.vocabulary.encode(line)
     place = min(len(line) - 1, context)
-    window = windows(ids, _array(place), context)[0]
+    window = windows(ids, np.array([place]), context)[0]
     characters = ["\n", *corpus.vocabulary.characters]
     return line, ("".join(characters[number] for number in window), line[place])
-
-
-def _array(place: int) -> Any:
-    import numpy as np
-
-    return np.array([place])
 
 
 def _sizes(layers: Sequence[Layer], context: int, vocabulary: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ from wavemore.lab.findings import Finding, Losses
 
 HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "grad", "update")
 TEXT = (0, 1, 2)
-KINDS = ("+.2f", "", ".0%", ".2g", ".1f")
+KINDS = ("+", "", ".0%", ".2g", ".1f")
 MEANINGS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
 
 
@@ -72,9 +72,17 @@ class Inspection:
         return ", ".join(f"{letter} = {size:,}{MEANINGS.get(letter, '')}" for letter, size in self.letters.items())
 
     @property
+    def told(self) -> list[Finding]:
+        """The findings to be read: those that say the same of several layers are one."""
+        together: dict[tuple[str, str], list[str]] = {}
+        for finding in self.findings:
+            together.setdefault((finding.kind, finding.words), []).append(finding.where)
+        return [Finding(kind, ", ".join(filter(None, where)), words) for (kind, words), where in together.items()]
+
+    @property
     def verdict(self) -> str:
         """How many findings there are, in words."""
-        count = len(self.findings)
+        count = len(self.told)
         return "nothing found that is wrong" if not count else f"{count} finding{'s' if count > 1 else ''}:"
 
     def __str__(self) -> str:
@@ -88,28 +96,28 @@ class Inspection:
             for row in rows
         ]
         tree = ["", self.tree] if self.tree else []
-        found = [f"- {finding}" for finding in self.findings]
+        found = [f"- {finding}" for finding in self.told]
         facts = f"{self.title}: {self.parameters:,} parameters, sees {self.receptive_field} characters"
         return "\n".join([facts, self.legend, "", *table, *tree, "", self.verdict, *found])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:{_side(place)}'>{name}</th>" for place, name in enumerate(HEADER))
+        head = "".join(f"<th style='{_side(place)}'>{name}</th>" for place, name in enumerate(HEADER))
         body = "".join(
             "<tr>"
-            + "".join(f"<td style='text-align:{_side(place)}'>{escape(cell)}</td>" for place, cell in enumerate(row))
+            + "".join(f"<td style='{_side(place)}'>{escape(cell)}</td>" for place, cell in enumerate(row))
             + "</tr>"
             for row in self.rows()
         )
         found = "".join(
             f"<li><b>{escape(finding.kind)}</b>{f' ({escape(finding.where)})' if finding.where else ''}: "
             f"{escape(finding.words)}</li>"
-            for finding in self.findings
+            for finding in self.told
         )
         return (
             "<div class='wavemore-inspection'>"
             f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, sees {self.receptive_field} characters"
             f"<br><small>{escape(self.legend)}</small></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             + (f"<pre style='line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")
             + f"<p>{escape(self.verdict)}</p>"
             + (f"<ul>{found}</ul>" if found else "")
@@ -124,11 +132,14 @@ def _numbers(layer: Layer) -> tuple[float | None, ...]:
 def _cell(value: float | None, kind: str) -> str:
     if value is None:
         return ""
-    return f"{value:{kind or ('.2f' if 0.1 <= value < 1000 else '.2g')}}"
+    if kind in ("", "+"):  # mean and std: two digits behind the point, unless they are tiny or huge
+        small = abs(value) < (0.1 if kind == "" else 0)
+        kind += ".2g" if small or abs(value) >= 1000 else ".2f"
+    return f"{value:{kind}}"
 
 
 def _side(place: int) -> str:
-    return "left" if place in TEXT else "right"
+    return f"text-align:{'left' if place in TEXT else 'right'};padding:0.1em 0.6em"
 
 
 def _finite(value: Any) -> Any:

@@ -3,8 +3,8 @@
 How far a step may move a weight, as a share of its size, depends on how many steps there are. Muon and AdamW make all
 steps about equally long, in directions that chance decides, so after 1 / ratio^2 steps a weight is another one. What
 counts is how many passes over the data that takes, its `memory`: a good learning rate gives 5 to 130 epochs. With a
-tenth of it they are 600 to 1,300, and the weights never get away from where they began; with ten times as much 0.2 to
-1.6, and what the first half of the data taught is forgotten before the second half is through.
+tenth of it they are 600 to 2,000, and the weights never get away from where they began; with ten times as much 0.2 to
+1.7, and what the first half of the data taught is forgotten before the second half is through.
 
 The steps of SGD are as long as the gradient, and weights behind a normalisation grow until their steps suit them. There
 the first and the last weight tell the pace, which have no normalisation behind them: log10 of their ratio is -2.9 to
@@ -22,7 +22,8 @@ from typing import Any
 from wavemore.engine.recipe import Recipe
 from wavemore.lab.findings import Finding
 
-SHORTEST_MEMORY, LONGEST_MEMORY = 2.0, 400.0
+SHORTEST_MEMORY = {"muon": 2.0, "adamw": 3.5}
+LONGEST_MEMORY = 400.0
 """Epochs."""
 FAST_SGD, SLOW_SGD = -2.05, -3.05
 FAST_HIDDEN_SGD, SHRUNK_SGD = -0.65, -0.95
@@ -78,8 +79,8 @@ def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int,
         yield Finding(
             "learning rate too high",
             recipe.optimizer,
-            f"{why}, so the weights jump about and do not settle: take a lower --learning-rate than {rate:g}, as "
-            f"{rate / 10:g}{' or less --weight-decay' if recipe.weight_decay else ''}",
+            f"{why}: the weights jump about and do not settle; take a lower --learning-rate than {rate:g}, as "
+            f"{rate / 10:g}{', or less --weight-decay' if recipe.weight_decay else ''}",
         )
     elif recipe.optimizer == "sgd" and recipe.weight_decay and pace.hidden is not None and pace.hidden > SHRUNK_SGD:
         yield Finding(
@@ -123,10 +124,10 @@ def _too_fast(
         return ""
     slowest = max(pace.hidden, pace.ends) if recipe.optimizer == "adamw" else pace.hidden
     memory = _memory(slowest, steps_of_epoch)
-    if memory < SHORTEST_MEMORY:
+    if memory < SHORTEST_MEMORY[recipe.optimizer]:
         return (
-            f"a step moves the weights by {_share(slowest)}, which makes them forget an epoch within {memory:.1f} "
-            "epochs; 5 to 100 are healthy"
+            f"a step moves the weights by {_share(slowest)}, so after {memory:.1f} epochs nothing is left of what they "
+            "were (5 to 100 are healthy)"
         )
     return ""
 
@@ -141,7 +142,7 @@ def _too_slow(pace: Pace, recipe: Recipe, steps_of_epoch: float) -> str:
     if _memory(pace.hidden, steps_of_epoch) > LONGEST_MEMORY and pace.path < FAR:
         return (
             f"a step moves the hidden weights by {_share(pace.hidden)}, all {recipe.steps:,} steps together by "
-            f"{pace.path:.1f} times their size, so they stay close to where they began; 10 to 40 times are healthy"
+            f"{pace.path:.1f} times their size (10 to 40 are healthy), so they stay close to where they began"
         )
     return ""
 

@@ -21,7 +21,8 @@ from wavemore.engine.recipe import Recipe
 from wavemore.errors import ModelError, UsageError
 from wavemore.lab.anatomy import Pass, as_in_training, logits_of, take, undisturbed, watched
 from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
-from wavemore.lab.findings import Evaluated, Losses, Units, units_of
+from wavemore.lab.findings import Evaluated, Losses
+from wavemore.lab.units import Units, units_of
 from wavemore.text.corpus import Corpus, Part, windows
 
 BATCH, SAMPLE = 1_024, 2_048
@@ -43,7 +44,7 @@ class Sample:
     nats: float
 
 
-class Look:
+class Probe:
     """A model with samples of a corpus; after each question the model is as it was.
 
     Raises `UsageError` where the model predicts another number of tokens than the vocabulary has.
@@ -140,17 +141,17 @@ class Look:
         seen: Pass,
         sample: Sample,
         evaluated: Evaluated | None,
-        start: nn.Module | None,
+        begun: "Probe | None",
         records: Sequence[Mapping[str, Any]],
     ) -> Losses:
-        """The losses of all samples side by side; the first one where the model before training is known."""
+        """The losses of all samples side by side; `begun` is the model before training, where it is known."""
         modes = [sample.nats] if evaluated is None else [sample.nats, evaluated.train]
         uniform = log(self.size)
         first: float | None = None
         confidence: float | None = None
-        if start is not None:
-            begun = Look(start, self.corpus, self.context).one_pass({})
-            first, confidence = begun.nats, begun.confidence
+        if begun is not None:
+            before = begun.one_pass({})
+            first, confidence = before.nats, before.confidence
         elif records and records[0]["step"] <= 1:
             first = float(records[0]["train_nats"])
         elif not records and min(modes) > uniform - TRAINED:
