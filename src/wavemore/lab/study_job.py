@@ -81,6 +81,7 @@ def read_result(job: Job) -> Result | None:
         "parameters": summary.parameters,
         "steps": summary.steps,
         "seconds": summary.train_seconds,
+        "commit": summary.environment.get("commit", ""),
     }
     if "mode_gap" in job.measure:
         result["mode_gap"] = mode_gap(run.model(), _corpus_of(job), config.recipe.batch_size)

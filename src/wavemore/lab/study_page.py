@@ -103,9 +103,15 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
         "difference alone. A gain above 0 is a lower loss. The state with the best val loss of each run is kept, the "
         "same for all arms.",
         f"{machine['cpu']}, {record['jobs']} trainings at once, one thread each; torch {machine['torch']}, commit "
-        f"{machine['commit'] or 'unknown'}; {record['training_seconds']:,.0f} s of training in all.",
+        f"{_commits(record)}; {record['training_seconds']:,.0f} s of training in all.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _commits(record: Record) -> str:
+    """What the runs were trained by; a study that was interrupted may have been updated in between."""
+    found = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
+    return ", ".join(found) or "unknown"
 
 
 def _answer(record: Record) -> str:
