@@ -298,11 +298,8 @@ def _seconds_a_step(chosen: Plan, corpus: Corpus) -> float:
     """Processor time, which other work on the machine disturbs less than it does the clock."""
     recipe = replace(chosen.recipe, steps=STEPS_A_ROUND, evaluations=1)
     model = build("tree", len(corpus.vocabulary), chosen.tree, seed=0)
-    times = []
-    for progress in fit(model, corpus, recipe):
-        if progress.step < recipe.steps:  # the last one evaluates
-            times.append(process_time())
-    return (times[-1] - times[9]) / (len(times) - 10)  # the first steps warm up
+    times = [process_time() for _ in fit(model, corpus, recipe)]
+    return (times[-2] - times[9]) / (len(times) - 11)  # the first steps warm up, the last one evaluates
 
 
 def _mean(vals: Sequence[float | None]) -> float | None:
