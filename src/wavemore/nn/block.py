@@ -34,14 +34,22 @@ def mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Te
 
 
 def mix_and_normalise(
-    x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear, norm: BatchNorm1d, counts: Tensor, tanh: bool
+    x: Tensor,
+    children: Tensor,
+    parts: Sequence[int],
+    linear: Linear,
+    norm: BatchNorm1d,
+    counts: Tensor,
+    n: int,
+    tanh: bool,
 ) -> Tensor:
     """Do `mix`, then what `norm` does in training mode, then tanh where asked: (U_below, C), (n, U) -> (U, H).
 
-    Row i above occurs `counts[i]` times. `linear` is one without a bias, which `norm` would take out again.
+    Row i above occurs `counts[i]` times, all together `n` times. `linear` is one without a bias, which `norm` would
+    take out again.
     """
     require_channels(norm, linear.weight.T, norm.num_features)
-    share, n = norm.weigh((children.shape[1], norm.num_features), counts.to(x.dtype))
+    share, _ = norm.weigh((children.shape[1], norm.num_features), counts.to(x.dtype), n)
     args = (x, linear.weight, norm.weight, norm.bias, children, list(parts), share, n, norm, tanh)
     return cast(Tensor, _MixAndNormalise.apply(*args))  # type: ignore[no-untyped-call]
 
@@ -72,7 +80,7 @@ class _MixAndNormalise(torch.autograd.Function):
         children: Tensor,
         parts: list[int],
         share: Tensor,
-        n: Tensor,
+        n: int,
         norm: BatchNorm1d,
         tanh: bool,
     ) -> Tensor:
@@ -109,8 +117,9 @@ def _mixed(x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Ten
     products = x.new_empty(len(x), len(weight))
     for rows, columns, out in _by_place(parts, x, weight, products):
         torch.mm(rows, columns.T, out=out)
-    y = products.index_select(0, children[0])
-    for picked in children[1:]:
+    first, *others = children.unbind()
+    y = products.index_select(0, first)
+    for picked in others:
         y += products.index_select(0, picked)
     return y
 
