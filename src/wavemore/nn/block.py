@@ -92,7 +92,7 @@ class _MixAndNormalise(torch.autograd.Function):
         inverse_std = (var + norm.eps).rsqrt_()
         scale = gamma * inverse_std
         if tanh:  # 2 sigmoid(2x) - 1
-            y = torch.addcmul(2 * beta, centred, 2 * scale).sigmoid_().mul_(2).sub_(1)
+            y = torch.rsub(torch.addcmul(2 * beta, centred, 2 * scale).sigmoid_(), -1, alpha=-2)  # in one pass
         else:
             y = torch.addcmul(beta, centred, scale)
         ctx.save_for_backward(x, weight, children, centred, share, inverse_std, scale, *([y] if tanh else []))
@@ -145,4 +145,4 @@ def _mix_gradients(
 
 def _by_place(parts: list[int], x: Tensor, weight: Tensor, products: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Cut the rows below, the columns of the weight and the products into what belongs to each place."""
-    return zip(torch.split(x, parts), weight.chunk(len(parts), dim=1), torch.split(products, parts), strict=True)
+    return zip(x.split_with_sizes(parts), weight.chunk(len(parts), 1), products.split_with_sizes(parts), strict=True)
