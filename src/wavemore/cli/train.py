@@ -279,6 +279,10 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus") -> 
     parts = f"{len(corpus.train.lines):,} train, {len(corpus.val.lines):,} val, {len(corpus.test.lines):,} test lines"
     screen.say(f"data    {corpus.name}: {corpus.report}")
     screen.say(f"split   {config.data.split}: {parts}")
+    if config.model == "ngram":
+        screen.say(f"model   ngram: {config.settings.words}; counted in one pass")
+        screen.say(f"run     {run.path}")
+        return
     screen.say(f"model   {config.model}: {config.settings.words}; {model.parameter_count():,} parameters")
     rates = f"learning rate {recipe.learning_rate:g}"
     if recipe.optimizer == "muon":

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from wavemore.engine.batches import WindowBatches
-from wavemore.engine.evaluate import evaluate
+from wavemore.engine.evaluate import eval_mode, evaluate
 from wavemore.engine.fit import fit
 from wavemore.engine.generate import generate
 from wavemore.engine.optimizer import Optimizers
@@ -29,7 +29,8 @@ from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Execution, Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.lab import lecture
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import TreeConfig, WaveNetConfig
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
@@ -190,6 +191,51 @@ def sampling(corpus: Corpus, repeats: int) -> Measurement:
     )
 
 
+def streaming(corpus: Corpus, repeats: int) -> Measurement:
+    """A WaveNet's characters one by one: with what each block has kept, against whole contexts again each time."""
+    sizes = tuple(2**power for power in range(3, 11))
+    models = [_wavenet(corpus, size) for size in sizes]
+    fast: dict[int, list[float]] = {size: [] for size in sizes}
+    slow: dict[int, list[float]] = {size: [] for size in sizes}
+    apart = 0.0
+    characters = torch.from_numpy(corpus.train.tokens[:STREAMED].astype(np.int64))
+    for _ in range(repeats):
+        for size, model in zip(sizes, models, strict=True):
+            with eval_mode(model):
+                stream = model.stream(1)
+                for character in characters[: size + 8]:  # the rings are full
+                    stream.step(character[None])
+                for character in characters[:64]:
+                    fast[size].append(1e3 * _seconds(partial(stream.step, character[None])))
+                whole = torch.cat([characters[: size + 8], characters[:64]])[-size:]
+                for _ in range(8):
+                    slow[size].append(1e3 * _seconds(partial(model, whole[None])))
+                apart = max(apart, float((model(whole[None])[0, -1] - stream.logits[0]).abs().max()))
+    ratios = [median(slow[size]) / median(fast[size]) for size in sizes]
+    steps = f"{median(fast[sizes[0]]):.2f} to {median(fast[sizes[-1]]):.2f} ms a character"
+    return Measurement(
+        key="stream_ratio",
+        what=f"a WaveNet's next character, receptive field {sizes[-1]:,}: cached against whole contexts",
+        threads=torch.get_num_threads(),
+        baseline=median(slow[sizes[-1]]),
+        measured=median(fast[sizes[-1]]),
+        unit="ms",
+        ratio=ratios[-1],
+        detail="receptive field "
+        + ", ".join(f"{size:,}: {ratio:.1f}x" for size, ratio in zip(sizes, ratios, strict=True))
+        + f"; cached {steps}; channels 64, one text at a time; the logits differ by {apart:.0e}",
+    )
+
+
+STREAMED = 2_048
+
+
+def _wavenet(corpus: Corpus, receptive_field: int) -> Model:
+    """One cycle of dilations 1, 2, 4, ..., which doubles the receptive field with every block."""
+    dilations = tuple(2**block for block in range(receptive_field.bit_length() - 1))
+    return build("wavenet", len(corpus.vocabulary), WaveNetConfig(channels=64, dilations=dilations), seed=0)
+
+
 def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
     """Share of the float32 matrix-product peak that training of hidden 256 reaches.
 
@@ -266,6 +312,7 @@ MEASURES: dict[str, Callable[[Corpus, int], Measurement]] = {
     "unique_step_lecture_ratio": unique_step_lecture,
     "unique_evaluate_ratio": unique_evaluate,
     "sampling_ratio": sampling,
+    "stream_ratio": streaming,
     "gemm_peak_share": gemm_peak,
     "cold_start_seconds": cold_start,
 }
