@@ -193,41 +193,44 @@ def sampling(corpus: Corpus, repeats: int) -> Measurement:
 
 def streaming(corpus: Corpus, repeats: int) -> Measurement:
     """A WaveNet's characters one by one: with what each block has kept, against whole contexts again each time."""
-    sizes = tuple(2**power for power in range(3, 11))
-    models = [_wavenet(corpus, size) for size in sizes]
-    fast: dict[int, list[float]] = {size: [] for size in sizes}
-    slow: dict[int, list[float]] = {size: [] for size in sizes}
+    fields = tuple(2**power for power in range(3, 11))
+    cases = [(TEXTS, field) for field in fields] + [(1, fields[-1])]
+    models = {field: _wavenet(corpus, field) for field in fields}
+    fast: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
+    slow: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
+    random = torch.Generator().manual_seed(0)
+    texts = torch.randint(1, len(corpus.vocabulary), (TEXTS, fields[-1] + 64), generator=random)
     apart = 0.0
-    characters = torch.from_numpy(corpus.train.tokens[:STREAMED].astype(np.int64))
     for _ in range(repeats):
-        for size, model in zip(sizes, models, strict=True):
+        for count, field in cases:
+            model, some = models[field], texts[:count]
             with eval_mode(model):
-                stream = model.stream(1)
-                for character in characters[: size + 8]:  # the rings are full
-                    stream.step(character[None])
-                for character in characters[:64]:
-                    fast[size].append(1e3 * _seconds(partial(stream.step, character[None])))
-                whole = torch.cat([characters[: size + 8], characters[:64]])[-size:]
-                for _ in range(8):
-                    slow[size].append(1e3 * _seconds(partial(model, whole[None])))
-                apart = max(apart, float((model(whole[None])[0, -1] - stream.logits[0]).abs().max()))
-    ratios = [median(slow[size]) / median(fast[size]) for size in sizes]
-    steps = f"{median(fast[sizes[0]]):.2f} to {median(fast[sizes[-1]]):.2f} ms a character"
+                stream = model.stream(count)
+                for characters in some.T[-field - 64 : -64]:  # until all rings are full
+                    stream.step(characters)
+                for characters in some.T[-64:]:
+                    fast[count, field].append(1e3 * _seconds(partial(stream.step, characters)))
+                for _ in range(5):
+                    slow[count, field].append(1e3 * _seconds(partial(model, some[:, -field:])))
+                apart = max(apart, float((model(some[:, -field:])[:, -1] - stream.logits).abs().max()))
+    ratios = {case: median(slow[case]) / median(fast[case]) for case in cases}
+    longest = (TEXTS, fields[-1])
+    shown = ", ".join(f"{field:,}: {ratios[TEXTS, field]:.1f}x" for field in fields)
     return Measurement(
         key="stream_ratio",
-        what=f"a WaveNet's next character, receptive field {sizes[-1]:,}: cached against whole contexts",
+        what=f"next character of {TEXTS} texts, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
         threads=torch.get_num_threads(),
-        baseline=median(slow[sizes[-1]]),
-        measured=median(fast[sizes[-1]]),
+        baseline=median(slow[longest]),
+        measured=median(fast[longest]),
         unit="ms",
-        ratio=ratios[-1],
-        detail="receptive field "
-        + ", ".join(f"{size:,}: {ratio:.1f}x" for size, ratio in zip(sizes, ratios, strict=True))
-        + f"; cached {steps}; channels 64, one text at a time; the logits differ by {apart:.0e}",
+        ratio=ratios[longest],
+        detail=f"receptive field {shown}; one text alone, {fields[-1]:,}: {ratios[1, fields[-1]]:.1f}x; "
+        f"cached {median(fast[TEXTS, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
+        f"the logits differ by {apart:.0e}",
     )
 
 
-STREAMED = 2_048
+TEXTS = 16
 
 
 def _wavenet(corpus: Corpus, receptive_field: int) -> Model:
