@@ -20,6 +20,7 @@ from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
+from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
 
 
@@ -126,6 +127,8 @@ class _Fit:
     """A training between two steps."""
 
     def __init__(self, model: Model, corpus: Corpus, recipe: Recipe) -> None:
+        if isinstance(model, Tree) and recipe.execution == "lines":
+            raise UsageError("a tree is trained by the executions unique and windows: lines is for other models")
         self.model, self.recipe = model, recipe
         self.train = batches_of(corpus.train.tokens, model, recipe.execution)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
