@@ -119,14 +119,17 @@ def _step(corpus: Corpus, repeats: int, key: str, baseline: str) -> Measurement:
     slow, fast = [], []
     random = np.random.default_rng(0)
     size = min(1_024, corpus.train.targets)
-    for _ in range(2 * repeats):  # ten steps of each in turns: a training does not change its execution at every step
-        chosen = [random.choice(corpus.train.targets, size, replace=False) for _ in range(10)]
+    for _ in range(repeats):  # forty steps of each in turns: a training does not change its execution at every step
+        chosen = [random.choice(corpus.train.targets, size, replace=False) for _ in range(40)]
         for positions in chosen:
+            model.zero_grad()
             if key == "unique_step_ratio":
                 slow.append(1e3 * _seconds(partial(_backward, model, windows, positions)))
             else:
                 slow.append(1e3 * _seconds(partial(loop.backward, torch.from_numpy(positions))))
-        fast += [1e3 * _seconds(partial(_backward, model, unique, positions)) for positions in chosen]
+        for positions in chosen:
+            model.zero_grad()
+            fast.append(1e3 * _seconds(partial(_backward, model, unique, positions)))
     return Measurement(
         key=key,
         what=f"forward + backward of {size:,} windows: `unique` against {baseline}",
@@ -262,6 +265,7 @@ def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
                     _backward(model, batches, positions)
                 flops += counter.get_total_flops()
                 began = perf_counter()
+                optimizers.zero_grad()
                 _backward(model, batches, positions)
                 optimizers.step(step)
                 spent += perf_counter() - began
@@ -343,7 +347,7 @@ def _model(corpus: Corpus, hidden: int, epochs: float = 0.2) -> Tree:
 
 
 def _backward(model: Tree, batches: WindowBatches, positions: np.ndarray) -> None:
-    model.zero_grad(set_to_none=True)
+    """Forward and backward; who wants no gradients added up forgets those of the step before."""
     F.cross_entropy(batches.logits(positions), batches.targets(positions)).backward()  # type: ignore[no-untyped-call]
 
 

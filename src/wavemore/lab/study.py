@@ -288,12 +288,13 @@ def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus, steps: int | None
         if seconds is not None:
             _require(not {"epochs", "steps"} & set(settings), "seconds stands instead of epochs or steps")
             _require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
-            settings["steps"] = steps or 1_000
+            if settings.get("model") != "ngram":  # which takes the time that it takes
+                settings["steps"] = steps or 1_000
         if parameters is not None:
             given = [name for name in ("hidden", "channels") if name in settings]
             _require(not given, f"parameters stands instead of {' and '.join(given)}")
         chosen = plan(corpus, preset, settings)
-        if parameters is not None:
+        if parameters is not None and chosen.settings.width:  # a table has as many as it has
             size = len(corpus.vocabulary)
             found = largest(chosen.settings, lambda tried: parameter_count(chosen.model, size, tried), parameters)
             chosen = replace(chosen, settings=found)

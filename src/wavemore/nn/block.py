@@ -34,14 +34,22 @@ def mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Te
 
 
 def mix_and_normalise(
-    x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear, norm: BatchNorm1d, counts: Tensor, tanh: bool
+    x: Tensor,
+    children: Tensor,
+    parts: Sequence[int],
+    linear: Linear,
+    norm: BatchNorm1d,
+    counts: Tensor,
+    n: int,
+    tanh: bool,
 ) -> Tensor:
     """Do `mix`, then what `norm` does in training mode, then tanh where asked: (U_below, C), (n, U) -> (U, H).
 
-    Row i above occurs `counts[i]` times. `linear` is one without a bias, which `norm` would take out again.
+    Row i above occurs `counts[i]` times, all together `n` times. `linear` is one without a bias, which `norm` would
+    take out again.
     """
     require_channels(norm, linear.weight.T, norm.num_features)
-    share, n = norm.weigh((children.shape[1], norm.num_features), counts.to(x.dtype))
+    share, _ = norm.weigh((children.shape[1], norm.num_features), counts.to(x.dtype), n)
     args = (x, linear.weight, norm.weight, norm.bias, children, list(parts), share, n, norm, tanh)
     return cast(Tensor, _MixAndNormalise.apply(*args))  # type: ignore[no-untyped-call]
 
@@ -72,7 +80,7 @@ class _MixAndNormalise(torch.autograd.Function):
         children: Tensor,
         parts: list[int],
         share: Tensor,
-        n: Tensor,
+        n: int,
         norm: BatchNorm1d,
         tanh: bool,
     ) -> Tensor:
@@ -84,7 +92,7 @@ class _MixAndNormalise(torch.autograd.Function):
         inverse_std = (var + norm.eps).rsqrt_()
         scale = gamma * inverse_std
         if tanh:  # 2 sigmoid(2x) - 1
-            y = torch.addcmul(2 * beta, centred, 2 * scale).sigmoid_().mul_(2).sub_(1)
+            y = torch.rsub(torch.addcmul(2 * beta, centred, 2 * scale).sigmoid_(), -1, alpha=-2)  # in one pass
         else:
             y = torch.addcmul(beta, centred, scale)
         ctx.save_for_backward(x, weight, children, centred, share, inverse_std, scale, *([y] if tanh else []))
@@ -109,8 +117,9 @@ def _mixed(x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Ten
     products = x.new_empty(len(x), len(weight))
     for rows, columns, out in _by_place(parts, x, weight, products):
         torch.mm(rows, columns.T, out=out)
-    y = products.index_select(0, children[0])
-    for picked in children[1:]:
+    first, *others = children.unbind()
+    y = products.index_select(0, first)
+    for picked in others:
         y += products.index_select(0, picked)
     return y
 
@@ -136,4 +145,4 @@ def _mix_gradients(
 
 def _by_place(parts: list[int], x: Tensor, weight: Tensor, products: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Cut the rows below, the columns of the weight and the products into what belongs to each place."""
-    return zip(torch.split(x, parts), weight.chunk(len(parts), dim=1), torch.split(products, parts), strict=True)
+    return zip(x.split_with_sizes(parts), weight.chunk(len(parts), 1), products.split_with_sizes(parts), strict=True)

@@ -177,7 +177,8 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     while ahead:
         layer = ahead.popleft()
         if children is not None and _is_bare(layer, Linear):
-            x, children = _block(x, children, plan.parts[level - 1], plan.counts[level], layer, ahead), None
+            n = len(plan.inverse) * math.prod(planned[level:])  # positions of this level in the batch
+            x, children = _block(x, children, plan.parts[level - 1], plan.counts[level], n, layer, ahead), None
             continue
         if children is not None:
             x, children = pick(x, children), None  # (U_l, n*C)
@@ -199,7 +200,7 @@ def _of_any_position(layers: Iterable[nn.Module]) -> list[nn.Module]:
 
 
 def _block(
-    x: Tensor, children: Tensor, parts: Sequence[int], counts: Tensor, linear: Linear, ahead: deque[nn.Module]
+    x: Tensor, children: Tensor, parts: Sequence[int], counts: Tensor, n: int, linear: Linear, ahead: deque[nn.Module]
 ) -> Tensor:
     """Run a Linear after a fusion, (U_below, C), (n, U) -> (U, out_features), and take along what can be done with it.
 
@@ -212,7 +213,7 @@ def _block(
     tanh = bool(ahead) and _is_bare(ahead[0], Tanh)
     if tanh:
         ahead.popleft()
-    return mix_and_normalise(x, children, parts, linear, norm, counts, tanh)
+    return mix_and_normalise(x, children, parts, linear, norm, counts, n, tanh)
 
 
 def _is_bare(layer: nn.Module | None, kind: type[M]) -> TypeGuard[M]:

@@ -77,10 +77,10 @@ class BatchNorm1d(nn.Module):
         self.track(mean, var, n)
         return cast(Tensor, y.view(x.shape))
 
-    def weigh(self, shape: Sequence[int], counts: Tensor) -> tuple[Tensor, Tensor]:
+    def weigh(self, shape: Sequence[int], counts: Tensor, n: Tensor | int | None = None) -> tuple[Tensor, Tensor | int]:
         """Return the share of each of the R rows in a batch of this shape, (R,), and the number of rows in all, ().
 
-        Raises a ModelError where that is below two.
+        Who knows that number already may give it as `n`. Raises a ModelError where it is below two.
         """
         if counts.shape != (math.prod(shape[:-1]),):
             raise ModelError(f"{math.prod(shape[:-1])} rows need as many counts, but there are {tuple(counts.shape)}")
@@ -89,10 +89,10 @@ class BatchNorm1d(nn.Module):
                 f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(shape)}: "
                 "use a larger batch, or eval mode"
             )
-        n = counts.sum()
+        n = counts.sum() if n is None else n
         return counts / n, n
 
-    def track(self, mean: Tensor, var: Tensor, n: Tensor) -> None:
+    def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
         """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
