@@ -24,7 +24,10 @@ from wavemore.cli.commands import COMMANDS
         ("other.txt", "Unrecognized: other.txt"),
         ("--hidden 0", "hidden"),
         ("--hidden -1", "hidden"),
-        ("--hidden 1000000000", "hidden 1,000,000,000 and embedding 24 do not fit into memory: take smaller ones"),
+        (
+            "--hidden 1000000000",
+            "silu: these do not fit into memory: take smaller ones",
+        ),
         ("--embedding 99999999999999999999", "do not fit into memory"),
         ("--fuse 0", "fuse takes sizes of 1 or more, not 0"),
         ("--fuse 2 2 x", "--fuse: '2', '2', 'x' is no whole number"),

@@ -454,3 +454,8 @@ def test_golden_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     records = list(fit(model, corpus, recipe))
     assert [records[step].train_nats for step in (0, 9, 59)] == pytest.approx(train_nats, abs=1e-4)
     assert [record.val_nats for record in records if record.val_nats is not None] == pytest.approx(val_nats, abs=1e-4)
+
+
+def test_a_tree_is_not_trained_on_whole_lines(corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match="lines is for other models"):
+        next(fit(fresh(corpus), corpus, Recipe(steps=1, execution="lines")))

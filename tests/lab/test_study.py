@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavemore.errors import UsageError
-from wavemore.lab.study import KINDS, parse_study, read_study, settle, shipped, study_of
+from wavemore.lab.study import KINDS, parameter_count, parse_study, read_study, settle, shipped, study_of
 from wavemore.nn.config import TreeConfig
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
@@ -203,3 +203,24 @@ def test_a_file_that_is_missing_or_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("seeds = 1")
     with pytest.raises(UsageError, match=r"wrong\.toml: "):
         read_study(str(tmp_path / "wrong.toml"))
+
+
+def test_arms_may_be_other_models() -> None:
+    names = load("names")
+    study = parse_study(
+        'question = "?"\nseeds = [0]\n[fixed]\nparameters = 20000\nseconds = 3\n[vary]\n'
+        'model = ["tree", "wavenet", "gru", "transformer", "bow", "bigram", "ngram"]',
+        "models",
+    )
+    for arm in study.arms:
+        chosen = settle(arm, arm.tries[0], names, steps=77)
+        assert arm.name == f"model {chosen.model}"
+        if chosen.model == "ngram":
+            assert chosen.recipe.steps == 1
+            continue
+        assert chosen.recipe.steps == 77
+        count = parameter_count(chosen.model, len(names.vocabulary), chosen.settings)
+        assert count <= 20_000
+        if chosen.settings.width:
+            wider = chosen.settings.widened(chosen.settings.width + 1)
+            assert parameter_count(chosen.model, len(names.vocabulary), wider) > 20_000

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from math import inf, isfinite, log10
 from time import perf_counter
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavemore.engine.batches import Batches, Positions
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
+from wavemore.nn.model import Model
+from wavemore.nn.ngram import Ngram
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
 
@@ -83,7 +86,7 @@ class Progress:
         return self._fit.best
 
 
-def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
+def fit(model: Model, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
     """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
 
     It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
@@ -123,17 +126,19 @@ def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | Non
 class _Fit:
     """A training between two steps."""
 
-    def __init__(self, model: Tree, corpus: Corpus, recipe: Recipe) -> None:
+    def __init__(self, model: Model, corpus: Corpus, recipe: Recipe) -> None:
+        if isinstance(model, Tree) and recipe.execution == "lines":
+            raise UsageError("a tree is trained by the executions unique and windows: lines is for other models")
         self.model, self.recipe = model, recipe
-        self.train = Batches(corpus.train.tokens, model, recipe.execution)
+        self.train = batches_of(corpus.train.tokens, model, recipe.execution)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
-        self.averaged = deepcopy(model) if recipe.average else model
+        self.averaged = deepcopy(model) if recipe.average and not isinstance(model, Ngram) else model
         self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
-        self.val = Batches(corpus.val.tokens, self.averaged, "unique")
-        self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
+        self.val = batches_of(corpus.val.tokens, self.averaged)
+        self.positions = self.train.positions(recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
-        self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())
+        self.random = any(isinstance(module, Dropout | torch.nn.Dropout) and module.p > 0 for module in model.modules())
         self.step = self.first_step = 0
         self.best: dict[str, Tensor] = {}
         self.best_val_nats, self.best_step = float("inf"), 0
@@ -174,6 +179,8 @@ class _Fit:
         return progress
 
     def _train_step(self) -> float:
+        if isinstance(self.model, Ngram):
+            return self._count(self.model)
         self.model.train()
         positions = self.positions.at(self.step)
         devices = [self.train.device] if self.train.device.type == "cuda" else []
@@ -188,6 +195,13 @@ class _Fit:
         self.step += 1
         self._average()
         return loss.item()
+
+    def _count(self, model: Ngram) -> float:
+        """What is one step for a model that is not trained."""
+        tokens = torch.from_numpy(self.train.tokens.astype(np.int64)).to(model.device)
+        model.count(tokens)
+        self.step += 1
+        return float(token_nats(model, self.train).mean())
 
     @torch.no_grad()
     def _average(self) -> None:

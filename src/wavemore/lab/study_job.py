@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.errors import RunError, TrainingError
 from wavemore.lab.config import Config
 from wavemore.lab.files import write_whole
@@ -28,7 +28,7 @@ from wavemore.lab.memory import keep_freed_memory
 from wavemore.lab.recorder import Recorder
 from wavemore.lab.runs import Run
 from wavemore.lab.training import finish, train
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
 
@@ -59,7 +59,8 @@ def read_result(job: Job) -> Result | None:
     if not run.exists():
         return None
     config = run.config
-    if (config.settings, config.recipe, config.data.sha256) != (
+    if (config.model, config.settings, config.recipe, config.data.sha256) != (
+        job.config.model,
         job.config.settings,
         job.config.recipe,
         job.config.data.sha256,
@@ -134,13 +135,13 @@ def _until_stopped(steps: Generator[None, None, Result]) -> Result:
 
 
 @torch.no_grad()
-def mode_gap(model: Tree, corpus: Corpus, batch_size: int, batches: int = 20) -> float:
+def mode_gap(model: Model, corpus: Corpus, batch_size: int, batches: int = 20) -> float:
     """Loss in training mode less that in eval mode, nats per character, on the same train batches.
 
     In training mode BatchNorm1d normalises by the batch: below 0, the batch's own statistics help; above, they harm.
     """
     model = deepcopy(model)  # whose running statistics may move
-    data = Batches(corpus.train.tokens, model, "unique")
+    data = batches_of(corpus.train.tokens, model)
     random = np.random.default_rng(0)
     gaps = []
     for _ in range(batches):

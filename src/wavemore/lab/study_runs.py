@@ -63,7 +63,7 @@ class StudyRunner:
         self.chosen: dict[int, int] = {}
         for arm in study.arms:  # all mistakes are found before anything is trained
             for tried in arm.tries:
-                check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).tree)
+                check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).settings)
 
     def run(self) -> Iterator[Event]:
         """Do what is left to do, and write `study.json` at the end.
@@ -133,7 +133,7 @@ class StudyRunner:
             "group": arm.group,
             "against": base.name if base else None,
             "settings": {**arm.settings, **arm.tries[tried]},
-            "model": asdict(chosen.tree),
+            "model": {"name": chosen.model, **chosen.settings.values()},
             "recipe": {name: value for name, value in asdict(chosen.recipe).items() if name != "seed"},
             "epochs": round(chosen.recipe.steps * chosen.recipe.batch_size / self.corpus.train.targets, 2),
             "tuned": arm.tries[tried],
@@ -147,7 +147,7 @@ class StudyRunner:
         kinds: dict[tuple[int, int], str] = {}  # (arm, try): what decides how long its steps take
         plans: dict[str, Plan] = {}
         for number, arm in enumerate(self.study.arms):
-            if "seconds" in arm.settings:
+            if "seconds" in arm.settings and arm.settings.get("model") != "ngram":
                 for tried, settings in enumerate(arm.tries):
                     chosen = settle(arm, settings, self.corpus)
                     kinds[number, tried] = _kind_of_step(chosen)
@@ -289,15 +289,15 @@ ROUNDS, STEPS_A_ROUND = 5, 60
 
 def _kind_of_step(chosen: Plan) -> str:
     """What decides how long a step takes, in words."""
-    tree, recipe = chosen.tree, chosen.recipe
-    shape = f"fuse {'x'.join(map(str, tree.fuse))}, {tree.embedding}/{tree.hidden}, {tree.norm}, {tree.activation}"
-    return f"{shape}, dropout {tree.dropout:g}, {recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
+    recipe = chosen.recipe
+    how = f"{recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
+    return f"{chosen.model}: {chosen.settings.words}, {how}"
 
 
 def _seconds_a_step(chosen: Plan, corpus: Corpus) -> float:
     """Processor time, which other work on the machine disturbs less than it does the clock."""
     recipe = replace(chosen.recipe, steps=STEPS_A_ROUND, evaluations=1)
-    model = build("tree", len(corpus.vocabulary), chosen.tree, seed=0)
+    model = build(chosen.model, len(corpus.vocabulary), chosen.settings, seed=0)
     times = [process_time() for _ in fit(model, corpus, recipe)]
     return (times[-2] - times[9]) / (len(times) - 11)  # the first steps warm up, the last one evaluates
 

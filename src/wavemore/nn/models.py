@@ -1,18 +1,50 @@
 """The models by name."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, overload
 
 import torch
+from torch import nn
 
 from wavemore.errors import UsageError
-from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.nn.baselines import BagOfWords, Bigram, Recurrent, Transformer
+from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
+from wavemore.nn.model import Model
+from wavemore.nn.ngram import Ngram
+from wavemore.nn.tree import Tree
+from wavemore.nn.wavenet import WaveNet
 
-MODELS: dict[str, tuple[type[TreeConfig], Callable[[int, TreeConfig], Tree]]] = {
-    "tree": (TreeConfig, Tree),
+
+def mlp(vocabulary_size: int, config: MlpConfig) -> Tree:
+    """Build a tree with one fusion."""
+    return Tree(vocabulary_size, config.tree)
+
+
+BUILDERS: dict[str, Callable[[int, Any], Model]] = {
+    "tree": Tree,
+    "wavenet": WaveNet,
+    "mlp": mlp,
+    "bigram": Bigram,
+    "rnn": partial(Recurrent, kind=nn.RNN),
+    "gru": partial(Recurrent, kind=nn.GRU),
+    "lstm": partial(Recurrent, kind=nn.LSTM),
+    "bow": BagOfWords,
+    "transformer": Transformer,
+    "ngram": Ngram,
 }
 
+MODELS: dict[str, tuple[type[ModelConfig], Callable[[int, Any], Model]]] = {
+    name: (CONFIGS[name], builder) for name, builder in BUILDERS.items()
+}
+"""Settings and builder of each model."""
 
-def build(name: str, vocabulary_size: int, config: TreeConfig, seed: int) -> Tree:
+
+@overload
+def build(name: Literal["tree"], vocabulary_size: int, config: TreeConfig, seed: int) -> Tree: ...
+@overload
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model: ...
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model:
     """Build a model with fresh weights: the same seed gives the same weights, and disturbs nothing else.
 
     Raises a UsageError for a name that is not in MODELS, or settings of another model.
