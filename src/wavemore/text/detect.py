@@ -14,6 +14,8 @@ TextKind = Literal["lines", "stream"]
 LOOKED_AT = 1 << 18
 """Characters of the file's beginning."""
 
+SENTENCE_ENDS = ".!?:;)\"'\u2019\u201d"
+
 
 @dataclass(frozen=True)
 class Detected:
@@ -54,7 +56,7 @@ def look_at(text: str) -> Detected:
     >>> look_at("emma\nolivia\nava\n").kind
     'lines'
     >>> print(look_at("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it to you?\n\n" * 10))
-    Detected(kind='stream', why='2.8 words a line, 33 % of the lines blank')
+    Detected(kind='stream', why='3.8 words a line, 33 % of the lines blank')
     """
     rows = text.split("\n")
     lines = [row for row in rows if row.strip()]
@@ -81,4 +83,4 @@ def look_at(text: str) -> Detected:
 
 def _goes_on(line: str, after: str) -> bool:
     """Whether a sentence seems to go on in the next line."""
-    return line.rstrip()[-1] not in ".!?:;\"'”’)" and after.lstrip()[0].islower()
+    return line.rstrip()[-1] not in SENTENCE_ENDS and after.lstrip()[0].islower()
