@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import wavemore as wm
-from wavemore.engine.batches import Batches, Positions
+from wavemore.engine.batches import Positions, WindowBatches
 from wavemore.engine.optimizer import Optimizers
 from wavemore.lab.memory import keep_freed_memory
 
@@ -28,7 +28,7 @@ def main() -> None:
     corpus = wm.load(arguments.data)
     plan = wm.plan(corpus, settings={"batch_size": arguments.batch_size, "hidden": arguments.hidden})
     model = wm.build("tree", len(corpus.vocabulary), plan.tree, seed=0).train()
-    batches, optimizers = Batches(corpus.train.tokens, model, "unique"), Optimizers(model, plan.recipe)
+    batches, optimizers = WindowBatches(corpus.train.tokens, model, "unique"), Optimizers(model, plan.recipe)
     positions = Positions(corpus.train.targets, arguments.batch_size, "shuffle", seed=0)
     spent: dict[str, list[float]] = {"plan": [], "forward": [], "backward": [], "optimisers": []}
     for step in range(120):

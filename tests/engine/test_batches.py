@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import Batches, Positions
+from wavemore.engine.batches import Positions, WindowBatches
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.text.corpus import Corpus
 
@@ -63,14 +63,14 @@ def test_both_executions_give_the_same_logits(
     model = lively(TreeConfig(fuse=(2, 3), embedding=4, hidden=8)).to(dtype).train(training)
     positions = np.random.default_rng(0).integers(corpus.train.targets, size=64)
     unique, windows = (
-        Batches(corpus.train.tokens, model, execution).logits(positions) for execution in ("unique", "windows")
+        WindowBatches(corpus.train.tokens, model, execution).logits(positions) for execution in ("unique", "windows")
     )
     assert unique.shape == (64, len(corpus.vocabulary))
     torch.testing.assert_close(unique, windows, rtol=0, atol=exact)
 
 
 def test_targets_are_the_characters_at_the_positions(corpus: Corpus, lively: Callable[..., Tree]) -> None:
-    batches = Batches(corpus.val.tokens, lively(), "windows")
+    batches = WindowBatches(corpus.val.tokens, lively(), "windows")
     positions = np.array([3, 0, 3, 1])
     targets = batches.targets(positions)
     assert targets.dtype == torch.int64
@@ -78,7 +78,7 @@ def test_targets_are_the_characters_at_the_positions(corpus: Corpus, lively: Cal
 
 
 def in_order(corpus: Corpus, model: Tree, execution: Any, size: int) -> list[NDArray[np.int64]]:
-    return list(Batches(corpus.train.tokens, model, execution).in_order_of_contexts(size))
+    return list(WindowBatches(corpus.train.tokens, model, execution).in_order_of_contexts(size))
 
 
 @pytest.mark.parametrize("execution", ["unique", "windows"])
@@ -92,6 +92,6 @@ def test_all_positions_come_once(corpus: Corpus, lively: Callable[..., Tree], ex
 def test_equal_contexts_come_together(corpus: Corpus, lively: Callable[..., Tree]) -> None:
     model = lively()
     [order] = in_order(corpus, model, "unique", 10_000)
-    contexts = Batches(corpus.train.tokens, model, "unique").plan(order).inverse
+    contexts = WindowBatches(corpus.train.tokens, model, "unique").plan(order).inverse
     changes = int((contexts[1:] != contexts[:-1]).sum())
     assert changes == len(set(contexts.tolist())) - 1 < len(order) - 1

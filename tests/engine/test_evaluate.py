@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wavemore.engine import evaluate as module
+from wavemore.engine import batches as module
 from wavemore.engine.evaluate import Evaluation, evaluate, score
 from wavemore.engine.fit import fit
 from wavemore.engine.generate import generate
@@ -70,7 +70,7 @@ def test_no_line_of_train_is_free_of_leaks(repeated: Corpus, lively: Callable[..
     assert found.leak_free_targets == 0
 
 
-@pytest.mark.parametrize("execution", ["unique", "windows"])
+@pytest.mark.parametrize("execution", ["unique", "windows", "lines"])
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 def test_the_size_of_a_chunk_does_not_matter(
     corpus: Corpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, execution: Any, chunk: int
@@ -81,6 +81,7 @@ def test_the_size_of_a_chunk_does_not_matter(
     model = lively()
     at_once = values(evaluate(model, corpus.val, execution=execution))
     monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(module, "LINE_CHUNK", chunk)
     assert values(evaluate(model, corpus.val, execution=execution)) == pytest.approx(at_once, abs=1e-12)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import wavemore as wm
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import evaluate, token_nats
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.compare import compare, compare_models
@@ -83,7 +83,7 @@ def test_lines_of_gains_and_losses_are_the_extremes(found: Comparison) -> None:
     a, b = (
         np.mean(
             [
-                np.add.reduceat(token_nats(model, Batches(val.tokens, model, "unique")), starts)
+                np.add.reduceat(token_nats(model, batches_of(val.tokens, model)), starts)
                 for model in (run.model() for run in runs(name))
             ],
             axis=0,

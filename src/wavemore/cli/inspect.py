@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from wavemore.cli.options import Flag, Number, flags_of, given
+from wavemore.cli.options import Flag, ModelFlags, Number, flags_of, given
 from wavemore.cli.screen import Screen, table, visible
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, UsageError
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import ModelName
 
 if TYPE_CHECKING:
     from wavemore.lab.inspection import Inspection
     from wavemore.lab.runs import Record
 
-TreeFlags: Any = flags_of(TreeConfig)
 RecipeFlags: Any = flags_of(Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspect:
+class Inspect(ModelFlags):
     """See inside a run, or a fresh model: every layer's shape and numbers, the tree, and what is wrong, in words.
 
     Example: wavemore inspect runs/names-1   (or: wavemore inspect --model tree --fuse 2 2 2 --hidden 128 list.txt)
@@ -32,7 +31,7 @@ class Inspect:
     what: Annotated[Positional[str], arg(name="run-or-data", metavar="[RUN|DATA]", help_behavior_hint="")] = "auto"
     """A run folder, or its name in runs/ (without one: the latest run). With --model: the text file or data set whose
     lines go through the model (without one: names)."""
-    model: Literal["none", "tree"] = "none"
+    model: Literal["none"] | ModelName = "none"
     """Look at a fresh model of this kind instead of a run; the flags below say which."""
     plot: Annotated[str | Literal["none"], arg(metavar="FOLDER")] = "none"
     """Write the figures to this folder: activations, gradients, update ratios, learning curve, tree."""
@@ -46,10 +45,6 @@ class Inspect:
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
     """auto: settings that fit the data; lecture: those of Karpathy's lecture."""
-    tree: OmitArgPrefixes[TreeFlags] = field(default_factory=TreeFlags)
-    """The model; auto fits the data."""
-    context: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
-    """Characters that a prediction sees: the product of --fuse; alone, a power of 2, fused in pairs."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training, of which one step is taken; auto fits the data."""
 
@@ -96,15 +91,14 @@ class Inspect:
 
         data = "names" if self.what == "auto" else self.what
         corpus = load(data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
-        chosen = plan(corpus, self.recipe, self._settings())
-        check_fits(len(corpus.vocabulary), chosen.tree)
-        model = build(self.model, len(corpus.vocabulary), chosen.tree, seed=chosen.recipe.seed)
+        chosen = plan(corpus, self.recipe, {"model": self.model, **self._settings()})
+        check_fits(len(corpus.vocabulary), chosen.settings)
+        model = build(self.model, len(corpus.vocabulary), chosen.settings, seed=chosen.recipe.seed)
         title = f"fresh {self.model} on {corpus.name}"
         return inspect_model(model, corpus, recipe=chosen.recipe, title=title), []
 
     def _settings(self) -> dict[str, Any]:
-        context = {} if self.context == "auto" else {"context": self.context}
-        return given(self.tree) | given(self.training) | context
+        return self.model_settings() | given(self.training)
 
 
 SPARE = ("numbers", "mean")

@@ -10,27 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from wavemore.cli.options import Flag, Number, Words, flags_of, given
+from wavemore.cli.options import Flag, ModelFlags, Number, Words, flags_of, given
 from wavemore.cli.progress import display, interrupts
 from wavemore.cli.screen import Screen, cells, losses, padded, seconds, visible
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import TrainingError, UsageError
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import ModelName, TreeConfig
 
 if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint
     from wavemore.lab.board import Board
     from wavemore.lab.recorder import Recorder
     from wavemore.lab.runs import Run
-    from wavemore.nn.tree import Tree
+    from wavemore.nn.model import Model
     from wavemore.text.corpus import Corpus
 
-TreeFlags: Any = flags_of(TreeConfig)
 RecipeFlags: Any = flags_of(Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(ModelFlags):
     """Train a model on a list, one thing a line, and keep everything in a run folder.
 
     Example: wavemore train list.txt --epochs 20 --run runs/mine
@@ -56,12 +55,8 @@ class Train:
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
     """auto: settings that fit the data; lecture: those of Karpathy's lecture (about six minutes)."""
-    model: Literal["tree"] = "tree"
-    """The kind of model."""
-    tree: OmitArgPrefixes[TreeFlags] = field(default_factory=TreeFlags)
-    """The model; auto fits the data."""
-    context: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
-    """Characters that a prediction sees: the product of --fuse; alone, a power of 2, fused in pairs."""
+    model: ModelName = "tree"
+    """The kind of model: tree (as in the lecture), wavenet (as in the paper), or one that they must beat."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
@@ -120,10 +115,10 @@ class Train:
         from wavemore.text.datasets import load
 
         corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
-        chosen = plan(corpus, self.recipe, self._settings())
-        check_fits(len(corpus.vocabulary), chosen.tree)
+        chosen = plan(corpus, self.recipe, {"model": self.model, **self._settings()})
+        check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
-            torch.set_num_threads(min(4, cores()) if chosen.tree.hidden >= 256 else 1)
+            torch.set_num_threads(min(4, cores()) if chosen.settings.width >= 256 else 1)
         config = config_of(
             chosen,
             data_config(corpus, self.data, self.split, self.split_seed),
@@ -135,11 +130,8 @@ class Train:
         return corpus, config
 
     def _settings(self) -> dict[str, Any]:
-        settings = given(self.tree) | given(self.training)
-        for name in ("context", "epochs"):
-            if getattr(self, name) != "auto":
-                settings[name] = getattr(self, name)
-        return settings
+        epochs = {} if self.epochs == "auto" else {"epochs": self.epochs}
+        return self.model_settings() | given(self.training) | epochs
 
     def _go_on(self, run: "Run", screen: Screen) -> int:
         import torch
@@ -184,20 +176,22 @@ class Train:
         from wavemore.engine.plan import plan
 
         asked = self._settings()
-        planned = plan(corpus, self.recipe, asked)
+        if self.model not in (Train.model, config.model):
+            raise _not_same("model", config.model, self.model)
+        planned = plan(corpus, self.recipe, {"model": config.model, **asked})
         if "epochs" in asked:
             asked["steps"] = planned.recipe.steps
-        if "context" in asked:
-            asked["fuse"] = planned.tree.fuse
+        if "context" in asked and isinstance(planned.settings, TreeConfig):
+            asked["fuse"] = planned.settings.fuse
         if self.recipe != "auto":
-            asked = asdict(planned.tree) | asdict(planned.recipe)
-        kept = asdict(config.settings) | asdict(config.recipe)
+            asked = planned.settings.values() | asdict(planned.recipe)
+        kept = config.settings.values() | asdict(config.recipe)
         for name, value in asked.items():
             if name in kept and kept[name] != value:
                 raise _not_same(name, kept[name], value)
 
     def _train(
-        self, run: "Run", model: "Tree", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen
+        self, run: "Run", model: "Model", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen
     ) -> int:
         from wavemore.lab.recorder import Recorder
         from wavemore.lab.training import train
@@ -249,7 +243,7 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
     )
 
 
-def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:
+def _finish(run: "Run", model: "Model", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:
     from wavemore.lab.training import finish
 
     with screen.busy("exact losses of train and val"):
@@ -278,18 +272,14 @@ def _finish(run: "Run", model: "Tree", corpus: "Corpus", recorder: Any, screen: 
     return 0
 
 
-def _introduce(screen: Screen, run: "Run", model: "Tree", corpus: "Corpus") -> None:
+def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus") -> None:
     config = run.config
-    tree, recipe = config.settings, config.recipe
+    recipe = config.recipe
     epochs = recipe.steps * recipe.batch_size / corpus.train.targets
     parts = f"{len(corpus.train.lines):,} train, {len(corpus.val.lines):,} val, {len(corpus.test.lines):,} test lines"
     screen.say(f"data    {corpus.name}: {corpus.report}")
     screen.say(f"split   {config.data.split}: {parts}")
-    screen.say(
-        f"model   {config.model}: {tree.context} characters fused {' x '.join(map(str, tree.fuse))}, "
-        f"embedding {tree.embedding}, hidden {tree.hidden}, {tree.norm} norm, {tree.activation}"
-        f"{f', dropout {tree.dropout:g}' if tree.dropout else ''}; {model.parameter_count():,} parameters"
-    )
+    screen.say(f"model   {config.model}: {config.settings.words}; {model.parameter_count():,} parameters")
     rates = f"learning rate {recipe.learning_rate:g}"
     if recipe.optimizer == "muon":
         rates += f" (rest {recipe.rest_learning_rate:g})"

@@ -1,8 +1,9 @@
 """From integer arrays to what a model runs on: here tensors begin.
 
-B examples of a batch, T context length, V vocabulary.
+B examples of a batch, L lines of a batch, T context length or longest line of a batch, V vocabulary.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,24 +13,71 @@ from torch import Tensor
 
 from wavemore.engine.recipe import Execution, Order
 from wavemore.nn.fusion import UniquePlan, unique_logits
+from wavemore.nn.model import Model
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import windows
 from wavemore.text.ngrams import NgramTables
 from wavemore.text.vocabulary import Ids
 
+CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part
+LINE_CHUNK = 32_768  # the same for models that keep more activations a row
 
-class Batches:
-    """The windows of one part of the data, run through a model by one of its executions.
 
-    `unique` builds the n-gram tables once, here; `windows` takes the T characters before each target as they are,
-    and stands in where a model can run in no other way.
+def batches_of(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batches":
+    """One part of the data, run through a model by one of its executions.
+
+    Where a model cannot be run by that one another stands in: what is no tree takes `lines`, whatever is asked for.
     """
+    if isinstance(model, Tree) and execution != "lines":
+        return WindowBatches(tokens, model, execution)
+    return LineBatches(tokens, model)
 
-    def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
+
+class Batches(ABC):
+    """One part of the data, flat ids (N,) of which each is a target, and the model that predicts them."""
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
         self.tokens = tokens
         self.model = model
-        weight = next(model.parameters())
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device = model.device
+
+    @abstractmethod
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Logits of the characters at `positions`: (B,) -> (B, V)."""
+
+    def targets(self, positions: NDArray[np.int64]) -> Tensor:
+        """The characters at `positions`: (B,)."""
+        return self._tensor(self.tokens[positions])
+
+    def nats(self, positions: NDArray[np.int64]) -> Tensor:
+        """-log p of the characters at `positions`: (B,); not for training, where the loss does it."""
+        logits = self.logits(positions)
+        return logits.logsumexp(dim=1) - logits.gather(1, self.targets(positions)[:, None]).squeeze(1)
+
+    @abstractmethod
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        """All positions once, as many at a time and in such an order that they are run quickly."""
+
+    @abstractmethod
+    def positions(self, batch_size: int, order: Order, seed: int) -> "Positions":
+        """Which targets each step of a training takes."""
+
+    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
+
+
+class WindowBatches(Batches):
+    """The windows of one part of the data, run through a tree by one of its executions.
+
+    `unique` builds the n-gram tables once, here; `windows` takes the T characters before each target as they are,
+    and stands in where a tree minds the position.
+    """
+
+    model: Tree
+
+    def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
+        super().__init__(tokens, model)
+        self.dtype = next(model.parameters()).dtype
         unique = execution == "unique" and not model.is_positional
         self.tables = NgramTables(tokens, model.config.fuse) if unique else None
 
@@ -44,16 +92,11 @@ class Batches:
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
         """-log p of the characters at `positions`: (B,); not for training, where the loss does it."""
         if self.tables is None:
-            logits, rows = self.logits(positions), torch.arange(len(positions), device=self.device)
-        else:  # each distinct context's probabilities once
-            plan = self.plan(positions)
-            logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
+            return super().nats(positions)
+        plan = self.plan(positions)  # each distinct context's probabilities once
+        logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
         picked = rows * logits.shape[1] + self.targets(positions)
         return logits.logsumexp(dim=1).index_select(0, rows) - logits.flatten().index_select(0, picked)
-
-    def targets(self, positions: NDArray[np.int64]) -> Tensor:
-        """The characters at `positions`: (B,)."""
-        return self._tensor(self.tokens[positions])
 
     def plan(self, positions: NDArray[np.int64]) -> UniquePlan:
         """Which rows each level computes, and which children each row has."""
@@ -67,6 +110,11 @@ class Batches:
             inverse=self._tensor(plan.inverse),
         )
 
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        """All positions once, equal contexts together where that saves work."""
+        # As many rows of the bottom level at once: `windows` has one for every character of every context.
+        return self.in_order_of_contexts(CHUNK if self.tables else max(1, CHUNK // self.model.context))
+
     def in_order_of_contexts(self, size: int) -> Iterator[NDArray[np.int64]]:
         """All positions, `size` at a time, equal contexts together where that saves work."""
         n = len(self.tokens)
@@ -74,8 +122,60 @@ class Batches:
         for start in range(0, n, size):
             yield order[start : start + size]
 
-    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
-        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
+    def positions(self, batch_size: int, order: Order, seed: int) -> "Positions":
+        """Which targets each step of a training takes: any, in any order."""
+        return Positions(len(self.tokens), batch_size, order, seed)
+
+
+class LineBatches(Batches):
+    """The lines of one part of the data, run through a model whole: logits at every position in one pass.
+
+    A line stands in its row after a boundary; shorter ones are filled up with boundaries after their end, whose
+    logits are never looked at.
+    """
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        super().__init__(tokens, model)
+        self.ends = np.flatnonzero(tokens == 0)  # (lines,) the boundary that ends each line
+        self.starts = np.concatenate(([0], self.ends[:-1] + 1))
+        self.lengths = self.ends - self.starts + 1  # in targets
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Logits of the characters at `positions`, whose lines are run from their beginning: (B,) -> (B, V)."""
+        line_of = np.searchsorted(self.ends, positions)  # (B,)
+        lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
+        longest = int(self.lengths[lines].max())
+        logits = self.model.logits_at_every(self._tensor(self._rows(lines, longest)))  # (L, T, V)
+        picked = row_of * longest + positions - self.starts[line_of]
+        return logits.flatten(0, 1).index_select(0, self._tensor(picked))
+
+    def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
+        """What stands before each target of the lines: (L, T), in the first column boundaries."""
+        columns = np.arange(longest)
+        places = self.starts[lines][:, None] + columns - 1
+        within = (columns > 0) & (columns < self.lengths[lines][:, None])
+        ids: NDArray[np.int64] = np.where(within, self.tokens[np.where(within, places, 0)], 0).astype(np.int64)
+        return ids
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        """All positions once, in whole lines, those of about one length together."""
+        order = np.argsort(self.lengths, kind="stable")
+        lengths = self.lengths[order]
+        start = 0
+        while start < len(order):
+            # The last line is the longest: as many lines as have room at its length.
+            cells = lengths[start:] * np.arange(1, len(lengths) - start + 1)
+            count = max(1, int(np.searchsorted(cells, LINE_CHUNK, side="right")))
+            yield self.targets_of(order[start : start + count])
+            start += count
+
+    def targets_of(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The positions of all targets of some lines, one line after the other: (L,) -> (B,)."""
+        return spread_out(self.starts[lines], self.lengths[lines])
+
+    def positions(self, batch_size: int, order: Order, seed: int) -> "Positions":
+        """Which targets each step of a training takes: those of whole lines."""
+        return LinePositions(self, batch_size, order, seed)
 
 
 class Positions:
@@ -100,13 +200,59 @@ class Positions:
         pieces = []
         while first < end:  # a batch may end one epoch and begin the next
             epoch, offset = divmod(first, self.targets)
-            piece = self._shuffled(epoch)[offset : offset + end - first]
+            piece = self._shuffled(epoch, self.targets)[offset : offset + end - first]
             pieces.append(piece)
             first += len(piece)
         return np.concatenate(pieces)
 
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+    def _shuffled(self, epoch: int, count: int) -> NDArray[np.int64]:
         if epoch != self._epoch:
-            self._permutation = np.random.default_rng([self.seed, epoch]).permutation(self.targets)
+            self._permutation = np.random.default_rng([self.seed, epoch]).permutation(count)
             self._epoch = epoch
         return self._permutation
+
+
+class LinePositions(Positions):
+    """The same in whole lines: `batch_size` targets a step on the average, and a line at least.
+
+    An epoch lays its shuffled lines end to end; a step takes those that begin in its stretch of `batch_size` targets
+    or, where none begins there, the one that reaches over it.
+    """
+
+    def __init__(self, batches: LineBatches, batch_size: int, order: Order, seed: int) -> None:
+        super().__init__(len(batches.tokens), batch_size, order, seed)
+        self.batches = batches
+        self._begins: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        """Positions of the batch of `step`, counted from 0: (B,), one line after the other."""
+        lengths = self.batches.lengths
+        if self.order == "replacement":
+            count = max(1, round(self.batch_size * len(lengths) / self.targets))
+            return self.batches.targets_of(np.random.default_rng([self.seed, step]).integers(len(lengths), size=count))
+        first, end = step * self.batch_size, (step + 1) * self.batch_size
+        lines = []
+        while first < end:  # a batch may end one epoch and begin the next
+            epoch, offset = divmod(first, self.targets)
+            known = self._epoch
+            order = self._shuffled(epoch, len(lengths))
+            if known != epoch:
+                self._begins = np.cumsum(lengths[order]) - lengths[order]
+            left, right = np.searchsorted(self._begins, [offset, offset + end - first])
+            lines.append(order[left:right])
+            first = min(end, (epoch + 1) * self.targets)
+        chosen = np.concatenate(lines)
+        if len(chosen) == 0:  # all within one line, of the epoch that was looked at last
+            chosen = order[left - 1 : left]
+        return self.batches.targets_of(chosen)
+
+
+def spread_out(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All numbers of some ranges, range after range.
+
+    >>> spread_out(np.array([7, 2]), np.array([3, 2])).tolist()
+    [7, 8, 9, 2, 3]
+    """
+    firsts = np.cumsum(lengths) - lengths  # where each range begins in the answer
+    spread: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - firsts, lengths)
+    return spread

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import Batches, batches_of
 from wavemore.engine.recipe import Execution
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Part
 from wavemore.text.vocabulary import Ids, Vocabulary
-
-CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,15 @@ class Evaluation:
         return self.nats / log(2)
 
 
-def evaluate(model: Tree | Sequence[Tree], part: Part, *, execution: Execution = "unique") -> Evaluation:
+def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> Evaluation:
     """Exact losses of `part`, in eval mode; the model is put back into the mode that it was found in.
 
     Of several models, it is the loss of the mean of their probabilities.
 
     Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
     """
-    models = [model] if isinstance(model, Tree) else model
-    each = np.stack([token_nats(model, Batches(part.tokens, model, execution)) for model in models])  # (models, B)
+    models = [model] if isinstance(model, Model) else model
+    each = np.stack([token_nats(model, batches_of(part.tokens, model, execution)) for model in models])  # (models, B)
     nats = log(len(models)) - np.logaddexp.reduce(-each, axis=0) if len(models) > 1 else each[0]
     free = part.leak_free_targets
     positions = positions_of(part.tokens)
@@ -63,13 +61,11 @@ def evaluate(model: Tree | Sequence[Tree], part: Part, *, execution: Execution =
     )
 
 
-def token_nats(model: Tree, batches: Batches) -> NDArray[np.float64]:
+def token_nats(model: Model, batches: Batches) -> NDArray[np.float64]:
     """Nats of every target: (B,) in the order of the tokens."""
     nats = np.empty(len(batches.tokens))
     with eval_mode(model):
-        # As many rows of the bottom level at once: `windows` has one for every character of every context.
-        size = CHUNK if batches.tables else max(1, CHUNK // model.context)
-        for positions in batches.in_order_of_contexts(size):
+        for positions in batches.chunks():
             nats[positions] = batches.nats(positions).cpu().numpy()
     return nats
 
@@ -105,7 +101,7 @@ class Score:
         return self.nats / len(self.char_nats)
 
 
-def score(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Score]:
+def score(model: Model, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Score]:
     """Nats of each line, character by character.
 
     Raises `UnknownCharacterError` for a character that the model has never seen.
@@ -113,7 +109,7 @@ def score(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Sco
     if not lines:
         return []
     encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(0)) for line in lines]
-    nats = token_nats(model, Batches(np.concatenate(encoded), model, "unique"))
+    nats = token_nats(model, batches_of(np.concatenate(encoded), model))
     ends = np.cumsum([len(ids) for ids in encoded])
     return [Score(line, tuple(part.tolist())) for line, part in zip(lines, np.split(nats, ends[:-1]), strict=True)]
 

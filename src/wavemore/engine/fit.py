@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavemore.engine.batches import Batches, Positions
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
 
 
@@ -83,7 +83,7 @@ class Progress:
         return self._fit.best
 
 
-def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
+def fit(model: Model, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
     """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
 
     It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
@@ -123,14 +123,14 @@ def fit(model: Tree, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | Non
 class _Fit:
     """A training between two steps."""
 
-    def __init__(self, model: Tree, corpus: Corpus, recipe: Recipe) -> None:
+    def __init__(self, model: Model, corpus: Corpus, recipe: Recipe) -> None:
         self.model, self.recipe = model, recipe
-        self.train = Batches(corpus.train.tokens, model, recipe.execution)
+        self.train = batches_of(corpus.train.tokens, model, recipe.execution)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
         self.averaged = deepcopy(model) if recipe.average else model
         self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
-        self.val = Batches(corpus.val.tokens, self.averaged, "unique")
-        self.positions = Positions(len(corpus.train.tokens), recipe.batch_size, recipe.order, recipe.seed)
+        self.val = batches_of(corpus.val.tokens, self.averaged)
+        self.positions = self.train.positions(recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())

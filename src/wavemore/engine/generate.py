@@ -16,8 +16,7 @@ from torch import Tensor
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError
-from wavemore.nn.stream import stream_of
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
@@ -36,7 +35,7 @@ class Sample(NamedTuple):
 
 
 def generate(
-    model: Tree, vocabulary: Vocabulary, n: int, sampling: Sampling, known: NDArray[np.uint64]
+    model: Model, vocabulary: Vocabulary, n: int, sampling: Sampling, known: NDArray[np.uint64]
 ) -> Iterator[Sample]:
     """Draw lines until `n` have passed the filters, or until drawing more no longer helps (then fewer come).
 
@@ -79,7 +78,7 @@ def _unseen(samples: Iterator[Sample], seen: set[str]) -> Iterator[Sample]:
 
 
 def _greedy(
-    model: Tree,
+    model: Model,
     vocabulary: Vocabulary,
     n: int,
     sampling: Sampling,
@@ -98,7 +97,7 @@ def _greedy(
 
 
 def _draw(
-    model: Tree,
+    model: Model,
     vocabulary: Vocabulary,
     size: int,
     sampling: Sampling,
@@ -111,14 +110,14 @@ def _draw(
     and each of the B lines that have not ended knows which one is its own.
     """
     prefix = vocabulary.encode(sampling.prefix)
-    device, size_v = next(model.parameters()).device, model.vocabulary_size
+    device, size_v = model.device, model.vocabulary_size
     columns: list[NDArray[np.int64]] = []  # (B,) ids at each position, boundaries where a line has ended
     nats = torch.zeros(size, dtype=torch.float64)
     lengths = np.full(size, -1)  # -1: not ended
     lines = torch.arange(size)  # (B,) the lines that have not ended
     beginnings = torch.zeros(size, dtype=torch.int64)  # (B,) the row of each in the stream
     with eval_mode(model):
-        stream = stream_of(model, 1)
+        stream = model.stream(1)
         for position in range(sampling.max_length + 1):
             logits = stream.logits.cpu()  # (D, V)
             if position < len(prefix):

@@ -3,7 +3,7 @@
 The rule and the evidence for it are in `docs/defaults.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import ceil, prod
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import numpy as np
 
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.errors import UsageError
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
 from wavemore.text.corpus import Corpus
 
 Preset = Literal["auto", "lecture"]
@@ -22,39 +22,86 @@ Preset = Literal["auto", "lecture"]
 class Plan:
     """What is built and how it is trained."""
 
-    tree: TreeConfig
+    model: str
+    settings: ModelConfig
     recipe: Recipe
+
+    @property
+    def tree(self) -> TreeConfig:
+        """The settings of a tree.
+
+        Raises `UsageError` where the model is another one.
+        """
+        if not isinstance(self.settings, TreeConfig):
+            raise UsageError(f"the plan is for a {self.model}, whose settings are plan.settings")
+        return self.settings
 
 
 def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | None = None) -> Plan:
     """Settings for `corpus`: those of the preset, with `settings` in their place where given.
 
-    `settings` may hold any field of `TreeConfig` and of `Recipe`, `context` (instead of `fuse`) and `epochs`
-    (instead of `steps`). Raises `UsageError` for settings that contradict each other.
+    `settings` may hold `model` (a name of `CONFIGS`; without it a tree), any field of that model's settings and of
+    `Recipe`, `context` (for a tree instead of `fuse`) and `epochs` (instead of `steps`). Raises `UsageError` for
+    settings that contradict each other, or that the model does not have.
 
     >>> corpus = Corpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
     >>> plan(corpus, settings={"context": 4, "hidden": 32}).tree.fuse
     (2, 2)
+    >>> plan(corpus, settings={"model": "wavenet", "dilations": (1, 2)}).settings.receptive_field
+    4
     """
     asked = dict(settings or {})
-    known = {"context", "epochs", *_names(TreeConfig), *_names(Recipe)}
-    if unknown := sorted(set(asked) - known):
-        raise UsageError(f"there is no setting {unknown[0]!r}: choose of {', '.join(sorted(known))}")
+    model = asked.pop("model", "tree")
+    if model not in CONFIGS:
+        raise UsageError(f"there is no model {model!r}: choose one of {', '.join(CONFIGS)}")
+    kind = CONFIGS[model]
+    own = _names(kind) | ({"context"} if kind is TreeConfig else set())
+    _require_known(model, asked, own)
     if "epochs" in asked and "steps" in asked:
         raise UsageError("--epochs and --steps say the same thing twice; give one of them")
-    fuse = _fuse(asked.pop("context", None), asked.get("fuse"))
-    if fuse is not None:
-        asked["fuse"] = fuse
+    if kind is TreeConfig:
+        fuse = _fuse(asked.pop("context", None), asked.get("fuse"))
+        if fuse is not None:
+            asked["fuse"] = fuse
     targets = corpus.train.targets
-    chosen, epochs = (Plan(TreeConfig(), LECTURE), None) if preset == "lecture" else _rule(corpus, asked.get("fuse"))
+    chosen, epochs = _lecture(model) if preset == "lecture" else RULES.get(model, rule_of_lines)(model, corpus, asked)
     epochs = asked.pop("epochs", epochs)
-    tree = replace(chosen.tree, **_of(TreeConfig, asked))
+    config: ModelConfig = replace(chosen.settings, **_of(kind, asked))  # type: ignore[type-var]
     recipe = replace(chosen.recipe, **_of(Recipe, asked))
+    if kind not in (TreeConfig, MlpConfig):
+        if recipe.execution != "lines" and "execution" in asked:
+            raise UsageError(f"--execution {recipe.execution} is for a tree: a {model} is run on whole lines")
+        recipe = replace(recipe, execution="lines")
+    elif recipe.execution == "lines":
+        raise UsageError(f"--execution lines is for other models: a {model} takes unique or windows")
     if epochs is not None and "steps" not in asked:
         if not 0 < epochs * targets < float("inf"):
             raise UsageError(f"epochs is {epochs}; it must be above 0 and finite")
         recipe = replace(recipe, steps=max(1, ceil(epochs * targets / recipe.batch_size)))
-    return Plan(tree, recipe)
+    return Plan(model, config, recipe)
+
+
+def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
+    """Raise `UsageError` for a setting that there is not, or that this model does not have."""
+    everywhere = {"epochs", *_names(Recipe)}
+    unknown = sorted(set(asked) - own - everywhere)
+    if not unknown:
+        return
+    owners = [name for name, kind in CONFIGS.items() if unknown[0] in _names(kind)]
+    if not owners:
+        known = own | everywhere
+        raise UsageError(f"there is no setting {unknown[0]!r}: choose of {', '.join(sorted(known))}")
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(own)) or "none"
+    raise UsageError(
+        f"--{unknown[0].replace('_', '-')} is for {', '.join(owners)}: the settings of model {model} are {flags}"
+    )
+
+
+def _lecture(model: str) -> tuple[Plan, None]:
+    """The lecture's recipe, for any model that is trained step by step."""
+    if model == "ngram":
+        raise UsageError("the lecture's recipe trains step by step, and an ngram counts: leave --recipe out")
+    return Plan(model, CONFIGS[model](), LECTURE), None
 
 
 def _fuse(context: int | None, fuse: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -77,12 +124,12 @@ def _fuse(context: int | None, fuse: tuple[int, ...] | None) -> tuple[int, ...] 
     return (2,) * (context.bit_length() - 1)
 
 
-def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
+def rule_of_trees(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple[Plan, float]:
     """Settings for lists of a hundred to a million lines, and epochs; the evidence is in docs/defaults.md."""
     targets = corpus.train.targets
     usual_length = float(np.quantile(corpus.train.lines.lengths, 0.9))
     tree = TreeConfig(
-        fuse=fuse or ((2, 2, 2) if usual_length <= 20 else (2, 2, 2, 2)),
+        fuse=asked.get("fuse") or ((2, 2, 2) if usual_length <= 20 else (2, 2, 2, 2)),
         embedding=24,
         hidden=32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < 1_000_000 else 256,
         activation="silu",
@@ -101,7 +148,30 @@ def _rule(corpus: Corpus, fuse: tuple[int, ...] | None) -> tuple[Plan, float]:
         evaluations=10,
     )
     epochs = min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5))
-    return Plan(tree, recipe), epochs
+    if model == "mlp":
+        return Plan(model, MlpConfig(tree.context, 24, tree.hidden, activation="silu"), recipe), epochs
+    return Plan(model, tree, recipe), epochs
+
+
+def rule_of_lines(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple[Plan, float]:
+    """The same for the models that are run on whole lines."""
+    targets = corpus.train.targets
+    recipe = Recipe(
+        batch_size=_power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048),
+        weight_decay=0.1,
+        warmup=0.05,
+        evaluations=10,
+        execution="lines",
+    )
+    epochs = min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5))
+    return Plan(model, CONFIGS[model](), recipe), epochs
+
+
+RULES: dict[str, Callable[[str, Corpus, Mapping[str, Any]], tuple[Plan, float]]] = {
+    "tree": rule_of_trees,
+    "mlp": rule_of_trees,
+}
+"""By the model's name; all others are of `rule_of_lines`."""
 
 
 def _power_of_two(size: float, least: int, most: int) -> int:

@@ -11,7 +11,7 @@ from wavemore.errors import UsageError
 Optimizer = Literal["muon", "adamw", "sgd"]
 Schedule = Literal["linear", "step", "constant"]
 Order = Literal["shuffle", "replacement"]
-Execution = Literal["unique", "windows"]
+Execution = Literal["unique", "windows", "lines"]
 
 
 LARGEST = 10**9
@@ -31,7 +31,9 @@ class Recipe:
         default="muon", metadata={"help": "muon (hidden matrices; AdamW for the rest), adamw or sgd"}
     )
     steps: int = field(default=1_000, metadata={"help": "optimiser steps"})
-    batch_size: int = field(default=1_024, metadata={"help": "windows (one predicted character each) a step"})
+    batch_size: int = field(
+        default=1_024, metadata={"help": "predicted characters a step (on whole lines: about so many)"}
+    )
     learning_rate: float = field(
         default=0.02, metadata={"help": "peak learning rate: of Muon, or of AdamW or SGD where they do all"}
     )
@@ -51,12 +53,12 @@ class Recipe:
     warmup: float = field(default=0.1, metadata={"help": "share of the steps in which the learning rate rises"})
     order: Order = field(
         default="shuffle",
-        metadata={"help": "shuffle (each window once an epoch) or replacement (the lecture's)"},
+        metadata={"help": "shuffle (each target once an epoch) or replacement (the lecture's)"},
     )
     evaluations: int = field(default=10, metadata={"help": "how often the val loss is taken; the best state is kept"})
     execution: Execution = field(
         default="unique",
-        metadata={"help": "unique (each distinct n-gram once: fast) or windows (the lecture's)"},
+        metadata={"help": "of a tree: unique (each distinct n-gram once: fast) or windows (the lecture's); else lines"},
     )
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 

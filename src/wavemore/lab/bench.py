@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import WindowBatches
 from wavemore.engine.evaluate import evaluate
 from wavemore.engine.fit import fit
 from wavemore.engine.generate import generate
@@ -114,7 +114,7 @@ def _step(corpus: Corpus, repeats: int, key: str, baseline: str) -> Measurement:
     model = _model(corpus, hidden=lecture.HIDDEN).train()
     loop = lecture.Lecture(corpus)
     loop.load(model)
-    windows, unique = (Batches(corpus.train.tokens, model, execution) for execution in EXECUTIONS)
+    windows, unique = (WindowBatches(corpus.train.tokens, model, execution) for execution in EXECUTIONS)
     slow, fast = [], []
     random = np.random.default_rng(0)
     size = min(1_024, corpus.train.targets)
@@ -231,13 +231,13 @@ def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
     )
 
 
-def _training(corpus: Corpus, hidden: int, batch_size: int) -> tuple[Tree, Batches, Optimizers, int]:
+def _training(corpus: Corpus, hidden: int, batch_size: int) -> tuple[Tree, WindowBatches, Optimizers, int]:
     """What a training step of the lecture's shape takes."""
     shape = {"fuse": (2, 2, 2), "embedding": 24, "hidden": hidden, "activation": "tanh"}
     chosen = plan(corpus, settings={**shape, "batch_size": batch_size})
     model = build("tree", len(corpus.vocabulary), chosen.tree, seed=0).train()
     size = min(batch_size, corpus.train.targets)
-    return model, Batches(corpus.train.tokens, model, "unique"), Optimizers(model, chosen.recipe), size
+    return model, WindowBatches(corpus.train.tokens, model, "unique"), Optimizers(model, chosen.recipe), size
 
 
 def cold_start(corpus: Corpus, repeats: int) -> Measurement:
@@ -292,7 +292,7 @@ def _model(corpus: Corpus, hidden: int, epochs: float = 0.2) -> Tree:
     return model.eval()
 
 
-def _backward(model: Tree, batches: Batches, positions: np.ndarray) -> None:
+def _backward(model: Tree, batches: WindowBatches, positions: np.ndarray) -> None:
     model.zero_grad(set_to_none=True)
     F.cross_entropy(batches.logits(positions), batches.targets(positions)).backward()  # type: ignore[no-untyped-call]
 

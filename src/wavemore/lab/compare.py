@@ -13,7 +13,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import token_nats
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.bootstrap import Interval, ratio_intervals
@@ -23,7 +23,7 @@ from wavemore.lab.entries import Entry, changed, data_key, data_words, find_grou
 from wavemore.lab.looks import Look, line_sums, looks
 from wavemore.lab.runs import Run
 from wavemore.lab.statistics import spread, welch
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
 from wavemore.text.lines import Lines
 
@@ -57,7 +57,7 @@ def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], part: Pa
     )
 
 
-def compare_models(a: Sequence[Tree], b: Sequence[Tree], corpus: Corpus, part: PartName = "val") -> Comparison:
+def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, part: PartName = "val") -> Comparison:
     """The same for models in memory, one a seed on each side.
 
     Raises `UsageError` for a side without a model.
@@ -73,14 +73,14 @@ def compare_models(a: Sequence[Tree], b: Sequence[Tree], corpus: Corpus, part: P
 
 def _compare(
     sides: tuple[Side, Side],
-    models: tuple[Sequence[Tree], Sequence[Tree]],
+    models: tuple[Sequence[Model], Sequence[Model]],
     corpus: Corpus,
     part_name: PartName,
     data: str,
     changes: tuple[str, ...],
 ) -> Comparison:
     part = corpus.val if part_name == "val" else corpus.test
-    each = [np.stack([token_nats(model, Batches(part.tokens, model, "unique")) for model in side]) for side in models]
+    each = [np.stack([token_nats(model, batches_of(part.tokens, model)) for model in side]) for side in models]
     mean_a, mean_b = (nats.mean(axis=0) for nats in each)  # (S, B) -> (B,)
     every = np.ones(part.targets, np.bool_)
     free = part.leak_free_targets
@@ -219,7 +219,7 @@ def _corpus(entries: Sequence[Entry]) -> Corpus:
     raise problems[0]
 
 
-def _side(name: str, entries: Sequence[Entry], left_out: Sequence[str], models: Sequence[Tree]) -> Side:
+def _side(name: str, entries: Sequence[Entry], left_out: Sequence[str], models: Sequence[Model]) -> Side:
     return Side(
         name=name,
         model=model_words(_config(entries[0])),

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, WavemoreError
 from wavemore.lab.files import write_whole
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import CONFIGS, ModelConfig
 
 FORMAT = 1
 """Version of the run folder's layout; a folder of another version is refused by name."""
@@ -40,8 +40,10 @@ class Config:
     created: str
     """Local time with its offset, ISO 8601."""
     data: DataConfig
-    model: Literal["tree"]
-    settings: TreeConfig
+    model: str
+    """A name of `CONFIGS`."""
+    settings: ModelConfig
+    """Of that model's own class."""
     recipe: Recipe
     device: str
     threads: Annotated[int, msgspec.Meta(ge=1, le=4096)]
@@ -77,7 +79,7 @@ def read_config(path: Path) -> Config:
                 f"{path} is of format {version} (written by wavemore {found.get('wavemore', '?')}); "
                 f"this wavemore reads format {FORMAT}: install the version that wrote it, or train again"
             )
-        return msgspec.json.decode(content, type=Config)
+        return _config_of(content, found.get("model") if isinstance(found, dict) else None)
     except FileNotFoundError:
         raise RunError(
             f"{path.parent} is no complete run (it has no {path.name}): train it again, or name another run"
@@ -90,6 +92,21 @@ def read_config(path: Path) -> Config:
         raise
     except WavemoreError as error:  # a value outside its range
         raise _damaged(path, str(error)) from None
+
+
+def _config_of(content: bytes, model: Any) -> Config:
+    """Decode a config whose model is known by now, and with it the class of its settings."""
+
+    def settings_of(kind: type, value: Any) -> Any:
+        assert kind is ModelConfig
+        try:
+            return msgspec.convert(value, CONFIGS[model])
+        except msgspec.ValidationError as error:  # its path begins here, not at the top of the file
+            raise msgspec.ValidationError(str(error).replace("at `$.", "at `$.settings.")) from None
+
+    if not isinstance(model, str) or model not in CONFIGS:
+        raise msgspec.ValidationError(f"model is {model!r}, not one of {', '.join(CONFIGS)}")
+    return msgspec.json.decode(content, type=Config, dec_hook=settings_of)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ def recipe_key(config: Config) -> tuple[Any, ...]:
 def changed(a: Config, b: Config) -> tuple[str, ...]:
     """The settings in which b differs from a, but for the seed: the model's first."""
     places: list[tuple[Any, Any, str]] = [(a, b, "model")]
-    places += [(a.settings, b.settings, field.name) for field in fields(a.settings)]
+    if type(a.settings) is type(b.settings):
+        places += [(a.settings, b.settings, name) for name in a.settings.kinds()]
+    else:  # nothing to compare one by one
+        places += [(a.settings, b.settings, "shape")]
     places += [(a.recipe, b.recipe, field.name) for field in fields(a.recipe) if field.name != "seed"]
     words = []
     for one, other, name in places:
@@ -69,8 +72,8 @@ def changed(a: Config, b: Config) -> tuple[str, ...]:
 
 def model_words(config: Config) -> str:
     """A model in a few words: fusions, embedding/hidden, optimiser."""
-    tree = config.settings
-    return f"{config.model} {_said(tree.fuse)} {tree.embedding}/{tree.hidden} {config.recipe.optimizer}"
+    optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
+    return f"{config.model} {config.settings.shape}{optimizer}"
 
 
 def data_words(config: Config) -> str:

@@ -4,7 +4,7 @@ import ctypes
 import os
 
 from wavemore.errors import UsageError
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import ModelConfig
 
 COPIES = 7
 """Of each weight in training: itself, its gradient, two moments, the best one, and two while a state is written."""
@@ -25,22 +25,18 @@ def keep_freed_memory() -> None:
         mallopt(what, 1 << 30)
 
 
-def check_fits(vocabulary_size: int, settings: TreeConfig) -> None:
+def check_fits(vocabulary_size: int, settings: ModelConfig) -> None:
     """Raise `UsageError` for a model whose training needs more memory than this machine has.
 
     It is asked before the model is built, as a machine that swaps or kills says nothing useful.
 
-    >>> check_fits(27, TreeConfig(hidden=10**9))
+    >>> from wavemore.nn.config import RecurrentConfig
+    >>> check_fits(27, RecurrentConfig(hidden=10**8))
     Traceback (most recent call last):
-    wavemore.errors.UsageError: hidden 1,000,000,000 and embedding 24 do not fit into memory: take smaller ones
+    wavemore.errors.UsageError: embedding 64, hidden 100000000: these do not fit into memory: take smaller ones
     """
-    inputs = [settings.embedding, *[settings.hidden] * (len(settings.fuse) - 1)]
-    matrices = sum(n * channels * settings.hidden for n, channels in zip(settings.fuse, inputs, strict=True))
-    weights = matrices + vocabulary_size * (settings.embedding + settings.hidden)
-    if 4 * COPIES * weights > _memory_bytes():
-        raise UsageError(
-            f"hidden {settings.hidden:,} and embedding {settings.embedding:,} do not fit into memory: take smaller ones"
-        )
+    if 4 * COPIES * settings.weights(vocabulary_size) > _memory_bytes():
+        raise UsageError(f"{settings.words}: these do not fit into memory: take smaller ones")
 
 
 def _memory_bytes() -> float:

@@ -8,8 +8,9 @@ from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import positions_of, token_nats
 from wavemore.engine.generate import generate
 from wavemore.engine.sampling import Sampling
@@ -33,6 +34,7 @@ from wavemore.lab.page import (
 )
 from wavemore.lab.runs import Record, Run, Summary
 from wavemore.nn.layers import Embedding
+from wavemore.nn.model import Model
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Part
 
@@ -72,11 +74,11 @@ def report_run(run: Run) -> str:
 
 
 def _what(config: Config) -> str:
-    tree, data = config.settings, config.data
-    fused = " x ".join(map(str, tree.fuse))
+    data = config.data
+    model = "" if config.model == "tree" else f"{config.model}: "
     return (
-        f"{data.name}, {data.split} split; {tree.context} characters fused {fused}, embedding {tree.embedding}, "
-        f"hidden {tree.hidden}, {tree.norm} norm; {config.recipe.optimizer}, {config.recipe.steps:,} steps of "
+        f"{data.name}, {data.split} split; {model}{config.settings.words}; "
+        f"{config.recipe.optimizer}, {config.recipe.steps:,} steps of "
         f"{config.recipe.batch_size:,}, seed {config.recipe.seed}; begun {config.created[:16].replace('T', ' ')}"
     )
 
@@ -179,7 +181,7 @@ class _Seen:
         if self._val is None:
             part = self.run.corpus().val
             model = self.run.model()
-            self._val = part, token_nats(model, Batches(part.tokens, model, "unique"))
+            self._val = part, token_nats(model, batches_of(part.tokens, model))
         return self._val
 
     def losses(self) -> list[Html]:
@@ -288,27 +290,28 @@ def _visible(words: str) -> str:
     )
 
 
-def _model(model: Tree, config: Config, seen: _Seen) -> list[Html]:
-    embedding = model.layers[0]
-    assert isinstance(embedding, Embedding)
-    vectors = embedding.weight.detach().cpu().numpy()
+def _model(model: Model, config: Config, seen: _Seen) -> list[Html]:
     characters = seen.run.vocabulary().characters
-    try:
-        line = max(seen.val()[0].lines[:200], key=lambda line: min(len(line), model.context))
-    except WavemoreError:
-        line = ""
-    return [
-        side_by_side(
-            [
-                picture(plots.tree(config.settings.fuse, line), "The tree in which the characters meet"),
-                picture(
-                    plots.embedding(vectors, ["", *characters]),
-                    "The embedding of the characters in the plane of its two largest principal components",
-                    "Characters that the model treats alike are near each other; ⏎ is the boundary.",
-                ),
-            ]
+    pictures = []
+    if isinstance(model, Tree):
+        context = model.context
+        try:
+            line = max(seen.val()[0].lines[:200], key=lambda line: min(len(line), context))
+        except WavemoreError:
+            line = ""
+        pictures.append(picture(plots.tree(model.config.fuse, line), "The tree in which the characters meet"))
+    embeddings = [module for module in model.modules() if isinstance(module, Embedding | nn.Embedding)]
+    if embeddings:
+        pictures.append(
+            picture(
+                plots.embedding(embeddings[0].weight.detach().cpu().numpy(), ["", *characters]),
+                "The embedding of the characters in the plane of its two largest principal components",
+                "Characters that the model treats alike are near each other; ⏎ is the boundary.",
+            )
         )
-    ]
+    if not pictures:
+        return [paragraph(f"A model of kind {config.model} has no tree and no embedding to draw.")]
+    return [side_by_side(pictures)]
 
 
 def _layers(inspection: Inspection) -> list[Html]:
@@ -333,12 +336,12 @@ def _layers(inspection: Inspection) -> list[Html]:
 def _settings(config: Config, summary: Summary | None) -> Html:
     data = config.data
     shown = {"data": data.source or data.name, "sha256": data.sha256, "split": _split(data)}
-    values = {**shown, "encoding": data.encoding, "model": config.model, **asdict(config.settings)}
+    values = {**shown, "encoding": data.encoding, "model": config.model, **config.settings.values()}
     values |= {**asdict(config.recipe), "device": config.device, "threads": config.threads}
     if config.experiment:
         values["experiment"] = config.experiment
     named = {
-        name.replace("_", " "): " x ".join(map(str, value)) if isinstance(value, tuple | list) else value
+        name.replace("_", " "): " ".join(map(str, value)) if isinstance(value, tuple | list) else value
         for name, value in values.items()
     }
     machine = facts(summary.environment) if summary is not None else Html("")

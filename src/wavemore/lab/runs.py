@@ -32,8 +32,8 @@ from wavemore.errors import DataError, RunError, UsageError
 from wavemore.lab.config import Config, read_config, read_label, write_config, write_label
 from wavemore.lab.files import read_tensors, write_tensors, write_whole
 from wavemore.lab.memory import check_fits
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
-from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
 from wavemore.text.vocabulary import Vocabulary
@@ -232,7 +232,7 @@ class Run:
             raise RunError(f"{self.path / 'vocabulary.json'} is not that of the data: put it back, or train again")
         return corpus
 
-    def new_model(self) -> Tree:
+    def new_model(self) -> Model:
         """The model with its first weights, on the run's device.
 
         Raises `UsageError` for a model that does not fit into memory, and for a device that this machine lacks.
@@ -241,7 +241,7 @@ class Run:
         check_fits(size, config.settings)
         return _on(config.device, build(config.model, size, config.settings, seed=config.recipe.seed))
 
-    def model(self) -> Tree:
+    def model(self) -> Model:
         """The model with the kept weights, in eval mode, on the run's device or, where there is none, on the CPU."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
@@ -405,7 +405,7 @@ def _owner(config: Config, vocabulary: Vocabulary) -> str:
     return hashlib.sha256(msgspec.json.encode([*decides, vocabulary.characters])).hexdigest()
 
 
-def _on(device: str, model: Tree) -> Tree:
+def _on(device: str, model: Model) -> Model:
     try:
         return model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

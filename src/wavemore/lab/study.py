@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import torch
@@ -39,9 +39,11 @@ import torch
 from wavemore.engine.plan import Plan, Preset, plan
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import UsageError, WavemoreError
-from wavemore.nn.config import TreeConfig
-from wavemore.nn.tree import Tree
+from wavemore.nn.config import CONFIGS, ModelConfig, ModelName
+from wavemore.nn.models import BUILDERS
 from wavemore.text.corpus import Corpus
+
+C = TypeVar("C", bound=ModelConfig)
 
 MOST_TRIES = 200
 """Combinations that one arm may try."""
@@ -248,7 +250,9 @@ def _arm(number: int, entry: Mapping[str, Any], fixed: Mapping[str, Any], tune: 
 
 
 KINDS: dict[str, Any] = {
-    **{field.name: field.type for field in (*fields(TreeConfig), *fields(Recipe)) if field.name != "seed"},
+    **{name: kind for config in reversed(CONFIGS.values()) for name, kind in config.kinds().items()},
+    **{field.name: field.type for field in fields(Recipe) if field.name != "seed"},
+    "model": ModelName,
     "context": int,
     "epochs": float,
     "parameters": int,
@@ -283,37 +287,41 @@ def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus, steps: int | None
             _require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
             settings["steps"] = steps or 1_000
         if parameters is not None:
-            _require("hidden" not in settings, "parameters stands instead of hidden")
+            given = [name for name in ("hidden", "channels") if name in settings]
+            _require(not given, f"parameters stands instead of {' and '.join(given)}")
         chosen = plan(corpus, preset, settings)
         if parameters is not None:
             size = len(corpus.vocabulary)
-            tree = largest(chosen.tree, lambda tree: parameter_count(size, tree), parameters)
-            chosen = replace(chosen, tree=tree)
+            found = largest(chosen.settings, lambda tried: parameter_count(chosen.model, size, tried), parameters)
+            chosen = replace(chosen, settings=found)
     except UsageError as error:
         raise UsageError(f"arm {arm.name!r}: {error}") from None
     return chosen
 
 
-def largest(tree: TreeConfig, count: Callable[[TreeConfig], int], most: int) -> TreeConfig:
-    """The tree with the most hidden channels that `count` finds to be `most` at most.
+def largest(settings: C, count: Callable[[C], int], most: int) -> C:
+    """The widest model that `count` finds to have `most` parameters at most.
 
+    Raises `UsageError` where none has, and for a model without a width to choose.
+
+    >>> from wavemore.nn.config import TreeConfig
     >>> largest(TreeConfig(), lambda tree: tree.hidden ** 2, 100).hidden
     10
     """
     low, high = 0, 1
-    while count(replace(tree, hidden=high)) <= most and high < 2**16:
+    while count(settings.widened(high)) <= most and high < 2**16:
         low, high = high, 2 * high
     _require(low > 0, f"no model has as few as {most:,} parameters with these settings")
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(replace(tree, hidden=middle)) <= most else (low, middle)
-    return replace(tree, hidden=low)
+        low, high = (middle, high) if count(settings.widened(middle)) <= most else (low, middle)
+    return settings.widened(low)
 
 
-def parameter_count(vocabulary_size: int, tree: TreeConfig) -> int:
-    """Parameters of a tree, without making their values."""
+def parameter_count(model: str, vocabulary_size: int, settings: ModelConfig) -> int:
+    """Parameters of a model, without making their values."""
     with torch.device("meta"):
-        return Tree(vocabulary_size, tree).parameter_count()
+        return BUILDERS[model](vocabulary_size, settings).parameter_count()
 
 
 def _require_seeds(key: str, seeds: Sequence[Any]) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import Plan
 from wavemore.errors import RunError, TrainingError, UsageError
@@ -39,8 +39,8 @@ from wavemore.lab.recorder import Recorder
 from wavemore.lab.runs import Run
 from wavemore.lab.study import Arm, Study, settle, slug
 from wavemore.lab.training import config_of, data_config, finish, train
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
-from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
 
@@ -88,7 +88,7 @@ class StudyRunner:
         self.chosen: dict[int, int] = {}
         for arm in study.arms:  # all mistakes are found before anything is trained
             for tried in arm.tries:
-                check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).tree)
+                check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).settings)
 
     def run(self) -> Iterator[Event]:
         """Do what is left to do, and write `study.json` at the end.
@@ -158,7 +158,7 @@ class StudyRunner:
             "group": arm.group,
             "against": base.name if base else None,
             "settings": {**arm.settings, **arm.tries[tried]},
-            "model": asdict(chosen.tree),
+            "model": {"name": chosen.model, **chosen.settings.values()},
             "recipe": {name: value for name, value in asdict(chosen.recipe).items() if name != "seed"},
             "epochs": round(chosen.recipe.steps * chosen.recipe.batch_size / self.corpus.train.targets, 2),
             "tuned": arm.tries[tried],
@@ -312,14 +312,14 @@ ROUNDS, STEPS_A_ROUND = 5, 60
 
 def _kind_of_step(chosen: Plan) -> str:
     """What decides how long a step takes, in words."""
-    tree, recipe = chosen.tree, chosen.recipe
-    shape = f"fuse {'x'.join(map(str, tree.fuse))}, {tree.embedding}/{tree.hidden}, {tree.norm}, {tree.activation}"
-    return f"{shape}, dropout {tree.dropout:g}, {recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
+    recipe = chosen.recipe
+    how = f"{recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
+    return f"{chosen.model}: {chosen.settings.words}, {how}"
 
 
 def _seconds_a_step(chosen: Plan, corpus: Corpus) -> float:
     recipe = replace(chosen.recipe, steps=STEPS_A_ROUND, evaluations=1)
-    model = build("tree", len(corpus.vocabulary), chosen.tree, seed=0)
+    model = build(chosen.model, len(corpus.vocabulary), chosen.settings, seed=0)
     seconds = [progress.seconds for progress in fit(model, corpus, recipe)]
     return (seconds[-1] - seconds[9]) / (STEPS_A_ROUND - 10)  # the first steps warm up
 
@@ -408,13 +408,13 @@ def _until_stopped(steps: Generator[None, None, Result]) -> Result:
 
 
 @torch.no_grad()
-def mode_gap(model: Tree, corpus: Corpus, batch_size: int, batches: int = 20) -> float:
+def mode_gap(model: Model, corpus: Corpus, batch_size: int, batches: int = 20) -> float:
     """Loss in training mode less that in eval mode, nats per character, on the same train batches.
 
     In training mode BatchNorm1d normalises by the batch: below 0, the batch's own statistics help; above, they harm.
     """
     model = deepcopy(model)  # whose running statistics may move
-    data = Batches(corpus.train.tokens, model, "unique")
+    data = batches_of(corpus.train.tokens, model)
     random = np.random.default_rng(0)
     gaps = []
     for _ in range(batches):

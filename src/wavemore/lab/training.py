@@ -16,7 +16,7 @@ from wavemore.lab.environment import environment
 from wavemore.lab.recorder import Recorder
 from wavemore.lab.runs import Run, Summary
 from wavemore.lab.usual import line_percentiles
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
 
@@ -37,8 +37,8 @@ def config_of(
         command=tuple(command),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         data=data,
-        model="tree",
-        settings=chosen.tree,
+        model=chosen.model,
+        settings=chosen.settings,
         recipe=chosen.recipe,
         device=device,
         threads=torch.get_num_threads(),
@@ -60,7 +60,7 @@ def data_config(corpus: Corpus, data: str, split: str, split_seed: int) -> DataC
     )
 
 
-def train(run: Run, model: Tree, corpus: Corpus, recorder: Recorder) -> Iterator[Progress]:
+def train(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> Iterator[Progress]:
     """Train, or go on where the run was stopped, and keep every record; the caller holds the run's lock.
 
     Raises `TrainingError` where the loss is no longer finite.
@@ -70,7 +70,7 @@ def train(run: Run, model: Tree, corpus: Corpus, recorder: Recorder) -> Iterator
         yield progress
 
 
-def finish(run: Run, model: Tree, corpus: Corpus, recorder: Recorder) -> tuple[Summary, Evaluation, list[Sample]]:
+def finish(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> tuple[Summary, Evaluation, list[Sample]]:
     """Take the exact losses of the kept state, draw ten lines, and write both: the run is then finished."""
     train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
     recipe = run.config.recipe

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wavemore.engine.batches import Batches
+from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import token_nats
-from wavemore.nn.tree import Tree
+from wavemore.nn.model import Model
 from wavemore.text.corpus import Part
 
 
-def line_percentiles(model: Tree, part: Part) -> tuple[float, ...]:
+def line_percentiles(model: Model, part: Part) -> tuple[float, ...]:
     """The 0th, 1st, ..., 100th percentile of the nats per character of the lines of `part`."""
-    nats = token_nats(model, Batches(part.tokens, model, "unique"))
+    nats = token_nats(model, batches_of(part.tokens, model))
     targets = part.lines.lengths + 1  # a line's end is a target too
     starts = np.cumsum(targets) - targets
     return tuple(np.quantile(np.add.reduceat(nats, starts) / targets, np.linspace(0, 1, 101)).tolist())

@@ -1,18 +1,39 @@
 """The models by name."""
 
 from collections.abc import Callable
+from typing import Any, Literal, overload
 
 import torch
 
 from wavemore.errors import UsageError
-from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.nn.baselines import Bigram
+from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
+from wavemore.nn.model import Model
+from wavemore.nn.tree import Tree
 
-MODELS: dict[str, tuple[type[TreeConfig], Callable[[int, TreeConfig], Tree]]] = {
-    "tree": (TreeConfig, Tree),
+
+def mlp(vocabulary_size: int, config: MlpConfig) -> Tree:
+    """Build a tree with one fusion."""
+    return Tree(vocabulary_size, config.tree)
+
+
+BUILDERS: dict[str, Callable[[int, Any], Model]] = {
+    "tree": Tree,
+    "mlp": mlp,
+    "bigram": Bigram,
 }
 
+MODELS: dict[str, tuple[type[ModelConfig], Callable[[int, Any], Model]]] = {
+    name: (CONFIGS[name], builder) for name, builder in BUILDERS.items()
+}
+"""Settings and builder of each model."""
 
-def build(name: str, vocabulary_size: int, config: TreeConfig, seed: int) -> Tree:
+
+@overload
+def build(name: Literal["tree"], vocabulary_size: int, config: TreeConfig, seed: int) -> Tree: ...
+@overload
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model: ...
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model:
     """Build a model with fresh weights: the same seed gives the same weights, and disturbs nothing else.
 
     Raises a UsageError for a name that is not in MODELS, or settings of another model.

@@ -10,9 +10,10 @@ Shapes: B batch, T time, C channels, V vocabulary.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, UsageError
+from wavemore.errors import ModelError
 from wavemore.nn.config import TreeConfig
 from wavemore.nn.fusion import UniquePlan, run_dilated, run_unique, run_windows
 from wavemore.nn.layers import (
@@ -25,6 +26,7 @@ from wavemore.nn.layers import (
     Linear,
     Sequential,
 )
+from wavemore.nn.model import Model, Stream
 
 __all__ = ["Tree", "TreeConfig"]
 
@@ -33,7 +35,7 @@ __all__ = ["Tree", "TreeConfig"]
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": 1.5335, "silu": 1.6766}
 
 
-class Tree(nn.Module):
+class Tree(Model):
     """Predict the next character from the `config.context` ones before it.
 
     The layers are the lecture's, in its order: Embedding, then for every fusion FlattenConsecutive, Linear,
@@ -50,11 +52,8 @@ class Tree(nn.Module):
     """
 
     def __init__(self, vocabulary_size: int, config: TreeConfig) -> None:
-        super().__init__()
-        if vocabulary_size < 2:
-            raise UsageError(f"a vocabulary has the boundary and one character or more, not {vocabulary_size} tokens")
-        self.vocabulary_size = vocabulary_size
-        self.config = config
+        super().__init__(vocabulary_size)
+        self.config: TreeConfig = config
         self.layers = Sequential(*_layers(vocabulary_size, config))
 
     @property
@@ -98,9 +97,19 @@ class Tree(nn.Module):
         """
         return run_unique(self.layers, plan)
 
-    def parameter_count(self) -> int:
-        """Count the trained numbers: weights and biases, no running statistics."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def logits_at_every(self, tokens: Tensor) -> Tensor:
+        """Predict what follows each position of lines that begin with a boundary: (B, T) -> (B, T, V).
+
+        >>> Tree(27, TreeConfig(norm="layer")).logits_at_every(torch.zeros(5, 3, dtype=torch.int64)).shape
+        torch.Size([5, 3, 27])
+        """
+        return self.dilated(F.pad(tokens, (self.context - 1, 0)))
+
+    def stream(self, lines: int) -> Stream:
+        """Begin lines that grow by a character a step; see nn/stream.py."""
+        from wavemore.nn.stream import stream_of
+
+        return stream_of(self, lines)
 
 
 def _layers(vocabulary_size: int, config: TreeConfig) -> list[nn.Module]:
