@@ -7,10 +7,13 @@ of a text, as if a page began there. Legend: `N` characters of a part.
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from wavemore.errors import DataError, UsageError
+from wavemore.text.corpus import Part
 from wavemore.text.encoding import encode
-from wavemore.text.lines import counted
-from wavemore.text.vocabulary import Ids, Vocabulary
+from wavemore.text.lines import Lines, counted
+from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 
 SHARE = 0.9
 """Of a text that is trained on, its beginning; the rest is for validation."""
@@ -51,6 +54,21 @@ class StreamPart:
         """The number of targets: every character is one."""
         return len(self.tokens)
 
+    def as_lines(self, vocabulary: Vocabulary) -> Part:
+        r"""The same targets as those of lines, for whoever looks at lines: the text is then in memory.
+
+        A last line without an end is left out, and none is said to be in train.
+
+        >>> tokens = Vocabulary("ab").encode_text("ab\n\nba\na")
+        >>> part = StreamPart(tokens).as_lines(Vocabulary("ab"))
+        >>> list(part.lines), part.targets
+        (['ab', '', 'ba'], 7)
+        """
+        ends = np.flatnonzero(self.tokens == BOUNDARY)
+        tokens = self.tokens[: int(ends[-1]) + 1 if len(ends) else 0]
+        lines = Lines(vocabulary.decode_text(tokens), np.diff(ends, prepend=-1) - 1)
+        return Part(lines, tokens, np.ones(len(lines), np.bool_))
+
 
 @dataclass(frozen=True, eq=False)
 class TextStream:
@@ -72,7 +90,7 @@ class TextStream:
 
 
 def load_stream(
-    path: str | Path, *, share: float = SHARE, encoding: str = "utf-8", cache: Path | None = None
+    path: str | Path, *, share: float = SHARE, encoding: str = "utf-8", name: str = "", cache: Path | None = None
 ) -> TextStream:
     r"""Read, split and encode a text file of any size; what is in memory is a piece of it at a time.
 
@@ -103,7 +121,7 @@ def load_stream(
                 f"(at least {LEAST}); give more text" + (", or another --split-share" if count >= 2 * LEAST else "")
             )
     return TextStream(
-        name=path.stem,
+        name=name or path.stem,
         source=str(path.absolute()),
         sha256=found.sha256,
         encoding=encoding,
