@@ -104,8 +104,11 @@ def test_a_lead_in_is_what_a_stretch_sees_before_it(name: str) -> None:
 
 
 def test_what_stands_before_the_text_is_boundary() -> None:
-    batches = StretchBatches(np.array([5, 6, 7, 8], np.uint8), small("bigram", 9), stretch=2, lead_in=3)
-    assert batches._before(np.array([0, 2]), 2).tolist() == [[0, 0, 0, 0, 5], [0, 0, 5, 6, 7]]
+    tokens, starts = np.array([5, 6, 7, 8], np.uint8), np.array([0, 2])
+    batches = StretchBatches(tokens, small("bigram", 9), stretch=2, lead_in=3)
+    assert batches._before(starts, 2).tolist() == [[0, 0, 0, 0, 5], [0, 0, 5, 6, 7]]
+    batches = StretchBatches(tokens, small("tree", 9), stretch=2, lead_in=0)  # it sees four characters
+    assert batches._before(starts, 2).tolist() == [[0, 0, 5], [0, 6, 7]]
 
 
 @given(st.integers(2, 300), st.integers(1, 40), st.integers(1, 5), st.integers(0, 99))

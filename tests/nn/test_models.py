@@ -14,7 +14,8 @@ def test_a_seed_fixes_the_weights(name: str) -> None:
     config = MODELS[name][0]()
     one, same, other = (build(name, 27, config, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[key], same[key]) for key in one)
-    assert not all(torch.equal(one[key], other[key]) for key in one)
+    if name != "ngram":  # nothing is random where things are counted
+        assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize("name", MODELS)

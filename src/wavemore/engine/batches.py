@@ -20,7 +20,8 @@ from wavemore.text.ngrams import NgramTables
 from wavemore.text.vocabulary import Ids
 
 CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part
-LINE_CHUNK = 32_768  # the same for models that keep more activations a row
+LINE_CHUNK = 32_768  # the same for models that keep more activations a row,
+LOGITS = 2**23  # and fewer where the vocabulary is large
 
 
 def batches_of(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batches":
@@ -159,13 +160,15 @@ class LineBatches(Batches):
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         """All positions once, in whole lines, those of about one length together."""
+        size = max(1, min(LINE_CHUNK, LOGITS // self.model.vocabulary_size))
         order = np.argsort(self.lengths, kind="stable")
         lengths = self.lengths[order]
         start = 0
         while start < len(order):
             # The last line is the longest: as many lines as have room at its length.
-            cells = lengths[start:] * np.arange(1, len(lengths) - start + 1)
-            count = max(1, int(np.searchsorted(cells, LINE_CHUNK, side="right")))
+            ahead = lengths[start : start + size]
+            cells = ahead * np.arange(1, len(ahead) + 1)
+            count = max(1, int(np.searchsorted(cells, size, side="right")))
             yield self.targets_of(order[start : start + count])
             start += count
 

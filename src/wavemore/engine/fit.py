@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, log10
 from time import perf_counter
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,10 +15,11 @@ from torch import Tensor
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
-from wavemore.engine.stretches import batches_to_evaluate, batches_to_train
+from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
+from wavemore.nn.ngram import Ngram
 from wavemore.text.corpus import Corpus, Part
 from wavemore.text.stream import StreamPart, TextStream
 
@@ -133,13 +135,13 @@ class _Fit:
         self.model, self.recipe = model, recipe
         self.train = batches_to_train(corpus.train, model, recipe)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
-        self.averaged = deepcopy(model) if recipe.average else model
+        self.averaged = deepcopy(model) if recipe.average and not isinstance(model, Ngram) else model
         self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
         self.val = batches_to_evaluate(val_in_training(corpus), self.averaged)
         self.positions = self.train.positions(recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
-        self.random = any(isinstance(module, Dropout) and module.p > 0 for module in model.modules())
+        self.random = any(isinstance(module, Dropout | torch.nn.Dropout) and module.p > 0 for module in model.modules())
         self.step = self.first_step = 0
         self.best: dict[str, Tensor] = {}
         self.best_val_nats, self.best_step = float("inf"), 0
@@ -180,6 +182,8 @@ class _Fit:
         return progress
 
     def _train_step(self) -> float:
+        if isinstance(self.model, Ngram):
+            return self._count(self.model)
         self.model.train()
         positions = self.positions.at(self.step)
         devices = [self.train.device] if self.train.device.type == "cuda" else []
@@ -194,6 +198,13 @@ class _Fit:
         self.step += 1
         self._average()
         return loss.item()
+
+    def _count(self, model: Ngram) -> float:
+        """What is one step for a model that is not trained."""
+        tokens = torch.from_numpy(self.train.tokens.astype(np.int64)).to(model.device)
+        model.count(tokens, across_lines=isinstance(self.train, StretchBatches))
+        self.step += 1
+        return float(token_nats(model, self.train).mean())
 
     @torch.no_grad()
     def _average(self) -> None:

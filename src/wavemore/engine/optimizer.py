@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wavemore.engine.recipe import Recipe
-from wavemore.nn.layers import Linear
+from wavemore.nn.layers import CausalConv1d, Linear
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: steepest at 0, so that few iterations are enough
 NEWTON_SCHULZ_STEPS = 5
@@ -40,11 +40,11 @@ class Muon:
         for matrix, buffer in zip(self.matrices, self.buffers, strict=True):
             gradient = _gradient(matrix)
             buffer.lerp_(gradient, 1 - self.momentum)
-            updates.append(gradient.lerp(buffer, self.momentum))
+            updates.append(gradient.lerp(buffer, self.momentum).flatten(1))  # a kernel's taps side by side
         for matrix, update in zip(self.matrices, orthogonal(updates), strict=True):
-            rows, columns = matrix.shape
+            rows, columns = update.shape
             matrix.mul_(1 - lr * self.weight_decay)
-            matrix.add_(update, alpha=-lr * sqrt(max(1.0, rows / columns)))
+            matrix.add_(update.view_as(matrix), alpha=-lr * sqrt(max(1.0, rows / columns)))
 
     def state(self) -> dict[str, Tensor]:
         """The momenta; references, not copies."""
@@ -116,9 +116,9 @@ class SGD:
 class Optimizers:
     """What a recipe says: one optimiser for the hidden matrices, one for the rest, under one schedule.
 
-    The hidden matrices are the weights of every `Linear` but the last, which is the output; weight decay is for them
-    only. With `muon` the rest goes to AdamW with its own learning rate; else both have the same optimiser. What is
-    frozen (`requires_grad_(False)`) stays as it is.
+    The hidden matrices are those of `hidden_matrices`; weight decay is for them only. With `muon` the rest goes to
+    AdamW with its own learning rate; else both have the same optimiser. What is frozen (`requires_grad_(False)`)
+    stays as it is.
     """
 
     def __init__(self, model: torch.nn.Module, recipe: Recipe) -> None:
@@ -198,9 +198,17 @@ def _fast_bfloat16() -> bool:
 
 
 def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """Weights of every `Linear` but the last, which is the output: what Muon is for and what weight decay is on."""
-    linear = [module for module in model.modules() if isinstance(module, Linear)]
-    return [layer.weight for layer in linear[:-1]]
+    """Weights between hidden layers: what Muon is for and what weight decay is on.
+
+    Those of every linear layer and of every convolution but the last, which is the output, and of recurrent layers.
+    """
+    found: list[torch.nn.Parameter] = []
+    for module in model.modules():
+        if isinstance(module, Linear | CausalConv1d | torch.nn.Linear):
+            found.append(module.get_parameter("weight"))
+        elif isinstance(module, torch.nn.RNNBase):
+            found += [parameter for name, parameter in module.named_parameters() if "weight" in name]
+    return found[:-1]
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -61,6 +61,8 @@ def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping
     _require_known(model, asked, own)
     if "epochs" in asked and "steps" in asked:
         raise UsageError("--epochs and --steps say the same thing twice; give one of them")
+    if model == "ngram":
+        _require_counting(asked)
     if kind is TreeConfig:
         fuse = _fuse(asked.pop("context", None), asked.get("fuse"))
         if fuse is not None:
@@ -109,6 +111,14 @@ def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
     raise UsageError(
         f"--{unknown[0].replace('_', '-')} is for {', '.join(owners)}: the settings of model {model} are {flags}"
     )
+
+
+def _require_counting(asked: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a setting of a training, of which an ngram has none."""
+    trained = sorted(set(asked) & {"epochs", *_names(Recipe)} - {"seed"})
+    if trained:
+        flag = trained[0].replace("_", "-")
+        raise UsageError(f"--{flag} is for models that are trained: an ngram is counted in one pass")
 
 
 def _lecture(model: str) -> tuple[Plan, None]:
@@ -181,9 +191,16 @@ def rule_of_lines(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple
     return Plan(model, CONFIGS[model](), recipe), epochs
 
 
-RULES: dict[str, Callable[[str, Corpus, Mapping[str, Any]], tuple[Plan, float]]] = {
+def rule_of_counts(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple[Plan, None]:
+    """One pass over all targets."""
+    recipe = Recipe(steps=1, batch_size=max(2, corpus.train.targets), average=0.0, warmup=0.0, evaluations=1)
+    return Plan(model, CONFIGS[model](), replace(recipe, execution="lines")), None
+
+
+RULES: dict[str, Callable[[str, Corpus, Mapping[str, Any]], tuple[Plan, float | None]]] = {
     "tree": rule_of_trees,
     "mlp": rule_of_trees,
+    "ngram": rule_of_counts,
 }
 """By the model's name; all others are of `rule_of_lines`."""
 

@@ -46,12 +46,14 @@ def batches_to_evaluate(part: Part | StreamPart, model: Model, execution: Execut
 class StretchBatches(Batches):
     """Stretches of a text, flat ids (N,), before whose first character stand boundaries.
 
-    `lead_in` is how many characters before a stretch are seen with it; what a model would see beyond them is boundary.
+    `lead_in` is how many characters before a stretch are seen with it; where a model sees further, a boundary stands in
+    front of them, as if a text began there.
     """
 
     def __init__(self, tokens: Ids, model: Model, stretch: int, lead_in: int) -> None:
         super().__init__(tokens, model)
         self.stretch, self.lead_in = stretch, lead_in
+        self.begins = model.context is None or lead_in + 1 < model.context
 
     @classmethod
     def with_whole_contexts(cls, tokens: Ids, model: Model) -> "StretchBatches":
@@ -67,10 +69,12 @@ class StretchBatches(Batches):
         return self.model.logits_at_last(seen, rows.shape[1]).flatten(0, 1)
 
     def _before(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """What stands before each target of some stretches, and the lead-in before it: (S,) -> (S, lead_in + T)."""
-        places = starts[:, None] + np.arange(-self.lead_in - 1, length - 1)
+        """What stands before each target of some stretches, after the lead-in: (S,) -> (S, lead_in + T) or one more."""
+        places = starts[:, None] + np.arange(-self.lead_in - 1 - self.begins, length - 1)
         ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
         ids[places < 0] = BOUNDARY
+        if self.begins:
+            ids[:, 0] = BOUNDARY
         return ids
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:

@@ -76,4 +76,67 @@ class SiLU(nn.Module):
         return F.silu(x)  # by hand, x * torch.sigmoid(x), it takes twice as long
 
 
+class GatedTanh(nn.Module):
+    """Let a sigmoid decide how much of a tanh passes, channel by channel: tanh(a) * sigmoid(b), the WaveNet's unit.
+
+    Shapes: (..., 2C) -> (..., C); a are the first C channels, b the others.
+
+    >>> GatedTanh()(torch.tensor([100.0, 100.0, 100.0, -100.0]))
+    tensor([1., 0.])
+
+    Paper: https://arxiv.org/abs/1606.05328, equation 2
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` (..., 2C) to (..., C)."""
+        return cast(Tensor, _GatedTanh.apply(x))  # type: ignore[no-untyped-call]
+
+
+class _GatedTanh(torch.autograd.Function):
+    """With tanh(x) = 2 sigmoid(2x) - 1, as in `_Tanh`, both halves are one pass of sigmoids."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return tanh(a) * sigmoid(b)."""
+        c = x.shape[-1] // 2
+        both = x.clone(memory_format=torch.contiguous_format)
+        both[..., :c].mul_(2)
+        both.sigmoid_()
+        tanh, gate = both[..., :c].mul_(2).sub_(1), both[..., c:]
+        ctx.save_for_backward(both)
+        return tanh * gate
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """da = dy * gate * (1 - tanh^2), db = dy * tanh * gate * (1 - gate)."""
+        [both] = ctx.saved_tensors
+        c = both.shape[-1] // 2
+        tanh, gate = both[..., :c], both[..., c:]
+        dy, dx = gradients[0], torch.empty_like(both)
+        of_tanh, of_gate = dx[..., :c], dx[..., c:]
+        torch.mul(dy, gate, out=of_tanh)
+        torch.mul(of_tanh, tanh, out=of_gate)  # dy * gate * tanh
+        of_tanh.addcmul_(of_gate, tanh, value=-1)
+        of_gate.addcmul_(of_gate, gate, value=-1)
+        return dx
+
+
+class SwiGLU(nn.Module):
+    """Let a SiLU decide how much of the other half passes, channel by channel: a * SiLU(b).
+
+    Shapes: (..., 2C) -> (..., C); a are the first C channels, b the others.
+
+    >>> SwiGLU()(torch.tensor([3.0, 3.0, 100.0, -100.0])).round()
+    tensor([300.,  -0.])
+
+    Paper: https://arxiv.org/abs/2002.05202
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` (..., 2C) to (..., C)."""
+        a, b = x.chunk(2, dim=-1)
+        return a * F.silu(b)
+
+
+GATES: dict[str, type[nn.Module]] = {"glu": GatedTanh, "swiglu": SwiGLU}
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": ReLU, "gelu": GELU, "silu": SiLU}

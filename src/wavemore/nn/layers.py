@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
-from wavemore.nn.activations import ACTIVATIONS, GELU, ReLU, SiLU, Tanh
+from wavemore.nn.activations import ACTIVATIONS, GATES, GELU, GatedTanh, ReLU, SiLU, SwiGLU, Tanh
 from wavemore.nn.norms import NORMS, BatchNorm1d, BatchNorm1dPerPosition, LayerNorm, RMSNorm, require_channels
 
 __all__ = [
     "ACTIVATIONS",
+    "GATES",
     "GELU",
     "NORMS",
     "BatchNorm1d",
@@ -27,12 +28,14 @@ __all__ = [
     "Dropout",
     "Embedding",
     "FlattenConsecutive",
+    "GatedTanh",
     "LayerNorm",
     "Linear",
     "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",
+    "SwiGLU",
     "Tanh",
     "side_by_side",
 ]
@@ -168,7 +171,9 @@ def side_by_side(x: Tensor, n: int, dilation: int) -> Tensor:
 
 
 class CausalConv1d(nn.Module):
-    """Convolve over time so that y[t] sees x[t], x[t - dilation], ..., K of them, and zeros before the first.
+    """Convolve over time so that y[t] sees x[t], x[t - dilation], ..., K of them.
+
+    Before the first position stand zeros, as in torch.nn.Conv1d with left padding, or what is given.
 
     Fresh weights are normal with standard deviation 1 / sqrt(in_channels * K); `weight` (out, in, K) is as in
     torch.nn.Conv1d. Shapes: (..., T, in_channels) -> (..., T, out_channels).
@@ -196,10 +201,16 @@ class CausalConv1d(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size) / math.sqrt(fan_in))
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve `x` (..., T, in_channels) into (..., T, out_channels)."""
+    @property
+    def reach(self) -> int:
+        """How many positions back the farthest one is that y[t] sees: (K - 1) * dilation."""
+        return (self.kernel_size - 1) * self.dilation
+
+    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+        """Convolve `x` (..., T, in_channels) into (..., T, out_channels); `before` (..., reach, in_channels)."""
         require_channels(self, x, self.in_channels)
-        before = x.new_zeros(*x.shape[:-2], (self.kernel_size - 1) * self.dilation, self.in_channels)
+        if before is None:
+            before = x.new_zeros(*x.shape[:-2], self.reach, self.in_channels)
         padded = torch.cat([before, x], dim=-2)
         taps = side_by_side(padded, self.kernel_size, self.dilation)  # (..., T, K * in)
         out = taps @ self.weight.permute(2, 1, 0).flatten(0, 1)  # a dilated fusion and a Linear

@@ -4,6 +4,7 @@ Shapes: B lines, T time, V vocabulary, K lines that are kept.
 """
 
 from abc import ABC, abstractmethod
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -89,7 +90,7 @@ class Model(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.parameters()).device
+        return next(chain(self.parameters(), self.buffers())).device
 
 
 class LineModel(Model):
@@ -98,3 +99,12 @@ class LineModel(Model):
     def forward(self, tokens: Tensor) -> Tensor:
         """Predict what follows each position: int64 (B, T) -> logits (B, T, V); see `logits_at_every`."""
         return self.logits_at_every(tokens)
+
+
+def are_all(rows: Tensor, lines: int) -> bool:
+    """Whether the rows that are kept are all of them, as they are.
+
+    >>> are_all(torch.tensor([0, 1, 2]), 3), are_all(torch.tensor([0, 2]), 3)
+    (True, False)
+    """
+    return len(rows) == lines and bool((rows == torch.arange(lines, device=rows.device)).all())

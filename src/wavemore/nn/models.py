@@ -1,15 +1,19 @@
 """The models by name."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, overload
 
 import torch
+from torch import nn
 
 from wavemore.errors import UsageError
-from wavemore.nn.baselines import Bigram
+from wavemore.nn.baselines import BagOfWords, Bigram, Recurrent, Transformer
 from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
 from wavemore.nn.model import Model
+from wavemore.nn.ngram import Ngram
 from wavemore.nn.tree import Tree
+from wavemore.nn.wavenet import WaveNet
 
 
 def mlp(vocabulary_size: int, config: MlpConfig) -> Tree:
@@ -19,8 +23,15 @@ def mlp(vocabulary_size: int, config: MlpConfig) -> Tree:
 
 BUILDERS: dict[str, Callable[[int, Any], Model]] = {
     "tree": Tree,
+    "wavenet": WaveNet,
     "mlp": mlp,
     "bigram": Bigram,
+    "rnn": partial(Recurrent, kind=nn.RNN),
+    "gru": partial(Recurrent, kind=nn.GRU),
+    "lstm": partial(Recurrent, kind=nn.LSTM),
+    "bow": BagOfWords,
+    "transformer": Transformer,
+    "ngram": Ngram,
 }
 
 MODELS: dict[str, tuple[type[ModelConfig], Callable[[int, Any], Model]]] = {
