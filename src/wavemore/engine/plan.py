@@ -205,9 +205,13 @@ RULES: dict[str, Callable[[str, Corpus, Mapping[str, Any]], tuple[Plan, float | 
 """By the model's name; all others are of `rule_of_lines`."""
 
 
-def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) -> tuple[Plan, float]:
+def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) -> tuple[Plan, float | None]:
     """The same for continuous text."""
     targets = stream.train.targets
+    if model == "ngram":
+        stretch = min(256, targets)
+        recipe = Recipe(steps=1, batch_size=targets - targets % stretch, average=0.0, warmup=0.0, evaluations=1)
+        return Plan(model, CONFIGS[model](), replace(recipe, execution="stretches", stretch=stretch)), None
     stretch = asked.get("stretch", _power_of_two(targets / 64, least=16, most=256))
     batch_size = max(1, _power_of_two(targets / 80, least=64, most=4_096) // max(1, stretch)) * max(1, stretch)
     recipe = Recipe(

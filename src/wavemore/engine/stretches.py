@@ -69,8 +69,11 @@ class StretchBatches(Batches):
         return self.model.logits_at_last(seen, rows.shape[1]).flatten(0, 1)
 
     def _before(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """What stands before each target of some stretches, after the lead-in: (S,) -> (S, lead_in + T) or one more."""
-        places = starts[:, None] + np.arange(-self.lead_in - 1 - self.begins, length - 1)
+        """What stands before each target of some stretches, after the lead-in: (S,) -> (S, about lead_in + T)."""
+        lead_in = self.lead_in + self.begins
+        if len(starts) == 1:  # alone it need not be as long as others: one boundary begins the text
+            lead_in = min(lead_in, int(starts[0]))
+        places = starts[:, None] + np.arange(-lead_in - 1, length - 1)
         ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
         ids[places < 0] = BOUNDARY
         if self.begins:
@@ -82,7 +85,9 @@ class StretchBatches(Batches):
         count = len(self.tokens)
         size = max(1, LINE_CHUNK // (self.lead_in + self.stretch)) * self.stretch
         whole = count - count % self.stretch
-        for start in range(0, whole, size):
+        if whole:
+            yield np.arange(self.stretch)  # alone, as it has no lead-in
+        for start in range(self.stretch, whole, size):
             yield np.arange(start, min(whole, start + size))
         if whole < count:
             yield np.arange(whole, count)

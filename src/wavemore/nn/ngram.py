@@ -103,8 +103,11 @@ class Ngram(LineModel):
                 longer, longer_grams, _ = counted[k + 1]
                 same = longer[longer_grams // size] // size * size + longer_grams % size  # without the oldest character
                 kinds = torch.bincount(torch.searchsorted(grams, same), minlength=len(grams))
-                begins = (contexts % size == 0)[grams // size] & (k > 0 and not across_lines)  # nothing stands before
-                counts = torch.where(begins, counts, kinds)
+                if across_lines:
+                    counts = kinds.clamp(min=1)  # before the text stands nothing: one kind too
+                else:
+                    begins = (contexts % size == 0)[grams // size] & (k > 0)  # nothing stands before the beginning
+                    counts = torch.where(begins, counts, kinds)
             self._fill(self.levels[k], contexts, grams, counts)
 
     def _fill(self, level: nn.Module, contexts: Tensor, grams: Tensor, counts: Tensor) -> None:
@@ -127,7 +130,7 @@ class Ngram(LineModel):
 
     @torch.no_grad()
     def log_p(self, histories: Tensor) -> Tensor:
-        """Predict what follows: (M, W) the newest last -> (M, V); what stands before a boundary does not count, except in a text."""
+        """Predict what follows: (M, W) the newest last -> (M, V); of lines, none is seen beyond its beginning."""
         p = torch.full((len(histories), self.vocabulary_size), 1 / self.vocabulary_size, dtype=torch.float64)
         p = p.to(histories.device)
         rows = torch.arange(len(histories), device=histories.device)  # those whose context is known
