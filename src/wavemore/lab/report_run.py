@@ -137,8 +137,8 @@ def _in_words(summary: Summary | None, size: int, config: Config) -> str:
     text = config.data.text
     return (
         f"Guessing evenly among the {size - 1:,} characters and the {END[text]} costs ln {size:,} = "
-        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on {WHAT[text]} that it was not trained on, as if it "
-        f"guessed among {exp(summary.val_nats):,.1f}; on its training {WHAT[text]} it needs "
+        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on {WHAT[text]} that it was not trained on, "
+        f"as if it guessed among {exp(summary.val_nats):,.1f}; on its training {WHAT[text]} it needs "
         f"{abs(summary.val_nats - summary.train_nats):.3f} "
         f"{'less' if summary.train_nats <= summary.val_nats else 'more'}."
     )
