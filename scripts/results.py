@@ -25,6 +25,7 @@ BENCH = {
     "unique_step_lecture_ratio": "the same, `unique` against the lecture's layers",
     "unique_evaluate_ratio": "exact losses of train, val and test, `unique` against `windows`",
     "sampling_ratio": "new names a second, against the lecture's sampling loop",
+    "stream_ratio": "a WaveNet's next character, receptive field 1,024, cached against whole contexts",
     "gemm_peak_share": "share of the GEMM peak while training hidden 256",
     "cold_start_seconds": "`wavemore train` on the bundled names, whole process",
 }

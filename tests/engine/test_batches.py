@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import Positions, WindowBatches
+from wavemore.engine import batches as module
+from wavemore.engine.batches import LineBatches, Positions, WindowBatches, batches_of
+from wavemore.nn.config import BigramConfig
+from wavemore.nn.models import build
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.text.corpus import Corpus
 
@@ -95,3 +98,73 @@ def test_equal_contexts_come_together(corpus: Corpus, lively: Callable[..., Tree
     contexts = WindowBatches(corpus.train.tokens, model, "unique").plan(order).inverse
     changes = int((contexts[1:] != contexts[:-1]).sum())
     assert changes == len(set(contexts.tolist())) - 1 < len(order) - 1
+
+
+@pytest.fixture
+def line_batches(corpus: Corpus) -> LineBatches:
+    return LineBatches(corpus.train.tokens, build("bigram", len(corpus.vocabulary), BigramConfig(), seed=0))
+
+
+@given(batch_size=st.integers(2, 400), seed=st.integers(0, 2**63 - 1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_epoch_has_each_line_once(line_batches: LineBatches, batch_size: int, seed: int) -> None:
+    targets = len(line_batches.tokens)
+    positions = line_batches.positions(batch_size, "shuffle", seed)
+    seen: list[int] = []
+    for step in range(targets // batch_size):
+        batch = positions.at(step)
+        ends = line_batches.tokens[batch] == 0
+        assert ends[-1]  # whole lines
+        assert len(batch) < batch_size + max(line_batches.lengths)
+        seen += batch.tolist()
+    longest = int(max(line_batches.lengths))
+    if batch_size >= longest:  # otherwise a line that reaches over a whole stretch comes again
+        assert len(seen) == len(set(seen)) >= targets - batch_size - longest
+
+
+def test_a_line_longer_than_a_batch_is_a_batch() -> None:
+    tokens = np.array([*[1] * 20, 0, 2, 0], dtype=np.uint8)
+    batches = LineBatches(tokens, build("bigram", 3, BigramConfig(), seed=0))
+    sizes = {len(batches.positions(4, "shuffle", 0).at(step)) for step in range(12)}
+    assert 21 in sizes
+    assert min(sizes) >= 1
+
+
+@pytest.mark.parametrize("order", ["shuffle", "replacement"])
+def test_lines_depend_on_seed_and_step_alone(line_batches: LineBatches, order: Any) -> None:
+    def at(step: int, seed: int = 0) -> list[int]:
+        found: list[int] = line_batches.positions(50, order, seed).at(step).tolist()
+        return found
+
+    busy = line_batches.positions(50, order, 0)
+    for step in (5, 0, 30, 7):
+        busy.at(step)
+    assert busy.at(9).tolist() == at(9) != at(10)
+    assert at(9) != at(9, seed=1)
+
+
+def test_batches_of_lines_have_the_asked_size_on_the_average(line_batches: LineBatches) -> None:
+    for order in ("shuffle", "replacement"):
+        positions = line_batches.positions(60, order, 0)
+        assert 50 < np.mean([len(positions.at(step)) for step in range(100)]) < 70
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 10_000])
+def test_all_positions_come_once_in_whole_lines(
+    line_batches: LineBatches, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(module, "LINE_CHUNK", chunk)
+    chunks = list(line_batches.chunks())
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(len(line_batches.tokens)))
+    assert all(line_batches.tokens[positions[-1]] == 0 for positions in chunks)
+    if chunk == 30:
+        assert max(map(len, chunks)) <= 30
+
+
+def test_logits_of_any_positions_are_those_of_their_lines(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+    model = lively().eval()
+    positions = np.random.default_rng(0).integers(corpus.train.targets, size=40)
+    lines, windows = (
+        batches_of(corpus.train.tokens, model, execution).logits(positions) for execution in ("lines", "windows")
+    )
+    torch.testing.assert_close(lines, windows, rtol=0, atol=1e-12)

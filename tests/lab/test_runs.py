@@ -283,7 +283,7 @@ def test_another_vocabulary_is_noticed(trained: Run, corpus: Corpus) -> None:
 
 def test_a_model_that_does_not_fit_is_not_built(tmp_path: Path, config: Config, corpus: Corpus) -> None:
     run = Run(tmp_path / "run")
-    run.create(replace(config, settings=replace(config.settings, hidden=10**9)), corpus)
+    run.create(replace(config, settings=config.settings.widened(10**9)), corpus)
     with pytest.raises(UsageError, match="do not fit into memory"):
         run.new_model()
 

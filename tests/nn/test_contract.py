@@ -233,7 +233,7 @@ def test_one_batch_can_be_learned_by_heart(name: str, config: ModelConfig) -> No
     if name == "ngram":  # whose discounts keep a share for what was never seen: much of it where all is counted alone
         assert last.best_val_nats < (2.3 if config == NgramConfig(n=1) else 0.15)
     else:
-        assert last.best_val_nats < 0.05
+        assert last.best_val_nats < 0.1
 
 
 @EACH

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.layers import (
     ACTIVATIONS,
+    GATES,
     CausalConv1d,
     Dropout,
     Embedding,
@@ -160,3 +161,27 @@ def test_impossible_sizes_are_refused() -> None:
         FlattenConsecutive(0)
     with pytest.raises(UsageError, match="not 2 and 0"):
         CausalConv1d(3, 4, kernel_size=2, dilation=0)
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(2, 1), (2, 8), (3, 4), (5, 2), (1, 3)])
+def test_a_convolution_is_that_of_the_published_tcn(kernel_size: int, dilation: int) -> None:
+    """Bai et al., https://arxiv.org/abs/1803.01271: padded on both sides, and what comes too late is cut off."""
+    reach = (kernel_size - 1) * dilation
+    theirs = torch.nn.Conv1d(3, 5, kernel_size, padding=reach, dilation=dilation).double()
+    ours = CausalConv1d(3, 5, kernel_size, dilation).double()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(4, 11, 3, dtype=torch.float64)
+    cut = theirs(x.mT)[:, :, : -reach or None].mT
+    torch.testing.assert_close(ours(x), cut, rtol=1e-12, atol=1e-12)
+    before = torch.randn(4, reach, 3, dtype=torch.float64)  # what stands before, instead of zeros
+    longer = ours(torch.cat([before, x], dim=1))[:, reach:]
+    torch.testing.assert_close(ours(x, before), longer, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_is_its_formula_and_its_gradient_too(name: str) -> None:
+    x = torch.randn(3, 4, 10, dtype=torch.float64, requires_grad=True)
+    a, b = x.chunk(2, dim=-1)
+    expected = torch.tanh(a) * torch.sigmoid(b) if name == "glu" else a * b * torch.sigmoid(b)
+    torch.testing.assert_close(GATES[name]()(x), expected, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(GATES[name](), (x,))

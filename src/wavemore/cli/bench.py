@@ -20,6 +20,7 @@ Key = Literal[
     "unique_step_lecture_ratio",
     "unique_evaluate_ratio",
     "sampling_ratio",
+    "stream_ratio",
     "gemm_peak_share",
     "cold_start_seconds",
 ]

@@ -107,8 +107,7 @@ SPARE = ("numbers", "mean")
 def _show(screen: Screen, found: "Inspection") -> None:
     from wavemore.lab.inspection import HEADER, TEXT
 
-    sees = f"sees {found.receptive_field:,} character{'s' if found.receptive_field != 1 else ''}"
-    screen.say(f"{visible(found.title)}: {found.parameters:,} parameters, {sees}")
+    screen.say(f"{visible(found.title)}: {found.parameters:,} parameters, {found.sees}")
     width = min(screen.width, 100) - 1
     for line in wrap(found.legend, width):
         screen.say(line)

@@ -344,6 +344,10 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | Tex
         screen.say(f"text    {text}")
     split = config.data.split if config.data.share is None else config.data.split_words
     screen.say(f"split   {split}: {parts}")
+    if config.model == "ngram":
+        screen.say(f"model   ngram: {config.settings.words}; counted in one pass")
+        screen.say(f"run     {run.path}")
+        return
     screen.say(f"model   {config.model}: {config.settings.words}; {model.parameter_count():,} parameters")
     rates = f"learning rate {recipe.learning_rate:g}"
     if recipe.optimizer == "muon":

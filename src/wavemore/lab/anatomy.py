@@ -124,12 +124,18 @@ def watched(model: nn.Module, look: Observer) -> Iterator[None]:
 
     def hook_of(path: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(layer, nn.RNNBase):  # its outputs, and its last states
+                output = output[0]
             if isinstance(output, Tensor) and inputs and isinstance(inputs[0], Tensor):
                 look(path, layer, inputs[0], output)
 
         return hook
 
-    leaves = [(path, module) for path, module in model.named_modules() if not list(module.children())]
+    leaves = [
+        (path, module)
+        for path, module in model.named_modules()
+        if not list(module.children()) and not isinstance(module, nn.Identity)
+    ]
     handles = [module.register_forward_hook(hook_of(path)) for path, module in leaves]
     try:
         yield

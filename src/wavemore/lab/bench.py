@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from wavemore.engine.batches import WindowBatches
-from wavemore.engine.evaluate import evaluate
+from wavemore.engine.evaluate import eval_mode, evaluate
 from wavemore.engine.fit import fit
 from wavemore.engine.generate import generate
 from wavemore.engine.optimizer import Optimizers
@@ -29,7 +29,8 @@ from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Execution, Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.lab import lecture
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import TreeConfig, WaveNetConfig
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
@@ -190,6 +191,54 @@ def sampling(corpus: Corpus, repeats: int) -> Measurement:
     )
 
 
+def streaming(corpus: Corpus, repeats: int) -> Measurement:
+    """A WaveNet's characters one by one: with what each block has kept, against whole contexts again each time."""
+    fields = tuple(2**power for power in range(3, 11))
+    cases = [(TEXTS, field) for field in fields] + [(1, fields[-1])]
+    models = {field: _wavenet(corpus, field) for field in fields}
+    fast: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
+    slow: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
+    random = torch.Generator().manual_seed(0)
+    texts = torch.randint(1, len(corpus.vocabulary), (TEXTS, fields[-1] + 64), generator=random)
+    apart = 0.0
+    for _ in range(repeats):
+        for count, field in cases:
+            model, some = models[field], texts[:count]
+            with eval_mode(model):
+                stream = model.stream(count)
+                for characters in some.T[-field - 64 : -64]:  # until all rings are full
+                    stream.step(characters)
+                for characters in some.T[-64:]:
+                    fast[count, field].append(1e3 * _seconds(partial(stream.step, characters)))
+                for _ in range(5):
+                    slow[count, field].append(1e3 * _seconds(partial(model, some[:, -field:])))
+                apart = max(apart, float((model(some[:, -field:])[:, -1] - stream.logits).abs().max()))
+    ratios = {case: median(slow[case]) / median(fast[case]) for case in cases}
+    longest = (TEXTS, fields[-1])
+    shown = ", ".join(f"{field:,}: {ratios[TEXTS, field]:.1f}x" for field in fields)
+    return Measurement(
+        key="stream_ratio",
+        what=f"next character of {TEXTS} texts, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
+        threads=torch.get_num_threads(),
+        baseline=median(slow[longest]),
+        measured=median(fast[longest]),
+        unit="ms",
+        ratio=ratios[longest],
+        detail=f"receptive field {shown}; one text alone, {fields[-1]:,}: {ratios[1, fields[-1]]:.1f}x; "
+        f"cached {median(fast[TEXTS, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
+        f"the logits differ by {apart:.0e}",
+    )
+
+
+TEXTS = 16
+
+
+def _wavenet(corpus: Corpus, receptive_field: int) -> Model:
+    """One cycle of dilations 1, 2, 4, ..., which doubles the receptive field with every block."""
+    dilations = tuple(2**block for block in range(receptive_field.bit_length() - 1))
+    return build("wavenet", len(corpus.vocabulary), WaveNetConfig(channels=64, dilations=dilations), seed=0)
+
+
 def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
     """Share of the float32 matrix-product peak that training of hidden 256 reaches.
 
@@ -266,6 +315,7 @@ MEASURES: dict[str, Callable[[Corpus, int], Measurement]] = {
     "unique_step_lecture_ratio": unique_step_lecture,
     "unique_evaluate_ratio": unique_evaluate,
     "sampling_ratio": sampling,
+    "stream_ratio": streaming,
     "gemm_peak_share": gemm_peak,
     "cold_start_seconds": cold_start,
 }

@@ -22,6 +22,8 @@ from wavemore.lab.inspection import Inspection
 from wavemore.lab.probe import Probe, Sample
 from wavemore.lab.runs import Run
 from wavemore.nn.fusion import fusion_sizes
+from wavemore.nn.model import LineModel
+from wavemore.nn.ngram import Ngram
 from wavemore.text.corpus import Corpus, windows
 
 LONGEST_PROBE = 64
@@ -77,14 +79,17 @@ def inspect_model(
 
     With the `recipe` and the `records` of its training (those of `fit`, or of `metrics.jsonl`) the pace of learning is
     judged too, and with the `start`, the model before training, what has not moved since. `context` is needed where
-    the model does not tell how many characters it takes.
+    the model does not tell how many characters it takes. A model of whole lines is shown their beginnings, up to the
+    usual length.
 
     Raises `UsageError` for a model of another vocabulary, and `ModelError` for one that does not take such contexts.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"what is inspected is a torch model (torch.nn.Module), not {type(model).__name__}")
+    if isinstance(model, Ngram):
+        raise UsageError("an ngram is a table of counts and has no layers: see wavemore evaluate and wavemore score")
     told = [record for record in map(_record, records) if record is not None]
-    size = context or _context_of(model)
+    size = context or (_usual_length(corpus) if isinstance(model, LineModel) else _context_of(model))
     probe = Probe(model, corpus, size)
     if recipe is not None and told:
         ratios = pace.pace_of(told).ratios
@@ -108,7 +113,7 @@ def inspect_model(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         vocabulary=probe.size,
         context=size,
-        receptive_field=size - first,
+        receptive_field=model.context if isinstance(model, LineModel) else size - first,
         tree=draw_tree(fuse, *drawn) if fuse else "",
         fuse=fuse,
         line=line,
@@ -144,7 +149,8 @@ def _judge(
     yield from findings.of_losses(losses, evaluated, trained)
     yield from units.of_scales(seen)
     yield from units.of_units(sample.units, begun.sample().units if begun else [])
-    yield from findings.of_context(seen.seen, probe.context, corpus)
+    if not isinstance(model, LineModel):  # which costs nothing where lines are shorter than what it could see
+        yield from findings.of_context(seen.seen, probe.context, corpus)
     yield from findings.of_vocabulary(corpus)
 
 
@@ -178,6 +184,11 @@ def _context_of(model: nn.Module) -> int:
         f"this {type(model).__name__} takes no context of 1 to {LONGEST_PROBE} characters, (B, T) integers: say how "
         "many it takes with context="
     )
+
+
+def _usual_length(corpus: Corpus) -> int:
+    """Positions from a line's beginning to a target of it that half of the lines have, in train and in val."""
+    return 1 + int(min(np.median(part.lines.lengths) for part in (corpus.train, corpus.val)))
 
 
 def _line(corpus: Corpus, context: int) -> tuple[str, tuple[str, str]]:

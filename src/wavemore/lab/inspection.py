@@ -26,8 +26,8 @@ class Inspection:
     parameters: int
     vocabulary: int
     context: int
-    receptive_field: int
-    """How many characters back the prediction depends on anything."""
+    receptive_field: int | None
+    """How many characters back the prediction depends on anything; None where it is the whole line."""
     tree: str
     """A drawing of which characters meet where; empty for models without fusions."""
     fuse: tuple[int, ...]
@@ -67,6 +67,13 @@ class Inspection:
         ]
 
     @property
+    def sees(self) -> str:
+        """How far the prediction looks back, in words."""
+        if self.receptive_field is None:
+            return "sees the whole line"
+        return f"sees {self.receptive_field:,} character{'s' if self.receptive_field != 1 else ''}"
+
+    @property
     def legend(self) -> str:
         """What the letters stand for: `B = 1,024 windows, T = 8 characters, ...`."""
         return ", ".join(f"{letter} = {size:,}{MEANINGS.get(letter, '')}" for letter, size in self.letters.items())
@@ -97,7 +104,7 @@ class Inspection:
         ]
         tree = ["", self.tree] if self.tree else []
         found = [f"- {finding}" for finding in self.told]
-        facts = f"{self.title}: {self.parameters:,} parameters, sees {self.receptive_field} characters"
+        facts = f"{self.title}: {self.parameters:,} parameters, {self.sees}"
         return "\n".join([facts, self.legend, "", *table, *tree, "", self.verdict, *found])
 
     def _repr_html_(self) -> str:
@@ -115,7 +122,7 @@ class Inspection:
         )
         return (
             "<div class='wavemore-inspection'>"
-            f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, sees {self.receptive_field} characters"
+            f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, {self.sees}"
             f"<br><small>{escape(self.legend)}</small></p>"
             f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             + (f"<pre style='line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")

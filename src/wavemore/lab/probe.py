@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.engine.batches import Positions
+from wavemore.engine.evaluate import positions_of
 from wavemore.engine.fit import update_ratios
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
@@ -23,6 +24,7 @@ from wavemore.lab.anatomy import Pass, as_in_training, logits_of, take, undistur
 from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
 from wavemore.lab.findings import Evaluated, Losses
 from wavemore.lab.units import Units, units_of
+from wavemore.nn.model import LineModel
 from wavemore.text.corpus import Corpus, Part, windows
 
 BATCH, SAMPLE = 1_024, 2_048
@@ -67,8 +69,15 @@ class Probe:
 
     def batch(self, part: Part, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
         """Some windows of a part and what follows them, always the same: (B, T), (B,)."""
-        count = max(2, min(count, positions // self.context, part.targets))
-        return self._at(part, _some(part, count))
+        count = max(2, min(count, positions // self.context))
+        return self._at(part, self._some(part, count))
+
+    def _some(self, part: Part, count: int) -> NDArray[np.int64]:
+        """Positions of a part, always the same; of lines, those whose context is the whole line so far."""
+        if not isinstance(self.model, LineModel):
+            return _some(part, min(count, part.targets))
+        fit = np.flatnonzero(positions_of(part.tokens) == self.context - 1)
+        return np.random.default_rng(0).choice(fit, min(count, len(fit)), replace=False, shuffle=False)
 
     def one_pass(self, ratios: dict[str, float]) -> Pass:
         """The pass of the table."""
@@ -78,7 +87,10 @@ class Probe:
     def one_step(self, recipe: Recipe) -> dict[str, float]:
         """Update ratios of a step at the peak of the learning rate."""
         at_peak = replace(recipe, schedule="constant", warmup=0.0)
-        picked = Positions(self.corpus.train.targets, recipe.batch_size, recipe.order, recipe.seed).at(0)
+        if isinstance(self.model, LineModel):
+            picked = self._some(self.corpus.train, recipe.batch_size)
+        else:
+            picked = Positions(self.corpus.train.targets, recipe.batch_size, recipe.order, recipe.seed).at(0)
         tokens, targets = self._at(self.corpus.train, picked)
         matrices = {name: value.detach() for name, value in self.model.named_parameters() if value.ndim >= 2}
         before = {name: value.clone() for name, value in matrices.items()}
@@ -156,7 +168,7 @@ class Probe:
             first = float(records[0]["train_nats"])
         elif not records and min(modes) > uniform - TRAINED:
             first, confidence = seen.nats, seen.confidence
-        targets = self.corpus.val.tokens[_some(self.corpus.val, min(SAMPLE, self.corpus.val.targets))]
+        targets = self.corpus.val.tokens[self._some(self.corpus.val, SAMPLE)]
         counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
         return Losses(
             uniform=uniform,

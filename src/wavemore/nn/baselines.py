@@ -75,7 +75,7 @@ class Recurrent(LineModel):
         self.embedding = nn.Embedding(vocabulary_size, config.embedding)
         between = config.dropout if config.layers > 1 else 0.0
         self.cells = kind(config.embedding, config.hidden, config.layers, batch_first=True, dropout=between)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop: nn.Module = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         self.head = _head(config.hidden, vocabulary_size)
 
     def logits_at_every(self, tokens: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ class TransformerBlock(nn.Module):
         self.attention_out = nn.Linear(c, c)
         self.hidden_norm = nn.LayerNorm(c)
         self.hidden = nn.Sequential(nn.Linear(c, 4 * c), nn.GELU(), nn.Linear(4 * c, c))
-        self.drop = nn.Dropout(config.dropout)
+        self.drop: nn.Module = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 
     def forward(
         self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor | None, kept: tuple[Tensor, Tensor] | None

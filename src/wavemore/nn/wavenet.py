@@ -27,10 +27,22 @@ Shapes: B lines, T time, C channels, S skip channels, V vocabulary, K kernel siz
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.config import WaveNetConfig
-from wavemore.nn.layers import GATES, NORMS, CausalConv1d, Dropout, Embedding, Linear, Sequential, SiLU
+from wavemore.nn.layers import (
+    GATES,
+    NORMS,
+    CausalConv1d,
+    Dropout,
+    Embedding,
+    GatedTanh,
+    Linear,
+    RMSNorm,
+    Sequential,
+    SiLU,
+)
 from wavemore.nn.model import LineModel, are_all
 
 
@@ -118,18 +130,30 @@ class WaveNetStream:
 
     def __init__(self, model: WaveNet, lines: int) -> None:
         assert not model.training, "dropout makes no sense one character at a time"
-        self.model = model
+        self.model, self.lines = model, lines
         self.blocks = [_BlockStream(block) for block in model.blocks]
-        self.skips = torch.cat([block.skip for block in self.blocks], dim=1).T  # (blocks x C, S)
-        self.lines = lines
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=model.device))
+        # What can be done for all blocks at once: the taps on positions before, which are known, and the skip sum.
+        taps, biases = [block.before for block in self.blocks], [block.bias for block in self.blocks]
+        self.before, self.biases = torch.stack(taps), torch.stack(biases)[:, None]  # (blocks, (K-1) C, 2C), (.., 1, 2C)
+        self.skips = torch.cat([block.skip for block in self.blocks])  # (blocks x C, S)
+        boundary = torch.zeros(1, dtype=torch.int64, device=model.device)
+        x = model.embedding(boundary)
+        for block in self.blocks:
+            x = block.begin(x)
+        self.logits = self.step(boundary.expand(lines))
 
     def step(self, tokens: Tensor) -> Tensor:
         """Take one more character a line, (B,), and predict the next: (B, V)."""
         x: Tensor = self.model.embedding(tokens)  # (B, C)
+        if self.before.shape[1]:
+            known = torch.stack([h for block in self.blocks for h in block.known(self.lines)])
+            known = known.view(len(self.blocks), -1, *x.shape).transpose(1, 2).flatten(2)  # (blocks, B, (K-1) C)
+            parts = torch.baddbmm(self.biases, known, self.before).unbind()  # (B, 2C) a block
+        else:
+            parts = self.biases.unbind()
         said = []
-        for block in self.blocks:
-            x, u = block.step(x)
+        for block, part in zip(self.blocks, parts, strict=True):
+            x, u = block.step(x, part)
             said.append(u)
         self.logits = self.model.head(torch.cat(said, dim=1) @ self.skips)
         return self.logits
@@ -141,51 +165,76 @@ class WaveNetStream:
         self.lines = len(rows)
         self.logits = self.logits.index_select(0, rows)
         for block in self.blocks:
-            block.keep(rows)
+            block.ring = [h.index_select(0, rows) for h in block.ring]
 
 
 class _BlockStream:
-    """One position of a block at a time."""
+    """One position of a block at a time.
+
+    The operations are so small that their number is what costs: the norm's gain is multiplied into the taps, and
+    tanh(a) sigmoid(b), with tanh(a) = 2 sigmoid(2a) - 1, is one pass of sigmoids, whose factors 2 are in the weights.
+    """
 
     def __init__(self, block: nn.Module) -> None:
         assert isinstance(block, Block)
-        conv = block.conv
-        self.norm, self.gate, self.skip = block.norm, block.gate, block.skip.weight
-        self.bias = conv.bias
-        self.taps = [conv.weight[:, :, tap].T for tap in range(conv.kernel_size)]  # (C, 2C) each, the oldest first
+        conv, norm = block.conv, block.norm
+        assert conv.bias is not None
+        self.norm = norm
+        self.channels, self.glu = (conv.in_channels,), isinstance(block.gate, GatedTanh)
+        weight, self.bias = conv.weight.permute(2, 1, 0).clone(), conv.bias.clone()  # (K, C, 2C), (2C,)
+        self.skip = block.skip.weight.T  # (C, S)
         self.residual = None if block.residual is None else block.residual.weight.T
-        # One ring of (K - 1) d inputs, of which every d-th is looked at. Empty: the line has not begun.
+        if isinstance(norm, RMSNorm):
+            weight *= norm.weight[:, None]
+        if self.glu:
+            c = conv.in_channels
+            weight[..., :c] *= 2
+            self.bias[:c] *= 2
+            self.skip = 2 * self.skip
+            self.residual = None if self.residual is None else 2 * self.residual
+        self.now, self.before = weight[-1], weight[:-1].flatten(0, 1)  # (C, 2C), ((K-1) C, 2C) from the oldest on
+        # One ring of (K - 1) d inputs (B, C), of which every d-th is looked at. Empty: the line has not begun.
         self.ring: list[Tensor] = []
         self.size, self.dilation, self.place = conv.reach, conv.dilation, 0
-        self.first: Tensor | None = None  # what all positions before the line are: one boundary's
+        self.first: Tensor
 
-    def step(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the input of one position (B, C); return that of the next block, and what the gate lets pass."""
-        h: Tensor = self.norm(x)
-        if self.first is None:
-            self.first = h[:1]
-        z = torch.addmm(self.bias, h, self.taps[-1]) if self.bias is not None else h @ self.taps[-1]
-        for back, tap in enumerate(reversed(self.taps[:-1]), start=1):
-            z = _added(z, self._ago(back * self.dilation), tap)
+    def begin(self, x: Tensor) -> Tensor:
+        """Take the input of all positions before the line, (1, C), where boundaries stand; return the next block's."""
+        self.first = self._normal(x)
+        taps = self.first.repeat(1, self.before.shape[0] // self.first.shape[1])
+        return self._gated(x, torch.addmm(self.bias + taps @ self.before, self.first, self.now))[0]
+
+    def known(self, lines: int) -> list[Tensor]:
+        """The inputs of the positions before that are looked at, the oldest first: K - 1 of (B, C)."""
+        count = len(self.ring)
+        return [
+            self.first.expand(lines, -1) if back > count else self.ring[(self.place + count - back) % count]
+            for back in range(self.size, 0, -self.dilation)
+        ]
+
+    def step(self, x: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the input (B, C) and what the other taps give (B, 2C); return the next block's, and what passes."""
+        h = self._normal(x)
         if self.size:
             if len(self.ring) < self.size:
                 self.ring.append(h)
             else:
                 self.ring[self.place] = h
                 self.place = (self.place + 1) % self.size
-        u: Tensor = self.gate(z)
+        return self._gated(x, torch.addmm(part, h, self.now))
+
+    def _normal(self, x: Tensor) -> Tensor:
+        """The norm without its gain, where that is in the taps."""
+        if isinstance(self.norm, RMSNorm):
+            return F.rms_norm(x, self.channels, None, self.norm.eps)
+        h: Tensor = self.norm(x)
+        return h
+
+    def _gated(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        if self.glu:
+            tanh, gate = z.sigmoid().chunk(2, dim=1)
+            u = (tanh - 0.5) * gate
+        else:
+            a, b = z.chunk(2, dim=1)
+            u = a * F.silu(b)
         return x if self.residual is None else torch.addmm(x, u, self.residual), u
-
-    def _ago(self, steps: int) -> Tensor:
-        """The input of so many steps ago: (B, C), or (1, C) before the line."""
-        if steps > len(self.ring):
-            assert self.first is not None
-            return self.first
-        return self.ring[(self.place + len(self.ring) - steps) % len(self.ring)]
-
-    def keep(self, rows: Tensor) -> None:
-        self.ring = [h.index_select(0, rows) for h in self.ring]
-
-
-def _added(z: Tensor, h: Tensor, tap: Tensor) -> Tensor:
-    return torch.addmm(z, h, tap) if len(h) == len(z) else z + h @ tap
