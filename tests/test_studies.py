@@ -35,6 +35,8 @@ def test_a_record_is_of_the_study_that_is_shipped(name: str, script: Any) -> Non
     assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in study.arms]
     assert len(record["seeds"]) >= 3
     assert re.fullmatch(r"[0-9a-f]{12}", record["environment"]["commit"])
+    for run in (run for arm in record["arms"] for run in arm["runs"]):
+        assert re.fullmatch(r"[0-9a-f]{12}", run["commit"]), "nothing uncommitted"
     for arm, planned in zip(record["arms"], study.arms, strict=True):
         assert arm["settings"].items() >= {**planned.settings, **arm["tuned"]}.items() or all(
             list(arm["settings"][key]) == list(value)

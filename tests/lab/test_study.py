@@ -112,8 +112,11 @@ WRONG = [
     ('question = "?"\nseeds = [0]\n[vary]\ncontext = []', "vary.context is empty"),
     ('question = "?"\nseeds = [0]\n[vary]\ncontext = [2]', "two arms or more"),
     ('question = "?"\nseeds = [0]\ngroup_by = "norm"\n[vary]\ncontext = [2, 4]', "does not vary"),
-    ('question = "?"\nseeds = [0]\n[vary]\nmodel = ["tree", "bush"]', "model is 'bush'"),
-    ('question = "?"\nseeds = [0]\n[vary]\nnorm = ["batch", "group"]', "norm is 'group'"),
+    ('question = "?"\nseeds = [0]\n[vary]\nmodel = ["tree", "bush"]', "there is no model 'bush': choose of tree"),
+    (
+        'question = "?"\nseeds = [0]\n[vary]\nnorm = ["batch", "group"]',
+        "there is no norm 'group': choose of",
+    ),
 ]
 
 

@@ -11,7 +11,7 @@ from wavemore.lab.study_page import comparisons, page, table
 def arm(name: str, vals: list[float], against: str | None, **more: Any) -> dict[str, Any]:
     runs = [
         {"seed": s, "val_nats": v, "leak_free_val_nats": v + 0.01, "train_nats": v - 0.1, "parameters": 1_000,
-         "steps": 10, "seconds": 2.0}
+         "steps": 10, "seconds": 2.0, "commit": "0123456789ab"}
         for s, v in enumerate(vals)
     ]  # fmt: skip
     return {
@@ -82,6 +82,7 @@ def test_the_page_holds_the_question_the_answer_and_every_arm() -> None:
     )
     assert "Lowest of all: two, val 1.9100 ± 0.0100" in text
     assert "Nothing was tuned" in text
+    assert "commit 0123456789ab; 24 s of training" in text
     assert "## Memory" not in text
 
 

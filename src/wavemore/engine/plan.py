@@ -178,17 +178,9 @@ def rule_of_trees(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple
 
 
 def rule_of_lines(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple[Plan, float]:
-    """The same for the models that are run on whole lines."""
-    targets = corpus.train.targets
-    recipe = Recipe(
-        batch_size=_power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048),
-        weight_decay=0.1,
-        warmup=0.05,
-        evaluations=10,
-        execution="lines",
-    )
-    epochs = min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5))
-    return Plan(model, CONFIGS[model](), recipe), epochs
+    """The same for the models that are run on whole lines: trained as a tree is, with sizes near those of makemore."""
+    trained, epochs = rule_of_trees("tree", corpus, {})
+    return Plan(model, CONFIGS[model](), replace(trained.recipe, execution="lines")), epochs
 
 
 def rule_of_counts(model: str, corpus: Corpus, asked: Mapping[str, Any]) -> tuple[Plan, None]:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import torch
@@ -242,7 +242,7 @@ def _arm(number: int, entry: Mapping[str, Any], fixed: Mapping[str, Any], tune: 
     ranges = {**tune, **own_tune}
     for key, values in ranges.items():
         _require(len(values) > 0, f"tune.{key} is empty: give it values to try")
-        _require(key not in ("parameters", "seconds", "recipe"), f"{key} cannot be tuned")
+        _require(key not in ("model", "parameters", "seconds", "recipe"), f"{key} cannot be tuned")
     ranges = {key: [_value(key, value) for value in values] for key, values in ranges.items()}
     tries = tuple(dict(zip(ranges, chosen, strict=True)) for chosen in itertools.product(*ranges.values()))
     _require(len(tries) <= MOST_TRIES, f"arm {name!r} has {len(tries):,} combinations to try; at most {MOST_TRIES}")
@@ -267,6 +267,9 @@ def _value(key: str, value: Any) -> Any:
     if key == "seed":
         raise UsageError("seed is no setting of a study: its seeds are those of `seeds`")
     _require(key in KINDS, f"there is no setting {key!r}: choose of {', '.join(KINDS)}")
+    if get_origin(KINDS[key]) is Literal:
+        choices = get_args(KINDS[key])
+        _require(value in choices, f"there is no {key} {value!r}: choose of {', '.join(map(str, choices))}")
     try:
         return msgspec.convert(value, KINDS[key])
     except msgspec.ValidationError as error:

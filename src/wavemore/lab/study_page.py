@@ -102,10 +102,20 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
         "the seeds at 5 %, its p-value adjusted after Holm for all comparisons of this page; the intervals are of each "
         "difference alone. A gain above 0 is a lower loss. The state with the best val loss of each run is kept, the "
         "same for all arms.",
-        f"{machine['cpu']}, {record['jobs']} trainings at once, one thread each; torch {machine['torch']}, commit "
-        f"{machine['commit'] or 'unknown'}; {record['training_seconds']:,.0f} s of training in all.",
+        f"{machine['cpu']}, {_at_once(record['jobs'])}; torch {machine['torch']}, commit "
+        f"{_commits(record)}; {record['training_seconds']:,.0f} s of training in all.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _at_once(jobs: int) -> str:
+    return "one training at a time, one thread" if jobs == 1 else f"{jobs} trainings at once, one thread each"
+
+
+def _commits(record: Record) -> str:
+    """What the runs were trained by; a study that was interrupted may have been updated in between."""
+    found = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
+    return ", ".join(found) or "unknown"
 
 
 def _answer(record: Record) -> str:
