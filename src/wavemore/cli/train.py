@@ -286,14 +286,14 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
 def _finish(
     run: "Run", model: "Model", corpus: "Corpus | TextStream", recorder: Any, screen: Screen, as_json: bool
 ) -> int:
-    from wavemore.lab.training import finish
+    from wavemore.lab.training import finish, train_to_evaluate
     from wavemore.text.stream import TextStream
 
     with screen.busy("exact losses of train and val"):
         summary, val, samples = finish(run, model, corpus, recorder)
     if as_json:
         print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
-    of = f", on its last {val.targets:,} characters" if isinstance(corpus, TextStream) else ""
+    of = f", on its last {train_to_evaluate(corpus).targets:,} characters" if isinstance(corpus, TextStream) else ""
     screen.say(f"\ntrain  {losses(summary.train_nats)}{of}")
     screen.say(f"val    {losses(val.nats)}", style="bold")
     if val.leak_free_targets not in (0, val.targets):

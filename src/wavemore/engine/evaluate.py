@@ -52,6 +52,11 @@ def evaluate(model: Model | Sequence[Model], part: Part | StreamPart, *, executi
     Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
     """
     models = [model] if isinstance(model, Model) else model
+    if isinstance(part, StreamPart) and len(models) == 1:  # which may be too long for a number a target
+        batches = batches_to_evaluate(part, models[0])
+        with eval_mode(models[0]):
+            total = sum(float(batches.nats(positions).double().sum()) for positions in batches.chunks())
+        return Evaluation(total / part.targets, part.targets, float("nan"), 0, ())
     each = np.stack([token_nats(model, batches_to_evaluate(part, model, execution)) for model in models])  # (models, B)
     nats = log(len(models)) - np.logaddexp.reduce(-each, axis=0) if len(models) > 1 else each[0]
     if isinstance(part, StreamPart):

@@ -13,7 +13,16 @@ import numpy as np
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.engine.stretches import StretchPositions
 from wavemore.errors import UsageError
-from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
+from wavemore.nn.config import (
+    CONFIGS,
+    BowConfig,
+    MlpConfig,
+    ModelConfig,
+    RecurrentConfig,
+    TransformerConfig,
+    TreeConfig,
+    WaveNetConfig,
+)
 from wavemore.text.corpus import Corpus
 from wavemore.text.stream import TextStream
 
@@ -210,12 +219,21 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
         batch_size=max(2, batch_size), weight_decay=0.1, warmup=0.05, execution="stretches", stretch=stretch
     )
     epochs = min(10.0, max(0.5, 7 * (700_000 / targets) ** 0.5))
-    settings = CONFIGS[model]()
-    if isinstance(settings, TreeConfig):
-        settings = TreeConfig((2, 2, 2, 2), 24, 256, norm="layer", activation="silu")
-    elif isinstance(settings, MlpConfig):
-        settings = MlpConfig(16, 24, 256, norm="layer", activation="silu")
-    return Plan(model, settings, recipe), epochs
+    return Plan(model, _settings_of_streams(model, targets), recipe), epochs
+
+
+def _settings_of_streams(model: str, targets: int) -> ModelConfig:
+    """Wider models that see further than those of lists: a text has more to learn, and no end of a line to stop at."""
+    width = 64 if targets < 100_000 else 128
+    sizes: dict[str, ModelConfig] = {
+        "tree": TreeConfig((2, 2, 2, 2), 24, 2 * width, norm="layer", activation="silu"),
+        "mlp": MlpConfig(16, 24, 2 * width, norm="layer", activation="silu"),
+        "wavenet": WaveNetConfig(channels=width, skip_channels=width, dilations=(1, 2, 4, 8, 16, 32, 64)),
+        **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
+        "bow": BowConfig(context=16),
+        "transformer": TransformerConfig(channels=width, context=64),
+    }
+    return sizes.get(model) or CONFIGS[model]()
 
 
 def _in_stretches(recipe: Recipe, config: ModelConfig, stream: TextStream, asked: Mapping[str, Any]) -> Recipe:

@@ -44,7 +44,7 @@ from wavemore.text.vocabulary import Vocabulary
 class Summary:
     """How a run ended; losses are nats per character, of the state that was kept.
 
-    Of a text, `train_nats` is of as many of its last training characters as there are val characters.
+    Of a text, `train_nats` is of the last training characters, as many as there are val characters, 500,000 at most.
     """
 
     train_nats: float

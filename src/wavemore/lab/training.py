@@ -7,7 +7,7 @@ import torch
 
 from wavemore import __version__
 from wavemore.engine.evaluate import Evaluation, evaluate
-from wavemore.engine.fit import Progress, fit
+from wavemore.engine.fit import VAL_CHARACTERS, Progress, fit
 from wavemore.engine.generate import Sample, generate
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
@@ -115,7 +115,7 @@ def finish(
 
 
 def train_to_evaluate(corpus: Corpus | TextStream) -> Part | StreamPart:
-    """What the train loss is taken of: all lines, but of a text as much of its end as there is for validation."""
+    """What the train loss is taken of: all lines, but of a text as much of its end as there is val, or less."""
     if isinstance(corpus, TextStream):
-        return StreamPart(corpus.train.tokens[-corpus.val.targets :])
+        return StreamPart(corpus.train.tokens[-min(corpus.val.targets, VAL_CHARACTERS) :])
     return corpus.train
