@@ -42,8 +42,20 @@ def test_continuous_text_is_known(text: str) -> None:
         "".join(f"      {number} item\n" for number in range(99)),
         "".join(f"The {number}th thing that one can say of it.\n" for number in range(99)),
         "the cat\tle chat\n" * 50,
+        "anna\n" * 20 + "x" * 20_000,
     ],
-    ids=["empty", "blank", "one", "names", "names between blank lines", "places", "counted", "sentences", "pairs"],
+    ids=[
+        "empty",
+        "blank",
+        "one",
+        "names",
+        "names between blank lines",
+        "places",
+        "counted",
+        "sentences",
+        "pairs",
+        "a fault",
+    ],
 )
 def test_a_list_is_known_and_what_is_unclear_is_one(text: str) -> None:
     assert look_at(text).kind == "lines"

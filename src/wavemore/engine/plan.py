@@ -250,7 +250,8 @@ def _in_stretches(recipe: Recipe, config: ModelConfig, stream: TextStream, asked
             "fewer, or more text"
         )
     before = 0 if seen is None else seen - 1
-    lead_in = min(before, asked.get("lead_in", recipe.stretch // 2))
+    usual = before if isinstance(config, TreeConfig | MlpConfig) else 0  # a tree computes these positions anyway
+    lead_in = min(before, asked.get("lead_in", usual))
     StretchPositions(targets, recipe.batch_size, recipe.order, recipe.seed, recipe.stretch)  # whether they fit
     return replace(recipe, lead_in=lead_in)
 

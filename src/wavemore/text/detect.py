@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from wavemore.errors import DataError
-from wavemore.text.lines import MAX_LINE_LENGTH
 from wavemore.text.reading import codec_of, decoded, opened
 
 TextKind = Literal["lines", "stream"]
 
 LOOKED_AT = 1 << 18
 """Characters of the file's beginning."""
+
+LONG = 200
+"""Characters that hardly a thing of a list has."""
 
 SENTENCE_ENDS = ".!?:;)\"'\u2019\u201d"
 
@@ -50,7 +52,7 @@ def detect(path: Path, encoding: str = "utf-8") -> Detected:
 def look_at(text: str) -> Detected:
     r"""Tell a list from a continuous text by its lines.
 
-    Continuous is what has a very long line, lines of many words with blank lines between them or lines that go on in
+    Continuous is what has long lines, lines of many words with blank lines between them or lines that go on in
     the next one, or indented lines.
 
     >>> look_at("emma\nolivia\nava\n").kind
@@ -62,13 +64,12 @@ def look_at(text: str) -> Detected:
     lines = [row for row in rows if row.strip()]
     if not lines:
         return Detected("lines", "it holds no characters")
-    longest = max(map(len, lines))
-    if longest > MAX_LINE_LENGTH:
-        return Detected("stream", f"a line of more than {MAX_LINE_LENGTH:,} characters")
+    middle = sorted(map(len, lines))[len(lines) // 2]
+    if middle >= LONG:  # one overlong line among short ones is a fault in a list
+        return Detected("stream", f"half of the lines have {middle:,} characters or more")
     blank = (len(rows) - len(lines) - (not rows[-1].strip())) / len(rows)  # what follows the last line end is no line
     indented = sum(line[0] in " \t" for line in lines) / len(lines)
     words = sum(len(line.split()) for line in lines) / len(lines)
-    mean = sum(map(len, lines)) / len(lines)
     going_on = sum(map(_goes_on, lines, lines[1:])) / len(lines)
     if len(lines) >= 10 and indented >= 0.2 and (indented < 0.95 or blank >= 0.05):
         return Detected("stream", f"{100 * indented:.0f} % of the lines indented")
@@ -76,8 +77,6 @@ def look_at(text: str) -> Detected:
         return Detected("stream", f"{words:.1f} words a line, {100 * blank:.0f} % of the lines blank")
     if len(lines) >= 10 and words >= 5 and going_on >= 0.25:
         return Detected("stream", f"{words:.1f} words a line, {100 * going_on:.0f} % of the lines go on in the next")
-    if mean >= 400:
-        return Detected("stream", f"{mean:,.0f} characters a line")
     return Detected("lines", f"{words:.1f} words a line, {100 * blank:.0f} % of the lines blank")
 
 
