@@ -216,7 +216,13 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
     stretch = asked.get("stretch", _power_of_two(targets / 64, least=16, most=256))
     batch_size = max(1, _power_of_two(targets / 80, least=64, most=4_096) // max(1, stretch)) * max(1, stretch)
     recipe = Recipe(
-        batch_size=max(2, batch_size), weight_decay=0.1, warmup=0.05, execution="stretches", stretch=stretch
+        batch_size=max(2, batch_size),
+        learning_rate=0.08,
+        rest_learning_rate=0.02,
+        weight_decay=0.1,
+        warmup=0.05,
+        execution="stretches",
+        stretch=stretch,
     )
     epochs = min(10.0, max(0.5, 7 * (700_000 / targets) ** 0.5))
     return Plan(model, _settings_of_streams(model, targets), recipe), epochs
