@@ -98,7 +98,8 @@ def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping
             raise UsageError(f"--execution {recipe.execution} is for a tree: a {model} is run on whole lines")
         recipe = replace(recipe, execution="lines")
     elif recipe.execution not in ("unique", "windows"):
-        raise UsageError(f"--execution {recipe.execution} is not for lists and a {model}: take unique or windows")
+        other = "other models" if recipe.execution == "lines" else "continuous text"
+        raise UsageError(f"--execution {recipe.execution} is for {other}: a {model} takes unique or windows")
     if epochs is not None and "steps" not in asked:
         if not 0 < epochs * targets < float("inf"):
             raise UsageError(f"epochs is {epochs}; it must be above 0 and finite")
