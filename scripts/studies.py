@@ -39,6 +39,12 @@ def index(text: str, found: dict[str, dict[str, Any]]) -> str:
         ]
         total = len(comparisons(record))
         lines.append(f"| [{record['question']}]({name}.md) | {len(shown)} of {total} differences |")
+    seconds = sum(record["training_seconds"] for record in found.values())
+    lines += [
+        "",
+        f"{seconds / 60:.0f} minutes of training for all of them, the tuning included, one thread each;",
+        "so two at a time take half as long.",
+    ]
     made = "\n".join([BEGIN, *lines, END])
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, text, flags=re.DOTALL)
 

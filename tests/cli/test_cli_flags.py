@@ -73,7 +73,7 @@ def test_train(fails: Callable[..., str], names: str, folder: Path, flags: str, 
         ("score -x", "Unrecognized: -x; lines that begin with - stand after --; see wavemore score --help"),
         ("evaluate --everything", "Unrecognized: --everything; see wavemore evaluate --help"),
         ("log --all", "Unrecognized: --all; see wavemore log --help"),
-        ("fly", "there is no command 'fly': choose one of train, sample, score, evaluate"),
+        ("fly", "there is no command 'fly': choose one of train, sample, score, evaluate, "),
         ("--fly", "Unrecognized: --fly; see wavemore --help"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_figure_is_returned_and_nothing_else_happens(name: str, monkeypatch: p
     ("name", "said"),
     [
         ("learning_curves", ["step", "loss (nats per character)", "a: train, averaged", "b: val"]),
-        ("update_ratios", ["step", "log10 of std(update) / std(weight)", "layers.2.weight", "-3: healthy"]),
+        ("update_ratios", ["step", "log10 of std(update) / std(weight)", "layers.2.weight", "-3: the rule for SGD"]),
         ("activation_histograms", ["1 Linear", "activation", "std"]),
         ("gradient_histograms", ["gradient (nats per unit)"]),
         ("embedding", ["% of the variance", "vowels", "other letters", "digits", "⏎"]),
