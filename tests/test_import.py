@@ -24,10 +24,12 @@ EXPORTS = [
     "Sample",
     "Sampling",
     "Score",
+    "TextStream",
     "Tree",
     "TreeConfig",
     "Vocabulary",
     "WavemoreError",
+    "Written",
     "build",
     "compare",
     "evaluate",
@@ -39,10 +41,13 @@ EXPORTS = [
     "inspect_model",
     "inspect_run",
     "load",
+    "load_text",
     "plan",
     "plots",
     "report",
     "score",
+    "score_texts",
+    "write",
 ]
 HEAVY = {"torch", "numpy", "safetensors", "matplotlib", "scipy"}
 

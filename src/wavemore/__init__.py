@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wavemore.engine.evaluate import Score as Score
     from wavemore.engine.evaluate import evaluate as evaluate
     from wavemore.engine.evaluate import score as score
+    from wavemore.engine.evaluate import score_texts as score_texts
     from wavemore.engine.fit import Checkpoint as Checkpoint
     from wavemore.engine.fit import Progress as Progress
     from wavemore.engine.fit import fit as fit
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import LECTURE as LECTURE
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
+    from wavemore.engine.writing import Written as Written
+    from wavemore.engine.writing import write as write
     from wavemore.errors import WavemoreError as WavemoreError
     from wavemore.lab import plots as plots
     from wavemore.lab.compare import compare as compare
@@ -51,17 +54,20 @@ if TYPE_CHECKING:
     from wavemore.nn.tree import Tree as Tree
     from wavemore.text.corpus import Corpus as Corpus
     from wavemore.text.datasets import load as load
+    from wavemore.text.datasets import load_text as load_text
+    from wavemore.text.stream import TextStream as TextStream
     from wavemore.text.vocabulary import Vocabulary as Vocabulary
 
 __version__ = "0.1.0"
 
 _NAMES_OF = {
-    "wavemore.engine.evaluate": "Evaluation Score evaluate score",
+    "wavemore.engine.evaluate": "Evaluation Score evaluate score score_texts",
     "wavemore.engine.fit": "Checkpoint Progress fit",
     "wavemore.engine.generate": "Sample generate",
     "wavemore.engine.plan": "Plan plan",
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
+    "wavemore.engine.writing": "Written write",
     "wavemore.errors": "WavemoreError",
     "wavemore.lab.report": "report",
     "wavemore.lab.compare": "compare",
@@ -74,7 +80,8 @@ _NAMES_OF = {
     "wavemore.nn.models": "build",
     "wavemore.nn.tree": "Tree",
     "wavemore.text.corpus": "Corpus",
-    "wavemore.text.datasets": "load",
+    "wavemore.text.datasets": "load load_text",
+    "wavemore.text.stream": "TextStream",
     "wavemore.text.vocabulary": "Vocabulary",
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}

@@ -17,7 +17,6 @@ import pytest
         (b"a\n" * 1000, "1 distinct lines are too few to split; at least 10 are needed"),
         ("Zoé\nAnaïs\n".encode("latin-1"), "byte 0xe9 at offset 2 is not valid utf-8; give the encoding of the file"),
         (bytes(range(256)) * 50, "looks like a binary file"),
-        (b"x" * 1_000_000, "line 1"),
         (b"anna\n" * 20 + b"x" * 1_000_000, "line 21"),
     ],
 )
@@ -25,6 +24,11 @@ def test_a_bad_file_is_told(fails: Callable[..., str], folder: Path, content: by
     (folder / "bad.txt").write_bytes(content)
     assert said in fails(1, "train", "bad.txt")
     assert [path.name for path in folder.iterdir()] == ["bad.txt"]
+
+
+def test_a_list_of_one_endless_line_is_told(fails: Callable[..., str], folder: Path) -> None:
+    (folder / "bad.txt").write_bytes(b"x" * 1_000_000)
+    assert "line 1" in fails(1, "train", "bad.txt", "--text", "lines")  # it looks like continuous text
 
 
 def test_what_is_no_file_is_told(fails: Callable[..., str], folder: Path) -> None:

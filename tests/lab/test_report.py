@@ -161,7 +161,7 @@ def test_data_that_has_gone_takes_nothing_else_away(
     def gone(self: Run) -> Corpus:
         raise RunError(f"{names_file} is gone")
 
-    monkeypatch.setattr(Run, "corpus", gone)
+    monkeypatch.setattr(Run, "data", gone)
     found = Page(report(trained))
     assert f"Not shown: {names_file} is gone" in found.words
     assert len(found.pictures) == 4  # the curves, the updates, the tree, the embedding
@@ -254,7 +254,7 @@ def test_odd_characters_are_seen(
     run = Run(tmp_path / "odd")
     run.create(replace(config, settings=chosen.tree, recipe=chosen.recipe), corpus)
     go_on(run, corpus)
-    monkeypatch.setattr(Run, "corpus", lambda self: corpus)
+    monkeypatch.setattr(Run, "data", lambda self: corpus)
     found = Page(report(run))
     words = found.words
     assert found.headings == SECTIONS

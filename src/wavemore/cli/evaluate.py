@@ -12,11 +12,13 @@ from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
+    from wavemore.text.corpus import Part
+    from wavemore.text.stream import StreamPart
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Exact losses on lines that the model was not trained on.
+    """Exact losses on lines, or text, that the model was not trained on.
 
     Example: wavemore evaluate runs/names-1 --test
     """
@@ -36,18 +38,22 @@ class Evaluate:
         """Print the losses of val, and of the parts that were asked for."""
         from wavemore.engine.evaluate import evaluate
         from wavemore.lab.runs import find_run
+        from wavemore.text.corpus import Corpus
+        from wavemore.text.stream import TextStream
 
         run = find_run(self.run)
         runs = [run, *map(find_run, self.others)]
         for other in runs[1:]:
             if other.config.data != run.config.data:
                 raise UsageError(f"{other.path} and {run.path} have other data or another split: give runs on the same")
-        models, corpus = [each.model() for each in runs], run.corpus()
+        models, corpus = [each.model() for each in runs], run.data()
         parameters = sum(model.parameter_count() for model in models)
-        parts = {"val": corpus.val}
+        parts: dict[str, Part | StreamPart] = {"val": corpus.val}
         if self.train:
             parts = {"train": corpus.train, **parts}
-        if self.test:
+        if self.test and isinstance(corpus, TextStream):
+            raise UsageError(f"{run.path} was trained on a continuous text, which has no test part: leave --test out")
+        if self.test and isinstance(corpus, Corpus):
             parts = {**parts, "test": corpus.test}
         found = {name: evaluate(models, part) for name, part in parts.items()}
         if self.json:
@@ -65,8 +71,10 @@ def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
         f"{name}_nats": evaluation.nats,
         f"{name}_bits_per_char": evaluation.bits_per_char,
         f"{name}_targets": evaluation.targets,
-        f"{name}_nats_by_position": evaluation.by_position,
     }
+    if not evaluation.by_position:  # of a text
+        return record
+    record[f"{name}_nats_by_position"] = evaluation.by_position
     if name != "train":
         free = evaluation.leak_free_nats if evaluation.leak_free_targets else None
         record |= {f"leak_free_{name}_nats": free, f"leak_free_{name}_targets": evaluation.leak_free_targets}
@@ -78,11 +86,14 @@ def _show(run: str, parameters: int, found: dict[str, "Evaluation"]) -> None:
     screen.say(f"{run}: {parameters:,} parameters")
     for name, evaluation in found.items():
         screen.say(f"{name:>6}: {losses(evaluation.nats)}, {evaluation.targets:,} targets")
-        if name != "train" and evaluation.leak_free_targets != evaluation.targets:
+        if name != "train" and evaluation.by_position and evaluation.leak_free_targets != evaluation.targets:
             free = losses(evaluation.leak_free_nats) if evaluation.leak_free_targets else "nothing"
             screen.say(
                 f"        {free}, on the {evaluation.leak_free_targets:,} targets of lines that train does not hold"
             )
+    if not any(evaluation.by_position for evaluation in found.values()):
+        screen.say("each character with all that the model sees of the part before it; its first has nothing before it")
+        return
     screen.say("\nby position in the line (nats, the line's end counted where it stands):")
     longest = max(len(evaluation.by_position) for evaluation in found.values())
     shown = min(longest, 20)

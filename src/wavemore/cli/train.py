@@ -1,8 +1,9 @@
-"""`wavemore train`: a list in, a trained model in a run folder, new lines out."""
+"""`wavemore train`: a list or a text in, a trained model in a run folder, new lines or text out."""
 
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,19 +25,23 @@ if TYPE_CHECKING:
     from wavemore.lab.runs import Run
     from wavemore.nn.model import Model
     from wavemore.text.corpus import Corpus
+    from wavemore.text.detect import Detected, TextKind
+    from wavemore.text.stream import TextStream
 
 RecipeFlags: Any = flags_of(Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train(ModelFlags):
-    """Train a model on a list, one thing a line, and keep everything in a run folder.
+    """Train a model on a list, one thing a line, or on continuous text, and keep everything in a run folder.
 
     Example: wavemore train list.txt --epochs 20 --run runs/mine
     """
 
     data: Annotated[Positional[str], arg(metavar="[DATA]")] = "names"
-    """A text file with one thing a line, or a data set: names, makemore-names."""
+    """A text file, or a data set: names, makemore-names."""
+    text: Literal["auto", "lines", "stream"] = "auto"
+    """What the file holds: lines (one thing each), stream (one continuous text), or auto: what it looks like."""
     run: Annotated[str | Literal["auto"], arg(metavar="FOLDER")] = "auto"
     """The run folder; auto: a new one in runs/."""
     resume: Flag = False
@@ -51,6 +56,8 @@ class Train(ModelFlags):
     """80/10/10: distinct (no line in two parts) or lecture (the lecture's own split, duplicates and all)."""
     split_seed: Number = 0
     """Another seed, other lines in train, val and test (split distinct)."""
+    split_share: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
+    """Of a continuous text: the share, from its beginning, that is trained on (auto: 0.9); the rest is val."""
     encoding: Annotated[str, arg(metavar="NAME")] = "utf-8"
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
@@ -97,24 +104,56 @@ class Train(ModelFlags):
                     return self._go_on(run, screen)
         if run is not None and not self.overwrite:
             run.check_free()
-        corpus, config = self._prepare()
+        detected = self._detected()
+        corpus, config = self._prepare("stream" if self._is_stream(detected) else "lines")
         run = run or new_run(_name_of(self.data))
         with run.lock():
             run.create(config, corpus, overwrite=self.overwrite)
             model = run.new_model()
-            _introduce(screen, run, model, corpus)
+            _introduce(screen, run, model, corpus, _text_words(self.text, detected))
             return self._train(run, model, corpus, None, screen)
 
-    def _prepare(self) -> tuple["Corpus", Any]:
+    def _detected(self) -> "Detected | None":
+        from wavemore.text.datasets import detect_text
+
+        return detect_text(self.data, self.encoding)
+
+    def _is_stream(self, detected: "Detected | None") -> bool:
+        """Whether the data is one text; flags that are for the other kind are refused."""
+        seen = "lines" if detected is None else detected.kind
+        is_stream = (seen if self.text == "auto" else self.text) == "stream"
+        if is_stream and (self.split, self.split_seed) != (Train.split, Train.split_seed):
+            flag = "split" if self.split != Train.split else "split-seed"
+            raise UsageError(
+                f"--{flag} is for lists, and this is one text ({self._by(detected)}): take --split-share, "
+                "or --text lines"
+            )
+        if not is_stream and self.split_share != "auto":
+            raise UsageError(
+                f"--split-share is for continuous text, and this is a list ({self._by(detected)}): take --split, "
+                "or --text stream"
+            )
+        return is_stream
+
+    def _by(self, detected: "Detected | None") -> str:
+        return f"--text {self.text}" if self.text != "auto" or detected is None else detected.why
+
+    def _prepare(self, kind: "TextKind") -> tuple["Corpus | TextStream", Any]:
         import torch
 
         from wavemore.engine.plan import plan
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
         from wavemore.lab.training import config_of, data_config
-        from wavemore.text.datasets import load
+        from wavemore.text.datasets import load, load_text
+        from wavemore.text.stream import SHARE
 
-        corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
+        corpus: Corpus | TextStream
+        if kind == "stream":
+            share = SHARE if self.split_share == "auto" else self.split_share
+            corpus = load_text(self.data, share=share, encoding=self.encoding)
+        else:
+            corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, {"model": self.model, **self._settings()})
         check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
@@ -146,11 +185,11 @@ class Train(ModelFlags):
                 print(json.dumps(asdict(summary), indent=1))
             return 0
         self._check_same_data(config)
-        corpus = run.corpus()
+        corpus = run.data()
         self._check_same_settings(config, corpus)
         torch.set_num_threads(config.threads)
         checkpoint, model = run.checkpoint(), run.new_model()
-        _introduce(screen, run, model, corpus)
+        _introduce(screen, run, model, corpus, config.data.text if config.data.text == "stream" else "")
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         screen.say(f"resuming after step {done:,} of {config.recipe.steps:,}")
         return self._train(run, model, corpus, checkpoint, screen)
@@ -166,12 +205,13 @@ class Train(ModelFlags):
                 "or train another --run"
             )
         kept = asdict(config.data) | {"device": config.device, "threads": config.threads}
-        for name in ("split", "split_seed", "encoding", "device", "threads"):
+        kept |= {"text": config.data.text, "split_share": config.data.share}
+        for name in ("text", "split", "split_seed", "split_share", "encoding", "device", "threads"):
             value = getattr(self, name)
             if value not in (getattr(Train, name), kept[name]):
                 raise _not_same(name, kept[name], value)
 
-    def _check_same_settings(self, config: Any, corpus: "Corpus") -> None:
+    def _check_same_settings(self, config: Any, corpus: "Corpus | TextStream") -> None:
         """And its settings."""
         from wavemore.engine.plan import plan
 
@@ -191,7 +231,7 @@ class Train(ModelFlags):
                 raise _not_same(name, kept[name], value)
 
     def _train(
-        self, run: "Run", model: "Model", corpus: "Corpus", checkpoint: "Checkpoint | None", screen: Screen
+        self, run: "Run", model: "Model", corpus: "Corpus | TextStream", checkpoint: "Checkpoint | None", screen: Screen
     ) -> int:
         from wavemore.lab.recorder import Recorder
         from wavemore.lab.training import train
@@ -243,14 +283,18 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
     )
 
 
-def _finish(run: "Run", model: "Model", corpus: "Corpus", recorder: Any, screen: Screen, as_json: bool) -> int:
-    from wavemore.lab.training import finish
+def _finish(
+    run: "Run", model: "Model", corpus: "Corpus | TextStream", recorder: Any, screen: Screen, as_json: bool
+) -> int:
+    from wavemore.lab.training import finish, train_to_evaluate
+    from wavemore.text.stream import TextStream
 
     with screen.busy("exact losses of train and val"):
         summary, val, samples = finish(run, model, corpus, recorder)
     if as_json:
         print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
-    screen.say(f"\ntrain  {losses(summary.train_nats)}")
+    of = f", on its last {train_to_evaluate(corpus).targets:,} characters" if isinstance(corpus, TextStream) else ""
+    screen.say(f"\ntrain  {losses(summary.train_nats)}{of}")
     screen.say(f"val    {losses(val.nats)}", style="bold")
     if val.leak_free_targets not in (0, val.targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on lines that train does not hold")
@@ -258,11 +302,13 @@ def _finish(run: "Run", model: "Model", corpus: "Corpus", recorder: Any, screen:
         f"trained for {seconds(summary.train_seconds)}; kept the state after step {summary.best_step:,} of "
         f"{summary.steps:,}, the one with the best val loss\n"
     )
-    texts = [visible(sample.text) for sample in samples]
-    width = max(map(cells, texts), default=0)
-    for sample, text in zip(samples, texts, strict=True):
-        screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
     path = shlex.quote(str(run.path))
+    if isinstance(corpus, TextStream):
+        for row in samples[0].text.split("\n"):
+            screen.say(f"  {visible(row)}")
+        screen.say(f"\nnext:\n  wavemore sample {path} --length 500\n  wavemore evaluate {path}\n  wavemore log")
+        return 0
+    _show_lines(screen, samples)
     screen.say(f"\nnext:\n  wavemore sample {path} -n 20 --new --distinct")
     for line in corpus.val.lines:
         if len(line) <= 40 and line.isprintable():
@@ -272,13 +318,32 @@ def _finish(run: "Run", model: "Model", corpus: "Corpus", recorder: Any, screen:
     return 0
 
 
-def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus") -> None:
+def _show_lines(screen: Screen, samples: "Sequence[Any]") -> None:
+    texts = [visible(sample.text) for sample in samples]
+    width = max(map(cells, texts), default=0)
+    for sample, text in zip(samples, texts, strict=True):
+        screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
+
+
+def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str) -> None:
+    from wavemore.text.stream import TextStream
+
     config = run.config
     recipe = config.recipe
     epochs = recipe.steps * recipe.batch_size / corpus.train.targets
-    parts = f"{len(corpus.train.lines):,} train, {len(corpus.val.lines):,} val, {len(corpus.test.lines):,} test lines"
+    if isinstance(corpus, TextStream):
+        parts = f"{corpus.train.targets:,} train, {corpus.val.targets:,} val characters"
+        how = f"{recipe.batch_size // recipe.stretch:,} stretches of {recipe.stretch:,}"
+        batch = f"{recipe.batch_size:,} characters ({how}, {recipe.lead_in:,} more seen before each)"
+    else:
+        sizes = [f"{len(part.lines):,}" for part in (corpus.train, corpus.val, corpus.test)]
+        parts = f"{sizes[0]} train, {sizes[1]} val, {sizes[2]} test lines"
+        batch = f"{recipe.batch_size:,} characters"
     screen.say(f"data    {corpus.name}: {corpus.report}")
-    screen.say(f"split   {config.data.split}: {parts}")
+    if text:
+        screen.say(f"text    {text}")
+    split = config.data.split if config.data.share is None else config.data.split_words
+    screen.say(f"split   {split}: {parts}")
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.settings.words}; counted in one pass")
         screen.say(f"run     {run.path}")
@@ -288,10 +353,23 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus") -> 
     if recipe.optimizer == "muon":
         rates += f" (rest {recipe.rest_learning_rate:g})"
     screen.say(
-        f"recipe  {recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {recipe.batch_size:,} "
-        f"characters, {rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, seed {recipe.seed}"
+        f"recipe  {recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, "
+        f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, seed {recipe.seed}"
     )
     screen.say(f"run     {run.path}")
+
+
+def _text_words(asked: str, detected: "Detected | None") -> str:
+    """What the file looks like, and what it is taken for."""
+    if detected is None:
+        return "stream, as asked: a data set of lines" if asked == "stream" else ""
+    looks = {"lines": "a list", "stream": "continuous text"}[detected.kind]
+    if asked == "auto":
+        other = "stream" if detected.kind == "lines" else "lines"
+        return f"{detected.kind}: it looks like {looks} ({detected.why}); otherwise --text {other}"
+    if asked == detected.kind:
+        return f"{asked}, as asked"
+    return f"{asked}, as asked, although it looks like {looks} ({detected.why})"
 
 
 def _check_device(name: str) -> None:

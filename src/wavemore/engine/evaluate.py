@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 
 from wavemore.engine.batches import Batches, batches_of
 from wavemore.engine.recipe import Execution
+from wavemore.engine.stretches import batches_to_evaluate
 from wavemore.nn.model import Model
 from wavemore.text.corpus import Part
+from wavemore.text.stream import StreamPart
 from wavemore.text.vocabulary import Ids, Vocabulary
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Losses of one part of the data in nats per character, the end of each line counted as a character."""
+    """Losses of one part of the data in nats per character, the end of each line counted as a character.
+
+    Of a text, which has no lines, there are only `nats` and `targets`.
+    """
 
     nats: float
     """Mean over all targets: the sum over targets by their number."""
@@ -39,7 +44,7 @@ class Evaluation:
         return self.nats / log(2)
 
 
-def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> Evaluation:
+def evaluate(model: Model | Sequence[Model], part: Part | StreamPart, *, execution: Execution = "unique") -> Evaluation:
     """Exact losses of `part`, in eval mode; the model is put back into the mode that it was found in.
 
     Of several models, it is the loss of the mean of their probabilities.
@@ -47,8 +52,15 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
     """
     models = [model] if isinstance(model, Model) else model
-    each = np.stack([token_nats(model, batches_of(part.tokens, model, execution)) for model in models])  # (models, B)
+    if isinstance(part, StreamPart) and len(models) == 1:  # which may be too long for a number a target
+        batches = batches_to_evaluate(part, models[0])
+        with eval_mode(models[0]):
+            total = sum(float(batches.nats(positions).double().sum()) for positions in batches.chunks())
+        return Evaluation(total / part.targets, part.targets, float("nan"), 0, ())
+    each = np.stack([token_nats(model, batches_to_evaluate(part, model, execution)) for model in models])  # (models, B)
     nats = log(len(models)) - np.logaddexp.reduce(-each, axis=0) if len(models) > 1 else each[0]
+    if isinstance(part, StreamPart):
+        return Evaluation(float(nats.mean()), len(nats), float("nan"), 0, ())
     free = part.leak_free_targets
     positions = positions_of(part.tokens)
     sums = np.bincount(positions, weights=nats)
@@ -88,7 +100,7 @@ class Score:
 
     text: str
     char_nats: tuple[float, ...]
-    """Surprise of each character and, last, of the line ending there."""
+    """Surprise of each character and, of a line, last that of its ending there."""
 
     @property
     def nats(self) -> float:
@@ -112,6 +124,18 @@ def score(model: Model, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Sc
     nats = token_nats(model, batches_of(np.concatenate(encoded), model))
     ends = np.cumsum([len(ids) for ids in encoded])
     return [Score(line, tuple(part.tolist())) for line, part in zip(lines, np.split(nats, ends[:-1]), strict=True)]
+
+
+def score_texts(model: Model, vocabulary: Vocabulary, texts: Sequence[str]) -> list[Score]:
+    """Nats of each text, character by character, for a model of continuous text; before a text stands nothing.
+
+    Raises `UnknownCharacterError` for a character that the model has never seen.
+    """
+    parts = [StreamPart(vocabulary.encode_text(text)) for text in texts]
+    return [
+        Score(text, tuple(token_nats(model, batches_to_evaluate(part, model)).tolist()))
+        for text, part in zip(texts, parts, strict=True)
+    ]
 
 
 @contextmanager

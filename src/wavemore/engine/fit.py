@@ -12,16 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
+from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.tree import Tree
-from wavemore.text.corpus import Corpus
+from wavemore.text.corpus import Corpus, Part
+from wavemore.text.stream import StreamPart, TextStream
+
+VAL_CHARACTERS = 500_000
+"""Of a text's val part that are enough to tell the better of two states."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class Progress:
         return self._fit.best
 
 
-def fit(model: Model, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | None = None) -> Iterator[Progress]:
+def fit(
+    model: Model, corpus: Corpus | TextStream, recipe: Recipe, *, resume: Checkpoint | None = None
+) -> Iterator[Progress]:
     """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
 
     It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
@@ -126,15 +132,15 @@ def fit(model: Model, corpus: Corpus, recipe: Recipe, *, resume: Checkpoint | No
 class _Fit:
     """A training between two steps."""
 
-    def __init__(self, model: Model, corpus: Corpus, recipe: Recipe) -> None:
+    def __init__(self, model: Model, corpus: Corpus | TextStream, recipe: Recipe) -> None:
         if isinstance(model, Tree) and recipe.execution == "lines":
             raise UsageError("a tree is trained by the executions unique and windows: lines is for other models")
         self.model, self.recipe = model, recipe
-        self.train = batches_of(corpus.train.tokens, model, recipe.execution)
+        self.train = batches_to_train(corpus.train, model, recipe)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
         self.averaged = deepcopy(model) if recipe.average and not isinstance(model, Ngram) else model
         self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
-        self.val = batches_of(corpus.val.tokens, self.averaged)
+        self.val = batches_to_evaluate(val_in_training(corpus), self.averaged)
         self.positions = self.train.positions(recipe.batch_size, recipe.order, recipe.seed)
         self.optimizers = Optimizers(model, recipe)
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
@@ -199,7 +205,7 @@ class _Fit:
     def _count(self, model: Ngram) -> float:
         """What is one step for a model that is not trained."""
         tokens = torch.from_numpy(self.train.tokens.astype(np.int64)).to(model.device)
-        model.count(tokens)
+        model.count(tokens, across_lines=isinstance(self.train, StretchBatches))
         self.step += 1
         return float(token_nats(model, self.train).mean())
 
@@ -265,6 +271,13 @@ class _Fit:
             self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
+
+
+def val_in_training(corpus: Corpus | TextStream) -> Part | StreamPart:
+    """What the val loss is taken of while training goes on: all, but for a very long text its beginning."""
+    if isinstance(corpus, TextStream):
+        return StreamPart(corpus.val.tokens[:VAL_CHARACTERS])
+    return corpus.val
 
 
 def update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:

@@ -47,6 +47,8 @@ def generate(
     """
     if n < 0:
         raise UsageError(f"n is {n}; it must be 0 or more")
+    if sampling.prefix != sampling.prefix.lstrip():
+        raise UsageError(f"prefix is {sampling.prefix!r}; no line begins with a space, so begin it with a character")
     vocabulary.encode(sampling.prefix)
     generator = torch.Generator().manual_seed(sampling.seed)  # on the CPU: the same lines whatever the device
     if sampling.temperature == 0 and n > 0:

@@ -11,9 +11,20 @@ from typing import Any, Literal
 import numpy as np
 
 from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.engine.stretches import StretchPositions
 from wavemore.errors import UsageError
-from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
+from wavemore.nn.config import (
+    CONFIGS,
+    BowConfig,
+    MlpConfig,
+    ModelConfig,
+    RecurrentConfig,
+    TransformerConfig,
+    TreeConfig,
+    WaveNetConfig,
+)
 from wavemore.text.corpus import Corpus
+from wavemore.text.stream import TextStream
 
 Preset = Literal["auto", "lecture"]
 
@@ -37,7 +48,7 @@ class Plan:
         return self.settings
 
 
-def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | None = None) -> Plan:
+def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping[str, Any] | None = None) -> Plan:
     """Settings for `corpus`: those of the preset, with `settings` in their place where given.
 
     `settings` may hold `model` (a name of `CONFIGS`; without it a tree), any field of that model's settings and of
@@ -66,16 +77,29 @@ def plan(corpus: Corpus, preset: Preset = "auto", settings: Mapping[str, Any] | 
         if fuse is not None:
             asked["fuse"] = fuse
     targets = corpus.train.targets
-    chosen, epochs = _lecture(model) if preset == "lecture" else RULES.get(model, rule_of_lines)(model, corpus, asked)
+    epochs: float | None
+    if isinstance(corpus, TextStream):
+        if preset == "lecture":
+            raise UsageError("the lecture's recipe is for lists, and this is continuous text: leave --recipe out")
+        chosen, epochs = rule_of_streams(model, corpus, asked)
+    else:
+        for name in ("stretch", "lead_in"):
+            if name in asked:
+                raise UsageError(f"--{name.replace('_', '-')} is for continuous text, and this is a list (see --text)")
+        rule = RULES.get(model, rule_of_lines)
+        chosen, epochs = _lecture(model) if preset == "lecture" else rule(model, corpus, asked)
     epochs = asked.pop("epochs", epochs)
     config: ModelConfig = replace(chosen.settings, **_of(kind, asked))  # type: ignore[type-var]
     recipe = replace(chosen.recipe, **_of(Recipe, asked))
-    if kind not in (TreeConfig, MlpConfig):
+    if isinstance(corpus, TextStream):
+        recipe = _in_stretches(recipe, config, corpus, asked)
+    elif kind not in (TreeConfig, MlpConfig):
         if recipe.execution != "lines" and "execution" in asked:
             raise UsageError(f"--execution {recipe.execution} is for a tree: a {model} is run on whole lines")
         recipe = replace(recipe, execution="lines")
-    elif recipe.execution == "lines":
-        raise UsageError(f"--execution lines is for other models: a {model} takes unique or windows")
+    elif recipe.execution not in ("unique", "windows"):
+        other = "other models" if recipe.execution == "lines" else "continuous text"
+        raise UsageError(f"--execution {recipe.execution} is for {other}: a {model} takes unique or windows")
     if epochs is not None and "steps" not in asked:
         if not 0 < epochs * targets < float("inf"):
             raise UsageError(f"epochs is {epochs}; it must be above 0 and finite")
@@ -181,6 +205,62 @@ RULES: dict[str, Callable[[str, Corpus, Mapping[str, Any]], tuple[Plan, float | 
     "ngram": rule_of_counts,
 }
 """By the model's name; all others are of `rule_of_lines`."""
+
+
+def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) -> tuple[Plan, float | None]:
+    """The same for continuous text."""
+    targets = stream.train.targets
+    if model == "ngram":
+        stretch = min(256, targets)
+        recipe = Recipe(steps=1, batch_size=targets - targets % stretch, average=0.0, warmup=0.0, evaluations=1)
+        return Plan(model, CONFIGS[model](), replace(recipe, execution="stretches", stretch=stretch)), None
+    stretch = asked.get("stretch", _power_of_two(targets / 64, least=16, most=256))
+    batch_size = max(1, _power_of_two(targets / 80, least=64, most=4_096) // max(1, stretch)) * max(1, stretch)
+    recipe = Recipe(
+        batch_size=max(2, batch_size),
+        learning_rate=0.08,
+        rest_learning_rate=0.02,
+        weight_decay=0.1,
+        warmup=0.05,
+        execution="stretches",
+        stretch=stretch,
+    )
+    epochs = min(10.0, max(0.5, 7 * (700_000 / targets) ** 0.5))
+    return Plan(model, _settings_of_streams(model, targets), recipe), epochs
+
+
+def _settings_of_streams(model: str, targets: int) -> ModelConfig:
+    """Wider models that see further than those of lists: a text has more to learn, and no end of a line to stop at."""
+    width = 64 if targets < 100_000 else 128
+    sizes: dict[str, ModelConfig] = {
+        "tree": TreeConfig((2, 2, 2, 2), 24, 2 * width, norm="layer", activation="silu"),
+        "mlp": MlpConfig(16, 24, 2 * width, norm="layer", activation="silu"),
+        "wavenet": WaveNetConfig(channels=width, skip_channels=width, dilations=(1, 2, 4, 8, 16, 32, 64)),
+        **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
+        "bow": BowConfig(context=16),
+        "transformer": TransformerConfig(channels=width, context=64),
+    }
+    return sizes.get(model) or CONFIGS[model]()
+
+
+def _in_stretches(recipe: Recipe, config: ModelConfig, stream: TextStream, asked: Mapping[str, Any]) -> Recipe:
+    """What a text and a model ask of the recipe.
+
+    Raises `UsageError` for a text that is too short for the model or the recipe.
+    """
+    if recipe.execution != "stretches":
+        raise UsageError(f"--execution {recipe.execution} is for lists: continuous text is run in stretches")
+    seen, targets = config.receptive_field, stream.train.targets
+    if seen is not None and seen >= targets:
+        raise UsageError(
+            f"this model sees {seen:,} characters, and the text has {targets:,} to train on: take a model that sees "
+            "fewer, or more text"
+        )
+    before = 0 if seen is None else seen - 1
+    usual = before if isinstance(config, TreeConfig | MlpConfig) else 0  # a tree computes these positions anyway
+    lead_in = min(before, asked.get("lead_in", usual))
+    StretchPositions(targets, recipe.batch_size, recipe.order, recipe.seed, recipe.stretch)  # whether they fit
+    return replace(recipe, lead_in=lead_in)
 
 
 def _power_of_two(size: float, least: int, most: int) -> int:

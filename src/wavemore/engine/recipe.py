@@ -11,7 +11,7 @@ from wavemore.errors import UsageError
 Optimizer = Literal["muon", "adamw", "sgd"]
 Schedule = Literal["linear", "step", "constant"]
 Order = Literal["shuffle", "replacement"]
-Execution = Literal["unique", "windows", "lines"]
+Execution = Literal["unique", "windows", "lines", "stretches"]
 
 
 LARGEST = 10**9
@@ -60,6 +60,10 @@ class Recipe:
         default="unique",
         metadata={"help": "of a tree: unique (each distinct n-gram once: fast) or windows (the lecture's); else lines"},
     )
+    stretch: int = field(default=256, metadata={"help": "of continuous text: characters in a row, predicted at once"})
+    lead_in: int = field(
+        default=0, metadata={"help": "of continuous text: characters before each stretch, seen and not predicted"}
+    )
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 
     def __post_init__(self) -> None:
@@ -71,7 +75,8 @@ class Recipe:
         ):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}")
-        for name, least in (("steps", 1), ("batch_size", 2), ("evaluations", 1)):  # no batch statistics of one window
+        # Two at least in a batch: there are no batch statistics of one.
+        for name, least in (("steps", 1), ("batch_size", 2), ("evaluations", 1), ("stretch", 1), ("lead_in", 0)):
             if not least <= getattr(self, name) <= LARGEST:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}, at most {LARGEST:,}")
         for name in ("learning_rate", "rest_learning_rate"):

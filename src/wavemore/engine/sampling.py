@@ -35,8 +35,6 @@ class Sampling:
             raise UsageError(f"top_k is {self.top_k}; it must be at least 1, or all")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
-        if self.prefix != self.prefix.lstrip():
-            raise UsageError(f"prefix is {self.prefix!r}; no line begins with a space, so begin it with a character")
         if self.min_length < 0:
             raise UsageError(f"min_length is {self.min_length}; it must be 0 or more")
         if self.max_length < max(1, self.min_length, len(self.prefix)):

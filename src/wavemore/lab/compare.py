@@ -7,14 +7,14 @@ same lines. "Better" is said where both leave 0 out. Differences are B - A in na
 L lines, B targets, S seeds, K looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import token_nats
+from wavemore.engine.stretches import batches_to_evaluate
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.bootstrap import Interval, ratio_intervals
 from wavemore.lab.comparison import Comparison, LineDifference, Outcome, PartName, Seen, Side
@@ -24,8 +24,9 @@ from wavemore.lab.looks import Look, line_sums, looks
 from wavemore.lab.runs import Run
 from wavemore.lab.statistics import spread, welch
 from wavemore.nn.model import Model
-from wavemore.text.corpus import Corpus
+from wavemore.text.corpus import Corpus, Part
 from wavemore.text.lines import Lines
+from wavemore.text.stream import TextStream
 
 SHOWN_LINES = 5
 """On which B gains most, and on which it loses most."""
@@ -57,7 +58,9 @@ def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], part: Pa
     )
 
 
-def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, part: PartName = "val") -> Comparison:
+def compare_models(
+    a: Sequence[Model], b: Sequence[Model], corpus: Corpus | TextStream, part: PartName = "val"
+) -> Comparison:
     """The same for models in memory, one a seed on each side.
 
     Raises `UsageError` for a side without a model.
@@ -74,13 +77,13 @@ def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, part:
 def _compare(
     sides: tuple[Side, Side],
     models: tuple[Sequence[Model], Sequence[Model]],
-    corpus: Corpus,
+    corpus: Corpus | TextStream,
     part_name: PartName,
     data: str,
     changes: tuple[str, ...],
 ) -> Comparison:
-    part = corpus.val if part_name == "val" else corpus.test
-    each = [np.stack([token_nats(model, batches_of(part.tokens, model)) for model in side]) for side in models]
+    part, side_nats = _part_and_nats(corpus, part_name)
+    each = [np.stack([side_nats(model) for model in side]) for side in models]
     mean_a, mean_b = (nats.mean(axis=0) for nats in each)  # (S, B) -> (B,)
     every = np.ones(part.targets, np.bool_)
     free = part.leak_free_targets
@@ -120,6 +123,22 @@ def _compare(
         wins=tuple(line for line in gained[:SHOWN_LINES] if line.difference < 0),
         losses=tuple(line for line in gained[: -SHOWN_LINES - 1 : -1] if line.difference > 0),
     )
+
+
+def _part_and_nats(corpus: Corpus | TextStream, name: PartName) -> tuple[Part, Callable[[Model], NDArray[np.float64]]]:
+    """The part as lines, and what gives the nats of their targets (B,).
+
+    A text is looked at line by line, each predicted with the text before it.
+    """
+    if isinstance(corpus, Corpus):
+        part = corpus.val if name == "val" else corpus.test
+        return part, lambda model: token_nats(model, batches_to_evaluate(part, model))
+    if name == "test":
+        raise UsageError(f"{corpus.name} is a continuous text, which has no test part: compare on val")
+    lines, text = corpus.val.as_lines(corpus.vocabulary), corpus.val
+    if not len(lines.lines):
+        raise UsageError(f"the val part of {corpus.name} has no line end, so it cannot be compared line by line")
+    return lines, lambda model: token_nats(model, batches_to_evaluate(text, model))[: lines.targets]
 
 
 def _outcome_of(each: Sequence[NDArray[np.float64]], chosen: NDArray[np.bool_], lines: Interval | None) -> Outcome:
@@ -208,12 +227,12 @@ def _other_data(a: Config, b: Config) -> list[str]:
     return words
 
 
-def _corpus(entries: Sequence[Entry]) -> Corpus:
+def _corpus(entries: Sequence[Entry]) -> Corpus | TextStream:
     """The data, from the first run that can still read it."""
     problems = []
     for entry in entries:
         try:
-            return entry.run.corpus()
+            return entry.run.data()
         except RunError as error:
             problems.append(error)
     raise problems[0]

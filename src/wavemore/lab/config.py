@@ -10,6 +10,7 @@ from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, WavemoreError
 from wavemore.lab.files import write_whole
 from wavemore.nn.config import CONFIGS, ModelConfig
+from wavemore.text.detect import TextKind
 
 FORMAT = 1
 """Version of the run folder's layout; a folder of another version is refused by name."""
@@ -17,17 +18,32 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the lines came from and how they were split."""
+    """Where the lines, or the text, came from and how they were split."""
 
     source: str
     """Name of a data set, or the absolute path of a file."""
     name: str
     sha256: str
     encoding: str
-    split: Literal["distinct", "lecture"]
+    split: Literal["distinct", "lecture", "share"]
+    """share: a continuous text, of which the beginning is train and the rest val."""
     split_seed: int
     longest: int
-    """Characters of the longest line."""
+    """Characters of the longest line; 0 of a text."""
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """Of a text, what is train; None of lines."""
+
+    @property
+    def text(self) -> TextKind:
+        """Lines, one thing each, or one continuous text."""
+        return "lines" if self.share is None else "stream"
+
+    @property
+    def split_words(self) -> str:
+        """How it was split, in words."""
+        if self.share is not None:
+            return f"the first {100 * self.share:g} % train"
+        return self.split if self.split == "lecture" else f"{self.split}, seed {self.split_seed}"
 
 
 @dataclass(frozen=True)

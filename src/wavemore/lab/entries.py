@@ -7,6 +7,7 @@ from typing import Any
 from wavemore.errors import RunError
 from wavemore.lab.config import Config
 from wavemore.lab.runs import Run, Summary, find_run, find_runs
+from wavemore.text.stream import SHARE
 
 BELOW = 3
 """How deep the runs of a study lie in its folder, at most: `runs/<arm>/<seed>`."""
@@ -46,7 +47,7 @@ def read(run: Run) -> Entry:
 def data_key(config: Config) -> tuple[Any, ...]:
     """What has to agree for two losses to be of the same lines."""
     data = config.data
-    return data.sha256, data.encoding, data.split, data.split_seed if data.split == "distinct" else 0
+    return data.sha256, data.encoding, data.split, data.split_seed if data.split == "distinct" else 0, data.share
 
 
 def recipe_key(config: Config) -> tuple[Any, ...]:
@@ -79,6 +80,8 @@ def model_words(config: Config) -> str:
 def data_words(config: Config) -> str:
     """The data and its split in a few words."""
     data = config.data
+    if data.share is not None:
+        return f"{data.name} text" + (f" {100 * data.share:g} %" if data.share != SHARE else "")
     split = f"split {data.split_seed}" if data.split_seed and data.split == "distinct" else ""
     return " ".join(filter(None, [data.name, "lecture split" if data.split == "lecture" else split]))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wavemore.engine.evaluate import positions_of
 from wavemore.text.corpus import Corpus, Part
+from wavemore.text.stream import TextStream
 
 Group = Literal["length", "pairs", "train", "position"]
 
@@ -29,7 +30,7 @@ class Look:
     targets: NDArray[np.bool_]
 
 
-def looks(corpus: Corpus, part: Part) -> list[Look]:
+def looks(corpus: Corpus | TextStream, part: Part) -> list[Look]:
     """All looks at a part that hold anything; within a group no target is in two of them."""
     sizes = part.lines.lengths + 1  # a line's end is a target too
     found = [
@@ -46,7 +47,7 @@ def line_sums(part: Part, values: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
-def surprise_of_pairs(corpus: Corpus, part: Part) -> NDArray[np.float64]:
+def surprise_of_pairs(corpus: Corpus | TextStream, part: Part) -> NDArray[np.float64]:
     """Mean -log p of the targets of each line, by counts of pairs in train with one added to each: (L,), nats.
 
     >>> corpus = Corpus.from_lines(["abab"] * 18 + ["aabb"] * 2, split="lecture")
@@ -77,7 +78,7 @@ def _lengths(part: Part) -> Iterator[tuple[Group, str, NDArray[np.bool_]]]:
             yield "length", f"{name}: {spans} character{'' if high == 1 else 's'}", lines
 
 
-def _rarities(corpus: Corpus, part: Part) -> Iterator[tuple[Group, str, NDArray[np.bool_]]]:
+def _rarities(corpus: Corpus | TextStream, part: Part) -> Iterator[tuple[Group, str, NDArray[np.bool_]]]:
     thirds = _thirds(surprise_of_pairs(corpus, part))
     for name, lines in zip(("common pairs of letters", "less common", "rare"), thirds, strict=True):
         if lines.any() and not lines.all():

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import positions_of, token_nats
 from wavemore.engine.generate import generate
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import WavemoreError
+from wavemore.engine.stretches import batches_to_evaluate
+from wavemore.engine.writing import write
+from wavemore.errors import RunError, WavemoreError
 from wavemore.lab import plots
-from wavemore.lab.config import Config, DataConfig
+from wavemore.lab.config import Config
 from wavemore.lab.inspect import inspect_run
 from wavemore.lab.inspection import HEADER, TEXT, Inspection
 from wavemore.lab.page import (
@@ -37,8 +38,15 @@ from wavemore.nn.layers import Embedding
 from wavemore.nn.model import Model
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Part
+from wavemore.text.stream import TextStream
 
 SAMPLES = 24
+WRITTEN = 800
+"""Characters of text."""
+PASSAGE = 12
+"""Lines in a row."""
+END = {"lines": "end of the line", "stream": "line end"}
+WHAT = {"lines": "lines", "stream": "text"}
 LONGEST_SHOWN = 80
 """Characters of a line whose surprises are shown."""
 HOTTEST_NATS = 6.0
@@ -57,7 +65,7 @@ def report_run(run: Run) -> str:
         paragraph(_what(config), "quiet"),
         *_unfinished(run, config, summary, records),
         tiles(_numbers(config, summary, records)),
-        paragraph(_in_words(summary, size)),
+        paragraph(_in_words(summary, size, config)),
     ]
     seen = _Seen(run)
     sections: list[tuple[str, Sequence[Html]]] = [
@@ -77,7 +85,7 @@ def _what(config: Config) -> str:
     data = config.data
     model = "" if config.model == "tree" else f"{config.model}: "
     return (
-        f"{data.name}, {data.split} split; {model}{config.settings.words}; "
+        f"{data.name}, {_split_words(config)}; {model}{config.settings.words}; "
         f"{config.recipe.optimizer}, {config.recipe.steps:,} steps of "
         f"{config.recipe.batch_size:,}, seed {config.recipe.seed}; begun {config.created[:16].replace('T', ' ')}"
     )
@@ -123,13 +131,14 @@ def _time(seconds: float) -> tuple[str, str]:
     return (f"{seconds:.1f}", "seconds") if seconds < 120 else (f"{seconds / 60:.1f}", "minutes")
 
 
-def _in_words(summary: Summary | None, size: int) -> str:
+def _in_words(summary: Summary | None, size: int, config: Config) -> str:
     if summary is None:
         return ""
+    text = config.data.text
     return (
-        f"Guessing evenly among the {size - 1:,} characters and the end of the line costs ln {size:,} = "
-        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on lines that it was not trained on, as if it "
-        f"guessed among {exp(summary.val_nats):,.1f}; on its training lines it needs "
+        f"Guessing evenly among the {size - 1:,} characters and the {END[text]} costs ln {size:,} = "
+        f"{log(size):.3f} nats. This model needs {summary.val_nats:.3f} on {WHAT[text]} that it was not trained on, "
+        f"as if it guessed among {exp(summary.val_nats):,.1f}; on its training {WHAT[text]} it needs "
         f"{abs(summary.val_nats - summary.train_nats):.3f} "
         f"{'less' if summary.train_nats <= summary.val_nats else 'more'}."
     )
@@ -179,9 +188,16 @@ class _Seen:
     def val(self) -> tuple[Part, NDArray[np.float64]]:
         """The val part, and the nats of its targets (B,)."""
         if self._val is None:
-            part = self.run.corpus().val
-            model = self.run.model()
-            self._val = part, token_nats(model, batches_of(part.tokens, model))
+            data, model = self.run.data(), self.run.model()
+            if isinstance(data, TextStream):  # line by line, each with the text before it
+                part = data.val.as_lines(data.vocabulary)
+                nats = token_nats(model, batches_to_evaluate(data.val, model))[: part.targets]
+            else:
+                part = data.val
+                nats = token_nats(model, batches_to_evaluate(part, model))
+            if not len(part.lines):
+                raise RunError("the val part of this text has no line end, so it cannot be shown by lines")
+            self._val = part, nats
         return self._val
 
     def losses(self) -> list[Html]:
@@ -211,6 +227,8 @@ class _Seen:
 
     def surprises(self) -> list[Html]:
         part, nats = self.val()
+        if self.run.config.data.text == "stream":
+            return self._passage(part, nats)
         targets = part.lines.lengths + 1
         order = np.argsort(_sums(part, nats) / targets, kind="stable")
         ends = np.cumsum(targets)
@@ -234,8 +252,35 @@ class _Seen:
             made.append(Html(f'<h3>{text(heading)}</h3><div class="lines">{"".join(rows)}</div>\n'))
         return made
 
+    def _passage(self, part: Part, nats: NDArray[np.float64]) -> list[Html]:
+        """Some lines in a row, from the middle of the val text."""
+        ends = np.cumsum(part.lines.lengths + 1)
+        first = len(ends) // 2
+        rows = [
+            _line(part.lines[number], nats[ends[number] - part.lines.lengths[number] - 1 : ends[number]])
+            for number in range(first, min(len(ends), first + PASSAGE))
+        ]
+        return [
+            paragraph(
+                "A passage from the middle of the val text. Under each letter its surprise in nats, given the text "
+                "before it: 0.7 is a chance of one in two, 4.6 of one in a hundred. ⏎ is a line end.",
+                "quiet",
+            ),
+            Html(f'<div class="lines">{"".join(rows)}</div>\n'),
+        ]
+
     def samples(self) -> list[Html]:
         run, config = self.run, self.run.config
+        if config.data.text == "stream":
+            sampling = Sampling(seed=config.recipe.seed)
+            [written] = write(run.model(), run.vocabulary(), 1, WRITTEN, sampling)
+            words = ["wavemore", "sample", str(run.path), "--length", str(WRITTEN), "--seed", str(sampling.seed)]
+            rows = "<br>".join(f"<bdi>{text(_visible(row))}</bdi>" for row in written.text.split("\n"))
+            return [
+                paragraph(f"{WRITTEN:,} characters, drawn at temperature 1."),
+                Html(f"<p>{rows}</p>\n"),
+                command(shlex.join(words)),
+            ]
         sampling = Sampling(max_length=max(1, config.data.longest), seed=config.recipe.seed)
         made = list(generate(run.model(), run.vocabulary(), SAMPLES, sampling, run.line_hashes()))
         rows = "".join(
@@ -335,7 +380,7 @@ def _layers(inspection: Inspection) -> list[Html]:
 
 def _settings(config: Config, summary: Summary | None) -> Html:
     data = config.data
-    shown = {"data": data.source or data.name, "sha256": data.sha256, "split": _split(data)}
+    shown = {"data": data.source or data.name, "sha256": data.sha256, "split": data.split_words}
     values = {**shown, "encoding": data.encoding, "model": config.model, **config.settings.values()}
     values |= {**asdict(config.recipe), "device": config.device, "threads": config.threads}
     if config.experiment:
@@ -349,8 +394,9 @@ def _settings(config: Config, summary: Summary | None) -> Html:
     return Html(f"{facts(named)}{heading}{machine}")
 
 
-def _split(data: DataConfig) -> str:
-    return data.split if data.split == "lecture" else f"{data.split}, seed {data.split_seed}"
+def _split_words(config: Config) -> str:
+    data = config.data
+    return f"continuous text, {data.split_words}" if data.text == "stream" else f"{data.split} split"
 
 
 def _again(run: Run, config: Config, summary: Summary | None) -> list[Html]:

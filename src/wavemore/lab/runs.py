@@ -2,7 +2,7 @@
 
 config.json          what was built, on what, how, by which version and command
 vocabulary.json      the characters
-lines.safetensors    hashes of the data's lines, to tell new lines from known ones
+lines.safetensors    hashes of the data's lines, to tell new lines from known ones; of a text there is none
 model.safetensors    the weights with the best val loss so far
 state.safetensors    the training between two steps: what resuming needs
 metrics.jsonl        one record a line: train and val loss over the steps
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import filelock
 import msgspec
@@ -35,13 +35,17 @@ from wavemore.lab.memory import check_fits
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.text.datasets import load, load_text
+from wavemore.text.stream import TextStream
 from wavemore.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended; losses are nats per character, of the state that was kept."""
+    """How a run ended; losses are nats per character, of the state that was kept.
+
+    Of a text, `train_nats` is of the last training characters, as many as there are val characters, 500,000 at most.
+    """
 
     train_nats: float
     val_nats: float
@@ -53,8 +57,11 @@ class Summary:
     train_seconds: float
     """Training alone, without evaluation, over all stretches of a resumed run."""
     finished: str
-    val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)]
-    """Percentiles 0, 1, ..., 100 of the nats per character of the val lines: how usual is a line among them?"""
+    val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)] | None
+    """Percentiles 0, 1, ..., 100 of the nats per character of the val lines: how usual is a line among them?
+
+    None of a text, which has no lines to be compared with.
+    """
     environment: dict[str, str | int]
 
 
@@ -82,7 +89,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(self, config: Config, corpus: Corpus, *, overwrite: bool = False) -> None:
+    def create(self, config: Config, corpus: Corpus | TextStream, *, overwrite: bool = False) -> None:
         """Begin a run in a new or empty folder, or with `overwrite` in place of the run that is there.
 
         Raises `RunError` where anything else is in the folder already.
@@ -94,9 +101,10 @@ class Run:
         path = self.path
         self._make()
         write_whole(path / "vocabulary.json", corpus.vocabulary.to_json().encode())
-        hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # safetensors of every version has signed ones
-        owner = _owner(config, corpus.vocabulary)
-        write_tensors(path / "lines.safetensors", {"hashes": hashes}, owner=owner)
+        if isinstance(corpus, Corpus):
+            hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # safetensors of every version has signed ones
+            owner = _owner(config, corpus.vocabulary)
+            write_tensors(path / "lines.safetensors", {"hashes": hashes}, owner=owner)
         write_config(path / "config.json", config)  # last: with it the folder is a run
 
     def check_free(self) -> None:
@@ -132,7 +140,12 @@ class Run:
 
     def _holds_run(self) -> bool:
         """Whether the files are a run's: a `config.json` alone may be anybody's."""
-        return all((self.path / name).exists() for name in BEFORE_CONFIG)
+        if all((self.path / name).exists() for name in BEFORE_CONFIG):
+            return True
+        try:
+            return (self.path / "vocabulary.json").exists() and self.config.data.text == "stream"
+        except RunError:
+            return False
 
     def delete(self) -> None:
         """Remove a run and nothing else: other files in the folder stay.
@@ -213,15 +226,31 @@ class Run:
         return tensors["hashes"].numpy().view(np.uint64)
 
     def corpus(self) -> Corpus:
-        """The data, read and split again.
+        """The lines, read and split again.
+
+        Raises `RunError` when the file is not the one that the run began with, or is a continuous text.
+        """
+        data = self.data()
+        if isinstance(data, TextStream):
+            raise RunError(f"{self.path} was trained on a continuous text, and this looks at lists of lines")
+        return data
+
+    def data(self) -> Corpus | TextStream:
+        """The lines or the text, read and split again.
 
         Raises `RunError` when the file is not the one that the run began with.
         """
         data = self.config.data
+        corpus: Corpus | TextStream
         if not data.source:
             raise RunError(f"{self.path} was trained on lines that were in no file, so they cannot be read again")
         try:
-            corpus = load(data.source, split=data.split, split_seed=data.split_seed, encoding=data.encoding)
+            if data.share is not None:
+                corpus = load_text(data.source, share=data.share, encoding=data.encoding)
+            elif data.split == "share":
+                raise RunError(f"{self.path / 'config.json'} has a split by share without the share: put it back")
+            else:
+                corpus = load(data.source, split=data.split, split_seed=data.split_seed, encoding=data.encoding)
         except DataError as error:
             raise RunError(f"the data of {self.path} cannot be read again: {error}") from None
         if corpus.sha256 != data.sha256:
@@ -401,7 +430,12 @@ def _is_beside(path: Path) -> bool:
 
 def _owner(config: Config, vocabulary: Vocabulary) -> str:
     data = config.data
-    decides = [config.model, config.settings, config.recipe, data.sha256, data.split, data.split_seed]
+    recipe: Any = config.recipe
+    if data.share is None:  # as it was before there were stretches
+        recipe = {name: value for name, value in asdict(recipe).items() if name not in ("stretch", "lead_in")}
+    decides = [config.model, config.settings, recipe, data.sha256, data.split, data.split_seed]
+    if data.share is not None:
+        decides.append(data.share)
     return hashlib.sha256(msgspec.json.encode([*decides, vocabulary.characters])).hexdigest()
 
 

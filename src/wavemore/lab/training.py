@@ -7,18 +7,23 @@ import torch
 
 from wavemore import __version__
 from wavemore.engine.evaluate import Evaluation, evaluate
-from wavemore.engine.fit import Progress, fit
+from wavemore.engine.fit import VAL_CHARACTERS, Progress, fit
 from wavemore.engine.generate import Sample, generate
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
+from wavemore.engine.writing import Written, write
 from wavemore.lab.config import FORMAT, Config, DataConfig
 from wavemore.lab.environment import environment
 from wavemore.lab.recorder import Recorder
 from wavemore.lab.runs import Run, Summary
 from wavemore.lab.usual import line_percentiles
 from wavemore.nn.model import Model
-from wavemore.text.corpus import Corpus
+from wavemore.text.corpus import Corpus, Part
 from wavemore.text.datasets import DATASETS
+from wavemore.text.stream import StreamPart, TextStream
+
+WRITTEN = 500
+"""Characters of a text that a run ends with."""
 
 
 def config_of(
@@ -47,8 +52,19 @@ def config_of(
     )
 
 
-def data_config(corpus: Corpus, data: str, split: str, split_seed: int) -> DataConfig:
-    """Where the lines came from: `data` is what was asked for, a data set's name or a path."""
+def data_config(corpus: Corpus | TextStream, data: str, split: str = "distinct", split_seed: int = 0) -> DataConfig:
+    """Where the lines, or the text, came from: `data` is what was asked for, a data set's name or a path."""
+    if isinstance(corpus, TextStream):
+        return DataConfig(
+            source=data if data in DATASETS else corpus.source,
+            name=corpus.name,
+            sha256=corpus.sha256,
+            encoding=corpus.encoding,
+            split="share",
+            split_seed=0,
+            longest=0,
+            share=corpus.share,
+        )
     return DataConfig(
         source=data if data in DATASETS else corpus.source,
         name=corpus.name,
@@ -60,7 +76,7 @@ def data_config(corpus: Corpus, data: str, split: str, split_seed: int) -> DataC
     )
 
 
-def train(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> Iterator[Progress]:
+def train(run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder) -> Iterator[Progress]:
     """Train, or go on where the run was stopped, and keep every record; the caller holds the run's lock.
 
     Raises `TrainingError` where the loss is no longer finite.
@@ -70,9 +86,11 @@ def train(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> Iterato
         yield progress
 
 
-def finish(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> tuple[Summary, Evaluation, list[Sample]]:
-    """Take the exact losses of the kept state, draw ten lines, and write both: the run is then finished."""
-    train, val = evaluate(model, corpus.train), evaluate(model, corpus.val)
+def finish(
+    run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder
+) -> tuple[Summary, Evaluation, list[Sample | Written]]:
+    """Take the exact losses of the kept state, draw ten lines or a text, and write both: the run is then finished."""
+    train, val = evaluate(model, train_to_evaluate(corpus)), evaluate(model, corpus.val)
     recipe = run.config.recipe
     summary = Summary(
         train_nats=train.nats,
@@ -83,10 +101,21 @@ def finish(run: Run, model: Model, corpus: Corpus, recorder: Recorder) -> tuple[
         best_step=recorder.best_step,
         train_seconds=round(recorder.train_seconds, 3),
         finished=datetime.now().astimezone().isoformat(timespec="seconds"),
-        val_line_percentiles=line_percentiles(model, corpus.val),
+        val_line_percentiles=line_percentiles(model, corpus.val) if isinstance(corpus, Corpus) else None,
         environment=environment(),
     )
-    sampling = Sampling(max_length=corpus.report.longest, seed=recipe.seed)
-    samples = list(generate(model, corpus.vocabulary, 10, sampling, corpus.line_hashes))
+    samples: list[Sample | Written]
+    if isinstance(corpus, TextStream):
+        samples = [*write(model, corpus.vocabulary, 1, WRITTEN, Sampling(seed=recipe.seed))]
+    else:
+        sampling = Sampling(max_length=corpus.report.longest, seed=recipe.seed)
+        samples = [*generate(model, corpus.vocabulary, 10, sampling, corpus.line_hashes)]
     run.finish(summary, [sample.text for sample in samples])
     return summary, val, samples
+
+
+def train_to_evaluate(corpus: Corpus | TextStream) -> Part | StreamPart:
+    """What the train loss is taken of: all lines, but of a text as much of its end as there is val, or less."""
+    if isinstance(corpus, TextStream):
+        return StreamPart(corpus.train.tokens[-min(corpus.val.targets, VAL_CHARACTERS) :])
+    return corpus.train

@@ -103,6 +103,14 @@ class RecurrentStream:
         self.logits = self.model.head(states[:, 0])
         return self.logits
 
+    def read(self, tokens: Tensor) -> Tensor:
+        """Take T more characters a line, (B, T), and return what was said of each before: (B, T, V)."""
+        states, self.state = self.model.cells(self.model.embedding(tokens), self.state)
+        logits = self.model.head(states)
+        said = torch.cat([self.logits[:, None], logits[:, :-1]], dim=1)
+        self.logits = logits[:, -1]
+        return said
+
     def keep(self, rows: Tensor) -> None:
         """Go on with these lines only, or with copies of them: (K,) row numbers."""
         if isinstance(self.state, tuple):

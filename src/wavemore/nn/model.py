@@ -5,7 +5,7 @@ Shapes: B lines, T time, V vocabulary, K lines that are kept.
 
 from abc import ABC, abstractmethod
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,25 @@ class Stream(Protocol):
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these lines only, or with copies of them: (K,) row numbers."""
+
+
+@runtime_checkable
+class Reader(Stream, Protocol):
+    """A stream that takes many characters at once faster than one by one."""
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """Take T more characters a line, (B, T), and return what was said of each before: (B, T, V)."""
+
+
+def read(stream: Stream, tokens: Tensor) -> Tensor:
+    """Let a stream take T characters a line, (B, T), and return what it said of each before: (B, T, V)."""
+    if isinstance(stream, Reader):
+        return stream.read(tokens)
+    logits = []
+    for token in tokens.unbind(dim=1):
+        logits.append(stream.logits)
+        stream.step(token)
+    return torch.stack(logits, dim=1)
 
 
 class Model(nn.Module, ABC):
@@ -55,6 +74,10 @@ class Model(nn.Module, ABC):
         before it stand boundary tokens too, as far as the model sees. No prediction depends on a later token (of a
         model with batch statistics: in eval mode).
         """
+
+    def logits_at_last(self, tokens: Tensor, count: int) -> Tensor:
+        """The same for the last positions alone, the others are only seen: (B, T) -> (B, count, V)."""
+        return self.logits_at_every(tokens)[:, -count:]
 
     @abstractmethod
     def stream(self, lines: int) -> Stream:

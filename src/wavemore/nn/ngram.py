@@ -65,18 +65,27 @@ class Ngram(LineModel):
     [[1, 2]]
     """
 
+    across_lines: Tensor
+
     def __init__(self, vocabulary_size: int, config: NgramConfig) -> None:
         super().__init__(vocabulary_size)
         self.config: NgramConfig = config
         self.levels = nn.ModuleList(Level() for _ in range(config.n))  # contexts of 0, 1, ..., n - 1 characters
+        self.register_buffer("across_lines", torch.tensor(False))
 
     @torch.no_grad()
-    def count(self, tokens: Tensor) -> None:
-        """Count flat ids of lines, each ended by a boundary: (N,); what was counted before is forgotten."""
+    def count(self, tokens: Tensor, *, across_lines: bool = False) -> None:
+        """Count flat ids of lines, each ended by a boundary: (N,); what was counted before is forgotten.
+
+        With `across_lines` they are one text, in which a context goes on beyond a boundary.
+        """
+        self.across_lines.fill_(across_lines)
         size, device = self.vocabulary_size, tokens.device
         places = torch.arange(len(tokens), device=device)
         ended = torch.where(tokens == 0, places, -1)
         before = F.pad(ended, (1, 0), value=-1)[:-1].cummax(0).values  # the end of the line before
+        if across_lines:
+            before.fill_(-1)
         reach = places - before  # characters before each target in its line, and the boundary
         padded = F.pad(tokens, (1, 0))  # the boundary before the first line
         numbers = torch.zeros_like(places)  # of the context of each target, in its level
@@ -94,8 +103,11 @@ class Ngram(LineModel):
                 longer, longer_grams, _ = counted[k + 1]
                 same = longer[longer_grams // size] // size * size + longer_grams % size  # without the oldest character
                 kinds = torch.bincount(torch.searchsorted(grams, same), minlength=len(grams))
-                begins = (contexts % size == 0)[grams // size] & (k > 0)  # nothing stands before the beginning
-                counts = torch.where(begins, counts, kinds)
+                if across_lines:
+                    counts = kinds.clamp(min=1)  # before the text stands nothing: one kind too
+                else:
+                    begins = (contexts % size == 0)[grams // size] & (k > 0)  # nothing stands before the beginning
+                    counts = torch.where(begins, counts, kinds)
             self._fill(self.levels[k], contexts, grams, counts)
 
     def _fill(self, level: nn.Module, contexts: Tensor, grams: Tensor, counts: Tensor) -> None:
@@ -118,7 +130,7 @@ class Ngram(LineModel):
 
     @torch.no_grad()
     def log_p(self, histories: Tensor) -> Tensor:
-        """Predict what follows: (M, W) the newest last -> (M, V); what stands before a boundary does not count."""
+        """Predict what follows: (M, W) the newest last -> (M, V); of lines, none is seen beyond its beginning."""
         p = torch.full((len(histories), self.vocabulary_size), 1 / self.vocabulary_size, dtype=torch.float64)
         p = p.to(histories.device)
         rows = torch.arange(len(histories), device=histories.device)  # those whose context is known
@@ -140,7 +152,7 @@ class Ngram(LineModel):
             grams = torch.arange(len(into), device=p.device) + skipped
             p[into, level.characters[grams]] += level.shares[grams]  # no pair twice
             if k > 0:
-                goes_on = histories[rows, -k] != 0
+                goes_on = (histories[rows, -k] != 0) | self.across_lines
                 rows, numbers = rows[goes_on], numbers[goes_on]
         return p.log()
 

@@ -105,6 +105,15 @@ class Tree(Model):
         """
         return self.dilated(F.pad(tokens, (self.context - 1, 0)))
 
+    def logits_at_last(self, tokens: Tensor, count: int) -> Tensor:
+        """The same for the last positions alone, the others are only seen: (B, T) -> (B, count, V).
+
+        >>> Tree(27, TreeConfig(norm="layer")).logits_at_last(torch.zeros(5, 30, dtype=torch.int64), count=23).shape
+        torch.Size([5, 23, 27])
+        """
+        needed = count + self.context - 1
+        return self.dilated(F.pad(tokens, (needed - tokens.shape[1], 0)))  # or cut, where it is less than none
+
     def stream(self, lines: int) -> Stream:
         """Begin lines that grow by a character a step; see nn/stream.py."""
         from wavemore.nn.stream import stream_of

@@ -9,13 +9,17 @@ lecture were made. They are downloaded once, checked, and kept in the user's cac
 """
 
 import importlib.resources
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wavemore.errors import DataError
 from wavemore.text.corpus import Corpus, build_corpus
+from wavemore.text.detect import Detected, detect
 from wavemore.text.reading import read_source
 from wavemore.text.splits import SplitName
+from wavemore.text.stream import SHARE, TextStream, load_stream
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,50 @@ def load(
     >>> corpus.train.lines[0], corpus.vocabulary.characters
     ('liam', 'abcdefghijklmnopqrstuvwxyz')
     """
+    with _located(data, encoding) as (path, name, encoding):
+        return _load_file(path, name, split, split_seed, encoding)
+
+
+def load_text(
+    data: str | Path, *, share: float = SHARE, encoding: str = "utf-8", cache: Path | None = None
+) -> TextStream:
+    """Read, split and encode the same as one continuous text; see `stream.load_stream`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(load_text("names", cache=Path(folder)).report)
+    212,777 characters of 27 kinds, 29,687 line ends
+    """
+    with _located(data, encoding) as (path, name, encoding):
+        return load_stream(path, share=share, encoding=encoding, name=name, cache=cache)
+
+
+def detect_text(data: str | Path, encoding: str = "utf-8") -> Detected | None:
+    """What a file looks like, a list or a text; None for the data sets, which are lists, and where there is no file.
+
+    >>> detect_text("names") is None
+    True
+    """
+    if data in DATASETS or not str(data) or not _exists(Path(data)):
+        return None
+    return detect(Path(data), encoding)
+
+
+@contextmanager
+def _located(data: str | Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
+    """The file of a data set or of a path, with its name and its encoding."""
     dataset = DATASETS.get(data) if isinstance(data, str) else None
     if isinstance(dataset, Bundled):
         with importlib.resources.as_file(importlib.resources.files("wavemore.text") / dataset.file) as path:
-            return _load_file(path, str(data), split, split_seed, "utf-8")
-    if isinstance(dataset, Download):
-        return _load_file(_fetch(dataset), str(data), split, split_seed, "utf-8")
-    path = Path(data)
-    if not str(data) or not _exists(path):
-        names = ", ".join(DATASETS)
-        raise DataError(f"{str(data)!r} is no file and no data set; check the path, or choose one of {names}")
-    return _load_file(path, path.stem, split, split_seed, encoding)
+            yield path, str(data), "utf-8"
+    elif isinstance(dataset, Download):
+        yield _fetch(dataset), str(data), "utf-8"
+    else:
+        path = Path(data)
+        if not str(data) or not _exists(path):
+            names = ", ".join(DATASETS)
+            raise DataError(f"{str(data)!r} is no file and no data set; check the path, or choose one of {names}")
+        yield path, path.stem, encoding
 
 
 def _load_file(path: Path, name: str, split: SplitName, split_seed: int, encoding: str) -> Corpus:

@@ -37,10 +37,10 @@ class Report:
     def __str__(self) -> str:
         distinct = "all distinct" if self.distinct == self.lines else f"{self.distinct:,} distinct"
         sentence = (
-            f"{_count(self.lines, 'line')} ({distinct}), {_count(self.characters, 'character')} "
-            f"of {_count(self.alphabet, 'kind')}, longest line {self.longest:,}"
+            f"{counted(self.lines, 'line')} ({distinct}), {counted(self.characters, 'character')} "
+            f"of {counted(self.alphabet, 'kind')}, longest line {self.longest:,}"
         )
-        return f"{sentence}, {_count(self.blank, 'blank line')} skipped" if self.blank else sentence
+        return f"{sentence}, {counted(self.blank, 'blank line')} skipped" if self.blank else sentence
 
 
 class Lines(Sequence[str]):
@@ -93,7 +93,7 @@ class Lines(Sequence[str]):
             yield from self.text[int(self._offsets[start]) : int(self._offsets[stop]) - 1].split("\n")
 
     def __repr__(self) -> str:
-        return f"<{_count(len(self), 'line')}>"
+        return f"<{counted(len(self), 'line')}>"
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -222,5 +222,10 @@ def too_long(number: int, length: str) -> DataError:
     )
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "line"), counted(2_000, "line")
+    ('1 line', '2,000 lines')
+    """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

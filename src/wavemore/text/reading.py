@@ -8,6 +8,8 @@ import codecs
 import hashlib
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from wavemore.errors import DataError, UsageError
@@ -38,19 +40,31 @@ def read_source(path: Path, encoding: str = "utf-8") -> tuple[Lines, Report, str
 
     The file is opened and read once, so that a pipe can be read as well.
     """
-    codec = _codec(encoding)
+    codec = codec_of(encoding)
     sha256 = hashlib.sha256()
     collector = Collector()
     tail = ""  # the last line of a chunk, which goes on in the next one
-    try:
-        with path.open("rb") as file:
-            for text in _decoded(file, codec, sha256):
-                *complete, tail = (tail + text).split("\n")
-                collector.add(complete)
-                if (length := len(tail.strip())) > MAX_LINE_LENGTH:  # do not gather a line without an end
-                    raise too_long(collector.seen + 1, f"at least {length:,}")
+    with opened(path) as file:
+        for text in decoded(file, codec, sha256):
+            *complete, tail = (tail + text).split("\n")
+            collector.add(complete)
+            if (length := len(tail.strip())) > MAX_LINE_LENGTH:  # do not gather a line without an end
+                raise too_long(collector.seen + 1, f"at least {length:,}")
         if tail:
             collector.add([tail])
+    lines, report = collector.finish()
+    if not lines:
+        what = "holds only blank lines" if collector.seen else "is empty"
+        raise DataError(f"{path}: the file {what}; one thing a line is expected")
+    return lines, report, sha256.hexdigest()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a file to read its bytes; what goes wrong inside is a `DataError` that begins with the path."""
+    try:
+        with path.open("rb") as file:
+            yield file
     except DataError as error:
         raise DataError(f"{path}: {error}") from error.__cause__
     except FileNotFoundError as error:
@@ -61,14 +75,10 @@ def read_source(path: Path, encoding: str = "utf-8") -> tuple[Lines, Report, str
         raise DataError(f"{path}: no permission to read it; change its permissions or give a copy") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); give another file") from error
-    lines, report = collector.finish()
-    if not lines:
-        what = "holds only blank lines" if collector.seen else "is empty"
-        raise DataError(f"{path}: the file {what}; one thing a line is expected")
-    return lines, report, sha256.hexdigest()
 
 
-def _codec(encoding: str) -> codecs.CodecInfo:
+def codec_of(encoding: str) -> codecs.CodecInfo:
+    """The codec of that name; raises `UsageError` where it is none of text."""
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)  # refuses codecs that make no text, such as 'hex'
         return codecs.lookup(encoding)
@@ -76,33 +86,69 @@ def _codec(encoding: str) -> codecs.CodecInfo:
         raise UsageError(f"{encoding!r} is no text encoding; try utf-8, latin-1, cp1252 or utf-16") from error
 
 
-def _decoded(file: io.BufferedReader, codec: codecs.CodecInfo, sha256: "hashlib._Hash") -> Iterator[str]:
-    """Yield the text of a file in pieces, with every line end a line feed and without a byte order mark."""
+@dataclass
+class Place:
+    """A place in a file between two pieces of its text, where its reading can be taken up again (if it is UTF-8)."""
+
+    offset: int = 0
+    """Bytes before it."""
+    is_first: bool = True
+    """Whether no text was read yet, so that a byte order mark may come."""
+    newlines: int = 0
+    """The state of Python's newline decoder: whether the last character was a carriage return."""
+
+
+def decoded(
+    file: io.BufferedReader, codec: codecs.CodecInfo, sha256: "hashlib._Hash", place: Place | None = None
+) -> Iterator[str]:
+    """Yield the text of a file in pieces, with every line end a line feed and without a byte order mark.
+
+    `place` is where the file stands; it is moved on, and says how far the pieces go. UTF-8 text is yielded up to the
+    first byte that is none, whatever the size of the pieces; then comes the `DataError`.
+    """
+    place = place or Place()
     decoder = codec.incrementaldecoder()
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    newlines.setstate((b"", place.newlines))
     wide = codec.name.startswith(("utf-16", "utf-32"))  # where zero bytes are a part of plain text
-    first = True
-    done = 0  # bytes given to the decoder so far
-    while True:
+    trouble: DataError | None = None
+    at_end = False
+    while not at_end and trouble is None:
         chunk = file.read(_CHUNK_BYTES)
+        at_end = not chunk
         sha256.update(chunk)
-        if not wide and b"\0" in chunk:
-            hint = "; if it is text, try --encoding utf-16" if done == 0 else "; give a text file"
-            raise DataError(f"looks like a binary file (a zero byte at offset {done + chunk.index(0):,}){hint}")
-        pending = len(decoder.getstate()[0])
+        kept = len(decoder.getstate()[0])  # bytes of a character that goes on in this chunk
+        if not wide and (zero := chunk.find(0)) >= 0:
+            trouble = _zero_byte(place.offset + kept + zero)
+            chunk = chunk[:zero]
         try:
-            text = decoder.decode(chunk, final=not chunk)
+            text = decoder.decode(chunk, final=at_end or trouble is not None)
+            place.offset += kept + len(chunk) - len(decoder.getstate()[0])
         except UnicodeDecodeError as error:
-            offset = done - pending + error.start
-            raise DataError(
-                f"byte 0x{error.object[error.start]:02x} at offset {offset:,} is not valid {codec.name}; "
-                f"give the encoding of the file, for example --encoding latin-1"
-            ) from error
+            text = error.object[: error.start].decode() if codec.name == "utf-8" else ""
+            trouble = _undecodable(error, place.offset, codec.name)
+            place.offset += error.start
         except UnicodeError as error:
-            raise DataError(f"not valid {codec.name} ({error}); try --encoding latin-1") from error
-        if first and text:
-            text, first = text.removeprefix("\ufeff"), False
-        yield newlines.decode(text, final=not chunk)
-        if not chunk:
-            return
-        done += len(chunk)
+            text, trouble = "", DataError(f"not valid {codec.name} ({error}); try --encoding latin-1")
+        if place.is_first and text:
+            text, place.is_first = text.removeprefix("\ufeff"), False
+        text = newlines.decode(text, final=at_end)
+        place.newlines = newlines.getstate()[1]
+        yield text
+    if trouble is not None:
+        raise trouble
+
+
+def _zero_byte(offset: int) -> DataError:
+    hint = "if it is text, try --encoding utf-16" if offset < 4 else "give a text file"
+    return DataError(f"looks like a binary file (a zero byte at offset {offset:,}); {hint}")
+
+
+def _undecodable(error: UnicodeDecodeError, begin: int, codec: str) -> DataError:
+    offset, byte = begin + error.start, error.object[error.start]
+    way_out = "give the encoding of the file, for example --encoding latin-1"
+    if offset == 0 and byte in (0xFE, 0xFF):  # half of a byte order mark
+        way_out = "it looks like UTF-16: try --encoding utf-16"
+    trouble = DataError(f"byte 0x{byte:02x} at offset {offset:,} is not valid {codec}; {way_out}")
+    trouble.__cause__ = error
+    return trouble

@@ -139,6 +139,19 @@ class Vocabulary:
             raise DataError(f"ids are a row of integers, not {array.dtype} of shape {array.shape}; decode line by line")
         if (array == BOUNDARY).any():
             raise DataError("id 0 is the boundary, which is no character; decode a line without it")
+        return self._decoded(array)
+
+    def decode_text(self, ids: NDArray[np.integer[Any]]) -> str:
+        r"""Turn the (N,) ids of a text into its N characters, where each `BOUNDARY` is a line feed.
+
+        Raises `DataError` for an id that stands for nothing.
+
+        >>> Vocabulary("abc").decode_text(np.array([1, 2, 0, 3, 0]))
+        'ab\nc\n'
+        """
+        return self._decoded(ids).replace("\0", "\n") if BOUNDARY in ids else self._decoded(ids)
+
+    def _decoded(self, array: NDArray[np.integer[Any]]) -> str:
         outside = (array < 0) | (array >= len(self))
         if outside.any():
             raise DataError(f"id {array[outside][0]} stands for no character; the ids are 1 to {len(self) - 1}")

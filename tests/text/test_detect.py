@@ -1,0 +1,90 @@
+import os
+from pathlib import Path
+
+import pytest
+
+import wavemore as wm
+from wavemore.errors import DataError
+from wavemore.text.detect import LOOKED_AT, detect, look_at
+
+VERSE = """Tell me not, in mournful numbers,
+Life is but an empty dream!
+For the soul is dead that slumbers,
+And things are not what they seem.
+
+"""
+PROSE = """It was a bright cold day in spring and the clocks
+of the town had all been stopped, as nobody could
+remember a time when they had been of any use to the
+people there. He walked on
+"""
+CODE = "def f(x):\n    if x:\n        return x\n    return f(x + 1)\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [VERSE * 10, PROSE * 10, CODE * 10, "one endless line " * 1_000, (PROSE.replace("\n", " ") * 3 + "\n") * 5],
+    ids=["verse", "wrapped prose", "code", "one line", "a paragraph a line"],
+)
+def test_continuous_text_is_known(text: str) -> None:
+    assert look_at(text).kind == "stream"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n\n",
+        "emma",
+        "\n".join(wm.load("names").train.lines[:200]),
+        "\n\n".join(wm.load("names").train.lines[:200]),
+        "new york\nsan francisco\nlos angeles\n\nrome\n" * 9,
+        "".join(f"      {number} item\n" for number in range(99)),
+        "".join(f"The {number}th thing that one can say of it.\n" for number in range(99)),
+        "the cat\tle chat\n" * 50,
+        "anna\n" * 20 + "x" * 20_000,
+    ],
+    ids=[
+        "empty",
+        "blank",
+        "one",
+        "names",
+        "names between blank lines",
+        "places",
+        "counted",
+        "sentences",
+        "pairs",
+        "a fault",
+    ],
+)
+def test_a_list_is_known_and_what_is_unclear_is_one(text: str) -> None:
+    assert look_at(text).kind == "lines"
+
+
+def test_only_the_beginning_of_a_file_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes((VERSE * (LOOKED_AT // 100)).encode() + b"\xff")
+    assert detect(path).kind == "stream"
+
+
+def test_what_is_wrong_in_the_beginning_is_left_to_who_reads_all(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes((VERSE * 5).encode() + b"\xff")
+    assert detect(path).kind == "stream"
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DataError):
+            detect(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert detect(tmp_path / "pipe").why.startswith("it is a pipe")
+
+
+def test_shakespeare_and_names(shared_data: Path) -> None:
+    assert detect(shared_data / "tinyshakespeare.txt").kind == "stream"
+    assert detect(shared_data / "names.txt").kind == "lines"
