@@ -61,13 +61,19 @@ class Block(nn.Module):
         self.skip = Linear(c, config.skip_channels, bias=False)
         self.residual = None if last else Linear(c, c, bias=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the input of the next block (B, T, C) and this block's part of the skip sum (B, T, S)."""
-        h = self.norm(x)
+    def forward(self, x: Tensor, skips: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the input of the next block (T, B, C) and the skip sum (T, B, S) with this block's part.
+
+        The sum so far is changed in place.
+        """
         # Before a line stand boundaries alone, so each of those positions is as the first one, which is a boundary.
-        before = h[:, :1].expand(-1, self.conv.reach, -1)
-        u = self.drop(self.gate(self.conv(h, before)))
-        return x if self.residual is None else x + self.residual(u), self.skip(u)
+        u = self.drop(self.gate(self.conv.time_first(self.norm(x))))
+        rows = u.flatten(0, 1)
+        said = self.skip.weight.T
+        total = rows @ said if skips is None else skips.flatten(0, 1).addmm_(rows, said)
+        if self.residual is not None:
+            x = torch.addmm(x.flatten(0, 1), rows, self.residual.weight.T).view_as(x)
+        return x, total.view(*x.shape[:2], -1)
 
 
 class WaveNet(LineModel):
@@ -95,16 +101,17 @@ class WaveNet(LineModel):
 
     def logits_at_every(self, tokens: Tensor) -> Tensor:
         """Predict what follows each position of lines that begin with a boundary: (B, T) -> (B, T, V)."""
-        x = self.embedding(tokens)  # (B, T, C)
-        skips = []
+        return self.logits_at_last(tokens, tokens.shape[1])
+
+    def logits_at_last(self, tokens: Tensor, count: int) -> Tensor:
+        """The same for the last positions alone: (B, T) -> (B, count, V)."""
+        x = self.embedding(tokens.T)  # (T, B, C): see CausalConv1d.time_first
+        skips: Tensor | None = None
         for block in self.blocks:
-            x, skip = block(x)
-            skips.append(skip)
-        total = skips[0]
-        for skip in skips[1:]:
-            total = total + skip
-        logits: Tensor = self.head(total)
-        return logits
+            x, skips = block(x, skips)
+        assert skips is not None
+        logits: Tensor = self.head(skips[-count:])
+        return logits.transpose(0, 1)
 
     def stream(self, lines: int) -> Stream:
         """Begin lines that grow by a character a step, in the same time for each; see nn/wavenet_stream.py."""
