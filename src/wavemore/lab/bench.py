@@ -197,7 +197,7 @@ def sampling(corpus: Corpus, repeats: int) -> Measurement:
 def streaming(corpus: Corpus, repeats: int) -> Measurement:
     """A WaveNet's characters one by one: with what each block has kept, against whole contexts again each time."""
     fields = tuple(2**power for power in range(3, 11))
-    cases = [(TEXTS, field) for field in fields] + [(1, fields[-1])]
+    cases = [(count, field) for count in (1, TEXTS) for field in fields]
     models = {field: _wavenet(corpus, field) for field in fields}
     fast: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
     slow: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
@@ -217,18 +217,18 @@ def streaming(corpus: Corpus, repeats: int) -> Measurement:
                     slow[count, field].append(1e3 * _seconds(partial(model, some[:, -field:])))
                 apart = max(apart, float((model(some[:, -field:])[:, -1] - stream.logits).abs().max()))
     ratios = {case: median(slow[case]) / median(fast[case]) for case in cases}
-    longest = (TEXTS, fields[-1])
-    shown = ", ".join(f"{field:,}: {ratios[TEXTS, field]:.1f}x" for field in fields)
+    alone, together = (", ".join(f"{field:,}: {ratios[count, field]:.1f}x" for field in fields) for count in (1, TEXTS))
+    longest = (1, fields[-1])
     return Measurement(
         key="stream_ratio",
-        what=f"next character of {TEXTS} texts, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
+        what=f"next character of a text, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
         threads=torch.get_num_threads(),
         baseline=median(slow[longest]),
         measured=median(fast[longest]),
         unit="ms",
         ratio=ratios[longest],
-        detail=f"receptive field {shown}; one text alone, {fields[-1]:,}: {ratios[1, fields[-1]]:.1f}x; "
-        f"cached {median(fast[TEXTS, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
+        detail=f"receptive field {alone}; {TEXTS} texts at once {together}; "
+        f"cached {median(fast[1, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
         f"the logits differ by {apart:.0e}",
     )
 
