@@ -154,10 +154,73 @@ def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny
 def test_the_studies_that_there_are_are_listed(wavemore: Any) -> None:
     said = wavemore("study")
     assert said.code == 0
-    for name in ("context", "duplicates", "fusion", "lecture", "norm", "optimizer"):
+    for name in ("architectures", "architectures-text", "context", "duplicates", "fusion", "lecture", "norm"):
         assert f"\n{name} " in said.out
     listed = json.loads(wavemore("study", "--json").out)
-    assert {"name": "norm", "question": listed[4]["question"]} in listed
+    assert {"name": "norm", "question": listed[6]["question"]} in listed
+
+
+MODELS = """
+question = "Which model?"
+seeds = [0, 1]
+text = "stream"
+split_share = 0.8
+[fixed]
+parameters = 900
+seconds = 0.02
+evaluations = 1
+[tune]
+learning_rate = [0.01, 0.05]
+[[arm]]
+name = "WaveNet"
+model = "wavenet"
+dilations = [1, 2]
+stretch = 32
+batch_size = 64
+[[arm]]
+name = "GRU"
+model = "gru"
+embedding = 4
+stretch = 32
+batch_size = 64
+[[arm]]
+name = "tree"
+fuse = [2, 2]
+embedding = 4
+[[arm]]
+name = "counts"
+model = "ngram"
+tune = { n = [2, 3] }
+"""
+
+
+def test_a_study_of_models_on_a_continuous_text(wavemore: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = "to be or not to be that is the question\nwhether it is nobler\n\n"
+    Path("story.txt").write_text(words * 30, encoding="utf-8")
+    Path("models.toml").write_text(MODELS, encoding="utf-8")
+    said = wavemore("study", "models.toml", "--data", "story.txt", "--jobs", "1")
+    assert said.code == 0, said.err
+    assert "64, stretches of 32 after 0" in said.out
+    record = json.loads(Path("studies/models/study.json").read_text())
+    assert record["data"]["train_targets"] == int(0.8 * len(words) * 30)
+    assert record["data"]["val_targets"] == len(words) * 30 - record["data"]["train_targets"]
+    for arm in record["arms"][:3]:
+        assert 600 < arm["runs"][0]["parameters"] <= 900
+        assert arm["model"]["name"] in ("wavenet", "gru", "tree")
+    counts = record["arms"][3]
+    assert {one["settings"]["n"] for one in counts["tries"]} == {2, 3}
+    assert counts["runs"][0]["val_nats"] == counts["runs"][1]["val_nats"]
+    page = Path("studies/models/page.md").read_text()
+    assert "| bits |" in page
+    assert "a continuous text, the first 80 % of it train" in page
+    assert "An n-gram is counted" in page
+    assert "leak-free" not in page.lower()
+    assert wavemore("report", "studies/models", "--out", "page.html").code == 0
+    assert "a continuous text" in Path("page.html").read_text()
+    again = wavemore("study", "models.toml", "--data", "story.txt")
+    assert again.code == 0
+    assert " of 16: " not in again.out
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="children are found in /proc")

@@ -11,7 +11,8 @@ from wavemore.errors import UsageError
 from wavemore.lab.study import KINDS, parameter_count, parse_study, read_study, settle, shipped, study_of
 from wavemore.nn.config import TreeConfig
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.text.datasets import load, load_text
+from wavemore.text.stream import TextStream
 
 GOOD = """
 question = "Flat or tree?"
@@ -30,6 +31,16 @@ name = "tree"
 fuse = [2, 2]
 parameters = 400
 """
+
+
+@pytest.fixture(scope="module")
+def shakespeare(tmp_path_factory: pytest.TempPathFactory) -> TextStream:
+    """A text of 65 characters, as many as tinyshakespeare has, and long enough for every model of a study."""
+    folder = tmp_path_factory.mktemp("text")
+    characters = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    assert len(characters) == 65
+    (folder / "text.txt").write_text(characters * 4_000, encoding="utf-8")
+    return load_text(folder / "text.txt", cache=folder)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +149,9 @@ def test_settings_that_contradict_each_other_name_the_arm(corpus: Corpus) -> Non
         study = parse_study(GOOD.replace("parameters = 400", f"parameters = 400\n{extra}"), "wrong")
         with pytest.raises(UsageError, match=f"^arm 'tree': .*{said}"):
             settle(study.arms[1], {}, corpus)
+    vary = 'question = "?"\nseeds = [0]\n[fixed]\nmodel = "wavenet"\nparameters = 999\n[vary]\nskip_channels = [4, 8]'
+    with pytest.raises(UsageError, match="parameters stands instead of skip_channels"):
+        settle(parse_study(vary, "wrong").arms[0], {}, corpus)
     study = parse_study(GOOD.replace("parameters = 400", "parameters = 4"), "wrong")
     with pytest.raises(UsageError, match="no model has as few as 4 parameters"):
         settle(study.arms[1], {}, corpus)
@@ -169,17 +183,93 @@ def test_any_text_is_a_study_or_a_line(text: str) -> None:
         parse_study(text, "any")
 
 
-def test_the_studies_that_are_shipped_can_be_run() -> None:
-    assert set(shipped()) == {"context", "duplicates", "fusion", "lecture", "norm", "optimizer"}
+def test_the_studies_that_are_shipped_can_be_run(shakespeare: TextStream) -> None:
+    lists = {"architectures", "context", "duplicates", "fusion", "lecture", "norm", "optimizer"}
+    assert set(shipped()) == lists | {"architectures-text"}
     names = load("names")
     for name in shipped():
         study = read_study(name)
+        corpus = names if name in lists else shakespeare
+        assert study.file.text == ("lines" if name in lists else "stream")
         assert study.file.expected, "say what is expected before it is run"
         assert len(study.file.seeds) >= 3
         assert not set(study.file.seeds) & set(study.tune_seeds), "tuned on other seeds than are shown"
         for arm in study.arms:
             for tried in arm.tries:
-                settle(arm, tried, names)
+                settle(arm, tried, corpus)
+
+
+@pytest.mark.parametrize("name", ["architectures", "architectures-text"])
+def test_architectures_are_about_equal_in_parameters_and_equal_in_time(name: str, shakespeare: TextStream) -> None:
+    study = read_study(name)
+    corpus = load("names") if study.file.text == "lines" else shakespeare
+    for arm in study.arms:
+        chosen = settle(arm, arm.tries[0], corpus, steps=77)
+        if chosen.model == "ngram":
+            assert len({settle(arm, tried, corpus).settings for tried in arm.tries}) == len(arm.tries)
+            continue
+        count = parameter_count(chosen.model, len(corpus.vocabulary), chosen.settings)
+        named = int(arm.name.split(", ")[1].removesuffix(" parameters").replace(",", ""))
+        assert count == pytest.approx(named, rel=0.06), arm.name
+        assert chosen.recipe.steps == 77
+    for group in {arm.group for arm in study.arms}:
+        arms = [arm for arm in study.arms if arm.group == group]
+        models = [settle(arm, arm.tries[0], corpus, steps=77).model for arm in arms]
+        assert sorted(models) == ["gru", "lstm", "ngram", "transformer", "tree", "wavenet"]
+        assert {arm.settings["seconds"] for arm in arms if arm.settings["model"] != "ngram"} == {
+            arms[0].settings["seconds"]
+        }
+
+
+TEXT = """
+question = "Counts or a tree?"
+seeds = [0, 1]
+text = "stream"
+[fixed]
+evaluations = 2
+steps = 10
+[tune]
+learning_rate = [0.01, 0.1]
+[[arm]]
+name = "tree"
+stretch = 64
+batch_size = 128
+[[arm]]
+name = "counts"
+model = "ngram"
+tune = { n = [2, 3] }
+"""
+
+
+def test_counting_leaves_out_what_is_of_trainings(shakespeare: TextStream) -> None:
+    study = parse_study(TEXT, "text")
+    tree, counts = study.arms
+    assert counts.settings == {"model": "ngram"}
+    assert counts.tries == ({"n": 2}, {"n": 3})
+    assert [one["learning_rate"] for one in tree.tries] == [0.01, 0.1]
+    assert settle(tree, tree.tries[0], shakespeare).recipe.stretch == 64
+    with pytest.raises(UsageError, match="arm 'counts': --steps is for models that are trained"):
+        wrong = parse_study(TEXT.replace('model = "ngram"', 'model = "ngram"\nsteps = 4'), "text")
+        settle(wrong.arms[1], {}, shakespeare)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TEXT.replace('text = "stream"', 'text = "book"'), "'book'"),
+        (TEXT.replace('text = "stream"', "split_share = 0.5"), "split_share is of a continuous text"),
+        (TEXT.replace('text = "stream"', 'text = "stream"\nsplit = "lecture"'), "is split by split_share alone"),
+        (
+            TEXT.replace('text = "stream"', 'text = "stream"\nsplit_share = 1.5'),
+            "split_share is 1.5; it must be above 0",
+        ),
+        (TEXT.replace('text = "stream"', 'text = "stream"\nmeasure = ["memory"]'), "a continuous text has none"),
+    ],
+)
+def test_a_text_and_a_list_have_keys_of_their_own(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_study(text, "text")
+    assert said in str(error.value)
 
 
 def test_the_arms_of_a_group_are_equal_in_what_is_fixed() -> None:
@@ -195,7 +285,10 @@ def test_the_arms_of_a_group_are_equal_in_what_is_fixed() -> None:
 
 
 def test_a_file_that_is_missing_or_no_text_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no study 'nothing': give a TOML file, or one of context"):
+    with pytest.raises(
+        UsageError,
+        match="there is no study 'nothing': give a TOML file, or one of architectures, architectures-text, context",
+    ):
         read_study("nothing")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"bytes\.toml: it is no UTF-8 text"):

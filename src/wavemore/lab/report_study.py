@@ -87,6 +87,8 @@ def html_of(markdown: str) -> Iterator[Html]:
             header, _, *rows = [_cells(line) for line in lines]
             said = [column for column in range(len(header)) if not any(NUMBER.match(row[column]) for row in rows)]
             yield table(header, [[_inline(cell) for cell in row] for row in rows], left=said)
+        elif block.startswith("### "):
+            yield Html(f"<h3>{_inline(block.removeprefix('### '))}</h3>\n")
         elif block.startswith("- "):
             yield items(_inline(line.removeprefix("- ")) for line in lines)
         else:

@@ -10,7 +10,7 @@
 
     [tune]                      # every arm tries all combinations and keeps the best by val
     seeds = [100]
-    learning_rate = [0.02, 0.04]
+    learning_rate = [0.02, 0.04] # an arm's own `tune` says what else, or other values
 
     [[arm]]                     # or [vary]: all combinations of its lists
     name = "flat"
@@ -22,6 +22,9 @@
 
 Arms of one `group` stand together in the table; each is compared with the first arm of its group, or with what
 `against` says: "first", "previous", or an arm's name.
+
+Arms may be of different models. An n-gram is counted: what [fixed] and [tune] say of trainings is not for it, and what
+it tries is its own, as in `tune = { n = [4, 5] }`. With `text = "stream"` the data is one continuous text.
 """
 
 import itertools
@@ -29,6 +32,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -42,6 +46,8 @@ from wavemore.errors import UsageError, WavemoreError
 from wavemore.nn.config import CONFIGS, ModelConfig, ModelName
 from wavemore.nn.models import BUILDERS
 from wavemore.text.corpus import Corpus
+from wavemore.text.detect import TextKind
+from wavemore.text.stream import SHARE, TextStream
 
 C = TypeVar("C", bound=ModelConfig)
 
@@ -69,6 +75,10 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "names"
     split: Literal["distinct", "lecture"] = "distinct"
     split_seed: int = 0
+    text: TextKind = "lines"
+    """lines: a list, one thing a line; stream: one continuous text."""
+    split_share: float | None = None
+    """Of a continuous text: what is trained on, from its beginning; without it 0.9."""
     against: str = "first"
     measure: list[str] = []
     """mode_gap: the loss in training mode less that in eval mode, on the same train batches; memory: the share of a
@@ -81,6 +91,11 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arm: list[dict[str, Any]] = []
     source: str = ""
     """Where published figures come from."""
+
+    @property
+    def share(self) -> float:
+        """Of a continuous text, what is trained on."""
+        return SHARE if self.split_share is None else self.split_share
 
 
 @dataclass(frozen=True)
@@ -121,7 +136,7 @@ class Study:
 def shipped() -> dict[str, Path]:
     """The studies that come with wavemore, by name."""
     folder = Path(str(files("wavemore"))) / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def read_study(name: str) -> Study:
@@ -170,6 +185,7 @@ def study_of(table: Mapping[str, Any], name: str) -> Study:
     _require_seeds("seeds", file.seeds)
     unknown = [measure for measure in file.measure if measure not in MEASURES]
     _require(not unknown, f"there is no measure {unknown[0] if unknown else ''!r}: choose of {', '.join(MEASURES)}")
+    _require_one_kind_of_data(file)
     fixed = {key: _value(key, value) for key, value in file.fixed.items()}
     tune = dict(file.tune)
     tune_seeds = tune.pop("seeds", [1_000])
@@ -215,6 +231,16 @@ def words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _require_one_kind_of_data(file: StudyFile) -> None:
+    """Raise `UsageError` for keys of lists in a study of a text, and the other way round."""
+    if file.text == "lines":
+        _require(file.split_share is None, 'split_share is of a continuous text: say text = "stream", or leave it out')
+        return
+    _require(file.split == "distinct" and not file.split_seed, "a continuous text is split by split_share alone")
+    _require(0 < file.share < 1, f"split_share is {file.share:g}; it must be above 0 and below 1")
+    _require(not file.measure, f"{', '.join(file.measure)} is measured on lines, and a continuous text has none")
+
+
 def _varied(file: StudyFile) -> list[dict[str, Any]]:
     for key, values in file.vary.items():
         _require(len(values) > 0, f"vary.{key} is empty: give it two values or more")
@@ -238,7 +264,10 @@ def _arm(number: int, entry: Mapping[str, Any], fixed: Mapping[str, Any], tune: 
         own_tune = msgspec.convert(rest.pop("tune", {}), dict[str, list[Any]])
     except msgspec.ValidationError as error:
         raise UsageError(f"arm {name!r}: {_said(error)}") from None
-    settings = {**fixed, **{key: _value(key, value) for key, value in rest.items()}}
+    own = {key: _value(key, value) for key, value in rest.items()}
+    if own.get("model", fixed.get("model")) == "ngram":
+        fixed, tune = ({key: kept[key] for key in kept if key not in TRAINED} for kept in (fixed, tune))
+    settings = {**fixed, **own}
     ranges = {**tune, **own_tune}
     for key, values in ranges.items():
         _require(len(values) > 0, f"tune.{key} is empty: give it values to try")
@@ -261,6 +290,9 @@ KINDS: dict[str, Any] = {
 }
 """The settings of an arm: those of `wavemore train`, and two that make arms equal."""
 
+TRAINED = {"epochs", "recipe", *(field.name for field in fields(Recipe))}
+"""Those of a training, which counting has not."""
+
 
 def _value(key: str, value: Any) -> Any:
     """A setting's value in its own type."""
@@ -276,7 +308,7 @@ def _value(key: str, value: Any) -> Any:
         raise UsageError(f"{key} is {value!r}: {_said(error)}") from None
 
 
-def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus, steps: int | None = None) -> Plan:
+def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus | TextStream, steps: int | None = None) -> Plan:
     """The model and the training of an arm, with one of its combinations; `steps` where its time is given.
 
     Raises `UsageError` for settings that contradict each other, or that no model can have.
@@ -290,11 +322,10 @@ def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus, steps: int | None
             _require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
             if settings.get("model") != "ngram":  # which takes the time that it takes
                 settings["steps"] = steps or 1_000
-        if parameters is not None:
-            given = [name for name in ("hidden", "channels") if name in settings]
-            _require(not given, f"parameters stands instead of {' and '.join(given)}")
         chosen = plan(corpus, preset, settings)
         if parameters is not None and chosen.settings.width:  # a table has as many as it has
+            given = [name for name in _of_width(chosen.settings) if name in settings]
+            _require(not given, f"parameters stands instead of {' and '.join(given)}")
             size = len(corpus.vocabulary)
             found = largest(chosen.settings, lambda tried: parameter_count(chosen.model, size, tried), parameters)
             chosen = replace(chosen, settings=found)
@@ -322,6 +353,13 @@ def largest(settings: C, count: Callable[[C], int], most: int) -> C:
     return settings.widened(low)
 
 
+def _of_width(settings: ModelConfig) -> list[str]:
+    """The settings that a width decides."""
+    wider = settings.widened(settings.width + 1).values()
+    return [name for name, value in settings.values().items() if wider[name] != value]
+
+
+@cache  # the tries of an arm ask for the same sizes
 def parameter_count(model: str, vocabulary_size: int, settings: ModelConfig) -> int:
     """Parameters of a model, without making their values."""
     with torch.device("meta"):

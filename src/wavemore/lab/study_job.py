@@ -30,7 +30,8 @@ from wavemore.lab.runs import Run
 from wavemore.lab.training import finish, train
 from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.text.datasets import load, load_text
+from wavemore.text.stream import TextStream
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def read_result(job: Job) -> Result | None:
         "seconds": summary.train_seconds,
         "commit": summary.environment.get("commit", ""),
     }
-    if "mode_gap" in job.measure:
-        result["mode_gap"] = mode_gap(run.model(), _corpus_of(job), config.recipe.batch_size)
+    if "mode_gap" in job.measure and isinstance(corpus := _corpus_of(job), Corpus):
+        result["mode_gap"] = mode_gap(run.model(), corpus, config.recipe.batch_size)
     return result
 
 
@@ -157,13 +158,15 @@ def mode_gap(model: Model, corpus: Corpus, batch_size: int, batches: int = 20) -
 
 
 @cache
-def _load(data: str, split: str, split_seed: int) -> Corpus:
+def _load(data: str, split: str, split_seed: int, share: float | None) -> Corpus | TextStream:
+    if share is not None:
+        return load_text(data, share=share)
     return load(data, split="lecture" if split == "lecture" else "distinct", split_seed=split_seed)
 
 
-def _corpus_of(job: Job) -> Corpus:
+def _corpus_of(job: Job) -> Corpus | TextStream:
     data = job.config.data
-    return _load(data.source, data.split, data.split_seed)
+    return _load(data.source, data.split, data.split_seed, data.share)
 
 
 _process: dict[str, Any] = {}

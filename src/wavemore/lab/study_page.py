@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 from wavemore.lab.statistics import LEVEL, SeedsTest, Spread, holm, spread, welch
@@ -80,7 +81,7 @@ def _welch(a: Sequence[float], b: Sequence[float]) -> SeedsTest | None:
 
 def page(record: Record, figures: Sequence[str] = ()) -> str:
     """The study as Markdown; `figures` are the addresses of its pictures, as seen from the page."""
-    data, machine = record["data"], record["environment"]
+    machine = record["environment"]
     parts = [
         f"# {record['question']}",
         f"<!-- Made from the record of `wavemore study {record['name']}`; do not edit. -->",
@@ -89,23 +90,44 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
         parts.append(f"**Expected before it was run:** {record['expected']}")
     parts += ["## Answer", _answer(record), *(f"![{record['question']}]({address})" for address in figures)]
     parts += ["## Results", _results(record)]
+    if len({arm["model"].get("name") for arm in record["arms"]}) > 1:
+        parts += ["## Models", _models(record)]
     if "memory" in record["measure"]:
         parts += ["## Memory", _memory(record)]
     parts += ["## Tuning", _tuning(record)]
-    seeds = ", ".join(map(str, record["seeds"]))
     parts += [
         "## How it was measured",
-        f"`wavemore study {record['name']}` on {data['name']}, {data['split']} split: {data['train_lines']:,} train "
-        f"and {data['val_lines']:,} val lines. Losses are nats per character, exact, the end of a line counted as one; "
-        f"mean ± standard deviation over seeds {seeds}. Leak-free: on the val lines that train does not hold, "
-        f"{data['leak_free_val_targets']:,} of {data['val_targets']:,} characters. Each verdict is Welch's t-test over "
-        "the seeds at 5 %, its p-value adjusted after Holm for all comparisons of this page; the intervals are of each "
-        "difference alone. A gain above 0 is a lower loss. The state with the best val loss of each run is kept, the "
-        "same for all arms.",
+        f"{_measured(record)} Each verdict is Welch's t-test over the seeds at 5 %, its p-value adjusted after Holm for "
+        "all comparisons of this page; the intervals are of each difference alone. A gain above 0 is a lower loss. The "
+        "state with the best val loss of each run is kept, the same for all arms.",
         f"{machine['cpu']}, {_at_once(record['jobs'])}; torch {machine['torch']}, commit "
         f"{_commits(record)}; {record['training_seconds']:,.0f} s of training in all.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _measured(record: Record) -> str:
+    """The data and the losses."""
+    data, seeds = record["data"], ", ".join(map(str, record["seeds"]))
+    if is_text(record):
+        return (
+            f"`wavemore study {record['name']}` on {data['name']}, a continuous text, the first "
+            f"{100 * data['share']:g} % of it train: {data['train_targets']:,} train and {data['val_targets']:,} val "
+            "characters. Losses are nats per character, exact, over the whole val part, each character with all that "
+            f"the model sees before it; bits are nats by ln 2; mean ± standard deviation over seeds {seeds}. The train "
+            "loss is that of the last train characters, as many as are val, 500,000 at most."
+        )
+    return (
+        f"`wavemore study {record['name']}` on {data['name']}, {data['split']} split: {data['train_lines']:,} train "
+        f"and {data['val_lines']:,} val lines. Losses are nats per character, exact, the end of a line counted as one; "
+        f"mean ± standard deviation over seeds {seeds}. Leak-free: on the val lines that train does not hold, "
+        f"{data['leak_free_val_targets']:,} of {data['val_targets']:,} characters."
+    )
+
+
+def is_text(record: Record) -> bool:
+    """Whether the study is of a continuous text; else it is of a list."""
+    return bool(record["data"].get("text") == "stream")
 
 
 def _at_once(jobs: int) -> str:
@@ -136,29 +158,12 @@ def groups(record: Record) -> list[str]:
 
 
 def _results(record: Record) -> str:
-    published = any(arm["published"] for arm in record["arms"])
-    gaps = "mode_gap" in record["measure"]
-    header = ["arm", "parameters", "epochs", "train", "val", "leak-free val"]
-    header += ["published train", "published val", "val less published"] if published else []
-    header += ["gain", "verdict"]
-    header += ["train-mode less eval-mode loss"] if gaps else []
-    header += ["training"]
-    found = comparisons(record)
-    rows = []
-    for group in groups(record):
-        if group:
-            rows.append([f"**{group}**", *[""] * (len(header) - 1)])
-        for arm in record["arms"]:
-            if arm["group"] != group:
-                continue
-            row = [arm["name"], _parameters(arm), f"{arm['epochs']:g}"]
-            row += [_spread(arm, key) for key in ("train_nats", "val_nats", "leak_free_val_nats")]
-            row += _published(arm) if published else []
-            row += _gain(found.get(arm["name"]))
-            row += [_spread(arm, "mode_gap")] if gaps else []
-            times = values(arm, "seconds")
-            rows.append([*row, f"{spread(times).mean:.1f} s" if times else ""])
-    said = table(header, rows)
+    """A table a group of arms."""
+    tables = [
+        f"### {sentence(group)}\n\n{_results_of(record, group)}" if group else _results_of(record, group)
+        for group in groups(record)
+    ]
+    said = "\n\n".join(tables)
     failed = [
         f"{arm['name']}, seed {run['seed']}: {run['failed']}"
         for arm in record["arms"]
@@ -170,6 +175,56 @@ def _results(record: Record) -> str:
     if record["source"]:
         said += f"\n\nPublished figures: {record['source']}"
     return said
+
+
+def sentence(words: str) -> str:
+    """The same with a capital at its beginning.
+
+    >>> sentence("larger BatchNorm")
+    'Larger BatchNorm'
+    """
+    return words[:1].upper() + words[1:]
+
+
+def _results_of(record: Record, group: str) -> str:
+    arms = [arm for arm in record["arms"] if arm["group"] == group]
+    published = any(arm["published"] for arm in arms)
+    gaps, text = "mode_gap" in record["measure"], is_text(record)
+    header = ["arm", "parameters", "epochs", "train", "val", "bits" if text else "leak-free val"]
+    header += ["published train", "published val", "val less published"] if published else []
+    header += ["gain", "verdict"]
+    header += ["train-mode less eval-mode loss"] if gaps else []
+    header += ["training"]
+    found = comparisons(record)
+    rows = []
+    for arm in arms:
+        row = [arm["name"], _parameters(arm), f"{arm['epochs']:g}"]
+        row += [_spread(arm, "train_nats"), _spread(arm, "val_nats")]
+        row += [_bits(arm) if text else _spread(arm, "leak_free_val_nats")]
+        row += _published(arm) if published else []
+        row += _gain(found.get(arm["name"]))
+        row += [_spread(arm, "mode_gap")] if gaps else []
+        times = values(arm, "seconds")
+        rows.append([*row, f"{spread(times).mean:.1f} s" if times else ""])
+    return table(header, rows)
+
+
+def _models(record: Record) -> str:
+    """What each arm was, where they are different models."""
+    rows = [[arm["name"], arm["model"]["name"], arm.get("words", "")] for arm in record["arms"]]
+    said = table(["arm", "model", ""], rows)
+    if any(row[1] == "ngram" for row in rows):
+        said += (
+            "\n\nAn n-gram is counted, not trained: it takes the time that it takes, has as many parameters as n-grams "
+            "were found, and is the same for every seed."
+        )
+    return said
+
+
+def _bits(arm: Mapping[str, Any]) -> str:
+    """The val loss in bits per character."""
+    known = values(arm, "val_nats")
+    return f"{spread(known).mean / log(2):.4f}" if known else ""
 
 
 def _parameters(arm: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +24,7 @@ import torch
 
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import Plan
+from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.environment import cores, environment
 from wavemore.lab.files import write_whole
@@ -31,9 +32,11 @@ from wavemore.lab.memory import check_fits
 from wavemore.lab.study import Arm, Study, settle, slug
 from wavemore.lab.study_job import Job, Result, begin_process, do, read_result, train_job
 from wavemore.lab.training import config_of, data_config
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.text.datasets import load, load_text
+from wavemore.text.stream import TextStream
 
 FORMAT = 1
 """Of study.json."""
@@ -57,7 +60,11 @@ class StudyRunner:
         self.study, self.folder = study, folder
         self.data = data or study.file.data
         self.jobs = jobs or cores()
-        self.corpus = load(self.data, split=study.file.split, split_seed=study.file.split_seed)
+        self.corpus: Corpus | TextStream
+        if study.file.text == "stream":
+            self.corpus = load_text(self.data, share=study.file.share)
+        else:
+            self.corpus = load(self.data, split=study.file.split, split_seed=study.file.split_seed)
         self.steps: dict[tuple[int, int], int] = {}
         self.results: dict[tuple[int, int, int], Result] = {}
         self.chosen: dict[int, int] = {}
@@ -92,7 +99,7 @@ class StudyRunner:
 
     def record(self) -> dict[str, Any]:
         """All that was found, ready for JSON: what the page is made of."""
-        file, val = self.study.file, self.corpus.val
+        file = self.study.file
         return {
             "format": FORMAT,
             "name": self.study.name,
@@ -100,16 +107,7 @@ class StudyRunner:
             "expected": file.expected,
             "source": file.source,
             "measure": file.measure,
-            "data": {
-                "name": self.corpus.name,
-                "sha256": self.corpus.sha256,
-                "split": file.split,
-                "split_seed": file.split_seed,
-                "train_lines": len(self.corpus.train.lines),
-                "val_lines": len(val.lines),
-                "val_targets": val.targets,
-                "leak_free_val_targets": int(val.leak_free_targets.sum()),
-            },
+            "data": {"name": self.corpus.name, "sha256": self.corpus.sha256, **self._split_record()},
             "seeds": file.seeds,
             "tune_seeds": list(self.study.tune_seeds),
             "arms": [self._arm_record(number, arm) for number, arm in enumerate(self.study.arms)],
@@ -117,6 +115,25 @@ class StudyRunner:
             "jobs": self.jobs,
             "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
             "training_seconds": round(sum(result.get("seconds", 0.0) for result in self.results.values()), 1),
+        }
+
+    def _split_record(self) -> dict[str, Any]:
+        file, corpus = self.study.file, self.corpus
+        if isinstance(corpus, TextStream):
+            return {
+                "text": "stream",
+                "split": "share",
+                "share": corpus.share,
+                "train_targets": corpus.train.targets,
+                "val_targets": corpus.val.targets,
+            }
+        return {
+            "split": file.split,
+            "split_seed": file.split_seed,
+            "train_lines": len(corpus.train.lines),
+            "val_lines": len(corpus.val.lines),
+            "val_targets": corpus.val.targets,
+            "leak_free_val_targets": int(corpus.val.leak_free_targets.sum()),
         }
 
     def _arm_record(self, number: int, arm: Arm) -> dict[str, Any]:
@@ -134,6 +151,7 @@ class StudyRunner:
             "against": base.name if base else None,
             "settings": {**arm.settings, **arm.tries[tried]},
             "model": {"name": chosen.model, **chosen.settings.values()},
+            "words": chosen.settings.words,
             "recipe": {name: value for name, value in asdict(chosen.recipe).items() if name != "seed"},
             "epochs": round(chosen.recipe.steps * chosen.recipe.batch_size / self.corpus.train.targets, 2),
             "tuned": arm.tries[tried],
@@ -283,23 +301,42 @@ class StudyRunner:
         return f"{what}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
 
 
-ROUNDS, STEPS_A_ROUND = 5, 60
-"""Of the measurement of speeds: medians of five rounds, in turns."""
+ROUNDS, STEPS_A_ROUND, SECONDS_A_ROUND = 5, 60, 0.8
+"""Of the measurement of speeds: medians of five rounds, in turns; fewer steps a round where they are slow."""
+
+WARM_UP_STEPS, WARM_UP_SECONDS = 10, 0.2
+"""The first steps, which are not counted."""
 
 
 def _kind_of_step(chosen: Plan) -> str:
     """What decides how long a step takes, in words."""
     recipe = chosen.recipe
     how = f"{recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
+    if recipe.execution == "stretches":
+        how += f" of {recipe.stretch} after {recipe.lead_in}"
     return f"{chosen.model}: {chosen.settings.words}, {how}"
 
 
-def _seconds_a_step(chosen: Plan, corpus: Corpus) -> float:
+def _seconds_a_step(chosen: Plan, corpus: Corpus | TextStream) -> float:
     """Processor time, which other work on the machine disturbs less than it does the clock."""
-    recipe = replace(chosen.recipe, steps=STEPS_A_ROUND, evaluations=1)
+    # So many steps that none of those that are taken is the last one, which evaluates; of ten, one is logged.
+    recipe = replace(chosen.recipe, steps=2_000, evaluations=1)
     model = build(chosen.model, len(corpus.vocabulary), chosen.settings, seed=0)
-    times = [process_time() for _ in fit(model, corpus, recipe)]
-    return (times[-2] - times[9]) / (len(times) - 11)  # the first steps warm up, the last one evaluates
+    with contextlib.closing(_times(model, corpus, recipe)) as times:
+        began = next(times)
+        for step, start in enumerate(times, start=1):
+            if step >= WARM_UP_STEPS or start - began > WARM_UP_SECONDS:
+                break
+        for steps, now in enumerate(times, start=1):
+            if steps >= STEPS_A_ROUND or now - start > SECONDS_A_ROUND:
+                break
+    return (now - start) / steps
+
+
+def _times(model: Model, corpus: Corpus | TextStream, recipe: Recipe) -> Generator[float, None, None]:
+    """The processor time after each step of a training."""
+    for _ in fit(model, corpus, recipe):
+        yield process_time()
 
 
 def _mean(vals: Sequence[float | None]) -> float | None:

@@ -6,6 +6,9 @@ of the US government and in the public domain. Placeholders such as "baby" and "
 
 `makemore-names` are the 32,033 lines of https://github.com/karpathy/makemore, on which the numbers of the
 lecture were made. They are downloaded once, checked, and kept in the user's cache folder.
+
+`tinyshakespeare` is one continuous text: the 1,115,394 characters of https://github.com/karpathy/char-rnn, on which
+small language models of characters are usually compared. It is downloaded in the same way.
 """
 
 import importlib.resources
@@ -16,7 +19,7 @@ from pathlib import Path
 
 from wavemore.errors import DataError
 from wavemore.text.corpus import Corpus, build_corpus
-from wavemore.text.detect import Detected, detect
+from wavemore.text.detect import Detected, TextKind, detect
 from wavemore.text.reading import read_source
 from wavemore.text.splits import SplitName
 from wavemore.text.stream import SHARE, TextStream, load_stream
@@ -38,6 +41,7 @@ class Download:
     sha256: str
     file: str
     about: str
+    text: TextKind = "lines"
 
 
 DATASETS: dict[str, Bundled | Download] = {
@@ -50,6 +54,13 @@ DATASETS: dict[str, Bundled | Download] = {
         sha256="0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
         file="makemore-names.txt",
         about="the 32,033 names of the lecture, 29,494 of them distinct",
+    ),
+    "tinyshakespeare": Download(
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        file="tinyshakespeare.txt",
+        about="1,115,394 characters of Shakespeare's plays, one text",
+        text="stream",
     ),
 }
 
@@ -88,11 +99,16 @@ def load_text(
 
 
 def detect_text(data: str | Path, encoding: str = "utf-8") -> Detected | None:
-    """What a file looks like, a list or a text; None for the data sets, which are lists, and where there is no file.
+    """What a file looks like, a list or a text; None for the data sets that are lists, and where there is no file.
 
     >>> detect_text("names") is None
     True
+    >>> detect_text("tinyshakespeare")
+    Detected(kind='stream', why='a data set of one text')
     """
+    dataset = DATASETS.get(str(data)) if isinstance(data, str) else None
+    if isinstance(dataset, Download) and dataset.text == "stream":
+        return Detected("stream", "a data set of one text")
     if data in DATASETS or not str(data) or not _exists(Path(data)):
         return None
     return detect(Path(data), encoding)
