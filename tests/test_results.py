@@ -60,8 +60,10 @@ def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     assert found["question"].endswith("?")
     assert found["expected"]
-    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:200]) + "\n", encoding="utf-8")
+    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:1_000]) + "\n", encoding="utf-8")
     train = {key: value for key, value in found["train"].items() if key != "epochs"}
-    small = {**train, "hidden": 16, "steps": 3, "threads": 1}
-    flags = script("record")._flags(small)
-    assert main(["train", "list.txt", "--split", found["split"], "--seed", str(found["seeds"][0]), *flags]) == 0
+    width = {"channels": 8} if train.get("model") == "wavenet" else {"hidden": 16}
+    small = {**train, **width, "steps": 3, "threads": 1}
+    kind = ["--text", found["text"]] if "text" in found else ["--split", found["split"]]
+    flags = [*kind, *script("record")._flags(small)]
+    assert main(["train", "list.txt", "--seed", str(found["seeds"][0]), *flags]) == 0

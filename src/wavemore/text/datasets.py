@@ -5,7 +5,8 @@ frequent first, in lower case. Source: US Social Security Administration, nation
 of the US government and in the public domain. Placeholders such as "baby" and "unknown" are taken out.
 
 `makemore-names` are the 32,033 lines of https://github.com/karpathy/makemore, on which the numbers of the
-lecture were made. They are downloaded once, checked, and kept in the user's cache folder.
+lecture were made. `tinyshakespeare` is a continuous text, 40,000 lines of Shakespeare's plays, of
+https://github.com/karpathy/char-rnn. Both are downloaded once, checked, and kept in the user's cache folder.
 """
 
 import importlib.resources
@@ -38,6 +39,8 @@ class Download:
     sha256: str
     file: str
     about: str
+    text: bool = False
+    """Whether it is one continuous text, not a list."""
 
 
 DATASETS: dict[str, Bundled | Download] = {
@@ -50,6 +53,13 @@ DATASETS: dict[str, Bundled | Download] = {
         sha256="0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
         file="makemore-names.txt",
         about="the 32,033 names of the lecture, 29,494 of them distinct",
+    ),
+    "tinyshakespeare": Download(
+        url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        file="tinyshakespeare.txt",
+        about="40,000 lines of Shakespeare's plays as one text of 1,115,394 characters",
+        text=True,
     ),
 }
 
@@ -88,12 +98,15 @@ def load_text(
 
 
 def detect_text(data: str | Path, encoding: str = "utf-8") -> Detected | None:
-    """What a file looks like, a list or a text; None for the data sets, which are lists, and where there is no file.
+    """What a file looks like, a list or a text; None for the data sets that are lists, and where there is no file.
 
-    >>> detect_text("names") is None
-    True
+    >>> detect_text("names") is None, detect_text("tinyshakespeare").kind
+    (True, 'stream')
     """
-    if data in DATASETS or not str(data) or not _exists(Path(data)):
+    dataset = DATASETS.get(data) if isinstance(data, str) else None
+    if isinstance(dataset, Download) and dataset.text:
+        return Detected("stream", f"the data set {data} is one")
+    if dataset is not None or not str(data) or not _exists(Path(data)):
         return None
     return detect(Path(data), encoding)
 
