@@ -39,7 +39,7 @@ class Train(ModelFlags):
     """
 
     data: Annotated[Positional[str], arg(metavar="[DATA]")] = "names"
-    """A text file, or a data set: names, makemore-names."""
+    """A text file, or a data set: names, makemore-names, tinyshakespeare."""
     text: Literal["auto", "lines", "stream"] = "auto"
     """What the file holds: lines (one thing each), stream (one continuous text), or auto: what it looks like."""
     run: Annotated[str | Literal["auto"], arg(metavar="FOLDER")] = "auto"
