@@ -1,8 +1,9 @@
-"""Measures a claim and writes it to records/: `python scripts/record.py small` (or several names, or `bench`).
+"""Measures a claim and writes it to records/: `python scripts/record.py small` (or several names, `bench`, `rivals`).
 
 An experiment is a TOML file of src/wavemore/experiments/: a question, the flags of `wavemore train`, and seeds. Each
 seed is trained by the real command; then val and, once, test are evaluated. With `ensemble = true` the seeds' models
-are evaluated together too. --data takes a path to the file where the data set cannot be downloaded.
+are evaluated together too. An experiment on continuous text says `text = "stream"` instead of a split; it has no test.
+--data takes a path to the file where the data set cannot be downloaded, --text the same for that of `rivals`.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -26,31 +28,37 @@ from wavemore.text.datasets import load
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "src" / "wavemore" / "experiments"
 RECORDS = ROOT / "records"
+RIVALS = ("wavenet_text_ratio", "transformer_ratio")
+"""What `wavemore bench` measures only when it is named: a rival is trained whole."""
 LOSSES = ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")
 
 
 def main() -> None:
     """Measure each of the named claims."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="+", help="experiments by name; bench; baseline, the lecture's own loop")
+    parser.add_argument("names", nargs="+", help="experiments by name; bench; rivals; baseline, the lecture's own loop")
     parser.add_argument("--data", default="", help="a path to the data, where it cannot be downloaded")
+    parser.add_argument("--text", default="", help="a path to the text of rivals, where it cannot be downloaded")
     arguments = parser.parse_args()
     RECORDS.mkdir(exist_ok=True)
     for name in arguments.names:
         if name in ("bench", "baseline"):
             record = (bench if name == "bench" else baseline)(arguments.data)
+        elif name == "rivals":
+            record = bench(arguments.data, ("--only", *RIVALS, "--threads", "1"), arguments.text)
         else:
             record = experiment(name, arguments.data)
         (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def bench(data: str) -> dict[str, Any]:
-    """All figures of `wavemore bench`."""
+def bench(data: str, flags: Sequence[str] = (), text: str = "") -> dict[str, Any]:
+    """The figures of `wavemore bench`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.json"
-        subprocess.run([*_command("bench", data or "makemore-names"), "--json", str(file)], check=True)
+        where = ["--text", text] if text else []
+        subprocess.run([*_command("bench", data or "makemore-names", *flags), *where, "--json", str(file)], check=True)
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {"command": "wavemore bench --json bench.json", **found}
+    return {"command": " ".join(["wavemore bench", *flags, "--json bench.json"]), **found}
 
 
 def baseline(data: str) -> dict[str, Any]:
@@ -76,16 +84,19 @@ def baseline(data: str) -> dict[str, Any]:
 def experiment(name: str, data: str) -> dict[str, Any]:
     """Train all seeds of an experiment and evaluate each."""
     found = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
-    flags = ["--split", found["split"], *_flags(found["train"])]
+    on_text = "text" in found
+    flags = ["--text", found["text"]] if on_text else ["--split", found["split"]]
+    flags += _flags(found["train"])
+    all_losses = LOSSES[:1] if on_text else LOSSES
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in found["seeds"]:
             run = str(Path(folder) / str(seed))
             where = ["--seed", str(seed), "--run", run]
             summary = _json("train", data or found["data"], *flags, *where, "--json")
-            losses = _json("evaluate", run, "--test", "--json")
+            losses = _json("evaluate", run, *([] if on_text else ["--test"]), "--json")
             kept = ("parameters", "train_nats", "steps", "best_step", "train_seconds")
-            runs.append({"seed": seed, **{k: summary[k] for k in kept}, **{k: losses[k] for k in LOSSES}})
+            runs.append({"seed": seed, **{k: summary[k] for k in kept}, **{k: losses[k] for k in all_losses}})
             print(name, runs[-1], flush=True)
         together = {}
         if found.get("ensemble"):
@@ -94,7 +105,7 @@ def experiment(name: str, data: str) -> dict[str, Any]:
                 k: v for k, v in _json("evaluate", first, "--with", *others, "--test", "--json").items() if k in LOSSES
             }
             print(name, "together", together, flush=True)
-    keys = (*LOSSES, "train_nats", "train_seconds")
+    keys = (*all_losses, "train_nats", "train_seconds")
     return {
         "question": found["question"],
         "command": " ".join(["wavemore train", found["data"], *flags, "--seed SEED"]),

@@ -25,9 +25,18 @@ BENCH = {
     "unique_step_lecture_ratio": "the same, `unique` against the lecture's layers",
     "unique_evaluate_ratio": "exact losses of train, val and test, `unique` against `windows`",
     "sampling_ratio": "new names a second, against the lecture's sampling loop",
+    "stream_ratio": "next character of a WaveNet that sees 1,024, cached against whole contexts",
+    "wavenet_receptive": "training a WaveNet that sees 1,024, against one of as many blocks that sees 8",
     "gemm_peak_share": "share of the GEMM peak while training hidden 256",
     "cold_start_seconds": "`wavemore train` on the bundled names, whole process",
 }
+"""The figures of `bench` in the order of the tables; a record may be without some."""
+
+RIVALS = {
+    "wavenet_text_ratio": "`wavenet` to the val loss of nanoGPT's CPU setting, tinyshakespeare",
+    "transformer_ratio": "`transformer` to the val loss of makemore's, the lecture's names",
+}
+"""Those of `rivals`, which are measured apart: a rival is trained whole."""
 
 
 def records() -> dict[str, dict[str, Any]]:
@@ -69,20 +78,10 @@ def results(found: dict[str, dict[str, Any]]) -> str:
             parts.append(f"| {' | '.join(cells)} | | |")
     parts += ["", "## Speed\n"]
     if "bench" in found:
-        bench = found["bench"]
-        parts += [
-            f"`{bench['command']}`; medians, the baseline and wavemore in turns. {_machine(bench)}\n",
-            "| | one thread | two threads |",
-            "|---|---|---|",
-        ]
-        for key, what in BENCH.items():
-            parts.append(f"| {what} | {_ratio(key, bench, 1)} | {_ratio(key, bench, 2)} |")
-        details = [m for m in bench["measurements"] if m["threads"] == 1]
-        parts += ["", "| one thread | baseline | wavemore | |", "|---|---|---|---|"]
-        for m in details:
-            parts.append(
-                f"| {m['what']} | {m['baseline']:,.4g} {m['unit']} | {m['measured']:,.4g} {m['unit']} | {m['detail']} |"
-            )
+        parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore in turns")
+    if "rivals" in found:
+        how = "the rival trained once, wavemore with several seeds in between, the median"
+        parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -117,7 +116,9 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 )
     if "bench" in found:
         rows += ["", "| speed, one thread (`wavemore bench`) | |", "|---|---|"]
-        rows += [f"| {what} | {_ratio(key, found['bench'], 1)} |" for key, what in BENCH.items()]
+        rows += [f"| {what} | {_ratio(key, found['bench'], 1)} |" for key, what in _measured(found["bench"], BENCH)]
+    if "rivals" in found:
+        rows += [f"| {what} | {_ratio(key, found['rivals'], 1)} |" for key, what in _measured(found["rivals"], RIVALS)]
     return "\n".join(rows)
 
 
@@ -162,6 +163,32 @@ def _baseline(found: dict[str, dict[str, Any]]) -> str:
 def _loss(record: dict[str, Any], key: str) -> str:
     std = record["std"][key]
     return f"{record['mean'][key]:.4f}" + (f" ± {std:.4f}" if std is not None else "")
+
+
+def _speed(record: dict[str, Any], keys: dict[str, str], how: str) -> list[str]:
+    """The ratios by the number of threads, then both sides of each on one thread."""
+    numbers = sorted({m["threads"] for m in record["measurements"]})
+    words = {1: "one thread", 2: "two threads"}
+    parts = [
+        f"`{record['command']}`; {how}. {_machine(record)}\n",
+        f"| | {' | '.join(words.get(number, f'{number} threads') for number in numbers)} |",
+        f"|---|{'---|' * len(numbers)}",
+    ]
+    for key, what in _measured(record, keys):
+        parts.append(f"| {what} | {' | '.join(_ratio(key, record, number) for number in numbers)} |")
+    parts += ["", "| one thread | baseline | wavemore | |", "|---|---|---|---|"]
+    parts += [
+        f"| {m['what']} | {m['baseline']:,.4g} {m['unit']} | {m['measured']:,.4g} {m['unit']} | {m['detail']} |"
+        for m in record["measurements"]
+        if m["threads"] == 1
+    ]
+    return parts
+
+
+def _measured(record: dict[str, Any], keys: dict[str, str]) -> list[tuple[str, str]]:
+    """The keys that the record has, with their words."""
+    there = {m["key"] for m in record["measurements"]}
+    return [(key, what) for key, what in keys.items() if key in there]
 
 
 def _ratio(key: str, bench: dict[str, Any], threads: int) -> str:

@@ -24,6 +24,24 @@ def test_results_are_made_from_the_records(script: Any) -> None:
     assert results.table(found) in text, stale
 
 
+def test_rows_are_those_that_are_recorded(script: Any) -> None:
+    results = script("results")
+    found = results.records()
+    one = next(m for m in found["bench"]["measurements"] if m["key"] == "sampling_ratio" and m["threads"] == 1)
+    for name, keys in (("bench", results.BENCH), ("rivals", results.RIVALS)):
+        ratios = dict.fromkeys(keys, 12.34)
+        measurements = [{**one, "key": key, "what": f"all of {key}"} for key in keys]
+        record = {**found["bench"], "threads_1": ratios, "measurements": measurements}
+        text, short = results.results({**found, name: record}), results.table({**found, name: record})
+        fewer = results.results({**found, name: {**record, "measurements": measurements[:1]}})
+        for number, (key, what) in enumerate(keys.items()):
+            cell = results._ratio(key, record, 1)
+            assert f"| {what} | {cell} |\n" in text  # one thread alone was measured
+            assert f"| {what} | {cell} |" in short
+            assert f"| all of {key} | " in text
+            assert (what in fewer) == (number == 0)
+
+
 def test_every_record_says_how_it_was_measured(script: Any) -> None:
     for name, record in script("results").records().items():
         assert record["command"], name
@@ -60,8 +78,10 @@ def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     assert found["question"].endswith("?")
     assert found["expected"]
-    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:200]) + "\n", encoding="utf-8")
+    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:1_000]) + "\n", encoding="utf-8")
     train = {key: value for key, value in found["train"].items() if key != "epochs"}
-    small = {**train, "hidden": 16, "steps": 3, "threads": 1}
-    flags = script("record")._flags(small)
-    assert main(["train", "list.txt", "--split", found["split"], "--seed", str(found["seeds"][0]), *flags]) == 0
+    width = {"channels": 8} if train.get("model") == "wavenet" else {"hidden": 16}
+    small = {**train, **width, "steps": 3, "threads": 1}
+    kind = ["--text", found["text"]] if "text" in found else ["--split", found["split"]]
+    flags = [*kind, *script("record")._flags(small)]
+    assert main(["train", "list.txt", "--seed", str(found["seeds"][0]), *flags]) == 0

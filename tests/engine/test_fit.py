@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from math import isnan, log
+from math import isfinite, isnan, log
 from typing import Any
 
 import pytest
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from wavemore.engine import optimizer
 from wavemore.engine.evaluate import evaluate
-from wavemore.engine.fit import Checkpoint, Progress, fit
-from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.engine.fit import Checkpoint, Progress, fit, multiplying_in
+from wavemore.engine.recipe import LECTURE, Precision, Recipe
 from wavemore.errors import ModelError, RunError, TrainingError, UsageError
 from wavemore.nn.config import TreeConfig
 from wavemore.nn.layers import Dropout
@@ -454,6 +454,17 @@ def test_golden_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     records = list(fit(model, corpus, recipe))
     assert [records[step].train_nats for step in (0, 9, 59)] == pytest.approx(train_nats, abs=1e-4)
     assert [record.val_nats for record in records if record.val_nats is not None] == pytest.approx(val_nats, abs=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_is_for_the_steps_alone(corpus: Corpus, precision: Precision) -> None:
+    before = torch.get_float32_matmul_precision()
+    with multiplying_in(precision):
+        assert torch.get_float32_matmul_precision() == ("medium" if precision == "bfloat16" else before)
+    model = fresh(corpus)
+    for progress in fit(model, corpus, Recipe(steps=3, batch_size=16, precision=precision)):
+        assert torch.get_float32_matmul_precision() == before
+        assert progress.val_nats is None or isfinite(progress.val_nats)
 
 
 def test_a_tree_is_not_trained_on_whole_lines(corpus: Corpus) -> None:

@@ -77,6 +77,23 @@ def test_causal_conv_is_torchs_on_a_padded_line(kernel_size: int, dilation: int,
     torch.testing.assert_close(ours(x[0]), twin_y[0])
 
 
+@pytest.mark.parametrize("kernel_size", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2, 5, 9])
+@pytest.mark.parametrize("bias", [True, False])
+def test_time_first_is_the_same_with_copies_of_the_first_position_before(
+    kernel_size: int, dilation: int, bias: bool
+) -> None:
+    ours = CausalConv1d(3, 4, kernel_size, dilation, bias).double()
+    twin = CausalConv1d(3, 4, kernel_size, dilation, bias).double()
+    twin.load_state_dict(ours.state_dict())
+    x = randn(2, 7, 3)
+    expected = twin(x, x[:, :1].expand(-1, twin.reach, -1))
+    assert_same(
+        ours.time_first(x.transpose(0, 1)).transpose(0, 1), expected, [x, *ours.parameters()], [x, *twin.parameters()]
+    )
+    assert torch.autograd.gradcheck(ours.time_first, (randn(3, 2, 3),))
+
+
 def test_causal_conv_never_looks_ahead() -> None:
     conv = CausalConv1d(3, 4, kernel_size=3, dilation=2)
     x = torch.randn(1, 9, 3)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from wavemore.cli.screen import Screen
-from wavemore.errors import UsageError
+from wavemore.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from wavemore.lab.bench import Measurement
+    from wavemore.lab.measurement import Measurement
 
 Key = Literal[
     "time_to_lecture_val_ratio",
@@ -21,8 +21,11 @@ Key = Literal[
     "unique_evaluate_ratio",
     "sampling_ratio",
     "stream_ratio",
+    "wavenet_receptive",
     "gemm_peak_share",
     "cold_start_seconds",
+    "transformer_ratio",
+    "wavenet_text_ratio",
 ]
 
 
@@ -30,13 +33,18 @@ Key = Literal[
 class Bench:
     """Measure speed against the lecture's loops, as ratios taken in one run.
 
+    transformer_ratio (makemore's transformer) and wavenet_text_ratio (nanoGPT on text) train a rival whole, which
+    takes minutes: they are measured only when they are named.
+
     Example: wavemore bench --only unique_step_ratio sampling_ratio --json bench.json
     """
 
     data: Positional[str] = "makemore-names"
     """The lecture's names: downloaded once, or a path to the file."""
+    text: Annotated[str, arg(metavar="FILE")] = "tinyshakespeare"
+    """The text of wavenet_text_ratio: downloaded once, or a path to the file."""
     only: Annotated[tuple[Key, ...], arg(metavar="KEY [KEY ...]")] = field(default=())
-    """Which figures; all without it."""
+    """Which figures; without it all but transformer_ratio and wavenet_text_ratio."""
     threads: tuple[int, ...] = (1, 2)
     """Numbers of threads to measure with."""
     repeats: int = 5
@@ -46,22 +54,33 @@ class Bench:
 
     def run_command(self) -> int:
         """Print a Markdown table, a row as soon as it is measured."""
-        from wavemore.lab.bench import MEASURES, bench
+        from wavemore.lab.bench import TEXT_MEASURES, USUAL, bench
         from wavemore.lab.environment import environment
         from wavemore.lab.files import write_whole
-        from wavemore.text.datasets import load
+        from wavemore.text.datasets import load, load_text
 
         if self.repeats < 1 or not self.threads or min(self.threads) < 1:
             raise UsageError("--repeats and --threads take numbers of at least 1")
         corpus = load(self.data, split="lecture")
         screen, notes = Screen(), Screen(stderr=True)
+        keys: list[str] = list(self.only or USUAL)
+        text = None
+        on_text = [key for key in keys if key in TEXT_MEASURES]
+        if on_text:
+            try:
+                text = load_text(self.text)
+            except DataError as error:
+                keys = [key for key in keys if key not in TEXT_MEASURES]
+                if not keys:
+                    raise
+                notes.say(f"without {', '.join(on_text)}: {error}")
         found: list[Measurement] = []
         machine = environment()
         screen.say(
             f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, commit {machine['commit']}\n"
         )
         screen.say("| what | threads | baseline | wavemore | ratio |\n|---|---|---|---|---|")
-        for measurement in bench(corpus, self.only or tuple(MEASURES), self.threads, self.repeats):
+        for measurement in bench(corpus, keys, self.threads, self.repeats, text):
             found.append(measurement)
             screen.say(_row(measurement))
             notes.say(f"  ({measurement.detail})", style="dim")

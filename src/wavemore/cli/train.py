@@ -354,7 +354,7 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | Tex
         rates += f" (rest {recipe.rest_learning_rate:g})"
     screen.say(
         f"recipe  {recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, "
-        f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, seed {recipe.seed}"
+        f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
     screen.say(f"run     {run.path}")
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from math import inf, isfinite, log10
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
-from wavemore.engine.recipe import Recipe
+from wavemore.engine.recipe import Precision, Recipe
 from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
@@ -193,10 +194,11 @@ class _Fit:
         with torch.random.fork_rng(devices=devices, enabled=self.random):
             if self.random:  # a step's dropout masks depend on the seed and the step alone, so nothing is to be kept
                 torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-            logits = self.train.logits(positions)
-        loss = F.cross_entropy(logits, self.train.targets(positions))
-        self.optimizers.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+            with multiplying_in(self.recipe.precision):
+                logits = self.train.logits(positions)
+                loss = F.cross_entropy(logits, self.train.targets(positions))
+                self.optimizers.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step(self.step)
         self.step += 1
         self._average()
@@ -271,6 +273,20 @@ class _Fit:
             self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def multiplying_in(precision: Precision) -> Iterator[None]:
+    """Let float32 matrices be multiplied in `precision`: rounded to it first, and summed in float32.
+
+    Where the processor has no instructions for bfloat16 all stays float32.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if precision == "bfloat16" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def val_in_training(corpus: Corpus | TextStream) -> Part | StreamPart:

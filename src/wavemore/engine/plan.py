@@ -224,6 +224,7 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
         warmup=0.05,
         execution="stretches",
         stretch=stretch,
+        precision="bfloat16",
     )
     epochs = min(10.0, max(0.5, 7 * (700_000 / targets) ** 0.5))
     return Plan(model, _settings_of_streams(model, targets), recipe), epochs

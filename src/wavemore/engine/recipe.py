@@ -12,6 +12,7 @@ Optimizer = Literal["muon", "adamw", "sgd"]
 Schedule = Literal["linear", "step", "constant"]
 Order = Literal["shuffle", "replacement"]
 Execution = Literal["unique", "windows", "lines", "stretches"]
+Precision = Literal["float32", "bfloat16"]
 
 
 LARGEST = 10**9
@@ -64,6 +65,12 @@ class Recipe:
     lead_in: int = field(
         default=0, metadata={"help": "of continuous text: characters before each stretch, seen and not predicted"}
     )
+    precision: Precision = field(
+        default="float32",
+        metadata={
+            "help": "of what enters the matrix products of a training: float32, or bfloat16 where the processor has it"
+        },
+    )
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 
     def __post_init__(self) -> None:
@@ -72,6 +79,7 @@ class Recipe:
             ("schedule", Schedule),
             ("order", Order),
             ("execution", Execution),
+            ("precision", Precision),
         ):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -29,11 +29,15 @@ from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Execution, Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.lab import lecture
+from wavemore.lab.bench_rivals import time_to_makemore_val, time_to_nanogpt_val
+from wavemore.lab.bench_wavenet import receptive
+from wavemore.lab.measurement import Measurement, seconds_of
 from wavemore.nn.config import TreeConfig, WaveNetConfig
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import Corpus
+from wavemore.text.stream import TextStream
 
 EXECUTIONS: tuple[Execution, Execution] = ("windows", "unique")
 
@@ -53,24 +57,6 @@ FAST = {
 """Settings of the race to the lecture's val loss, beside those of the plan."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One figure: medians of interleaved repetitions."""
-
-    key: str
-    what: str
-    threads: int
-    baseline: float
-    """The baseline's median, in `unit`."""
-    measured: float
-    """wavemore's median, in `unit`."""
-    unit: str
-    ratio: float | None
-    """How many times better wavemore is (or, for a share, measured / baseline); None where a condition is not met."""
-    detail: str
-    """What else has to be said: conditions, repetitions."""
-
-
 def time_to_lecture_val(corpus: Corpus, repeats: int) -> Measurement:
     """Training time to the lecture's val loss, for the lecture's model; evaluation does not count.
 
@@ -80,7 +66,7 @@ def time_to_lecture_val(corpus: Corpus, repeats: int) -> Measurement:
     loop = lecture.Lecture(corpus)
     steps = 1_000
     for seed in range(repeats):
-        baselines.append(_seconds(lambda: sum(1 for _ in loop.train(steps))) / steps * lecture.STEPS)
+        baselines.append(seconds_of(lambda: sum(1 for _ in loop.train(steps))) / steps * lecture.STEPS)
         chosen = plan(corpus, settings={**FAST, "seed": seed})
         model = build("tree", len(corpus.vocabulary), chosen.tree, seed)
         for progress in fit(model, corpus, chosen.recipe):
@@ -124,12 +110,12 @@ def _step(corpus: Corpus, repeats: int, key: str, baseline: str) -> Measurement:
         for positions in chosen:
             model.zero_grad()
             if key == "unique_step_ratio":
-                slow.append(1e3 * _seconds(partial(_backward, model, windows, positions)))
+                slow.append(1e3 * seconds_of(partial(_backward, model, windows, positions)))
             else:
-                slow.append(1e3 * _seconds(partial(loop.backward, torch.from_numpy(positions))))
+                slow.append(1e3 * seconds_of(partial(loop.backward, torch.from_numpy(positions))))
         for positions in chosen:
             model.zero_grad()
-            fast.append(1e3 * _seconds(partial(_backward, model, unique, positions)))
+            fast.append(1e3 * seconds_of(partial(_backward, model, unique, positions)))
     return Measurement(
         key=key,
         what=f"forward + backward of {size:,} windows: `unique` against {baseline}",
@@ -197,7 +183,7 @@ def sampling(corpus: Corpus, repeats: int) -> Measurement:
 def streaming(corpus: Corpus, repeats: int) -> Measurement:
     """A WaveNet's characters one by one: with what each block has kept, against whole contexts again each time."""
     fields = tuple(2**power for power in range(3, 11))
-    cases = [(TEXTS, field) for field in fields] + [(1, fields[-1])]
+    cases = [(count, field) for count in (1, TEXTS) for field in fields]
     models = {field: _wavenet(corpus, field) for field in fields}
     fast: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
     slow: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
@@ -212,23 +198,23 @@ def streaming(corpus: Corpus, repeats: int) -> Measurement:
                 for characters in some.T[-field - 64 : -64]:  # until all rings are full
                     stream.step(characters)
                 for characters in some.T[-64:]:
-                    fast[count, field].append(1e3 * _seconds(partial(stream.step, characters)))
+                    fast[count, field].append(1e3 * seconds_of(partial(stream.step, characters)))
                 for _ in range(5):
-                    slow[count, field].append(1e3 * _seconds(partial(model, some[:, -field:])))
+                    slow[count, field].append(1e3 * seconds_of(partial(model, some[:, -field:])))
                 apart = max(apart, float((model(some[:, -field:])[:, -1] - stream.logits).abs().max()))
     ratios = {case: median(slow[case]) / median(fast[case]) for case in cases}
-    longest = (TEXTS, fields[-1])
-    shown = ", ".join(f"{field:,}: {ratios[TEXTS, field]:.1f}x" for field in fields)
+    alone, together = (", ".join(f"{field:,}: {ratios[count, field]:.1f}x" for field in fields) for count in (1, TEXTS))
+    longest = (1, fields[-1])
     return Measurement(
         key="stream_ratio",
-        what=f"next character of {TEXTS} texts, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
+        what=f"next character of a text, WaveNet that sees {fields[-1]:,}: cached against whole contexts",
         threads=torch.get_num_threads(),
         baseline=median(slow[longest]),
         measured=median(fast[longest]),
         unit="ms",
         ratio=ratios[longest],
-        detail=f"receptive field {shown}; one text alone, {fields[-1]:,}: {ratios[1, fields[-1]]:.1f}x; "
-        f"cached {median(fast[TEXTS, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
+        detail=f"receptive field {alone}; {TEXTS} texts at once {together}; "
+        f"cached {median(fast[1, fields[0]]):.2f} to {median(fast[longest]):.2f} ms; channels 64; "
         f"the logits differ by {apart:.0e}",
     )
 
@@ -256,7 +242,7 @@ def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
     peaks: list[float] = []
     speeds: list[list[float]] = [[] for _ in sizes]
     for _ in range(repeats):
-        peaks.append(2 * 2_048**3 / _seconds(lambda: torch.mm(a, b)) / 1e9)
+        peaks.append(2 * 2_048**3 / seconds_of(lambda: torch.mm(a, b)) / 1e9)
         for (model, batches, optimizers, size), speed in zip(trainings, speeds, strict=True):
             picked = [random.choice(corpus.train.targets, size, replace=False) for _ in range(5)]
             flops, spent = 0, 0.0
@@ -320,19 +306,33 @@ MEASURES: dict[str, Callable[[Corpus, int], Measurement]] = {
     "unique_evaluate_ratio": unique_evaluate,
     "sampling_ratio": sampling,
     "stream_ratio": streaming,
+    "wavenet_receptive": receptive,
     "gemm_peak_share": gemm_peak,
     "cold_start_seconds": cold_start,
+    "transformer_ratio": time_to_makemore_val,
 }
 
+TEXT_MEASURES: dict[str, Callable[[TextStream, int], Measurement]] = {"wavenet_text_ratio": time_to_nanogpt_val}
+"""The same of continuous text."""
 
-def bench(corpus: Corpus, keys: Sequence[str], threads: Sequence[int], repeats: int) -> Iterator[Measurement]:
-    """Measure what is named, for each number of threads."""
+USUAL = tuple(key for key in MEASURES if key != "transformer_ratio")
+"""What is measured where nothing is named: without those that train a rival whole, minutes each."""
+
+
+def bench(
+    corpus: Corpus, keys: Sequence[str], threads: Sequence[int], repeats: int, text: TextStream | None = None
+) -> Iterator[Measurement]:
+    """Measure what is named, for each number of threads; what is measured on a text needs one."""
     before = torch.get_num_threads()
     try:
         for key in keys:
             for number in threads:
                 torch.set_num_threads(number)
-                yield MEASURES[key](corpus, repeats)
+                if key in TEXT_MEASURES:
+                    assert text is not None, f"{key} needs a text"
+                    yield TEXT_MEASURES[key](text, repeats)
+                else:
+                    yield MEASURES[key](corpus, repeats)
     finally:
         torch.set_num_threads(before)
 
@@ -351,11 +351,5 @@ def _backward(model: Tree, batches: WindowBatches, positions: np.ndarray) -> Non
     F.cross_entropy(batches.logits(positions), batches.targets(positions)).backward()  # type: ignore[no-untyped-call]
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
 def _process(*words: str) -> float:
-    return _seconds(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))
+    return seconds_of(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True))

@@ -430,10 +430,13 @@ def _is_beside(path: Path) -> bool:
 
 def _owner(config: Config, vocabulary: Vocabulary) -> str:
     data = config.data
-    recipe: Any = config.recipe
-    if data.share is None:  # as it was before there were stretches
-        recipe = {name: value for name, value in asdict(recipe).items() if name not in ("stretch", "lead_in")}
-    decides = [config.model, config.settings, recipe, data.sha256, data.split, data.split_seed]
+    recipe = asdict(config.recipe)
+    # What came later is left out where it says nothing, so that runs from before are known again.
+    if data.share is None:
+        recipe = {name: value for name, value in recipe.items() if name not in ("stretch", "lead_in")}
+    if config.recipe.precision == "float32":
+        del recipe["precision"]
+    decides: list[Any] = [config.model, config.settings, recipe, data.sha256, data.split, data.split_seed]
     if data.share is not None:
         decides.append(data.share)
     return hashlib.sha256(msgspec.json.encode([*decides, vocabulary.characters])).hexdigest()

@@ -9,6 +9,7 @@ Shapes: B batch, T time, C channels, K kernel size.
 """
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -216,12 +217,60 @@ class CausalConv1d(nn.Module):
         out = taps @ self.weight.permute(2, 1, 0).flatten(0, 1)  # a dilated fusion and a Linear
         return out if self.bias is None else out + self.bias
 
+    def time_first(self, x: Tensor) -> Tensor:
+        """The same for (T, B, in_channels) -> (T, B, out_channels), where before the first position stand its copies.
+
+        With time first a shift in time is a stretch of memory: no tap is copied, which is half of a layer's time.
+        """
+        require_channels(self, x, self.in_channels)
+        return cast(Tensor, _ConvTimeFirst.apply(x, self.weight, self.bias, self.dilation))  # type: ignore[no-untyped-call]
+
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"dilation={self.dilation}, bias={self.bias is not None}"
         )
+
+
+class _ConvTimeFirst(torch.autograd.Function):
+    """Each tap's product with the whole of x is added to the output where it belongs, and back the same way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+        """y[t] = bias + sum over the taps k of x[t - k dilation] @ weight[k]; x[0] where that is before the start."""
+        ctx.dilation = dilation
+        x = x.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias = bias is not None
+        taps = weight.permute(2, 1, 0).flip(0).contiguous()  # (K, in, out), that of x[t] first
+        rows = x.flatten(0, 1)
+        y = rows @ taps[0] if bias is None else torch.addmm(bias, rows, taps[0])
+        y = y.view(*x.shape[:2], -1)
+        for back, tap in enumerate(taps[1:], start=1):
+            shift = min(back * dilation, len(x))
+            y[shift:].flatten(0, 1).addmm_(x[: len(x) - shift].flatten(0, 1), tap)
+            y[:shift] += x[0] @ tap
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Turn the gradient of y into those of x, weight and bias."""
+        x, weight = ctx.saved_tensors
+        dy = gradients[0].contiguous()
+        taps = weight.permute(2, 0, 1).flip(0).contiguous()  # (K, out, in)
+        rows = dy.flatten(0, 1)
+        dx = (rows @ taps[0]).view_as(x)
+        dtaps = [x.flatten(0, 1).T @ rows]  # K of (in, out)
+        for back, tap in enumerate(taps[1:], start=1):
+            shift = min(back * ctx.dilation, len(x))
+            seen, after = x[: len(x) - shift].flatten(0, 1), dy[shift:].flatten(0, 1)
+            first = dy[:shift].sum(0)  # (B, out): what looked back beyond the start
+            dx[: len(x) - shift].flatten(0, 1).addmm_(after, tap)
+            dx[0].addmm_(first, tap)
+            dtaps.append(torch.addmm(seen.T @ after, x[0].T, first))
+        dweight = torch.stack(dtaps).flip(0).permute(2, 1, 0)
+        return dx, dweight, rows.sum(0) if ctx.has_bias else None, None
 
 
 class Sequential(nn.Sequential):

@@ -1,0 +1,122 @@
+"""The figures of `wavemore bench` for which a rival is trained whole: minutes each, so they are measured when named.
+
+The rival is trained once, ours once for each repetition, in turns: the rival goes on for some of its steps after each
+of ours, so that both have the same machine. Times are those of training, without evaluation.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from math import ceil
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from wavemore.engine.evaluate import evaluate
+from wavemore.engine.fit import fit
+from wavemore.engine.plan import plan
+from wavemore.lab.makemore import STEPS as MAKEMORE_STEPS
+from wavemore.lab.makemore import Makemore
+from wavemore.lab.measurement import Measurement
+from wavemore.lab.nanogpt import STEPS as NANOGPT_STEPS
+from wavemore.lab.nanogpt import NanoGPT
+from wavemore.nn.models import build
+from wavemore.text.corpus import Corpus
+from wavemore.text.stream import TextStream
+
+
+def wavenet_settings() -> dict[str, Any]:
+    """The settings of the race against nanoGPT: those of experiments/nanogpt.toml, and of no other place."""
+    text = (files("wavemore") / "experiments" / "nanogpt.toml").read_text(encoding="utf-8")
+    settings: dict[str, Any] = tomllib.loads(text)["train"]
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+        if name != "threads"
+    }
+
+
+def time_to_nanogpt_val(
+    stream: TextStream, repeats: int, steps: int = NANOGPT_STEPS, settings: Mapping[str, Any] | None = None
+) -> Measurement:
+    """Training time of nanoGPT's CPU setting against that of a WaveNet which gets at least as low a val loss.
+
+    The val loss to reach is the rival's in its own way, with contexts of 1 to 64 characters; the lower one that it has
+    with contexts of 49 to 64 is told beside it. The WaveNet's is exact, every character with the whole receptive field
+    before it.
+    """
+    rival = NanoGPT(stream)
+    spent, ours = _in_turns(rival.train(steps), steps, stream, repeats, settings or wavenet_settings())
+    val, kinder = rival.loss(stream.val), rival.loss(stream.val, counted=16)
+    return _race(
+        "wavenet_text_ratio",
+        "training `wavenet` on text to the val loss of nanoGPT's CPU setting",
+        (spent, val),
+        ours,
+        f"nanoGPT's setting, {steps:,} steps: val {val:.4f} in its way (contexts of 1 to 64 characters), "
+        f"{kinder:.4f} with contexts of 49 to 64",
+    )
+
+
+def time_to_makemore_val(
+    corpus: Corpus, repeats: int, steps: int = MAKEMORE_STEPS, settings: Mapping[str, Any] | None = None
+) -> Measurement:
+    """Training time of makemore's default transformer against ours of the same size, which must be as good."""
+    rival = Makemore(corpus)
+    chosen = {"model": "transformer", "evaluations": 1, **(settings or {})}
+    spent, ours = _in_turns(rival.train(steps), steps, corpus, repeats, chosen)
+    val = rival.loss(corpus.val)
+    return _race(
+        "transformer_ratio",
+        "training `transformer` on names to the val loss of makemore's setting",
+        (spent, val),
+        ours,
+        f"makemore's setting, {rival.model.parameter_count():,} parameters, {steps:,} steps: val {val:.4f}",
+    )
+
+
+Trained = tuple[float, float, int]
+"""Seconds of training, val nats, parameters."""
+
+
+def _in_turns(
+    rival: Iterator[int], steps: int, data: Corpus | TextStream, repeats: int, settings: Mapping[str, Any]
+) -> tuple[float, list[Trained]]:
+    """Train the rival to its end and ours `repeats` times in between: the rival's seconds, and ours."""
+    spent, ours, done = 0.0, [], 0
+    for seed in range(repeats):
+        ours.append(_train(data, {**settings, "seed": seed}))
+        until = ceil(steps * (seed + 1) / repeats)
+        began = perf_counter()
+        while done < until:
+            done = next(rival)
+        spent += perf_counter() - began
+    return spent, ours
+
+
+def _train(data: Corpus | TextStream, settings: Mapping[str, Any]) -> Trained:
+    chosen = plan(data, settings=settings)
+    model = build(chosen.model, len(data.vocabulary), chosen.settings, chosen.recipe.seed)
+    for progress in fit(model, data, chosen.recipe):
+        seconds = progress.seconds
+    return seconds, evaluate(model, data.val).nats, model.parameter_count()
+
+
+def _race(key: str, what: str, rival: tuple[float, float], ours: list[Trained], detail: str) -> Measurement:
+    """The rival's seconds and val loss against ours; no ratio where one of ours is not as good."""
+    spent, val = rival
+    seconds = median(took for took, _, _ in ours)
+    vals = ", ".join(f"{nats:.4f}" for _, nats, _ in ours)
+    seeds = "seed 0" if len(ours) == 1 else f"seeds 0 to {len(ours) - 1}"
+    return Measurement(
+        key=key,
+        what=what,
+        threads=torch.get_num_threads(),
+        baseline=spent,
+        measured=seconds,
+        unit="s",
+        ratio=spent / seconds if all(nats <= val for _, nats, _ in ours) else None,
+        detail=f"{detail}; wavemore, {ours[0][2]:,} parameters: val {vals} ({seeds})",
+    )
