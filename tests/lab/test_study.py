@@ -248,8 +248,8 @@ def test_counting_leaves_out_what_is_of_trainings(shakespeare: TextStream) -> No
     assert counts.tries == ({"n": 2}, {"n": 3})
     assert [one["learning_rate"] for one in tree.tries] == [0.01, 0.1]
     assert settle(tree, tree.tries[0], shakespeare).recipe.stretch == 64
+    wrong = parse_study(TEXT.replace('model = "ngram"', 'model = "ngram"\nsteps = 4'), "text")
     with pytest.raises(UsageError, match="arm 'counts': --steps is for models that are trained"):
-        wrong = parse_study(TEXT.replace('model = "ngram"', 'model = "ngram"\nsteps = 4'), "text")
         settle(wrong.arms[1], {}, shakespeare)
 
 
