@@ -53,7 +53,9 @@ class Makemore:
     def loss(self, part: Part) -> float:
         """Mean nats of all characters of a part, the ends of its names included."""
         self.model.eval()
-        total = sum(float(nats(self.model, some).double().sum()) for some in rows(part, self.context).split(1_000))
+        total = 0.0
+        for some in torch.split(rows(part, self.context), 1_000):
+            total += float(nats(self.model, some).double().sum())
         self.model.train()
         return total / part.targets
 
