@@ -9,8 +9,9 @@ In docs/*.md and docs/commands/*.md stand blocks of this kind, whose prose aroun
     ```
 
 All commands run in one temporary folder, in the order of `PAGES`, so the trainings of a page serve those after it.
-docs/pictures/terminal.svg is drawn from two of them, and the table in docs/scaling.md is made from records/bench.json. A test runs them again and compares; what differs between
-machines and runs (times, last digits, the lines that a model draws) is compared by its form alone: see `form`.
+docs/pictures/terminal.svg is drawn from two of them, and the table in docs/scaling.md is made from records/bench.json.
+A test runs them again and compares; what differs between machines and runs (times, last digits, the lines that a model
+draws) is compared by its form alone: see `form`.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import re
 import shlex
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from html import escape
 from itertools import zip_longest
@@ -30,22 +32,28 @@ from typing import Any
 import torch
 
 from wavemore.cli import main as wavemore
+from wavemore.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PICTURE = DOCS / "pictures" / "terminal.svg"
-PAGES = [
-    "index",
-    *(f"commands/{name}" for name in "train sample score evaluate inspect log compare study report bench".split()),
-]
+PAGES = ["index", *(f"commands/{name}" for name in COMMANDS)]
 """In the order in which they are run."""
 COLUMNS = 96
 """Of --help."""
 
 BLOCK = re.compile(r"(?:<!-- shown: (?P<most>\d+) lines -->\n)?```console\n(?P<body>.*?)```\n", re.DOTALL)
-NUMBER = re.compile(r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?%?")
-DRAWS = ("sample",)
-"""Commands whose whole output is drawn by a model."""
+DIFFERS = [
+    (r"(?:\d+ h )?(?:\d+ min )?\d+(?:\.\d+)? s\b", "0 s"),
+    (r", about 0 s left", ""),
+    (r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?%?", "0"),
+    (r"[▁-█]", "▁"),
+    (r"[─-]{3,}", "-"),
+    (r"[*?]", ""),  # the lowest val so far; not shown by the seeds
+    (r"^\S+ 0 0 0$", "(a line of the data)"),
+]
+"""What other machines and other runs print otherwise, and what stands for it."""
+DRAWN = re.compile(r"  \S.*\b(new|known)")
 
 
 def blocks(text: str) -> Iterator[re.Match[str]]:
@@ -77,7 +85,7 @@ def printed(body: str, most: int | None = None) -> str:
     for command in commands(body):
         lines = [line.rstrip() for line in run(command).strip("\n").splitlines()]
         if most is not None and len(lines) > most:
-            lines = [*lines[:most], "..."]
+            lines = [*lines[:most], *(["..."] if most else [])]
         made += "\n".join([f"$ {command}", *lines]) + "\n"
     return made
 
@@ -94,19 +102,26 @@ def written(text: str) -> str:
 
 
 def form(text: str) -> list[str]:
-    """The lines of a page as they are on every machine: numbers, rulers and lines that a model drew are only places."""
+    """The lines of a page as they are on every machine: numbers, rulers and lines that a model drew are only places.
+
+    >>> form("```console\\n$ wavemore log\\nval  1.234?  3 min 2 s\\n```")
+    ['```console', '$ wavemore log', 'val 0 0 s', '```']
+    """
     lines: list[str] = []
     drawing = console = False
     for line in text.splitlines():
+        made = line
         if line.startswith("```"):
-            console, drawing = line == "```console", False
+            console = line == "```console"
         elif console and line.startswith("$ "):
-            drawing = line.split()[2:3] != ["--help"] and line.split()[1] in DRAWS and "--help" not in line
-        elif console and (drawing or re.fullmatch(r"  \S.*\b(new|known)", line)):
-            line = "(drawn)"  # noqa: PLW2901
+            drawing = line.startswith("$ wavemore sample") and "--help" not in line
+        elif console and (drawing or DRAWN.fullmatch(line)):
+            made = "(drawn)"
         elif console:
-            line = " ".join(NUMBER.sub("0", re.sub(r"[─-]{3,}", "-", line)).split())  # noqa: PLW2901
-        lines.append(line)
+            made = " ".join(line.split())
+            for pattern, place in DIFFERS:
+                made = " ".join(re.sub(pattern, place, made).split())
+        lines.append(made)
     return lines
 
 
@@ -135,8 +150,8 @@ def workplace() -> Iterator[Path]:
 
 
 STUDY = """\
-question = "Does a second fusion help, when all see four characters?"
-expected = "Yes, by 0.01 to 0.03."
+question = "How much do four characters of context gain on two?"
+expected = "About 0.1 nats."
 data = "names"
 seeds = [0, 1, 2]
 
@@ -146,11 +161,11 @@ steps = 60
 evaluations = 1
 
 [[arm]]
-name = "one fusion of 4"
-fuse = [4]
+name = "two characters"
+fuse = [2]
 
 [[arm]]
-name = "2 x 2"
+name = "four characters"
 fuse = [2, 2]
 """
 """The study of docs/commands/study.md."""
@@ -183,7 +198,7 @@ def terminal(page: str) -> str:
         lines = match["body"].splitlines()
         if lines[0].startswith("$ wavemore train"):
             steps = [line for line in lines if line.startswith("step ")]
-            lines = [line for line in lines if line not in steps[1:-1]]
+            lines = [("..." if line == steps[1] else line) for line in lines if line not in steps[2:-1]]
             lines = lines[: next(i for i, line in enumerate(lines) if line.startswith("trained for")) + 1]
         elif not lines[0].startswith("$ wavemore sample"):
             continue
@@ -193,17 +208,17 @@ def terminal(page: str) -> str:
     return screen(shown[:-1])
 
 
-WIDTH, ROW, LETTER = 100, 19, 7.85
+WIDTH, ROW, LETTER = 92, 19, 7.85
 
 
 def screen(lines: list[str]) -> str:
-    """Lines in a window; what is wider than the window is cut."""
-    height = 52 + ROW * len(lines)
+    """Lines in a window, which is as wide as the terminal that people have; longer ones go on in the next row."""
+    shown = [row for line in lines for row in textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8) or [""]]
+    height = 52 + ROW * len(shown)
     rows = ""
-    for number, line in enumerate(lines):
+    for number, line in enumerate(shown):
         kind = ' class="typed"' if line.startswith("$ ") else ""
-        words = line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
-        rows += f'<text x="18" y="{54 + ROW * number}"{kind} xml:space="preserve">{escape(words)}</text>\n'
+        rows += f'<text x="18" y="{54 + ROW * number}"{kind} xml:space="preserve">{escape(line)}</text>\n'
     width = round(36 + WIDTH * LETTER)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '

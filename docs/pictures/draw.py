@@ -129,7 +129,7 @@ def block() -> str:
         (400, "x  from the block below", "(B, T, 64)", 210, "box"),
         (335, "RMSNorm", "(B, T, 64)", 150, "new"),
         (270, "CausalConv1d, dilation d", "(B, T, 128)", 236, "new"),
-        (205, "tanh × sigmoid", "(B, T, 64)", 150, "new"),
+        (205, "tanh x sigmoid", "(B, T, 64)", 150, "new"),
     ]
     for (y, words, shape, width, kind), above in zip(rows, [*rows[1:], None], strict=True):
         parts += [box(x, y, words, width, kind), note(20, y + 4, shape, "small left")]
