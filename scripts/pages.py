@@ -180,12 +180,16 @@ def threads(text: str) -> str:
     rows = ["| wavemore's own time or rate | one thread | two threads |", "|---|---|---|"]
     for key, found in by_key.items():
         if key != "gemm_peak_share" and len(found) == 2:
-            cells = [f"{found[number]['measured']:,.3g} {found[number]['unit']}" for number in sorted(found)]
+            cells = [_with_unit(found[number]["measured"], found[number]["unit"]) for number in sorted(found)]
             rows.append(f"| {' | '.join([found[min(found)]['what'].split(', against')[0], *cells])} |")
     machine = record["environment"]
     rows += ["", f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, commit {machine['commit']}."]
     made = "\n".join([BEGIN, *rows, END])
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, text, flags=re.DOTALL)
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{float(f'{value:.3g}'):,g} {unit}"
 
 
 BEGIN, END = "<!-- threads: made by scripts/pages.py -->", "<!-- end of threads -->"

@@ -105,7 +105,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     place = page.file.src_uri
     if place in OF_THE_REPOSITORY.values():
         return markdown
-    text = markdown.replace(NOTEBOOKS, notebooks())
+    text = re.sub(r"(\d) ± (\d)", "\\1\u00a0±\u00a0\\2", markdown.replace(NOTEBOOKS, notebooks()))
     return relinked(text, f"docs/{place}", place, config.repo_url or "")
 
 
