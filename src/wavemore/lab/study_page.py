@@ -98,8 +98,8 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
     parts += [
         "## How it was measured",
         f"{_measured(record)} Each verdict is Welch's t-test over the seeds at 5 %, its p-value adjusted after Holm "
-        "for all comparisons of this page; the intervals are of each difference alone. A gain above 0 is a lower loss. The "
-        "state with the best val loss of each run is kept, the same for all arms.",
+        "for all comparisons of this page; the intervals are of each difference alone. A gain above 0 is a lower loss. "
+        "The state with the best val loss of each run is kept, the same for all arms.",
         f"{machine['cpu']}, {_at_once(record['jobs'])}; torch {machine['torch']}, commit "
         f"{_commits(record)}; {record['training_seconds']:,.0f} s of training in all.",
     ]
