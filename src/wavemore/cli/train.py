@@ -353,6 +353,8 @@ def _introduce(
         screen.say(f"text    {text}")
     split = config.data.split if config.data.share is None else config.data.split_words
     screen.say(f"split   {split}: {parts}")
+    if isinstance(corpus, TextStream) and (doubt := _doubt(corpus.val.targets, config.settings.receptive_field)):
+        screen.say(f"note    {doubt}")
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.settings.words}; counted in one pass")
         screen.say(f"run     {run.path}")
@@ -366,6 +368,21 @@ def _introduce(
         f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
     screen.say(f"run     {run.path}")
+
+
+def _doubt(targets: int, seen: int | None) -> str:
+    """What makes the val loss of a text uncertain; nothing where little does."""
+    if targets >= FEW:
+        return ""
+    # The surprise of a character has a deviation of about 1.5 nats, and characters are not independent.
+    doubt = f"of {targets:,} val characters the loss is uncertain by {1.5 / targets**0.5:.2f} nats or more"
+    if seen is not None and seen > targets:
+        doubt += f", and no character has all {seen:,} before it that the model can see"
+    return f"{doubt}: a longer text says more"
+
+
+FEW = 5_000
+"""Val characters of a text, whose loss is known to 0.02 nats at best."""
 
 
 def _text_words(asked: str, detected: "Detected | None") -> str:
