@@ -226,12 +226,79 @@ def test_a_report_of_a_text(wavemore: Callable[..., Any], run: str) -> None:
     assert "800 characters, drawn at temperature 1" in html
 
 
-def test_inspect_says_that_it_looks_at_lists(fails: Callable[..., str], run: str) -> None:
-    assert "was trained on a continuous text" in fails(1, "inspect", run)
-
-
 def test_a_text_that_has_changed_is_noticed(fails: Callable[..., str], text: str, wavemore: Callable[..., Any]) -> None:
     wavemore("train", text, *SMALL, *STRETCHES, "--run", "r")
     with Path(text).open("a") as file:
         file.write("x")
     assert "has changed since" in fails(1, "evaluate", "r")
+
+
+def test_a_run_on_a_text_is_inspected(wavemore: Callable[..., Any], run: str) -> None:
+    said = wavemore("inspect", run)
+    assert said.code == 0, said.err
+    assert "sees 4 characters" in said.out
+    assert "T/4   then: " in said.out
+    found = json.loads(wavemore("inspect", run, "--json").out)
+    assert (found["receptive_field"], found["context"], found["fuse"]) == (4, 4, [2, 2])
+    evaluated = json.loads(wavemore("evaluate", run, "--json").out)
+    assert found["losses"]["val"] == pytest.approx(evaluated["val_nats"], abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sees"),
+    [
+        (["wavenet", "--channels", "4", "--skip-channels", "4", "--dilations", "1", "2"], "sees 4 characters"),
+        (["wavenet", "--channels", "4", "--dilations", "1", "300"], "sees 302 characters"),
+        (["gru", "--hidden", "4"], "sees the whole text so far"),
+        (["lstm", "--hidden", "4"], "sees the whole text so far"),
+        (["rnn", "--hidden", "4"], "sees the whole text so far"),
+        (["transformer", "--channels", "8", "--heads", "2", "--context", "4"], "sees 13 characters"),
+        (["mlp", "--context", "3", "--hidden", "4"], "sees 3 characters"),
+        (["bow", "--context", "3", "--hidden", "4"], "sees 3 characters"),
+        (["bigram"], "sees 1 character"),
+    ],
+)
+def test_every_model_is_inspected_on_a_text(
+    wavemore: Callable[..., Any], text: str, flags: list[str], sees: str
+) -> None:
+    said = wavemore("inspect", text, "--model", *flags)
+    assert said.code == 0, said.err
+    assert sees in said.out.splitlines()[0]
+
+
+def test_all_layers_of_a_wavenet_are_seen(wavemore: Callable[..., Any], text: str) -> None:
+    found = json.loads(
+        wavemore(
+            "inspect", text, "--model", "wavenet", "--channels", "4", "--skip-channels", "6", "--dilations", "1", "2",
+            "--json",
+        ).out
+    )  # fmt: skip
+    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
+    shapes = {layer["name"]: layer["shape"] for layer in found["layers"]}
+    windows = found["sizes"]["B"]
+    assert shapes["blocks.1.conv CausalConv1d"] == [windows, 4, 8]
+    assert shapes["blocks.1.skip Linear"] == [windows, 4, 6]
+
+
+def test_what_cannot_be_inspected_is_said_in_a_line(fails: Callable[..., str], text: str, names: str) -> None:
+    assert "an ngram is a table of counts" in fails(2, "inspect", text, "--model", "ngram")
+    assert "sees 8,001 characters" in fails(2, "inspect", text, "--model", "wavenet", "--dilations", "8000")
+
+
+def test_without_a_model_a_text_gets_a_wavenet(wavemore: Callable[..., Any], text: str) -> None:
+    said = wavemore("train", text, "--channels", "4", "--skip-channels", "4", "--steps", "1", *STRETCHES)
+    assert said.code == 0, said.err
+    assert re.search(r"model   wavenet: receptive field 128, .* parameters; --model takes another\n", said.out)
+    said = wavemore("train", text, "--model", "bigram", "--steps", "1", *STRETCHES)
+    assert "takes another" not in said.out
+
+
+def test_a_val_part_that_says_little_is_told(wavemore: Callable[..., Any], folder: Path, cache: Path) -> None:
+    tiny = ("--channels", "4", "--skip-channels", "4", "--steps", "1", "--text", "stream", *STRETCHES)
+    Path("short.txt").write_text(prose(300)[:1_500], encoding="utf-8")
+    said = wavemore("train", "short.txt", *tiny)
+    assert "note    of 150 val characters the loss is uncertain by 0.12 nats or more: a longer text" in said.out
+    said = wavemore("train", "short.txt", *tiny, "--dilations", "1", "2", "4", "8", "16", "32", "64", "128")
+    assert "or more, and no character has all 256 before it that the model can see: a longer" in said.out
+    Path("long.txt").write_text(prose(2_500), encoding="utf-8")
+    assert "note " not in wavemore("train", "long.txt", *tiny).out

@@ -1,5 +1,6 @@
 """The settings that fit a list, and those that contradict each other."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from wavemore.errors import UsageError
 from wavemore.nn.config import CONFIGS, TreeConfig, WaveNetConfig
 from wavemore.nn.models import build
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.text.datasets import load, load_text
 
 TEN = ["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"]
 
@@ -164,3 +165,25 @@ def test_a_plan_for_ten_lines_trains_on_them(lines: list[str]) -> None:
     assert len(records) == chosen.recipe.steps
     assert records[-1].epoch >= 5
     assert records[-1].train_nats < records[0].train_nats
+
+
+def test_what_nobody_has_named_is_a_tree_for_a_list_and_a_wavenet_for_a_text(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 100, encoding="utf-8")
+    text = load_text(tmp_path / "text.txt", cache=tmp_path)
+    assert plan(text).model == "wavenet"
+    assert plan(text, settings={"channels": 8}).model == "wavenet"
+    assert plan(text, settings={"dropout": 0.1, "learning_rate": 0.01}).model == "wavenet"
+    assert plan(text, settings={"fuse": (2, 2)}).model == "tree"
+    assert plan(text, settings={"context": 8}).model == "tree"
+    assert plan(load("names"), settings={"dropout": 0.1}).model == "tree"
+    with pytest.raises(UsageError, match="--fuse is for tree: the settings of model wavenet"):
+        plan(text, settings={"fuse": (2, 2), "channels": 8})
+
+
+def test_a_short_text_gets_a_model_that_sees_an_eighth_of_it_at_most(tmp_path: Path) -> None:
+    fields = []
+    for characters in (300, 1_000, 10_000):
+        path = tmp_path / f"{characters}.txt"
+        path.write_text("to be or not to be, " * (characters // 20), encoding="utf-8")
+        fields.append(plan(load_text(path, share=0.6, cache=tmp_path)).settings.receptive_field)
+    assert fields == [16, 64, 128]

@@ -232,6 +232,7 @@ steps = 10
 learning_rate = [0.01, 0.1]
 [[arm]]
 name = "tree"
+model = "tree"
 stretch = 64
 batch_size = 128
 [[arm]]

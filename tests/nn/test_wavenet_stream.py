@@ -72,3 +72,12 @@ def test_rings_take_no_more_than_lines_need() -> None:
 def test_a_token_that_is_none_is_an_error() -> None:
     with pytest.raises(IndexError):
         ready(WaveNetConfig(channels=4)).stream(1).step(torch.tensor([9]))
+
+
+@pytest.mark.parametrize("more", [{}, {"kernel_size": 3, "cycles": 2}, {"norm": "none", "gate": "swiglu"}])
+def test_layer_by_layer_says_the_same(more: dict[str, object]) -> None:
+    config = WaveNetConfig(channels=6, skip_channels=5, dilations=(1, 2, 4), **more)  # type: ignore[arg-type]
+    model = WaveNet(9, config)
+    tokens = torch.randint(1, 9, (3, 11))
+    tokens[:, 0] = 0
+    torch.testing.assert_close(model.layer_by_layer(tokens), model(tokens))

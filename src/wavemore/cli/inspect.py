@@ -30,13 +30,15 @@ class Inspect(ModelFlags):
 
     what: Annotated[Positional[str], arg(name="run-or-data", metavar="[RUN|DATA]", help_behavior_hint="")] = "auto"
     """A run folder, or its name in runs/ (without one: the latest run). With --model: the text file or data set whose
-    lines go through the model (without one: names)."""
+    lines, or whose text, go through the model (without one: names)."""
     model: Literal["none"] | ModelName = "none"
     """Look at a fresh model of this kind instead of a run; the flags below say which."""
     plot: Annotated[str | Literal["none"], arg(metavar="FOLDER")] = "none"
     """Write the figures to this folder: activations, gradients, update ratios, learning curve, tree."""
     json: Flag = False
     """Print the numbers as JSON: layers, losses, findings, ..."""
+    text: Literal["auto", "lines", "stream"] = "auto"
+    """What the data of --model holds: lines (one thing each), stream (one text), or auto: what it looks like."""
     split: Literal["distinct", "lecture"] = "distinct"
     """How the data of --model is split."""
     split_seed: Number = 0
@@ -70,7 +72,7 @@ class Inspect(ModelFlags):
 
         settings = self._settings() | {
             name: value
-            for name in ("split", "split_seed", "encoding", "recipe")
+            for name in ("text", "split", "split_seed", "encoding", "recipe")
             if (value := getattr(self, name)) != getattr(Inspect, name)
         }
         if settings:
@@ -87,10 +89,17 @@ class Inspect(ModelFlags):
         from wavemore.lab.inspect import inspect_model
         from wavemore.lab.memory import check_fits
         from wavemore.nn.models import build
-        from wavemore.text.datasets import load
+        from wavemore.text.corpus import Corpus
+        from wavemore.text.datasets import detect_text, load, load_text
+        from wavemore.text.stream import TextStream
 
         data = "names" if self.what == "auto" else self.what
-        corpus = load(data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
+        detected = detect_text(data, self.encoding) if self.text == "auto" else None
+        corpus: Corpus | TextStream
+        if self.text == "stream" or (detected is not None and detected.kind == "stream"):
+            corpus = load_text(data, encoding=self.encoding)
+        else:
+            corpus = load(data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
         chosen = plan(corpus, self.recipe, {"model": self.model, **self._settings()})
         check_fits(len(corpus.vocabulary), chosen.settings)
         model = build(self.model, len(corpus.vocabulary), chosen.settings, seed=chosen.recipe.seed)

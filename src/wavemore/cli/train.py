@@ -62,8 +62,9 @@ class Train(ModelFlags):
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
     """auto: settings that fit the data; lecture: those of Karpathy's lecture (about six minutes)."""
-    model: ModelName = "tree"
-    """The kind of model: tree (as in the lecture), wavenet (as in the paper), or one that they must beat."""
+    model: Literal["auto"] | ModelName = "auto"
+    """The kind of model: tree (as in the lecture), wavenet (as in the paper), or one that they must beat; auto: a tree
+    for a list, a wavenet for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
@@ -71,7 +72,8 @@ class Train(ModelFlags):
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """cpu, or what torch calls another one: cuda, cuda:1, mps."""
     threads: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
-    """Processor threads; auto: one, as small models gain nothing by more; from --hidden 256 on up to four."""
+    """Processor threads; auto: one, as small models gain nothing by more; up to four from --hidden 256 on, and for
+    texts with all but tiny models."""
     tensorboard: Flag = False
     """Write the records for TensorBoard too, into the run folder."""
     json: Flag = False
@@ -105,12 +107,14 @@ class Train(ModelFlags):
         if run is not None and not self.overwrite:
             run.check_free()
         detected = self._detected()
-        corpus, config = self._prepare("stream" if self._is_stream(detected) else "lines")
+        kind: TextKind = "stream" if self._is_stream(detected) else "lines"
+        corpus, config = self._prepare(kind)
         run = run or new_run(_name_of(self.data))
         with run.lock():
             run.create(config, corpus, overwrite=self.overwrite)
             model = run.new_model()
-            _introduce(screen, run, model, corpus, _text_words(self.text, detected))
+            usual = "" if self.model != "auto" or kind == "lines" else "; --model takes another"
+            _introduce(screen, run, model, corpus, _text_words(self.text, detected), usual)
             return self._train(run, model, corpus, None, screen)
 
     def _detected(self) -> "Detected | None":
@@ -141,7 +145,7 @@ class Train(ModelFlags):
     def _prepare(self, kind: "TextKind") -> tuple["Corpus | TextStream", Any]:
         import torch
 
-        from wavemore.engine.plan import plan
+        from wavemore.engine.plan import plan, worth_threads
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
         from wavemore.lab.training import config_of, data_config
@@ -154,10 +158,10 @@ class Train(ModelFlags):
             corpus = load_text(self.data, share=share, encoding=self.encoding)
         else:
             corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
-        chosen = plan(corpus, self.recipe, {"model": self.model, **self._settings()})
+        chosen = plan(corpus, self.recipe, self._named() | self._settings())
         check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
-            torch.set_num_threads(min(4, cores()) if chosen.settings.width >= 256 else 1)
+            torch.set_num_threads(min(4, cores()) if worth_threads(chosen) else 1)
         config = config_of(
             chosen,
             data_config(corpus, self.data, self.split, self.split_seed),
@@ -167,6 +171,9 @@ class Train(ModelFlags):
             experiment=self.experiment,
         )
         return corpus, config
+
+    def _named(self) -> dict[str, str]:
+        return {} if self.model == "auto" else {"model": self.model}
 
     def _settings(self) -> dict[str, Any]:
         epochs = {} if self.epochs == "auto" else {"epochs": self.epochs}
@@ -325,7 +332,9 @@ def _show_lines(screen: Screen, samples: "Sequence[Any]") -> None:
         screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
 
 
-def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str) -> None:
+def _introduce(
+    screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str, usual: str = ""
+) -> None:
     from wavemore.text.stream import TextStream
 
     config = run.config
@@ -344,11 +353,13 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | Tex
         screen.say(f"text    {text}")
     split = config.data.split if config.data.share is None else config.data.split_words
     screen.say(f"split   {split}: {parts}")
+    if isinstance(corpus, TextStream) and (doubt := _doubt(corpus.val.targets, config.settings.receptive_field)):
+        screen.say(f"note    {doubt}")
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.settings.words}; counted in one pass")
         screen.say(f"run     {run.path}")
         return
-    screen.say(f"model   {config.model}: {config.settings.words}; {model.parameter_count():,} parameters")
+    screen.say(f"model   {config.model}: {config.settings.words}; {model.parameter_count():,} parameters{usual}")
     rates = f"learning rate {recipe.learning_rate:g}"
     if recipe.optimizer == "muon":
         rates += f" (rest {recipe.rest_learning_rate:g})"
@@ -357,6 +368,21 @@ def _introduce(screen: Screen, run: "Run", model: "Model", corpus: "Corpus | Tex
         f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
     screen.say(f"run     {run.path}")
+
+
+def _doubt(targets: int, seen: int | None) -> str:
+    """What makes the val loss of a text uncertain; nothing where little does."""
+    if targets >= FEW:
+        return ""
+    # The surprise of a character has a deviation of about 1.5 nats, and characters are not independent.
+    doubt = f"of {targets:,} val characters the loss is uncertain by {1.5 / targets**0.5:.2f} nats or more"
+    if seen is not None and seen > targets:
+        doubt += f", and no character has all {seen:,} before it that the model can see"
+    return f"{doubt}: a longer text says more"
+
+
+FEW = 5_000
+"""Val characters of a text, whose loss is known to 0.02 nats at best."""
 
 
 def _text_words(asked: str, detected: "Detected | None") -> str:

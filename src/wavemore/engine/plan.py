@@ -51,9 +51,9 @@ class Plan:
 def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping[str, Any] | None = None) -> Plan:
     """Settings for `corpus`: those of the preset, with `settings` in their place where given.
 
-    `settings` may hold `model` (a name of `CONFIGS`; without it a tree), any field of that model's settings and of
-    `Recipe`, `context` (for a tree instead of `fuse`) and `epochs` (instead of `steps`). Raises `UsageError` for
-    settings that contradict each other, or that the model does not have.
+    `settings` may hold `model` (a name of `CONFIGS`; without it what `usual_model` says), any field of that model's
+    settings and of `Recipe`, `context` (for a tree instead of `fuse`) and `epochs` (instead of `steps`). Raises
+    `UsageError` for settings that contradict each other, or that the model does not have.
 
     >>> corpus = Corpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
     >>> plan(corpus, settings={"context": 4, "hidden": 32}).tree.fuse
@@ -62,7 +62,7 @@ def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping
     4
     """
     asked = dict(settings or {})
-    model = asked.pop("model", "tree")
+    model = asked.pop("model", None) or usual_model(corpus, asked)
     if model not in CONFIGS:
         raise UsageError(f"there is no model {model!r}: choose one of {', '.join(CONFIGS)}")
     kind = CONFIGS[model]
@@ -105,6 +105,15 @@ def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping
             raise UsageError(f"epochs is {epochs}; it must be above 0 and finite")
         recipe = replace(recipe, steps=max(1, ceil(epochs * targets / recipe.batch_size)))
     return Plan(model, config, recipe)
+
+
+def usual_model(corpus: Corpus | TextStream, asked: Mapping[str, Any]) -> str:
+    """The model that nobody has named: a tree for a list; for a text a wavenet, unless the settings are of a tree."""
+    if not isinstance(corpus, TextStream):
+        return "tree"
+    of_wavenet, of_tree = _names(WaveNetConfig), {*_names(TreeConfig), "context"}
+    trees = any(name in of_tree and name not in of_wavenet for name in asked)
+    return "tree" if trees and not set(asked) & (of_wavenet - of_tree) else "wavenet"
 
 
 def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
@@ -233,15 +242,23 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
 def _settings_of_streams(model: str, targets: int) -> ModelConfig:
     """Wider models that see further than those of lists: a text has more to learn, and no end of a line to stop at."""
     width = 64 if targets < 100_000 else 128
+    blocks = int(min(7, max(3, np.log2(max(1, targets / 8)))))  # what is seen is an eighth of the text at most
     sizes: dict[str, ModelConfig] = {
         "tree": TreeConfig((2, 2, 2, 2), 24, 2 * width, norm="layer", activation="silu"),
         "mlp": MlpConfig(16, 24, 2 * width, norm="layer", activation="silu"),
-        "wavenet": WaveNetConfig(channels=width, skip_channels=width, dilations=(1, 2, 4, 8, 16, 32, 64)),
+        "wavenet": WaveNetConfig(channels=width, skip_channels=width, dilations=tuple(2**n for n in range(blocks))),
         **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
         "bow": BowConfig(context=16),
         "transformer": TransformerConfig(channels=width, context=64),
     }
     return sizes.get(model) or CONFIGS[model]()
+
+
+def worth_threads(chosen: Plan) -> bool:
+    """Whether a step has work enough to be shared by several processors."""
+    if chosen.recipe.execution == "stretches":
+        return chosen.settings.weights(vocabulary_size=64) >= 50_000
+    return chosen.settings.width >= 256
 
 
 def _in_stretches(recipe: Recipe, config: ModelConfig, stream: TextStream, asked: Mapping[str, Any]) -> Recipe:

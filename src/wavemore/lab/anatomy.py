@@ -76,10 +76,11 @@ class Pass:
 def logits_of(model: nn.Module, tokens: Tensor) -> Tensor:
     """What follows each context: (B, T) -> (B, V); of a model that answers at every position, the last answer.
 
-    Raises `ModelError` where the model takes no such tokens or gives something else.
+    A model that has a `layer_by_layer` is run by it, so that all layers are seen. Raises `ModelError` where the model
+    takes no such tokens or gives something else.
     """
     try:
-        out = model(tokens)
+        out = getattr(model, "layer_by_layer", model)(tokens)
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"the model cannot read contexts of shape {tuple(tokens.shape)}: {why}") from None

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from wavemore.lab.shapes import short
 from wavemore.text.corpus import Corpus
+from wavemore.text.stream import TextStream
+from wavemore.text.vocabulary import Ids
 
 CONFIDENT = 0.1
 """Nats between a fresh model's prediction and a uniform one; a last layer of a tenth of the usual weight has 0.002."""
@@ -117,7 +120,7 @@ def of_losses(losses: Losses, evaluated: Evaluated | None, trained: bool) -> Ite
         yield Finding(
             "train/eval gap",
             "",
-            f"the same lines have {losses.training_mode:.3f} nats in training mode and {evaluated.train:.3f} in eval "
+            f"the same data has {losses.training_mode:.3f} nats in training mode and {evaluated.train:.3f} in eval "
             "mode, dropout aside, so the model that is used is not the one that was trained: look at the running "
             "statistics of BatchNorm",
         )
@@ -127,7 +130,7 @@ def of_losses(losses: Losses, evaluated: Evaluated | None, trained: bool) -> Ite
         yield Finding(
             "too confident",
             "last layer",
-            f"with half the logits the loss on the training lines would be {evaluated.cooler:.3f} nats instead of "
+            f"with half the logits the loss on train would be {evaluated.cooler:.3f} nats instead of "
             f"{evaluated.train:.3f}: the weight of the last layer is too large; was it scaled, or frozen?",
         )
     if not evaluated.val < uniform:
@@ -148,14 +151,14 @@ def of_losses(losses: Losses, evaluated: Evaluated | None, trained: bool) -> Ite
         yield Finding(
             "overfitting",
             "",
-            f"train has {evaluated.train:.3f} nats and val {evaluated.val:.3f}: lines were learned by heart; take more "
-            "lines, fewer --epochs, more --weight-decay or a smaller --hidden",
+            f"train has {evaluated.train:.3f} nats and val {evaluated.val:.3f}: train was learned by heart; take more "
+            "of it, fewer --epochs, more --weight-decay or a smaller model",
         )
 
 
-def of_context(seen: list[bool] | None, context: int, corpus: Corpus) -> Iterator[Finding]:
+def of_context(seen: list[bool] | None, context: int, corpus: Corpus | TextStream) -> Iterator[Finding]:
     """Findings about what the context holds, and whether the model looks at all of it."""
-    lengths = corpus.train.lines.lengths
+    lengths = corpus.train.lines.lengths if isinstance(corpus, Corpus) else np.array([context])
     filled = float((lengths >= context).mean())
     if filled < 0.01 and context > 1:
         longest = int(np.quantile(lengths, 0.99))
@@ -177,15 +180,24 @@ def of_context(seen: list[bool] | None, context: int, corpus: Corpus) -> Iterato
         )
 
 
-def of_vocabulary(corpus: Corpus) -> Iterator[Finding]:
-    """Characters that no line of train holds."""
-    counts = np.bincount(corpus.train.tokens, minlength=len(corpus.vocabulary))
+def frequencies(tokens: Ids, size: int) -> NDArray[np.int64]:
+    """How often each of `size` tokens occurs, (N,) -> (size,), a piece of a long text at a time."""
+    counts = np.zeros(size, np.int64)
+    for first in range(0, len(tokens), 1 << 22):
+        counts += np.bincount(tokens[first : first + (1 << 22)], minlength=size)
+    return counts
+
+
+def of_vocabulary(corpus: Corpus | TextStream) -> Iterator[Finding]:
+    """Characters that train does not hold."""
+    counts = frequencies(corpus.train.tokens, len(corpus.vocabulary))
     never = [corpus.vocabulary.characters[number - 1] for number in np.flatnonzero(counts == 0) if number]
     if never:
+        of_data = "lines, or another --split-seed" if isinstance(corpus, Corpus) else "text, or a higher --split-share"
         some = " ".join(map(repr, never[:5])) + (" ..." if len(never) > 5 else "")
         yield Finding(
             "untrained characters",
             "embedding",
-            f"{len(never):,} of {len(corpus.vocabulary) - 1:,} characters stand in no training line ({some}), so what "
-            "the model says of them is chance: take more lines, or another --split-seed",
+            f"{len(never):,} of {len(corpus.vocabulary) - 1:,} characters stand nowhere in train ({some}), so what "
+            f"the model says of them is chance: take more {of_data}",
         )

@@ -25,11 +25,15 @@ from wavemore.nn.fusion import fusion_sizes
 from wavemore.nn.model import LineModel
 from wavemore.nn.ngram import Ngram
 from wavemore.text.corpus import Corpus, windows
+from wavemore.text.stream import TextStream
+from wavemore.text.vocabulary import BOUNDARY
 
 LONGEST_PROBE = 64
+LONGEST_OF_TEXT = 256
+"""Characters of a text that a model is shown which sees further."""
 
 
-def inspect(what: Run | nn.Module, corpus: Corpus | None = None, **settings: Any) -> Inspection:
+def inspect(what: Run | nn.Module, corpus: Corpus | TextStream | None = None, **settings: Any) -> Inspection:
     """Look inside a run, or a model with a corpus: `inspect_run` or `inspect_model`.
 
     Raises `UsageError` for a model without a corpus.
@@ -54,7 +58,7 @@ def inspect_run(run: Run) -> Inspection:
 
     Raises `RunError` for a run without a model, or whose data has changed.
     """
-    corpus, config = run.corpus(), run.config
+    corpus, config = run.data(), run.config
     return inspect_model(
         run.model(),
         corpus,
@@ -67,7 +71,7 @@ def inspect_run(run: Run) -> Inspection:
 
 def inspect_model(
     model: nn.Module,
-    corpus: Corpus,
+    corpus: Corpus | TextStream,
     *,
     recipe: Recipe | None = None,
     records: Sequence[Progress | Mapping[str, Any]] = (),
@@ -80,7 +84,7 @@ def inspect_model(
     With the `recipe` and the `records` of its training (those of `fit`, or of `metrics.jsonl`) the pace of learning is
     judged too, and with the `start`, the model before training, what has not moved since. `context` is needed where
     the model does not tell how many characters it takes. A model of whole lines is shown their beginnings, up to the
-    usual length.
+    usual length, or of a text as much as it sees, 256 characters at most.
 
     Raises `UsageError` for a model of another vocabulary, and `ModelError` for one that does not take such contexts.
     """
@@ -89,7 +93,7 @@ def inspect_model(
     if isinstance(model, Ngram):
         raise UsageError("an ngram is a table of counts and has no layers: see wavemore evaluate and wavemore score")
     told = [record for record in map(_record, records) if record is not None]
-    size = context or (_usual_length(corpus) if isinstance(model, LineModel) else _context_of(model))
+    size = context or (_usual_length(model, corpus) if isinstance(model, LineModel) else _context_of(model))
     probe = Probe(model, corpus, size)
     if recipe is not None and told:
         ratios = pace.pace_of(told).ratios
@@ -119,6 +123,7 @@ def inspect_model(
         line=line,
         losses=losses,
         letters=_sizes(seen.layers, size, probe.size),
+        of_text=isinstance(corpus, TextStream),
     )
 
 
@@ -141,7 +146,8 @@ def _judge(
     if any(finding.kind == "not finite" for finding in of_weights):
         return
     if recipe is not None:
-        yield from pace.findings(told, recipe, corpus.train.targets, losses.uniform)
+        on_lists = isinstance(corpus, Corpus)
+        yield from pace.findings(told, recipe, corpus.train.targets, losses.uniform, on_lists=on_lists)
     yield from batchnorm.findings(
         sample.norms, trained, evaluates=not model.training, batch_size=recipe.batch_size if recipe and told else None
     )
@@ -186,13 +192,30 @@ def _context_of(model: nn.Module) -> int:
     )
 
 
-def _usual_length(corpus: Corpus) -> int:
-    """Positions from a line's beginning to a target of it that half of the lines have, in train and in val."""
+def _usual_length(model: LineModel, corpus: Corpus | TextStream) -> int:
+    """Positions from a line's beginning to a target of it that half of the lines have, in train and in val.
+
+    Of a text: as many as the model sees, if they are not too many.
+    """
+    if isinstance(corpus, TextStream):
+        room = min(corpus.train.targets, corpus.val.targets) // 2
+        return min(model.context or LONGEST_OF_TEXT, LONGEST_OF_TEXT, room)
     return 1 + int(min(np.median(part.lines.lengths) for part in (corpus.train, corpus.val)))
 
 
-def _line(corpus: Corpus, context: int) -> tuple[str, tuple[str, str]]:
-    """A val line that fills the context as well as possible, and the characters of its last window with a letter."""
+def _line(corpus: Corpus | TextStream, context: int) -> tuple[str, tuple[str, str]]:
+    """A val line that fills the context as well as possible, and the characters of its last window with a letter.
+
+    Of a text: the first stretch of that length in one line, or where there is none, the first.
+    """
+    if isinstance(corpus, TextStream):
+        tokens = corpus.val.tokens[:10_000]
+        ends = np.flatnonzero(tokens == BOUNDARY)
+        starts = np.concatenate(([0], ends + 1))
+        room = np.diff(starts, append=len(tokens) + 1) - 1
+        start = int(starts[int(np.argmax(room > context))]) if (room > context).any() else 0
+        seen = corpus.vocabulary.decode_text(tokens[start : start + context + 1])
+        return seen[:-1], (seen[:-1], seen[-1])
     lines = [line for line in corpus.val.lines[:1_000] if line.isprintable()] or [corpus.val.lines[0]]
     line = min(lines, key=lambda line: (abs(len(line) - context), line != line.lstrip()))
     ids = corpus.vocabulary.encode(line)

@@ -36,6 +36,8 @@ class Inspection:
     losses: Losses
     letters: dict[str, int]
     """What the letters of the shapes stand for."""
+    of_text: bool = False
+    """Whether it was looked at on a continuous text, which has no lines."""
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, as JSON takes them: no NaN."""
@@ -70,7 +72,7 @@ class Inspection:
     def sees(self) -> str:
         """How far the prediction looks back, in words."""
         if self.receptive_field is None:
-            return "sees the whole line"
+            return f"sees the whole {'text so far' if self.of_text else 'line'}"
         return f"sees {self.receptive_field:,} character{'s' if self.receptive_field != 1 else ''}"
 
     @property

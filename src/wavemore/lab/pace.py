@@ -68,11 +68,16 @@ def pace_of(records: Sequence[Mapping[str, Any]]) -> Pace:
     return Pace(ratios, median(of_hidden) if of_hidden else None, fmean(of_ends) if of_ends else None, path)
 
 
-def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int, uniform: float) -> Iterator[Finding]:
-    """Findings about the learning rate, and about a training that went on past its best, on `targets` characters."""
+def findings(
+    records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int, uniform: float, *, on_lists: bool = True
+) -> Iterator[Finding]:
+    """Findings about the learning rate, and about a training that went on past its best, on `targets` characters.
+
+    Which paces are healthy is known `on_lists` alone; elsewhere the losses are judged, and no pace.
+    """
     if not records:
         return
-    pace = pace_of(records)
+    pace = pace_of(records if on_lists else ())
     steps_of_epoch = targets / recipe.batch_size
     rate, complete = recipe.learning_rate, records[-1]["step"] >= recipe.steps
     if why := _too_fast(pace, records, recipe, steps_of_epoch, uniform):
@@ -102,8 +107,8 @@ def findings(records: Sequence[Mapping[str, Any]], recipe: Recipe, targets: int,
             "overfitting",
             "",
             f"val was best after step {step:,} with {best:.3f} nats and is {vals[-1][0]:.3f} at the end, where train "
-            f"has {records[-1]['train_nats']:.3f}: lines were learned by heart (the best state was kept); take fewer "
-            "--epochs, more --weight-decay or a smaller --hidden",
+            f"has {records[-1]['train_nats']:.3f}: train was learned by heart (the best state was kept); take fewer "
+            "--epochs, more --weight-decay or a smaller model",
         )
 
 

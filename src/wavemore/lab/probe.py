@@ -22,10 +22,12 @@ from wavemore.engine.recipe import Recipe
 from wavemore.errors import ModelError, UsageError
 from wavemore.lab.anatomy import Pass, as_in_training, logits_of, take, undisturbed, watched
 from wavemore.lab.batchnorm import Normalised, is_batchnorm, kept_by, look_at
-from wavemore.lab.findings import Evaluated, Losses
+from wavemore.lab.findings import Evaluated, Losses, frequencies
 from wavemore.lab.units import Units, units_of
 from wavemore.nn.model import LineModel
 from wavemore.text.corpus import Corpus, Part, windows
+from wavemore.text.stream import StreamPart, TextStream
+from wavemore.text.vocabulary import BOUNDARY, Ids
 
 BATCH, SAMPLE = 1_024, 2_048
 """Windows of the table, and of what is judged by a larger sample."""
@@ -49,11 +51,17 @@ class Sample:
 class Probe:
     """A model with samples of a corpus; after each question the model is as it was.
 
-    Raises `UsageError` where the model predicts another number of tokens than the vocabulary has.
+    Raises `UsageError` where the model predicts another number of tokens than the vocabulary has, or takes more
+    characters than a part of the data has.
     """
 
-    def __init__(self, model: nn.Module, corpus: Corpus, context: int) -> None:
+    def __init__(self, model: nn.Module, corpus: Corpus | TextStream, context: int) -> None:
         self.model, self.corpus, self.context = model, corpus, context
+        if isinstance(corpus, TextStream) and context >= (least := min(corpus.train.targets, corpus.val.targets)):
+            raise UsageError(
+                f"the model is shown {context:,} characters at once, and a part of {corpus.name} has {least:,}: take "
+                "more text"
+            )
         self.size = len(corpus.vocabulary)
         first = next(model.parameters(), None)
         self.device = first.device if first is not None else torch.device("cpu")
@@ -67,15 +75,19 @@ class Probe:
                 f"{self.size:,}: inspect it with the data that it was made for"
             )
 
-    def batch(self, part: Part, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
+    def batch(self, part: Part | StreamPart, count: int = BATCH, positions: int = POSITIONS) -> tuple[Tensor, Tensor]:
         """Some windows of a part and what follows them, always the same: (B, T), (B,)."""
+        if isinstance(part, StreamPart):  # where each window is long
+            positions //= 4
         count = max(2, min(count, positions // self.context))
         return self._at(part, self._some(part, count))
 
-    def _some(self, part: Part, count: int) -> NDArray[np.int64]:
+    def _some(self, part: Part | StreamPart, count: int) -> NDArray[np.int64]:
         """Positions of a part, always the same; of lines, those whose context is the whole line so far."""
+        if isinstance(part, StreamPart):  # those that have a context
+            return self.context + _some(part.targets - self.context, min(count, part.targets - self.context))
         if not isinstance(self.model, LineModel):
-            return _some(part, min(count, part.targets))
+            return _some(part.targets, min(count, part.targets))
         fit = np.flatnonzero(positions_of(part.tokens) == self.context - 1)
         return np.random.default_rng(0).choice(fit, min(count, len(fit)), replace=False, shuffle=False)
 
@@ -87,7 +99,9 @@ class Probe:
     def one_step(self, recipe: Recipe) -> dict[str, float]:
         """Update ratios of a step at the peak of the learning rate."""
         at_peak = replace(recipe, schedule="constant", warmup=0.0)
-        if isinstance(self.model, LineModel):
+        if isinstance(self.corpus, TextStream):  # each prediction is shown its context here, so they are fewer
+            picked = self._some(self.corpus.train, max(2, min(recipe.batch_size, POSITIONS // self.context)))
+        elif isinstance(self.model, LineModel):
             picked = self._some(self.corpus.train, recipe.batch_size)
         else:
             picked = Positions(self.corpus.train.targets, recipe.batch_size, recipe.order, recipe.seed).at(0)
@@ -169,7 +183,7 @@ class Probe:
         elif not records and min(modes) > uniform - TRAINED:
             first, confidence = seen.nats, seen.confidence
         targets = self.corpus.val.tokens[self._some(self.corpus.val, SAMPLE)]
-        counts = np.bincount(self.corpus.train.tokens, minlength=self.size) + 1.0
+        counts = frequencies(self.corpus.train.tokens, self.size) + 1.0
         return Losses(
             uniform=uniform,
             letters=float(-np.log(counts / counts.sum())[targets].mean()),
@@ -181,15 +195,31 @@ class Probe:
             val=None if evaluated is None else evaluated.val,
         )
 
-    def _at(self, part: Part, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        contexts, targets = windows(part.tokens, picked, self.context), part.tokens[picked]
+    def _at(self, part: Part | StreamPart, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        targets = part.tokens[picked]
+        if isinstance(part, StreamPart):
+            contexts = stretches_before(part.tokens, picked, self.context)
+            if isinstance(self.model, LineModel) and (self.model.context is None or self.model.context > self.context):
+                contexts[:, 0] = BOUNDARY  # the model sees further: what it is shown begins here, as a text does
+        else:
+            contexts = windows(part.tokens, picked, self.context)
         tensors = (torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, targets))
         return next(tensors), next(tensors)
 
 
-def _some(part: Part, count: int) -> NDArray[np.int64]:
-    """Positions of a part, always the same: (count,)."""
-    return np.random.default_rng(0).choice(part.targets, count, replace=False, shuffle=False)
+def _some(targets: int, count: int) -> NDArray[np.int64]:
+    """Some numbers below `targets`, always the same: (count,)."""
+    return np.random.default_rng(0).choice(targets, count, replace=False, shuffle=False)
+
+
+def stretches_before(tokens: Ids, positions: NDArray[np.int64], length: int) -> Ids:
+    """Return the characters of a text before each position, none of them nearer to its beginning: (B,) -> (B, T).
+
+    >>> stretches_before(np.array([5, 0, 6, 7], dtype=np.uint8), np.array([3]), length=2).tolist()
+    [[0, 6]]
+    """
+    before: Ids = np.array(tokens[positions[:, None] + np.arange(-length, 0)])
+    return before
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

@@ -32,6 +32,7 @@ class Letters:
         self.b, self.t, self.v = tokens[0], tokens[1], vocabulary
         self.base, self.size = "C", 0  # what the channels are multiples of
         self.hidden: dict[int, str] = {}
+        self.known: dict[int, str] = {}  # of the embedding, and then of the others
 
     def of(self, layer: nn.Module, y: Tensor) -> str:
         """The shape of the output of the next layer."""
@@ -39,6 +40,7 @@ class Letters:
         kinds = [kind.__name__ for kind in type(layer).__mro__]
         if "Embedding" in kinds:
             self.base, self.size = "E", channels
+            self.known.setdefault(channels, "E")
         elif hasattr(layer, "out_features") or hasattr(layer, "out_channels"):
             number = len(self.hidden) + 1
             self.base = self.hidden.setdefault(channels, "H" if number == 1 else f"H{number}")
@@ -47,9 +49,13 @@ class Letters:
                 del self.hidden[channels]
                 self.base = "V"
         times, rest = divmod(channels, self.size) if self.size else (0, 1)
-        last = str(channels) if rest else self.base if times == 1 else f"{times}{self.base}"
+        last = self._named(channels) if rest else self.base if times == 1 else f"{times}{self.base}"
         between = [self._time(size) for size in y.shape[1:-1]]
         return f"({', '.join(['B' if len(y) == self.b else str(len(y)), *between, *([last] if y.ndim > 1 else [])])})"
+
+    def _named(self, channels: int) -> str:
+        """Channels that are no multiple of the last ones."""
+        return self.known.get(channels) or self.hidden.get(channels) or str(channels)
 
     def _time(self, size: int) -> str:
         if size == self.t:

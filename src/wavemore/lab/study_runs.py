@@ -314,6 +314,8 @@ def _kind_of_step(chosen: Plan) -> str:
     how = f"{recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
     if recipe.execution == "stretches":
         how += f" of {recipe.stretch} after {recipe.lead_in}"
+    if recipe.precision != "float32":
+        how += f", {recipe.precision}"
     return f"{chosen.model}: {chosen.settings.words}, {how}"
 
 

@@ -186,6 +186,22 @@ class WaveNet(LineModel):
         logits: Tensor = self.head(skips[-count:])
         return logits.transpose(0, 1)
 
+    def layer_by_layer(self, tokens: Tensor) -> Tensor:
+        """The same as `logits_at_every`, each layer called by itself, for whoever looks at layers: it takes longer."""
+        x = self.embedding(tokens)  # (B, T, C)
+        skips: Tensor | None = None
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            y = block.norm(x)
+            before = y[:, :1].expand(-1, block.conv.reach, -1)  # boundaries, as the first position is one
+            y = block.drop(block.gate(block.conv(y, before)))
+            said = block.skip(y)
+            skips = said if skips is None else skips + said
+            if block.residual is not None:
+                x = x + block.residual(y)
+        logits: Tensor = self.head(skips)
+        return logits
+
     def stream(self, lines: int) -> Stream:
         """Begin lines that grow by a character a step, in the same time for each; see nn/wavenet_stream.py."""
         from wavemore.nn.wavenet_stream import WaveNetStream

@@ -1,7 +1,9 @@
 """What happens while a model learns: losses over the steps, what flows through the layers, how far weights move."""
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, log10, sqrt
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,7 +116,8 @@ def window_means(
 def update_ratios(records: Sequence["Record"], *, title: str = "How far a step moves the weights") -> Figure:
     """log10 of the standard deviation of a step's update by that of the weights, over the steps, a line a parameter.
 
-    About -3 is the lecture's rule for SGD; Muon moves its matrices by about -1.5 at its peak, and that is healthy.
+    About -3 is the lecture's rule for SGD; Muon moves its matrices by about -1.5 at its peak, and that is healthy. Of a
+    model of many blocks, a line is the mean over blocks.
     """
     figure, axes = one(title, "step", "log10 of std(update) / std(weight)", height=4.2)
     series: dict[str, list[tuple[float, float]]] = {}
@@ -125,6 +128,8 @@ def update_ratios(records: Sequence["Record"], *, title: str = "How far a step m
     if not series:
         empty(axes, "the records hold no update ratios")
         return figure
+    if len(series) > MOST_LINES:
+        series = _joined(series)
     handles: list[Any] = []
     ordered = sorted(series, key=lambda name: -series[name][-1][1])
     for number, name in enumerate(ordered):
@@ -141,6 +146,29 @@ def update_ratios(records: Sequence["Record"], *, title: str = "How far a step m
     legend(axes, handles, ordered, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.set_size_inches(8.5, max(4.2, 0.9 + 0.21 * len(ordered)))
     return figure
+
+
+MOST_LINES = 12
+"""Of one figure, that can still be told apart."""
+
+
+def _joined(series: Mapping[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """The means of lines whose names differ in a number alone, at the steps that all of them have.
+
+    >>> _joined({"blocks.0.skip": [(1, -2.0), (2, -1.0)], "blocks.1.skip": [(1, -3.0)], "head.1": [(1, -1.0)]})
+    {'blocks.*.skip (2)': [(1, -2.5)], 'head.1': [(1, -1.0)]}
+    """
+    together: dict[str, list[str]] = {}
+    for name in series:
+        together.setdefault(re.sub(r"\b\d+\b", "*", name), []).append(name)
+    joined: dict[str, list[tuple[float, float]]] = {}
+    for pattern, names in together.items():
+        lines = [dict(series[name]) for name in names]
+        steps = [step for step in lines[0] if all(step in line for line in lines)]
+        said = f"{pattern} ({len(names)})" if len(names) > 1 else names[0]
+        if steps:
+            joined[said] = [(step, fmean(line[step] for line in lines)) for step in steps]
+    return joined
 
 
 @styled
