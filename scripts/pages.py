@@ -134,6 +134,7 @@ def differences(old: str, new: str) -> list[tuple[str | None, str | None]]:
 def workplace() -> Iterator[Path]:
     """An empty folder to run the commands in, with one thread and the width of the pages."""
     before, columns, threads = Path.cwd(), os.environ.get("COLUMNS"), torch.get_num_threads()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["COLUMNS"] = str(COLUMNS)
