@@ -17,6 +17,10 @@ check: .venv/installed-dev ## lint, format, types: what pre-commit runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: notebooks
+notebooks: .venv/installed-dev ## execute the notebooks and store them with what they show
+	$(BIN)/python scripts/notebooks.py
+
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

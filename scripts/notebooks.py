@@ -69,7 +69,7 @@ def has(name: str, words: list[str]) -> bool:
     return any(word in name for word in words)
 
 
-def execute(notebook: NotebookNode, cell_seconds: int = 300) -> NotebookNode:
+def execute(notebook: NotebookNode, cell_seconds: int = 600) -> NotebookNode:
     """Run all cells of a copy, and after them its exercise as it is solved; returns the copy without the latter.
 
     Raises `CellExecutionError` for a cell that fails, and `ValueError` where the solution is not right.
