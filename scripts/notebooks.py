@@ -82,6 +82,7 @@ def execute(notebook: NotebookNode, cell_seconds: int = 600) -> NotebookNode:
             fresh,
             timeout=cell_seconds,
             kernel_name="python3",
+            coalesce_streams=True,  # what is printed comes in pieces, as chance has it
             extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         )
