@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check docs format clean
+.PHONY: demo test check docs notebooks format clean
 
 demo: .venv/installed ## train on the bundled names and print new ones
 	$(BIN)/wavemore train
@@ -19,6 +19,9 @@ check: .venv/installed-dev ## lint, format, types: what pre-commit runs
 
 docs: .venv/installed-dev ## the documentation as a site, in site/; a broken link or a missing docstring fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: .venv/installed-dev ## execute the notebooks and store them with what they show
+	$(BIN)/python scripts/notebooks.py
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
