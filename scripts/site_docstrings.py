@@ -9,11 +9,7 @@ EXAMPLE = re.compile(r"^>>> .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def fenced(docstring: str) -> str:
-    """The text with its examples as blocks.
-
-    >>> fenced("Add.\\n\\n>>> 1 + 1\\n2\\n\\nMore.").splitlines()
-    ['Add.', '', '```pycon', '>>> 1 + 1', '2', '```', '', 'More.']
-    """
+    """The text with its examples as blocks."""
     return EXAMPLE.sub(lambda match: f"```pycon\n{match[0]}\n```", docstring)
 
 

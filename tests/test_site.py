@@ -138,9 +138,17 @@ def test_what_is_missing_is_found(script: Script, caplog: pytest.LogCaptureFixtu
     assert site.notebooks(tmp_path) == "### [A title](../notebooks/1.ipynb)\n\nFirst.\n"
 
 
-@pytest.mark.parametrize("name", ["pages", "site_hooks", "site_docstrings"])
+@pytest.mark.parametrize("name", ["pages", "site_hooks"])
 def test_the_examples_of_the_scripts(name: str, script: Script) -> None:
     pytest.importorskip("mkdocs", reason="needs the extra docs: pip install -e '.[docs]'")
     found = doctest.testmod(script(name))
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_examples_of_docstrings_become_blocks(script: Script) -> None:
+    pytest.importorskip("griffe", reason="needs the extra docs: pip install -e '.[docs]'")
+    fenced = script("site_docstrings").fenced
+    assert fenced("Add.\n\n>>> 1 + 1\n2\n\nMore.") == "Add.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nMore."
+    assert fenced(">>> 1\n1") == "```pycon\n>>> 1\n1\n```"
+    assert fenced("No example.") == "No example."
