@@ -105,7 +105,7 @@ def test_a_stopped_training_goes_on(wavemore: Callable[..., Any], names: str, na
         ("--model ngram --n 0", "n is 0; it must be 1 or more"),
         ("--model ngram --steps 5", "--steps is for models that are trained: an ngram is counted in one pass"),
         ("--model ngram --recipe lecture", "an ngram counts: leave --recipe out"),
-        ("--model forest", "--model is one of 'tree', 'wavenet', "),
+        ("--model forest", "--model is one of 'auto', 'tree', 'wavenet', "),
     ],
 )
 def test_what_a_model_does_not_have(fails: Callable[..., str], names: str, words: str, said: str) -> None:

@@ -31,7 +31,7 @@ class Inspect(ModelFlags):
     what: Annotated[Positional[str], arg(name="run-or-data", metavar="[RUN|DATA]", help_behavior_hint="")] = "auto"
     """A run folder, or its name in runs/ (without one: the latest run). With --model: the text file or data set whose
     lines, or whose text, go through the model (without one: names)."""
-    model: Literal["none"] | ModelName = "none"
+    model: Literal["none", ModelName] = "none"
     """Look at a fresh model of this kind instead of a run; the flags below say which."""
     plot: Annotated[str | Literal["none"], arg(metavar="FOLDER")] = "none"
     """Write the figures to this folder: activations, gradients, update ratios, learning curve, tree."""

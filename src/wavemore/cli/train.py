@@ -62,7 +62,7 @@ class Train(ModelFlags):
     """Encoding of the file."""
     recipe: Literal["auto", "lecture"] = "auto"
     """auto: settings that fit the data; lecture: those of Karpathy's lecture (about six minutes)."""
-    model: Literal["auto"] | ModelName = "auto"
+    model: Literal["auto", ModelName] = "auto"
     """The kind of model: tree (as in the lecture), wavenet (as in the paper), or one that they must beat; auto: a tree
     for a list, a wavenet for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)

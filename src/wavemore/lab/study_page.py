@@ -90,7 +90,7 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
         parts.append(f"**Expected before it was run:** {record['expected']}")
     parts += ["## Answer", _answer(record), *(f"![{record['question']}]({address})" for address in figures)]
     parts += ["## Results", _results(record)]
-    if len({arm["model"].get("name") for arm in record["arms"]}) > 1:
+    if len({arm.get("model", {}).get("name") for arm in record["arms"]}) > 1:
         parts += ["## Models", _models(record)]
     if "memory" in record["measure"]:
         parts += ["## Memory", _memory(record)]
