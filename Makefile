@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check format clean
+.PHONY: demo test check docs notebooks format clean
 
 demo: .venv/installed ## train on the bundled names and print new ones
 	$(BIN)/wavemore train
@@ -17,12 +17,18 @@ check: .venv/installed-dev ## lint, format, types: what pre-commit runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/installed-dev ## the documentation as a site, in site/; a broken link or a missing docstring fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: .venv/installed-dev ## execute the notebooks and store them with what they show
+	$(BIN)/python scripts/notebooks.py
+
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wavemore needs Python 3.11 or later; set PYTHON=python3.x")'

@@ -21,6 +21,8 @@ def blocks(language: str) -> list[str]:
 def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
     lines = list(wm.load("names").train.lines)[:300]
     (tmp_path / "list.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sentence = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while.\n"
+    (tmp_path / "text.txt").write_text(sentence * 60, encoding="utf-8")
     commands = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     commands = [command for command in commands if command.startswith("wavemore ")]
     assert len(commands) >= 6

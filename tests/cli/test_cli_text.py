@@ -288,7 +288,7 @@ def test_what_cannot_be_inspected_is_said_in_a_line(fails: Callable[..., str], t
 def test_without_a_model_a_text_gets_a_wavenet(wavemore: Callable[..., Any], text: str) -> None:
     said = wavemore("train", text, "--channels", "4", "--skip-channels", "4", "--steps", "1", *STRETCHES)
     assert said.code == 0, said.err
-    assert re.search(r"model   wavenet: receptive field 128, .* parameters; --model takes another\n", said.out)
+    assert re.search(r"model   wavenet: receptive field 127, .* parameters; --model takes another\n", said.out)
     said = wavemore("train", text, "--model", "bigram", "--steps", "1", *STRETCHES)
     assert "takes another" not in said.out
 

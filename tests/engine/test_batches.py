@@ -161,7 +161,11 @@ def test_all_positions_come_once_in_whole_lines(
         assert max(map(len, chunks)) <= 30
 
 
-def test_logits_of_any_positions_are_those_of_their_lines(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+@pytest.mark.parametrize("group", [1, 100, 10_000])  # targets, at least, of a group of lines of about one length
+def test_logits_of_any_positions_are_those_of_their_lines(
+    corpus: Corpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    monkeypatch.setattr(module, "GROUP", group)
     model = lively().eval()
     positions = np.random.default_rng(0).integers(corpus.train.targets, size=40)
     lines, windows = (

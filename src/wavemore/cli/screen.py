@@ -57,7 +57,8 @@ def _console(stderr: bool) -> "Console":
             """Raise the BrokenPipeError that is being handled: rich would end the program, and a training with it."""
             raise
 
-    return Enduring(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    # A cell of a notebook is a pipe: rich would show there what its reader has sent elsewhere.
+    return Enduring(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False)
 
 
 def to_nowhere(stream: IO[str]) -> None:

@@ -22,6 +22,7 @@ from wavemore.text.vocabulary import Ids
 CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part
 LINE_CHUNK = 32_768  # the same for models that keep more activations a row,
 LOGITS = 2**23  # and fewer where the vocabulary is large
+GROUP, MOST_GROUPS = 512, 3  # lines of a batch are run in groups of about one length, of so many targets at least
 
 
 def batches_of(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batches":
@@ -132,7 +133,7 @@ class LineBatches(Batches):
     """The lines of one part of the data, run through a model whole: logits at every position in one pass.
 
     A line stands in its row after a boundary; shorter ones are filled up with boundaries after their end, whose
-    logits are never looked at.
+    logits are never looked at. So that they are few, many lines are run as some groups, each of about one length.
     """
 
     def __init__(self, tokens: Ids, model: Model) -> None:
@@ -145,10 +146,20 @@ class LineBatches(Batches):
         """Logits of the characters at `positions`, whose lines are run from their beginning: (B,) -> (B, V)."""
         line_of = np.searchsorted(self.ends, positions)  # (B,)
         lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
-        longest = int(self.lengths[lines].max())
-        logits = self.model.logits_at_every(self._tensor(self._rows(lines, longest)))  # (L, T, V)
-        picked = row_of * longest + positions - self.starts[line_of]
-        return logits.flatten(0, 1).index_select(0, self._tensor(picked))
+        by_length = np.argsort(self.lengths[lines], kind="stable")
+        firsts = np.empty(len(lines), dtype=np.int64)  # where the logits of each line begin
+        logits, count = [], 0
+        for group in np.array_split(by_length, self._groups(self.lengths[lines])):
+            longest = int(self.lengths[lines[group]].max())
+            logits.append(self.model.logits_at_every(self._tensor(self._rows(lines[group], longest))).flatten(0, 1))
+            firsts[group] = count + longest * np.arange(len(group))
+            count += longest * len(group)
+        picked = firsts[row_of] + positions - self.starts[line_of]
+        return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self._tensor(picked))
+
+    def _groups(self, lengths: NDArray[np.int64]) -> int:
+        """Into how many groups of about one length lines are sorted, so that less is filled up."""
+        return int(min(MOST_GROUPS, len(lengths), max(1, lengths.sum() // GROUP)))
 
     def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
         """What stands before each target of the lines: (L, T), in the first column boundaries."""

@@ -18,6 +18,7 @@ from wavemore.nn.config import (
     BowConfig,
     MlpConfig,
     ModelConfig,
+    NgramConfig,
     RecurrentConfig,
     TransformerConfig,
     TreeConfig,
@@ -222,7 +223,8 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
     if model == "ngram":
         stretch = min(256, targets)
         recipe = Recipe(steps=1, batch_size=targets - targets % stretch, average=0.0, warmup=0.0, evaluations=1)
-        return Plan(model, CONFIGS[model](), replace(recipe, execution="stretches", stretch=stretch)), None
+        recipe = replace(recipe, execution="stretches", stretch=stretch)
+        return Plan(model, _settings_of_streams(model, targets, asked), recipe), None
     stretch = asked.get("stretch", _power_of_two(targets / 64, least=16, most=256))
     batch_size = max(1, _power_of_two(targets / 80, least=64, most=4_096) // max(1, stretch)) * max(1, stretch)
     recipe = Recipe(
@@ -235,18 +237,21 @@ def rule_of_streams(model: str, stream: TextStream, asked: Mapping[str, Any]) ->
         stretch=stretch,
         precision="bfloat16",
     )
-    epochs = min(10.0, max(0.5, 7 * (700_000 / targets) ** 0.5))
-    return Plan(model, _settings_of_streams(model, targets), recipe), epochs
+    epochs = min(10.0, max(0.5, 3.5 * (1_000_000 / targets) ** 0.5))
+    return Plan(model, _settings_of_streams(model, targets, asked), recipe), epochs
 
 
-def _settings_of_streams(model: str, targets: int) -> ModelConfig:
+def _settings_of_streams(model: str, targets: int, asked: Mapping[str, Any]) -> ModelConfig:
     """Wider models that see further than those of lists: a text has more to learn, and no end of a line to stop at."""
     width = 64 if targets < 100_000 else 128
-    blocks = int(min(7, max(3, np.log2(max(1, targets / 8)))))  # what is seen is an eighth of the text at most
+    cycle = tuple(2**n for n in range(int(min(6, max(2, np.log2(max(1, targets / 16)))))))  # two see an eighth at most
+    cycles = 1 if "dilations" in asked else 2  # what is asked for is not doubled
+    channels = min(96, width)
     sizes: dict[str, ModelConfig] = {
         "tree": TreeConfig((2, 2, 2, 2), 24, 2 * width, norm="layer", activation="silu"),
         "mlp": MlpConfig(16, 24, 2 * width, norm="layer", activation="silu"),
-        "wavenet": WaveNetConfig(channels=width, skip_channels=width, dilations=tuple(2**n for n in range(blocks))),
+        "wavenet": WaveNetConfig(channels=channels, skip_channels=channels, dilations=cycle, cycles=cycles),
+        "ngram": NgramConfig(n=7),
         **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
         "bow": BowConfig(context=16),
         "transformer": TransformerConfig(channels=width, context=64),

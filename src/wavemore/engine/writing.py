@@ -18,6 +18,9 @@ from wavemore.errors import UsageError
 from wavemore.nn.model import Model, read
 from wavemore.text.vocabulary import Vocabulary
 
+PIECE = 16
+"""Characters that are drawn before they are handed out: to switch a model's mode takes longer than a character."""
+
 
 class Written(NamedTuple):
     """A text that a model wrote."""
@@ -74,10 +77,13 @@ def _characters(model: Model, prefix: Tensor, n: int, length: int, sampling: Sam
         if len(prefix):
             read(stream, prefix[None].to(model.device))
         stream.keep(torch.zeros(n, dtype=torch.int64, device=model.device))  # the same beginning, n times
-    for _ in range(length):
+    for start in range(0, length, PIECE):
+        piece = []
         with eval_mode(model):  # not around a yield: the caller's code is not ours to switch
-            logits = stream.logits.cpu()  # (B, V)
-            chosen = draw(probabilities(logits, sampling, sampling.min_length), rows, generator)  # (B,)
-            nats = logits.double().logsumexp(dim=1) - logits.double().gather(1, chosen[:, None]).squeeze(1)
-            stream.step(chosen.to(model.device))
-        yield Step(chosen.numpy(), nats.numpy())
+            for _ in range(min(PIECE, length - start)):
+                logits = stream.logits.cpu()  # (B, V)
+                chosen = draw(probabilities(logits, sampling, sampling.min_length), rows, generator)  # (B,)
+                nats = logits.double().logsumexp(dim=1) - logits.double().gather(1, chosen[:, None]).squeeze(1)
+                stream.step(chosen.to(model.device))
+                piece.append(Step(chosen.numpy(), nats.numpy()))
+        yield from piece

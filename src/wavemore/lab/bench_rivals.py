@@ -1,13 +1,14 @@
 """The figures of `wavemore bench` for which a rival is trained whole: minutes each, so they are measured when named.
 
-The rival is trained once, ours once for each repetition, in turns: the rival goes on for some of its steps after each
-of ours, so that both have the same machine. Times are those of training, without evaluation.
+The rival is trained once, ours once for each repetition, in turns: one of ours after some of the rival's steps, so that
+both have the same machine. After each of its parts the rival is evaluated, and its lowest val loss counts. Times are
+those of training, without evaluation.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -48,8 +49,9 @@ def time_to_nanogpt_val(
     before it.
     """
     rival = NanoGPT(stream)
-    spent, ours = _in_turns(rival.train(steps), steps, stream, repeats, settings or wavenet_settings())
-    val, kinder = rival.loss(stream.val), rival.loss(stream.val, counted=16)
+    parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(stream.val))
+    spent, val, ours = _in_turns(parts, stream, settings or wavenet_settings())
+    kinder = rival.loss(stream.val, counted=16)
     return _race(
         "wavenet_text_ratio",
         "training `wavenet` on text to the val loss of nanoGPT's CPU setting",
@@ -66,8 +68,8 @@ def time_to_makemore_val(
     """Training time of makemore's default transformer against ours of the same size, which must be as good."""
     rival = Makemore(corpus)
     chosen = {"model": "transformer", "evaluations": 1, **(settings or {})}
-    spent, ours = _in_turns(rival.train(steps), steps, corpus, repeats, chosen)
-    val = rival.loss(corpus.val)
+    parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(corpus.val))
+    spent, val, ours = _in_turns(parts, corpus, chosen)
     return _race(
         "transformer_ratio",
         "training `transformer` on names to the val loss of makemore's setting",
@@ -81,19 +83,25 @@ Trained = tuple[float, float, int]
 """Seconds of training, val nats, parameters."""
 
 
-def _in_turns(
-    rival: Iterator[int], steps: int, data: Corpus | TextStream, repeats: int, settings: Mapping[str, Any]
-) -> tuple[float, list[Trained]]:
-    """Train the rival to its end and ours `repeats` times in between: the rival's seconds, and ours."""
-    spent, ours, done = 0.0, [], 0
-    for seed in range(repeats):
-        ours.append(_train(data, {**settings, "seed": seed}))
-        until = ceil(steps * (seed + 1) / repeats)
+def _parts(rival: Iterator[int], steps: int, count: int, val: Callable[[], float]) -> Iterator[tuple[float, float]]:
+    """Train a rival to its end in so many parts: the seconds of each, and the val loss after it."""
+    done = 0
+    for part in range(1, count + 1):
         began = perf_counter()
-        while done < until:
+        while done < ceil(steps * part / count):
             done = next(rival)
-        spent += perf_counter() - began
-    return spent, ours
+        yield perf_counter() - began, val()
+
+
+def _in_turns(
+    parts: Iterator[tuple[float, float]], data: Corpus | TextStream, settings: Mapping[str, Any]
+) -> tuple[float, float, list[Trained]]:
+    """Train ours after each part of the rival, each time with another seed: the rival's seconds and val loss, ours."""
+    spent, val, ours = 0.0, inf, []
+    for seed, (seconds, nats) in enumerate(parts):
+        spent, val = spent + seconds, min(val, nats)
+        ours.append(_train(data, {**settings, "seed": seed}))
+    return spent, val, ours
 
 
 def _train(data: Corpus | TextStream, settings: Mapping[str, Any]) -> Trained:

@@ -100,7 +100,8 @@ def _step(model: Model, tokens: Tensor) -> None:
 
 
 def _peak(model: Model, tokens: Tensor) -> int:
-    with PeakMemory() as memory:
+    memory = PeakMemory()
+    with memory:
         _step(model, tokens)
     return memory.peak
 

@@ -49,8 +49,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `x`."""
         q, k, v = self.attention(self.attention_norm(x)).chunk(3, dim=-1)
-        heads = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v)]  # (B, heads, T, D) each
-        y = F.scaled_dot_product_attention(*heads, is_causal=True)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, heads, T, D) each
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attention_out(y.transpose(1, 2).flatten(2))
         out: Tensor = x + self.hidden_out(self.gelu(self.hidden(self.hidden_norm(x))))
         return out

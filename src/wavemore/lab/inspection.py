@@ -127,7 +127,7 @@ class Inspection:
             f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, {self.sees}"
             f"<br><small>{escape(self.legend)}</small></p>"
             f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            + (f"<pre style='line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")
+            + (f"<pre style='font-family:monospace;line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")
             + f"<p>{escape(self.verdict)}</p>"
             + (f"<ul>{found}</ul>" if found else "")
             + "</div>"

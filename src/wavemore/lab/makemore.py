@@ -1,9 +1,9 @@
 """makemore's transformer in its default setting, in plain words of its own: what `wavemore bench` measures against.
 
 After https://github.com/karpathy/makemore, `makemore.py` without flags: 4 layers of 4 heads, 64 channels, AdamW at a
-fixed rate on 32 names a step. There it goes on until it is stopped; here it ends after `STEPS`, from where on val
-falls no more. It is trained on the lecture's split, where makemore keeps 1,000 names for a test, some of them
-twice in the list and so known. Nothing here is used for anything else.
+fixed rate on 32 names a step. There it goes on until it is stopped; here it ends after `STEPS`. It is trained on the
+lecture's split, where makemore keeps 1,000 names for a test, many of which stand in the list twice and so are known.
+Nothing here is used for anything else.
 
 B names, T characters of the longest one and its end, V vocabulary.
 """
@@ -53,7 +53,9 @@ class Makemore:
     def loss(self, part: Part) -> float:
         """Mean nats of all characters of a part, the ends of its names included."""
         self.model.eval()
-        total = sum(float(nats(self.model, some).double().sum()) for some in rows(part, self.context).split(1_000))
+        total = 0.0
+        for some in torch.split(rows(part, self.context), 1_000):
+            total += float(nats(self.model, some).double().sum())
         self.model.train()
         return total / part.targets
 

@@ -5,6 +5,7 @@ Words become `Html` in `text` and the functions below alone, so data is never re
 
 import base64
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -29,6 +30,18 @@ def text(value: object) -> Html:
     'a &lt;b&gt; &amp; c'
     """
     return Html(escape(str(value)))
+
+
+def visible(words: str) -> str:
+    """Words without what would move or hide others: signs for controls and for changes of direction.
+
+    >>> visible("a\\x07\\u202eb")
+    'aU+0007U+202Eb'
+    """
+    return "".join(
+        f"U+{ord(character):04X}" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") else character
+        for character in words
+    )
 
 
 def page(title: str, lead: Sequence[Html], sections: Sequence[tuple[str, Sequence[Html]]]) -> str:

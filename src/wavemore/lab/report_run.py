@@ -32,6 +32,7 @@ from wavemore.lab.page import (
     table,
     text,
     tiles,
+    visible,
 )
 from wavemore.lab.runs import Record, Run, Summary
 from wavemore.nn.layers import Embedding
@@ -275,7 +276,7 @@ class _Seen:
             sampling = Sampling(seed=config.recipe.seed)
             [written] = write(run.model(), run.vocabulary(), 1, WRITTEN, sampling)
             words = ["wavemore", "sample", str(run.path), "--length", str(WRITTEN), "--seed", str(sampling.seed)]
-            rows = "<br>".join(f"<bdi>{text(_visible(row))}</bdi>" for row in written.text.split("\n"))
+            rows = "<br>".join(f"<bdi>{text(visible(row))}</bdi>" for row in written.text.split("\n"))
             return [
                 paragraph(f"{WRITTEN:,} characters, drawn at temperature 1."),
                 Html(f"<p>{rows}</p>\n"),
@@ -284,7 +285,7 @@ class _Seen:
         sampling = Sampling(max_length=max(1, config.data.longest), seed=config.recipe.seed)
         made = list(generate(run.model(), run.vocabulary(), SAMPLES, sampling, run.line_hashes()))
         rows = "".join(
-            f"<li><bdi>{text(_visible(one.text))}</bdi><small>{'new' if one.new else 'known'}</small></li>"
+            f"<li><bdi>{text(visible(one.text))}</bdi><small>{'new' if one.new else 'known'}</small></li>"
             for one in made
         )
         new = sum(one.new for one in made)
@@ -320,19 +321,7 @@ def _letter(character: str) -> str:
     """A character that can be seen, also alone."""
     if character == " ":
         return "␣"
-    return f"◌{character}" if unicodedata.category(character)[0] == "M" else _visible(character)
-
-
-def _visible(words: str) -> str:
-    """Words without what would move or hide others: signs for controls and for changes of direction.
-
-    >>> _visible("a\\x07\\u202eb")
-    'aU+0007U+202Eb'
-    """
-    return "".join(
-        f"U+{ord(character):04X}" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") else character
-        for character in words
-    )
+    return f"◌{character}" if unicodedata.category(character)[0] == "M" else visible(character)
 
 
 def _model(model: Model, config: Config, seen: _Seen) -> list[Html]:

@@ -89,6 +89,14 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from wavemore.lab.run_html import run_html
+
+        return run_html(self)
+
     def create(self, config: Config, corpus: Corpus | TextStream, *, overwrite: bool = False) -> None:
         """Begin a run in a new or empty folder, or with `overwrite` in place of the run that is there.
 

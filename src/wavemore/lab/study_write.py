@@ -28,10 +28,10 @@ def figures(record: Mapping[str, Any]) -> dict[str, "Figure"]:
 
 
 def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
-    """The same as SVG, by file name."""
+    """The same as SVG, by file name; they follow light and dark pages."""
     from wavemore.lab.plots import to_svg
 
-    return {f"{name}.svg": to_svg(figure) for name, figure in figures(record).items()}
+    return {f"{name}.svg": to_svg(figure, page="any") for name, figure in figures(record).items()}
 
 
 def write_page(record: Mapping[str, Any], path: Path) -> None:

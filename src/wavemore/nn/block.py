@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from wavemore.nn.layers import Linear
 from wavemore.nn.norms import BatchNorm1d, require_channels
 
+_tanh_backward = torch.ops.aten.tanh_backward.default  # torch's own, in one pass
+
 
 def mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Tensor:
     """Do what `linear` does to the children of every row side by side: (U_below, C), (n, U) -> (U, H).
@@ -29,7 +31,7 @@ def mix(x: Tensor, children: Tensor, parts: Sequence[int], linear: Linear) -> Te
     >>> mix(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[0, 1], [2, 2]]), (2, 1), linear).tolist()
     [[31.0], [32.0]]
     """
-    y = cast(Tensor, _Mix.apply(x, linear.weight, children, list(parts)))  # type: ignore[no-untyped-call]
+    y = cast(Tensor, _Mix.apply(x, linear.weight, children, parts))  # type: ignore[no-untyped-call]
     return y if linear.bias is None else y + linear.bias
 
 
@@ -49,14 +51,14 @@ def mix_and_normalise(
     take out again.
     """
     require_channels(norm, linear.weight.T, norm.num_features)
-    share, _ = norm.weigh((children.shape[1], norm.num_features), counts.to(x.dtype), n)
-    args = (x, linear.weight, norm.weight, norm.bias, children, list(parts), share, n, norm, tanh)
+    norm.require_rows(n, (children.shape[1], norm.num_features))
+    args = (x, linear.weight, norm.weight, norm.bias, children, parts, counts, n, norm, tanh)
     return cast(Tensor, _MixAndNormalise.apply(*args))  # type: ignore[no-untyped-call]
 
 
 class _Mix(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, children: Tensor, parts: Sequence[int]) -> Tensor:
         ctx.save_for_backward(x, weight, children)
         ctx.parts = parts
         return _mixed(x, weight, children, parts)
@@ -78,21 +80,22 @@ class _MixAndNormalise(torch.autograd.Function):
         gamma: Tensor,
         beta: Tensor,
         children: Tensor,
-        parts: list[int],
-        share: Tensor,
+        parts: Sequence[int],
+        counts: Tensor,
         n: int,
         norm: BatchNorm1d,
         tanh: bool,
     ) -> Tensor:
+        share = counts.to(x.dtype) / n
         centred = _mixed(x, weight, children, parts)  # not yet
-        mean = share @ centred
+        mean = torch.mv(centred.T, share)
         centred -= mean
-        var = share @ (centred * centred)
+        var = torch.mv((centred * centred).T, share)
         norm.track(mean, var, n)
         inverse_std = (var + norm.eps).rsqrt_()
         scale = gamma * inverse_std
         if tanh:  # 2 sigmoid(2x) - 1
-            y = torch.rsub(torch.addcmul(2 * beta, centred, 2 * scale).sigmoid_(), -1, alpha=-2)  # in one pass
+            y = torch.rsub(torch.addcmul(beta + beta, centred, scale, value=2).sigmoid_(), -1, alpha=-2)  # in one pass
         else:
             y = torch.addcmul(beta, centred, scale)
         ctx.save_for_backward(x, weight, children, centred, share, inverse_std, scale, *([y] if tanh else []))
@@ -103,7 +106,7 @@ class _MixAndNormalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, children, centred, share, inverse_std, scale, *y = ctx.saved_tensors
-        dy = torch.ops.aten.tanh_backward(gradients[0], y[0]) if y else gradients[0].clone()
+        dy = _tanh_backward(gradients[0], y[0]) if y else gradients[0].clone()
         dbeta, dgamma = dy.sum(0), (dy * centred).sum(0).mul_(inverse_std)
         shared = torch.addcmul(dbeta, centred, dgamma * inverse_std)
         dmixed = dy.addcmul_(shared, share[:, None], value=-1).mul_(scale)
@@ -112,7 +115,7 @@ class _MixAndNormalise(torch.autograd.Function):
         return dx, dweight, dgamma, dbeta, None, None, None, None, None, None
 
 
-def _mixed(x: Tensor, weight: Tensor, children: Tensor, parts: list[int]) -> Tensor:
+def _mixed(x: Tensor, weight: Tensor, children: Tensor, parts: Sequence[int]) -> Tensor:
     """Multiply each part by its columns of the weight, then add up the children: (U_below, C), (H, n*C) -> (U, H)."""
     products = x.new_empty(len(x), len(weight))
     for rows, columns, out in _by_place(parts, x, weight, products):
@@ -143,6 +146,8 @@ def _mix_gradients(
     return dx, dweight
 
 
-def _by_place(parts: list[int], x: Tensor, weight: Tensor, products: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _by_place(
+    parts: Sequence[int], x: Tensor, weight: Tensor, products: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Cut the rows below, the columns of the weight and the products into what belongs to each place."""
     return zip(x.split_with_sizes(parts), weight.chunk(len(parts), 1), products.split_with_sizes(parts), strict=True)

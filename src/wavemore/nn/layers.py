@@ -223,7 +223,12 @@ class CausalConv1d(nn.Module):
         With time first a shift in time is a stretch of memory: no tap is copied, which is half of a layer's time.
         """
         require_channels(self, x, self.in_channels)
-        return cast(Tensor, _ConvTimeFirst.apply(x, self.weight, self.bias, self.dilation))  # type: ignore[no-untyped-call]
+        taps = self.taps()
+        return cast(Tensor, _ConvTimeFirst.apply(x, taps, self.bias, self.dilation))  # type: ignore[no-untyped-call]
+
+    def taps(self) -> Tensor:
+        """The weight as K matrices, that of x[t] first and those further back after it: (K, in, out)."""
+        return self.weight.permute(2, 1, 0).flip(0)
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
@@ -233,44 +238,56 @@ class CausalConv1d(nn.Module):
         )
 
 
+def earlier_and_now(x: Tensor, taps: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """y[t] = bias + sum over k of x[t - k dilation] @ taps[k], with x[0] where that is before the first position.
+
+    Shapes: x (T, B, C), taps (K, C, out), bias (out,) -> (T, B, out). There is no autograd here.
+    """
+    rows = x.flatten(0, 1)
+    y = rows @ taps[0] if bias is None else torch.addmm(bias, rows, taps[0])
+    y = y.view(*x.shape[:2], -1)
+    for back, tap in enumerate(taps[1:], start=1):
+        shift = min(back * dilation, len(x))
+        y[shift:].flatten(0, 1).addmm_(x[: len(x) - shift].flatten(0, 1), tap)
+        y[:shift] += x[0] @ tap
+    return y
+
+
+def earlier_and_now_backward(x: Tensor, taps: Tensor, dilation: int, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn the gradient of y, contiguous, into those of x and of the taps."""
+    rows, turned = dy.flatten(0, 1), taps.mT.contiguous()
+    dx = (rows @ turned[0]).view_as(x)
+    dtaps = torch.empty_like(taps)
+    torch.mm(x.flatten(0, 1).T, rows, out=dtaps[0])
+    for back, tap in enumerate(turned[1:], start=1):
+        shift = min(back * dilation, len(x))
+        seen, after = x[: len(x) - shift].flatten(0, 1), dy[shift:].flatten(0, 1)
+        first = dy[:shift].sum(0)  # (B, out): what looked back beyond the first position
+        dx[: len(x) - shift].flatten(0, 1).addmm_(after, tap)
+        dx[0].addmm_(first, tap)
+        torch.mm(seen.T, after, out=dtaps[back])
+        dtaps[back].addmm_(x[0].T, first)
+    return dx, dtaps
+
+
 class _ConvTimeFirst(torch.autograd.Function):
     """Each tap's product with the whole of x is added to the output where it belongs, and back the same way."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-        """y[t] = bias + sum over the taps k of x[t - k dilation] @ weight[k]; x[0] where that is before the start."""
-        ctx.dilation = dilation
-        x = x.contiguous()
-        ctx.save_for_backward(x, weight)
-        ctx.has_bias = bias is not None
-        taps = weight.permute(2, 1, 0).flip(0).contiguous()  # (K, in, out), that of x[t] first
-        rows = x.flatten(0, 1)
-        y = rows @ taps[0] if bias is None else torch.addmm(bias, rows, taps[0])
-        y = y.view(*x.shape[:2], -1)
-        for back, tap in enumerate(taps[1:], start=1):
-            shift = min(back * dilation, len(x))
-            y[shift:].flatten(0, 1).addmm_(x[: len(x) - shift].flatten(0, 1), tap)
-            y[:shift] += x[0] @ tap
-        return y
+    def forward(ctx: Any, x: Tensor, taps: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+        """(T, B, C), (K, C, out), (out,) -> (T, B, out)."""
+        x, taps = x.contiguous(), taps.contiguous()
+        ctx.dilation, ctx.has_bias = dilation, bias is not None
+        ctx.save_for_backward(x, taps)
+        return earlier_and_now(x, taps, bias, dilation)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Turn the gradient of y into those of x, weight and bias."""
-        x, weight = ctx.saved_tensors
+        """Turn the gradient of y into those of x, taps and bias."""
         dy = gradients[0].contiguous()
-        taps = weight.permute(2, 0, 1).flip(0).contiguous()  # (K, out, in)
-        rows = dy.flatten(0, 1)
-        dx = (rows @ taps[0]).view_as(x)
-        dtaps = [x.flatten(0, 1).T @ rows]  # K of (in, out)
-        for back, tap in enumerate(taps[1:], start=1):
-            shift = min(back * ctx.dilation, len(x))
-            seen, after = x[: len(x) - shift].flatten(0, 1), dy[shift:].flatten(0, 1)
-            first = dy[:shift].sum(0)  # (B, out): what looked back beyond the start
-            dx[: len(x) - shift].flatten(0, 1).addmm_(after, tap)
-            dx[0].addmm_(first, tap)
-            dtaps.append(torch.addmm(seen.T @ after, x[0].T, first))
-        dweight = torch.stack(dtaps).flip(0).permute(2, 1, 0)
-        return dx, dweight, rows.sum(0) if ctx.has_bias else None, None
+        x, taps = ctx.saved_tensors
+        dx, dtaps = earlier_and_now_backward(x, taps, ctx.dilation, dy)
+        return dx, dtaps, dy.sum((0, 1)) if ctx.has_bias else None, None
 
 
 class Sequential(nn.Sequential):

@@ -92,6 +92,11 @@ class Model(nn.Module, ABC):
         """Where the weights are."""
         return next(chain(self.parameters(), self.buffers())).device
 
+    def _repr_html_(self) -> str:
+        from wavemore.nn.html import model_html
+
+        return model_html(self)
+
 
 class LineModel(Model):
     """A model that is run on whole lines; called like any torch module, it predicts at every position."""

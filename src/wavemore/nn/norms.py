@@ -77,20 +77,25 @@ class BatchNorm1d(nn.Module):
         self.track(mean, var, n)
         return cast(Tensor, y.view(x.shape))
 
-    def weigh(self, shape: Sequence[int], counts: Tensor, n: Tensor | int | None = None) -> tuple[Tensor, Tensor | int]:
+    def weigh(self, shape: Sequence[int], counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the share of each of the R rows in a batch of this shape, (R,), and the number of rows in all, ().
 
-        Who knows that number already may give it as `n`. Raises a ModelError where it is below two.
+        Raises a ModelError where that is below two.
         """
         if counts.shape != (math.prod(shape[:-1]),):
             raise ModelError(f"{math.prod(shape[:-1])} rows need as many counts, but there are {tuple(counts.shape)}")
-        if len(counts) == 0 or (len(counts) == 1 and counts.item() <= 1):
+        if len(counts) < 2:
+            self.require_rows(int(counts.sum()), shape)
+        n = counts.sum()
+        return counts / n, n
+
+    def require_rows(self, n: int, shape: Sequence[int]) -> None:
+        """Raise a ModelError where a batch, of this shape, has fewer than two rows in all: they have no variance."""
+        if n < 2:
             raise ModelError(
                 f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(shape)}: "
                 "use a larger batch, or eval mode"
             )
-        n = counts.sum() if n is None else n
-        return counts / n, n
 
     def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
         """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""

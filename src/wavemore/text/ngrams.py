@@ -97,7 +97,7 @@ class NgramTables:
         parts: list[tuple[int, ...]] = []
         levels = zip(self.children, self._offsets, self._notes[:-1], self.rows[:-1], strict=True)
         for table, offsets, notes, below in reversed(list(levels)):
-            placed = table.take(rows, axis=0).T + offsets  # (n, U_l)
+            placed = np.add(table.take(rows, axis=0).T, offsets, order="C")  # (n, U_l)
             distinct, local = _distinct(placed.ravel(), notes)
             place, rows = np.divmod(distinct, below)
             children.append(local.reshape(placed.shape))
