@@ -155,19 +155,21 @@ MOST_LINES = 12
 def _joined(series: Mapping[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
     """The means of lines whose names differ in a number alone, at the steps that all of them have.
 
-    >>> _joined({"blocks.0.skip": [(1, -2.0), (2, -1.0)], "blocks.1.skip": [(1, -3.0)], "head.1": [(1, -1.0)]})
-    {'blocks.*.skip (2)': [(1, -2.5)], 'head.1': [(1, -1.0)]}
+    >>> _joined({f"blocks.{n}.skip": [(1, -n), (2, -n)] for n in (1, 2, 3)} | {"head.1": [(1, -1.0)]})
+    {'blocks.*.skip (3)': [(1, -2.0), (2, -2.0)], 'head.1': [(1, -1.0)]}
     """
     together: dict[str, list[str]] = {}
     for name in series:
         together.setdefault(re.sub(r"\b\d+\b", "*", name), []).append(name)
     joined: dict[str, list[tuple[float, float]]] = {}
     for pattern, names in together.items():
+        if len(names) < 3:  # no blocks, but layers that happen to be numbered
+            joined |= {name: series[name] for name in names}
+            continue
         lines = [dict(series[name]) for name in names]
         steps = [step for step in lines[0] if all(step in line for line in lines)]
-        said = f"{pattern} ({len(names)})" if len(names) > 1 else names[0]
         if steps:
-            joined[said] = [(step, fmean(line[step] for line in lines)) for step in steps]
+            joined[f"{pattern} ({len(names)})"] = [(step, fmean(line[step] for line in lines)) for step in steps]
     return joined
 
 
