@@ -19,6 +19,14 @@ EXPERIMENTS = {
 }
 """The experiments in the order of the tables."""
 
+TEXT_EXPERIMENTS = {
+    "nanogpt": "`wavenet` in a few seconds on one core",
+    "text-default": "`wavemore train tinyshakespeare`, no flags",
+    "text-5-minutes": "`wavenet` in five minutes on two cores",
+    "text-15-minutes": "`wavenet` in fifteen minutes on two cores",
+}
+"""The same for a continuous text."""
+
 BENCH = {
     "time_to_lecture_val_ratio": "training to val 1.9937, against the lecture's loop",
     "unique_step_ratio": "forward + backward of 1,024 windows, `unique` against `windows`",
@@ -76,6 +84,15 @@ def results(found: dict[str, dict[str, Any]]) -> str:
                 *losses,
             ]
             parts.append(f"| {' | '.join(cells)} | | |")
+    texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
+    if texts:
+        parts += [
+            "",
+            "## A continuous text\n",
+            "tinyshakespeare: the first 90 % of its 1,115,394 characters are train, the rest val, all of which is",
+            "predicted, each character with all that the model sees before it. There is no test part.\n",
+            *_texts(texts, ""),
+        ]
     parts += ["", "## Speed\n"]
     if "bench" in found:
         parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore in turns")
@@ -85,7 +102,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
-    for name, record in chosen.items():
+    for name, record in {**chosen, **texts}.items():
         parts += [f"**{name}**: {record['question']} {_seeds(record)}. {_machine(record)}\n"]
         parts += ["```sh", record["command"], "```\n"]
     return "\n".join(parts).rstrip() + "\n"
@@ -114,6 +131,9 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 rows.append(
                     f"| {count} of these averaged | {count} x {record['runs'][0]['parameters']:,} | {losses} | |"
                 )
+    texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
+    if texts:
+        rows += ["", *_texts(texts, "on tinyshakespeare, the first 90 % train")]
     if "bench" in found:
         rows += ["", "| speed, one thread (`wavemore bench`) | |", "|---|---|"]
         rows += [f"| {what} | {_ratio(key, found['bench'], 1)} |" for key, what in _measured(found["bench"], BENCH)]
@@ -163,6 +183,19 @@ def _baseline(found: dict[str, dict[str, Any]]) -> str:
 def _loss(record: dict[str, Any], key: str) -> str:
     std = record["std"][key]
     return f"{record['mean'][key]:.4f}" + (f" ± {std:.4f}" if std is not None else "")
+
+
+def _texts(found: dict[str, dict[str, Any]], title: str) -> list[str]:
+    """A table of the experiments on a text."""
+    return [
+        f"| {title} | parameters | val | training | seeds |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {TEXT_EXPERIMENTS[name]} | {record['runs'][0]['parameters']:,} | {_loss(record, 'val_nats')} "
+            f"| {record['mean']['train_seconds']:.0f} s | {len(record['seeds'])} |"
+            for name, record in found.items()
+        ),
+    ]
 
 
 def _speed(record: dict[str, Any], keys: dict[str, str], how: str) -> list[str]:
