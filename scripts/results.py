@@ -23,7 +23,8 @@ TEXT_EXPERIMENTS = {
     "nanogpt": "`wavenet` in a few seconds on one core",
     "text-default": "`wavemore train tinyshakespeare`, no flags",
     "text-5-minutes": "`wavenet` in five minutes on two cores",
-    "text-15-minutes": "`wavenet` in fifteen minutes on two cores",
+    "text-lstm": "`lstm` in less than a minute on two cores",
+    "text-lstm-5-minutes": "`lstm` in five minutes on two cores",
 }
 """The same for a continuous text."""
 
