@@ -285,10 +285,12 @@ def test_what_cannot_be_inspected_is_said_in_a_line(fails: Callable[..., str], t
     assert "sees 8,001 characters" in fails(2, "inspect", text, "--model", "wavenet", "--dilations", "8000")
 
 
-def test_without_a_model_a_text_gets_a_wavenet(wavemore: Callable[..., Any], text: str) -> None:
+def test_without_a_model_a_text_gets_what_its_flags_are_of(wavemore: Callable[..., Any], text: str) -> None:
     said = wavemore("train", text, "--channels", "4", "--skip-channels", "4", "--steps", "1", *STRETCHES)
     assert said.code == 0, said.err
     assert re.search(r"model   wavenet: receptive field 127, .* parameters; --model takes another\n", said.out)
+    said = wavemore("train", text, "--hidden", "4", "--steps", "1", *STRETCHES)
+    assert re.search(r"model   lstm: embedding 64, hidden 4; .* parameters; --model takes another\n", said.out)
     said = wavemore("train", text, "--model", "bigram", "--steps", "1", *STRETCHES)
     assert "takes another" not in said.out
 

@@ -64,7 +64,7 @@ class Train(ModelFlags):
     """auto: settings that fit the data; lecture: those of Karpathy's lecture (about six minutes)."""
     model: Literal["auto", ModelName] = "auto"
     """The kind of model: tree (as in the lecture), wavenet (as in the paper), or one that they must beat; auto: a tree
-    for a list, a wavenet for a text."""
+    for a list, an lstm for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"

@@ -109,12 +109,14 @@ def plan(corpus: Corpus | TextStream, preset: Preset = "auto", settings: Mapping
 
 
 def usual_model(corpus: Corpus | TextStream, asked: Mapping[str, Any]) -> str:
-    """The model that nobody has named: a tree for a list; for a text a wavenet, unless the settings are of a tree."""
+    """The model that nobody has named: a tree for a list and an LSTM for a text, unless the settings are of another."""
     if not isinstance(corpus, TextStream):
         return "tree"
+    others = set(asked) - _names(RecurrentConfig)
     of_wavenet, of_tree = _names(WaveNetConfig), {*_names(TreeConfig), "context"}
-    trees = any(name in of_tree and name not in of_wavenet for name in asked)
-    return "tree" if trees and not set(asked) & (of_wavenet - of_tree) else "wavenet"
+    if others & (of_wavenet - of_tree):
+        return "wavenet"
+    return "tree" if others & (of_tree - of_wavenet) else "wavenet" if others & of_wavenet else "lstm"
 
 
 def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
@@ -253,6 +255,7 @@ def _settings_of_streams(model: str, targets: int, asked: Mapping[str, Any]) -> 
         "wavenet": WaveNetConfig(channels=channels, skip_channels=channels, dilations=cycle, cycles=cycles),
         "ngram": NgramConfig(n=7),
         **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
+        "lstm": RecurrentConfig(embedding=64, hidden=3 * width),
         "bow": BowConfig(context=16),
         "transformer": TransformerConfig(channels=width, context=64),
     }
