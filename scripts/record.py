@@ -1,4 +1,4 @@
-"""Measures a claim and writes it to records/: `python scripts/record.py small` (or several names, `bench`, `rivals`).
+"""Measures a claim and writes it to records/: `python scripts/record.py small` (several names; `bench`, `wavenet`, `rivals`).
 
 An experiment is a TOML file of src/wavemore/experiments/: a question, the flags of `wavemore train`, and seeds. Each
 seed is trained by the real command; then val and, once, test are evaluated. With `ensemble = true` the seeds' models
@@ -30,13 +30,16 @@ EXPERIMENTS = ROOT / "src" / "wavemore" / "experiments"
 RECORDS = ROOT / "records"
 RIVALS = ("wavenet_text_ratio", "transformer_ratio")
 """What `wavemore bench` measures only when it is named: a rival is trained whole."""
+WAVENET = ("stream_ratio", "wavenet_receptive")
 LOSSES = ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")
 
 
 def main() -> None:
     """Measure each of the named claims."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="+", help="experiments by name; bench; rivals; baseline, the lecture's own loop")
+    parser.add_argument(
+        "names", nargs="+", help="experiments by name; bench; wavenet; rivals; baseline, the lecture's own loop"
+    )
     parser.add_argument("--data", default="", help="a path to the data, where it cannot be downloaded")
     parser.add_argument("--text", default="", help="a path to the text of rivals, where it cannot be downloaded")
     arguments = parser.parse_args()
@@ -44,8 +47,10 @@ def main() -> None:
     for name in arguments.names:
         if name in ("bench", "baseline"):
             record = (bench if name == "bench" else baseline)(arguments.data)
+        elif name == "wavenet":
+            record = bench(arguments.data, ("--only", *WAVENET, "--threads", "1"))
         elif name == "rivals":
-            record = bench(arguments.data, ("--only", *RIVALS, "--threads", "1"), arguments.text)
+            record = bench(arguments.data, ("--only", *RIVALS, "--threads", "1", "--repeats", "3"), arguments.text)
         else:
             record = experiment(name, arguments.data)
         (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

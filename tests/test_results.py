@@ -28,7 +28,7 @@ def test_rows_are_those_that_are_recorded(script: Any) -> None:
     results = script("results")
     found = results.records()
     one = next(m for m in found["bench"]["measurements"] if m["key"] == "sampling_ratio" and m["threads"] == 1)
-    for name, keys in (("bench", results.BENCH), ("rivals", results.RIVALS)):
+    for name, keys in (("bench", results.BENCH), ("wavenet", results.WAVENET), ("rivals", results.RIVALS)):
         ratios = dict.fromkeys(keys, 12.34)
         measurements = [{**one, "key": key, "what": f"all of {key}"} for key in keys]
         record = {**found["bench"], "threads_1": ratios, "measurements": measurements}
