@@ -1,4 +1,4 @@
-"""Measures a claim and writes it to records/: `python scripts/record.py small` (several names; `bench`, `wavenet`, `rivals`).
+"""Measures claims and writes records/: `python scripts/record.py NAME ...` (experiments, `bench`, `wavenet`, `rivals`).
 
 An experiment is a TOML file of src/wavemore/experiments/: a question, the flags of `wavemore train`, and seeds. Each
 seed is trained by the real command; then val and, once, test are evaluated. With `ensemble = true` the seeds' models
