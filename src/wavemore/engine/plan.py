@@ -114,9 +114,9 @@ def usual_model(corpus: Corpus | TextStream, asked: Mapping[str, Any]) -> str:
         return "tree"
     others = set(asked) - _names(RecurrentConfig)
     of_wavenet, of_tree = _names(WaveNetConfig), {*_names(TreeConfig), "context"}
-    if others & (of_wavenet - of_tree):
-        return "wavenet"
-    return "tree" if others & (of_tree - of_wavenet) else "wavenet" if others & of_wavenet else "lstm"
+    if not others & (of_wavenet | of_tree):
+        return "lstm"
+    return "wavenet" if others & (of_wavenet - of_tree) or not others & (of_tree - of_wavenet) else "tree"
 
 
 def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
@@ -254,7 +254,7 @@ def _settings_of_streams(model: str, targets: int, asked: Mapping[str, Any]) -> 
         "mlp": MlpConfig(16, 24, 2 * width, norm="layer", activation="silu"),
         "wavenet": WaveNetConfig(channels=channels, skip_channels=channels, dilations=cycle, cycles=cycles),
         "ngram": NgramConfig(n=7),
-        **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru", "lstm")},
+        **{name: RecurrentConfig(embedding=64, hidden=2 * width) for name in ("rnn", "gru")},
         "lstm": RecurrentConfig(embedding=64, hidden=3 * width),
         "bow": BowConfig(context=16),
         "transformer": TransformerConfig(channels=width, context=64),

@@ -46,7 +46,7 @@ def time_to_nanogpt_val(
 
     The val loss to reach is the rival's in its own way, with contexts of 1 to 64 characters; the lower one that it has
     with contexts of 49 to 64 is told beside it. The WaveNet's is exact, every character with the whole receptive field
-    before it.
+    before it. Its products in training are in bfloat16, as its settings say; the rival's are in float32, as published.
     """
     rival = NanoGPT(stream)
     parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(stream.val))
