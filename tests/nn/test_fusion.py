@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.block import mix
+from wavemore.nn.unique import mix
 from wavemore.nn.config import ActivationName, NormName
 from wavemore.nn.fusion import (
     UniquePlan,

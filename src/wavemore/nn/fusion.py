@@ -16,19 +16,26 @@ l: after l fusions, level L: whole contexts), n_l the size of fusion l.
 """
 
 import math
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeGuard, TypeVar
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.block import mix, mix_and_normalise
-from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, Tanh, side_by_side
+from wavemore.nn.grams import UniquePlan, plan_of
+from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, side_by_side
+from wavemore.nn.unique import is_bare, is_usual, mix, whole_tree
 
-M = TypeVar("M", bound=nn.Module)
+__all__ = [
+    "UniquePlan",
+    "fusion_sizes",
+    "pick",
+    "plan_of",
+    "run_dilated",
+    "run_unique",
+    "run_windows",
+    "unique_logits",
+]
 
 
 def run_windows(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
@@ -82,66 +89,6 @@ def run_dilated(layers: Iterable[nn.Module], tokens: Tensor) -> Tensor:
     return x
 
 
-@dataclass(frozen=True, eq=False)
-class UniquePlan:
-    """The distinct n-grams of a batch of contexts, each made of n smaller ones.
-
-    Row i of level l is the fusion of the rows `children[l - 1][:, i]` of level l - 1, and occurs
-    `counts[l][i]` times in the batch. Context b of the batch is row `inverse[b]` of the last level.
-
-    An n-gram that is the first child of some fusions and the second one of others is two rows, as the two are
-    multiplied by different weights: first come all first children, then all second ones, and so on.
-    """
-
-    leaves: Tensor
-    """(U_0,) integers: the tokens of the rows of level 0."""
-    children: tuple[Tensor, ...]
-    """(n_l, U_l) integers for each fusion: rows of the level below."""
-    parts: tuple[tuple[int, ...], ...]
-    """n_l numbers for each fusion: how many rows of the level below are first children, second ones, ..."""
-    counts: tuple[Tensor, ...]
-    """(U_l,) floats for each level, 0 to L: how often each row occurs."""
-    inverse: Tensor
-    """(B,) integers: the row of each context at level L."""
-
-    def to(self, device: torch.device | str) -> "UniquePlan":
-        """Return the same plan with its tensors on `device`."""
-        return UniquePlan(
-            leaves=self.leaves.to(device),
-            children=tuple(rows.to(device) for rows in self.children),
-            parts=self.parts,
-            counts=tuple(counts.to(device) for counts in self.counts),
-            inverse=self.inverse.to(device),
-        )
-
-
-def plan_of(windows: Tensor, fuse: Sequence[int]) -> UniquePlan:
-    """Find the distinct n-grams of any contexts, int64 (B, T), by sorting; T is the product of `fuse`.
-
-    Raises a ModelError when it is not.
-
-    >>> plan = plan_of(torch.tensor([[0, 0, 0, 1], [0, 1, 0, 1]]), fuse=(2, 2))
-    >>> plan.parts[1], plan.counts[1].tolist()
-    ((2, 1), [1.0, 1.0, 2.0])
-    """
-    if windows.shape[1] != math.prod(fuse):
-        raise ModelError(
-            f"contexts of {windows.shape[1]} positions do not fit fusions of {' '.join(map(str, fuse))}, "
-            f"which take {math.prod(fuse)}"
-        )
-    grams = windows.unsqueeze(-1)  # (B, T, 1): what stands at each position, as a tuple of rows of the level below
-    levels, parts, counts = [], [], []
-    for n in (*fuse, 1):
-        place = torch.arange(grams.shape[1], device=grams.device).remainder(n).expand(grams.shape[:2])  # as a child
-        placed = torch.cat([place.unsqueeze(-1), grams], dim=-1).flatten(0, 1)
-        distinct, rows, occurrences = torch.unique(placed, dim=0, return_inverse=True, return_counts=True)
-        levels.append(distinct[:, 1:].T.contiguous())
-        parts.append(tuple(torch.bincount(distinct[:, 0], minlength=n).tolist()))
-        counts.append(occurrences.float())
-        grams = rows.view(len(windows), -1, n)
-    return UniquePlan(levels[0][0], tuple(levels[1:]), tuple(parts[:-1]), tuple(counts), inverse=rows)
-
-
 def run_unique(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     """Predict what follows each of the B contexts of a plan: logits (B, V).
 
@@ -170,15 +117,14 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     planned = tuple(len(rows) for rows in plan.children)
     if planned != fusion_sizes(layers):
         raise ModelError(f"a plan for fusions of {planned} does not fit a model with {fusion_sizes(layers)}")
+    if is_usual(layers):
+        return whole_tree(layers, plan)
     x = plan.leaves  # (U_0,)
     level = 0
     children: Tensor | None = None  # (n, U_l) of a fusion that waits for its Linear
-    ahead = deque(layers)
-    while ahead:
-        layer = ahead.popleft()
-        if children is not None and _is_bare(layer, Linear):
-            n = len(plan.inverse) * math.prod(planned[level:])  # positions of this level in the batch
-            x, children = _block(x, children, plan.parts[level - 1], plan.counts[level], n, layer, ahead), None
+    for layer in layers:
+        if children is not None and is_bare(layer, Linear):
+            x, children = mix(x, children, plan.parts[level - 1], layer), None
             continue
         if children is not None:
             x, children = pick(x, children), None  # (U_l, n*C)
@@ -197,30 +143,6 @@ def _of_any_position(layers: Iterable[nn.Module]) -> list[nn.Module]:
         if isinstance(layer, BatchNorm1dPerPosition):
             raise ModelError("BatchNorm1dPerPosition treats each position by itself: it runs in `windows` only")
     return layers
-
-
-def _block(
-    x: Tensor, children: Tensor, parts: Sequence[int], counts: Tensor, n: int, linear: Linear, ahead: deque[nn.Module]
-) -> Tensor:
-    """Run a Linear after a fusion, (U_below, C), (n, U) -> (U, out_features), and take along what can be done with it.
-
-    That is BatchNorm1d in training mode, and then Tanh: they are taken off the layers that are still ahead.
-    """
-    norm = ahead[0] if ahead else None
-    if linear.bias is not None or not _is_bare(norm, BatchNorm1d) or not norm.training:
-        return mix(x, children, parts, linear)
-    ahead.popleft()
-    tanh = bool(ahead) and _is_bare(ahead[0], Tanh)
-    if tanh:
-        ahead.popleft()
-    return mix_and_normalise(x, children, parts, linear, norm, counts, n, tanh)
-
-
-def _is_bare(layer: nn.Module | None, kind: type[M]) -> TypeGuard[M]:
-    """Tell whether a layer is just that, and nobody wants to know when it is called."""
-    if layer is None or type(layer) is not kind:
-        return False
-    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
 def pick(x: Tensor, children: Tensor) -> Tensor:
