@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import wavemore as wm
+from wavemore.engine.threads import set_threads
 from wavemore.lab.compare import compare_models
 from wavemore.lab.environment import environment
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--better", type=int, default=50, help="comparisons with a recipe that is better")
     parser.add_argument("-o", type=Path, default=RECORD, help="the record")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_threads(1)
     here = environment()  # now: who works on the source while this runs does not change what runs
     itself = series(arguments.n, RECIPE, first=0)
     better = series(arguments.better, BETTER, first=arguments.n)

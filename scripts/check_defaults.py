@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-import torch
-
 import wavemore as wm
+from wavemore.engine.threads import set_threads
 from wavemore.text.corpus import Corpus, Part
 
 SIZES = (100, 200, 500, 1_000, 3_000, 10_000)
@@ -22,7 +21,7 @@ SUBSETS = 3
 
 def main() -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    set_threads(1)
     names = list(wm.load("names").train.lines)
     random.Random(0).shuffle(names)
     judges, pool = names[:3_000], names[3_000:]

@@ -33,6 +33,7 @@ import torch
 
 from wavemore.cli import main as wavemore
 from wavemore.cli.commands import COMMANDS
+from wavemore.engine.threads import set_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -134,7 +135,7 @@ def differences(old: str, new: str) -> list[tuple[str | None, str | None]]:
 def workplace() -> Iterator[Path]:
     """An empty folder to run the commands in, with one thread and the width of the pages."""
     before, columns, threads = Path.cwd(), os.environ.get("COLUMNS"), torch.get_num_threads()
-    torch.set_num_threads(1)
+    set_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["COLUMNS"] = str(COLUMNS)
@@ -143,7 +144,7 @@ def workplace() -> Iterator[Path]:
             yield Path(folder)
         finally:
             os.chdir(before)
-            torch.set_num_threads(threads)
+            set_threads(threads)
             if columns is None:
                 del os.environ["COLUMNS"]
             else:

@@ -7,12 +7,12 @@ import argparse
 import statistics
 from time import perf_counter
 
-import torch
 import torch.nn.functional as F
 
 import wavemore as wm
 from wavemore.engine.batches import Positions, WindowBatches
 from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.threads import set_threads
 from wavemore.lab.memory import keep_freed_memory
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1_024)
     parser.add_argument("--hidden", type=int, default=128)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_threads(1)
     keep_freed_memory()
     corpus = wm.load(arguments.data)
     plan = wm.plan(corpus, settings={"batch_size": arguments.batch_size, "hidden": arguments.hidden})

@@ -19,8 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import torch
-
+from wavemore.engine.threads import set_threads
 from wavemore.lab import lecture
 from wavemore.lab.environment import environment
 from wavemore.text.datasets import load
@@ -68,7 +67,7 @@ def bench(data: str, flags: Sequence[str] = (), text: str = "") -> dict[str, Any
 
 def baseline(data: str) -> dict[str, Any]:
     """The lecture's own loop (lab/lecture.py) over all its 200,000 steps, at the lecture's seed."""
-    torch.set_num_threads(1)
+    set_threads(1)
     corpus = load(data or "makemore-names", split="lecture")
     loop = lecture.Lecture(corpus)
     began = perf_counter()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 import wavemore as wm
 from wavemore.cli import main
+from wavemore.engine.threads import set_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,7 +21,7 @@ settings.load_profile("no-clock")
 
 @pytest.fixture(autouse=True)
 def _repeatable() -> None:
-    torch.set_num_threads(1)
+    set_threads(1)
     torch.manual_seed(0)
 
 

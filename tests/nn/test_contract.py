@@ -17,6 +17,7 @@ from wavemore.engine.generate import generate
 from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
+from wavemore.engine.threads import set_threads
 from wavemore.nn.config import (
     BigramConfig,
     BowConfig,
@@ -271,6 +272,6 @@ def test_a_vocabulary_of_two(name: str, config: ModelConfig) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    set_threads(1)
     yield
-    torch.set_num_threads(threads)
+    set_threads(threads)

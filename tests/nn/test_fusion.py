@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.unique import mix
 from wavemore.nn.config import ActivationName, NormName
 from wavemore.nn.fusion import (
     UniquePlan,
@@ -24,6 +23,7 @@ from wavemore.nn.fusion import (
 )
 from wavemore.nn.layers import BatchNorm1d, Embedding, FlattenConsecutive, Linear, Tanh
 from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.nn.unique import mix
 
 V = 6
 FUSES = [(1,), (3,), (8,), (2, 3), (3, 2), (1, 2, 1), (2, 2, 2), (2, 2, 2, 2)]

@@ -81,8 +81,7 @@ class Train(ModelFlags):
 
     def run_command(self) -> int:
         """Train, or go on training."""
-        import torch
-
+        from wavemore.engine.threads import set_threads
         from wavemore.lab.runs import Run, find_runs, new_run
 
         if self.resume and self.overwrite:
@@ -95,7 +94,7 @@ class Train(ModelFlags):
         if self.threads != "auto":
             if not 1 <= self.threads <= 4096:
                 raise UsageError(f"threads is {self.threads}; it must be at least 1 and at most 4096")
-            torch.set_num_threads(self.threads)
+            set_threads(self.threads)
         screen = Screen(stderr=self.json)
         run = Run(Path(self.run)) if self.run != "auto" else None
         if run is None and self.resume:
@@ -143,9 +142,9 @@ class Train(ModelFlags):
         return f"--text {self.text}" if self.text != "auto" or detected is None else detected.why
 
     def _prepare(self, kind: "TextKind") -> tuple["Corpus | TextStream", Any]:
-        import torch
 
         from wavemore.engine.plan import plan, worth_threads
+        from wavemore.engine.threads import set_threads
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
         from wavemore.lab.training import config_of, data_config
@@ -161,7 +160,7 @@ class Train(ModelFlags):
         chosen = plan(corpus, self.recipe, self._named() | self._settings())
         check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
-            torch.set_num_threads(min(4, cores()) if worth_threads(chosen) else 1)
+            set_threads(min(4, cores()) if worth_threads(chosen) else 1)
         config = config_of(
             chosen,
             data_config(corpus, self.data, self.split, self.split_seed),
@@ -180,7 +179,7 @@ class Train(ModelFlags):
         return self.model_settings() | given(self.training) | epochs
 
     def _go_on(self, run: "Run", screen: Screen) -> int:
-        import torch
+        from wavemore.engine.threads import set_threads
 
         config = run.config
         summary = run.summary()
@@ -194,7 +193,7 @@ class Train(ModelFlags):
         self._check_same_data(config)
         corpus = run.data()
         self._check_same_settings(config, corpus)
-        torch.set_num_threads(config.threads)
+        set_threads(config.threads)
         checkpoint, model = run.checkpoint(), run.new_model()
         _introduce(screen, run, model, corpus, config.data.text if config.data.text == "stream" else "")
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0

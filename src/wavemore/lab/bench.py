@@ -27,6 +27,7 @@ from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Execution, Recipe
 from wavemore.engine.sampling import Sampling
+from wavemore.engine.threads import set_threads
 from wavemore.lab import lecture
 from wavemore.lab.bench_rivals import time_to_makemore_val, time_to_nanogpt_val
 from wavemore.lab.bench_wavenet import receptive
@@ -337,14 +338,14 @@ def bench(
     try:
         for key in keys:
             for number in threads:
-                torch.set_num_threads(number)
+                set_threads(number)
                 if key in TEXT_MEASURES:
                     assert text is not None, f"{key} needs a text"
                     yield TEXT_MEASURES[key](text, repeats)
                 else:
                     yield MEASURES[key](corpus, repeats)
     finally:
-        torch.set_num_threads(before)
+        set_threads(before)
 
 
 def _model(corpus: Corpus, hidden: int, epochs: float = 0.2) -> Tree:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from wavemore.engine.batches import batches_of
+from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, TrainingError
 from wavemore.lab.config import Config
 from wavemore.lab.files import write_whole
@@ -176,7 +177,7 @@ _process: dict[str, Any] = {}
 def begin_process(stop: Any, parent: int) -> None:
     """Begin a training process: one thread, and Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    set_threads(1)
     keep_freed_memory()
     _process.update(stop=stop, parent=parent)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()

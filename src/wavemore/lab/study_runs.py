@@ -25,6 +25,7 @@ import torch
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import Plan
 from wavemore.engine.recipe import Recipe
+from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, UsageError
 from wavemore.lab.environment import cores, environment
 from wavemore.lab.files import write_whole
@@ -83,7 +84,7 @@ class StudyRunner:
         except OSError as error:
             raise RunError(f"cannot make the study's folder {self.folder}: {error.strerror}") from None
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        set_threads(1)
         try:
             yield from self._measure_speeds()
             tuning = [job for arm in range(len(self.study.arms)) for job in self._tuning(arm)]
@@ -93,7 +94,7 @@ class StudyRunner:
                 self.chosen[number] = self._best_try(number, arm)
             yield from self._do(self._finals(), len(tuning), len(tuning) + finals)
         finally:
-            torch.set_num_threads(threads)
+            set_threads(threads)
         content = json.dumps(self.record(), indent=1, ensure_ascii=False).encode() + b"\n"
         write_whole(self.folder / "study.json", content)
 

@@ -15,7 +15,7 @@ the rows above, second children, and so on, in this order; n numbers. V vocabula
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
 
@@ -27,7 +27,6 @@ from torch.autograd.function import once_differentiable
 
 from wavemore.nn.grams import UniquePlan
 from wavemore.nn.layers import GELU, BatchNorm1d, Embedding, FlattenConsecutive, Linear, ReLU, SiLU, Tanh
-from wavemore.nn.norms import require_channels
 
 M = TypeVar("M", bound=nn.Module)
 Matrix = Any  # a tensor of two dimensions, or the same memory as an array of numpy
@@ -59,22 +58,30 @@ class _Mix(torch.autograd.Function):
         return *_mix_gradients(gradients[0], x.detach(), weight, children, ctx.parts), None, None
 
 
-def is_usual(layers: Sequence[nn.Module]) -> bool:
+def is_usual(layers: Iterable[nn.Module]) -> bool:
     """Whether the layers are what `whole_tree` runs: a tree as the lecture builds it, in training.
 
     A layer with hooks wants to be called, so it is not.
     """
+    layers = list(layers)
+    if len(layers) < 6 or len(layers) % 4 != 2:
+        return False
     first, *blocks, head = layers
-    return (
-        len(blocks) > 0
-        and len(blocks) % 4 == 0
-        and is_bare(first, Embedding)
-        and is_bare(head, Linear)
-        and all(is_bare(layer, FlattenConsecutive) for layer in blocks[::4])
-        and all(is_bare(layer, Linear) and layer.bias is None for layer in blocks[1::4])
-        and all(is_bare(layer, BatchNorm1d) and layer.training for layer in blocks[2::4])
-        and all(type(layer) in _ACTIVATIONS and is_bare(layer, type(layer)) for layer in blocks[3::4])
-    )
+    kinds = zip(blocks[::4], blocks[1::4], blocks[2::4], blocks[3::4], strict=True)
+    if not is_bare(first, Embedding) or not is_bare(head, Linear):
+        return False
+    channels = first.embedding_dim
+    for fusion, linear, norm, activation in kinds:
+        if not (is_bare(fusion, FlattenConsecutive) and is_bare(linear, Linear) and is_bare(norm, BatchNorm1d)):
+            return False
+        if linear.bias is not None or not norm.training or not is_bare(activation, type(activation)):
+            return False
+        if type(activation) not in _ACTIVATIONS or linear.in_features != fusion.n * channels:
+            return False
+        channels = norm.num_features
+        if channels != linear.out_features:
+            return False
+    return channels == head.in_features
 
 
 def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
@@ -84,7 +91,7 @@ def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
     return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
-def whole_tree(layers: Sequence[nn.Module], plan: UniquePlan) -> Tensor:
+def whole_tree(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     """Run layers that are `usual`: what follows each distinct context of the plan, logits (U_L, V).
 
     >>> from wavemore.nn.grams import plan_of
@@ -94,16 +101,15 @@ def whole_tree(layers: Sequence[nn.Module], plan: UniquePlan) -> Tensor:
     torch.Size([2, 27])
     """
     first, *blocks, head = layers
+    linears, norms = cast(list[Linear], blocks[1::4]), cast(list[BatchNorm1d], blocks[2::4])
     weights = [first.weight]
     n = len(plan.inverse) * math.prod(map(len, plan.children))  # positions of a level in the batch
-    for children, linear, norm in zip(plan.children, blocks[1::4], cast(list[BatchNorm1d], blocks[2::4]), strict=True):
+    for children, linear, norm in zip(plan.children, linears, norms, strict=True):
         n //= len(children)
-        if len(linear.weight) != norm.num_features:
-            require_channels(norm, linear.weight.T, norm.num_features)
         norm.require_rows(n, (children.shape[1], norm.num_features))
         weights += [linear.weight, norm.weight, norm.bias]
     weights += [head.weight, head.bias]
-    return cast(Tensor, _WholeTree.apply(plan, blocks[2::4], blocks[3::4], *weights))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _WholeTree.apply(plan, norms, blocks[3::4], *weights))  # type: ignore[no-untyped-call]
 
 
 class _Level(NamedTuple):
@@ -151,16 +157,18 @@ class _WholeTree(torch.autograd.Function):
         _multiply(_matrix(x), _matrix(head.detach()).T, _matrix(logits))
         if bias is not None:
             logits += bias
-        ctx.save_for_backward(*weights)
-        ctx.plan, ctx.levels = plan, levels
-        ctx.activations = activations
+        ctx.save_for_backward(*weights, *(tensor for level in levels for tensor in level))
+        ctx.plan, ctx.activations = plan, activations
         return logits
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        plan, levels = ctx.plan, ctx.levels
-        table, *blocks, head, bias = ctx.saved_tensors
+        plan: UniquePlan = ctx.plan
+        size = len(_Level._fields)
+        weights, kept = ctx.saved_tensors[: -size * len(plan.children)], ctx.saved_tensors[-size * len(plan.children) :]
+        levels = [_Level(*kept[first : first + size]) for first in range(0, len(kept), size)]
+        table, *blocks, head, bias = weights
         dlogits = gradients[0]
         dhead, dy = torch.empty_like(head), torch.empty_like(levels[-1].y)
         _multiply(_matrix(dlogits).T, _matrix(levels[-1].y), _matrix(dhead))

@@ -1,0 +1,155 @@
+"""The whole tree as one function: when it is taken, and that it does what the layers do one by one."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import cast, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavemore.engine.threads import set_threads
+from wavemore.nn.config import ActivationName
+from wavemore.nn.fusion import run_unique, unique_logits
+from wavemore.nn.grams import UniquePlan, plan_of
+from wavemore.nn.layers import BatchNorm1d, Dropout, Embedding, FlattenConsecutive, Linear, Tanh
+from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.nn.unique import is_usual, whole_tree
+
+
+def hook(*_: object) -> None:
+    """Want to know that a layer was called."""
+
+
+@pytest.fixture(params=[1, 2])
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One thread multiplies by numpy, two by torch."""
+    before = torch.get_num_threads()
+    set_threads(request.param)
+    yield
+    set_threads(before)
+
+
+def tree_and_plan(activation: ActivationName = "tanh", fuse: tuple[int, ...] = (2, 3)) -> tuple[Tree, UniquePlan]:
+    tree = Tree(7, TreeConfig(fuse=fuse, embedding=3, hidden=5, activation=activation)).double()
+    with torch.no_grad():
+        for parameter in tree.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return tree, plan_of(torch.randint(7, (50, tree.context)), fuse)
+
+
+def backward(tree: Tree, logits: Tensor) -> list[Tensor | None]:
+    torch.autograd.backward(F.cross_entropy(logits, torch.arange(len(logits)) % 7))
+    return [parameter.grad for parameter in tree.parameters()]
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("activation", get_args(ActivationName))
+def test_whole_is_layer_by_layer(activation: ActivationName) -> None:
+    tree, plan = tree_and_plan(activation)
+    twin = copy.deepcopy(tree)
+    twin.layers[0].register_forward_hook(hook)  # so the twin's layers are called
+    assert is_usual(tree.layers)
+    assert not is_usual(twin.layers)
+    logits, expected = unique_logits(tree.layers, plan), unique_logits(twin.layers, plan)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(backward(tree, logits), backward(twin, expected), rtol=0, atol=1e-12)
+    torch.testing.assert_close(tree.state_dict(), twin.state_dict(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", get_args(ActivationName))
+def test_one_thread_is_two_threads(activation: ActivationName) -> None:
+    tree, plan = tree_and_plan(activation)
+    found = []
+    for threads in (1, 2):
+        set_threads(threads)
+        twin = copy.deepcopy(tree).float()
+        found.append(backward(twin, whole_tree(twin.layers, plan)))
+    torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("activation", get_args(ActivationName))
+def test_gradients_are_those_of_small_differences(activation: ActivationName) -> None:
+    tree, plan = tree_and_plan(activation)
+    names, values = zip(*tree.named_parameters(), strict=True)
+
+    def logits(*parameters: Tensor) -> Tensor:
+        return cast(Tensor, torch.func.functional_call(tree, dict(zip(names, parameters, strict=True)), (plan,)))
+
+    tree.forward = tree.unique  # type: ignore[assignment]
+    torch.autograd.gradcheck(logits, values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree.eval(),
+        lambda tree: tree.layers[4].register_forward_hook(hook),
+        lambda tree: tree.layers[1].register_full_backward_hook(hook),
+        lambda tree: tree.layers.insert(5, Dropout(0.1)),
+        lambda tree: tree.layers.append(Linear(7, 7)),
+        lambda tree: tree.layers.__setitem__(4, nn.Softplus()),
+        lambda tree: tree.layers.__setitem__(3, nn.Identity()),
+        lambda tree: tree.layers.__setitem__(2, Linear(6, 5)),
+        lambda tree: tree.layers.__setitem__(9, nn.Linear(5, 7)),
+    ],
+)
+def test_anything_else_goes_layer_by_layer(change: Callable[[Tree], object]) -> None:
+    tree, _ = tree_and_plan()
+    assert is_usual(tree.layers)
+    change(tree)
+    assert not is_usual(tree.layers)
+
+
+def test_layers_that_do_not_fit_are_not_usual() -> None:
+    def layers(inner: int, norm: int, outer: int) -> list[nn.Module]:
+        fusion = [FlattenConsecutive(2), Linear(inner, 5, bias=False), BatchNorm1d(norm), Tanh()]
+        return [Embedding(7, 3), *fusion, Linear(outer, 7)]
+
+    assert is_usual(layers(6, 5, 5))
+    assert not any(is_usual(layers(*sizes)) for sizes in [(7, 5, 5), (6, 4, 4), (6, 5, 4)])
+    assert not is_usual([])
+    assert not is_usual([Embedding(7, 3), Linear(3, 7)])
+
+
+def test_gradients_can_be_taken_twice_and_then_are_gone() -> None:
+    tree, plan = tree_and_plan()
+    loss = run_unique(tree.layers, plan).square().sum()
+    torch.autograd.backward(loss, retain_graph=True)
+    once = [parameter.grad.clone() for parameter in tree.parameters() if parameter.grad is not None]
+    torch.autograd.backward(loss)
+    twice = [parameter.grad for parameter in tree.parameters()]
+    torch.testing.assert_close(twice, [2 * gradient for gradient in once])
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.backward(loss)
+
+
+def test_weights_must_not_change_between_forward_and_backward() -> None:
+    tree, plan = tree_and_plan()
+    loss = run_unique(tree.layers, plan).square().sum()
+    with torch.no_grad():
+        tree.get_parameter("layers.2.weight").add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.backward(loss)
+
+
+def test_what_is_frozen_gets_no_gradient_and_the_rest_the_same() -> None:
+    tree, plan = tree_and_plan()
+    twin = copy.deepcopy(tree)
+    twin.layers[0].requires_grad_(False)
+    twin.layers[2].requires_grad_(False)
+    gradients = backward(tree, run_unique(tree.layers, plan))
+    frozen = backward(twin, run_unique(twin.layers, plan))
+    assert frozen[0] is None
+    assert frozen[1] is None
+    torch.testing.assert_close(frozen[2:], gradients[2:])
+
+
+def test_no_second_derivatives_is_said() -> None:
+    tree, plan = tree_and_plan()
+    loss = run_unique(tree.layers, plan).square().sum()
+    [gradient] = torch.autograd.grad(loss, tree.get_parameter("layers.2.weight"), create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        torch.autograd.backward(gradient.sum())
