@@ -254,7 +254,8 @@ def _columns(weight: Tensor, n: int) -> list[Matrix]:
 def _multiply(a: Matrix, b: Matrix, out: Matrix) -> None:
     """Multiply two matrices: (R, K), (K, C) -> `out` (R, C)."""
     if isinstance(out, np.ndarray):
-        np.matmul(a, b, out=out)
+        with np.errstate(all="ignore"):  # an overflow is infinite, as in torch, and whoever trains looks at the loss
+            np.matmul(a, b, out=out)
     else:
         torch.mm(a, b, out=out)
 
