@@ -76,7 +76,7 @@ class TreeStream:
         for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
             ring.append(_Kept(x))
             dilation = (len(ring) - 1) // max(1, n - 1)
-            x = _fused(stage, [ring[child * dilation].rows() for child in range(n)])  # n of (B, C), oldest first
+            x = _fused(stage, [ring[child * dilation] for child in range(n)])  # n of (B, C), oldest first
         self._logits = _Kept(x)
         return x
 
@@ -111,20 +111,28 @@ def stream_of(model: Tree, lines: int) -> TreeStream | WindowStream:
     return WindowStream(model, lines) if model.is_positional else TreeStream(model, lines)
 
 
-def _fused(stage: nn.Sequential, children: list[Tensor]) -> Tensor:
+def _fused(stage: nn.Sequential, children: list["_Kept"]) -> Tensor:
     """The stage of children side by side, without laying them side by side: its Linear is a sum over the children."""
     linear = stage[0]
     assert isinstance(linear, Linear)
     parts = linear.weight.chunk(len(children), dim=1)
-    x = children[0] @ parts[0].T if linear.bias is None else torch.addmm(linear.bias, children[0], parts[0].T)
+    x = children[0].times(parts[0].T)
     for child, part in zip(children[1:], parts[1:], strict=True):
-        x = torch.addmm(x, child, part.T)
+        x += child.times(part.T)
+    if linear.bias is not None:
+        x += linear.bias
     rest: nn.Module = stage[1:]
     return cast(Tensor, rest(x))
 
 
 class _Kept:
     """Rows (B, C) of which some are kept, some are copied: a note of which, until they are needed."""
+
+    def times(self, weight: Tensor) -> Tensor:
+        """The rows times a matrix (C, H), before the copies are made where these are more: lines that began alike."""
+        if self.picked is None or len(self.picked) <= len(self.x):
+            return self.rows() @ weight
+        return (self.x @ weight).index_select(0, self.picked)
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
