@@ -1,5 +1,6 @@
 """How many threads of the processor compute: torch's and those of numpy's BLAS, which are not the same."""
 
+import numpy as np  # noqa: F401 (its BLAS can be told only once it is loaded)
 import torch
 from threadpoolctl import threadpool_limits
 
