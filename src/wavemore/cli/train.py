@@ -21,6 +21,7 @@ from wavemore.nn.config import ModelName, TreeConfig
 if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint
     from wavemore.lab.board import Board
+    from wavemore.lab.config import DataConfig, TeacherConfig
     from wavemore.lab.recorder import Recorder
     from wavemore.lab.runs import Run
     from wavemore.nn.model import Model
@@ -67,6 +68,9 @@ class Train(ModelFlags):
     for a list, an lstm for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
+    teachers: Annotated[tuple[str, ...], arg(metavar="RUN [RUN ...]", help_behavior_hint="")] = ()
+    """Distillation: finished runs, experiments or folders of runs, on the same data and split. The mean of their
+    probabilities is a part of each target (--teacher-share)."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
     """Passes over the training lines, instead of --steps."""
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
@@ -158,22 +162,38 @@ class Train(ModelFlags):
             corpus = load_text(self.data, share=share, encoding=self.encoding)
         else:
             corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
-        chosen = plan(corpus, self.recipe, self._named() | self._settings())
+        chosen = plan(corpus, self.recipe, self._named() | self._settings() | self._teacher_share())
         check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
             torch.set_num_threads(min(4, cores()) if worth_threads(chosen) else 1)
+        data = data_config(corpus, self.data, self.split, self.split_seed)
         config = config_of(
             chosen,
-            data_config(corpus, self.data, self.split, self.split_seed),
+            data,
             command=("wavemore", *sys.argv[1:]),
             device=self.device,
             note=self.note,
             experiment=self.experiment,
+            teachers=self._teachers(data),
         )
         return corpus, config
 
     def _named(self) -> dict[str, str]:
         return {} if self.model == "auto" else {"model": self.model}
+
+    def _teacher_share(self) -> dict[str, float]:
+        """What `auto` means, where there are teachers; a share of what nobody teaches is refused."""
+        asked = given(self.training).get("teacher_share")
+        if asked and not self.teachers:
+            raise UsageError(f"--teacher-share {asked:g} is for a student: say with --teachers which runs teach it")
+        return {"teacher_share": 0.5} if self.teachers and asked is None else {}
+
+    def _teachers(self, data: "DataConfig") -> "tuple[TeacherConfig, ...]":
+        from wavemore.lab.teachers import find_teachers
+
+        if not self.teachers:
+            return ()
+        return find_teachers(self.teachers, data, None if self.run == "auto" else Path(self.run))
 
     def _settings(self) -> dict[str, Any]:
         epochs = {} if self.epochs == "auto" else {"epochs": self.epochs}
@@ -194,6 +214,8 @@ class Train(ModelFlags):
         self._check_same_data(config)
         corpus = run.data()
         self._check_same_settings(config, corpus)
+        if self.teachers and self._teachers(config.data) != config.teachers:
+            raise _not_same("teachers", [teacher.run for teacher in config.teachers] or "none", list(self.teachers))
         torch.set_num_threads(config.threads)
         checkpoint, model = run.checkpoint(), run.new_model()
         _introduce(screen, run, model, corpus, config.data.text if config.data.text == "stream" else "")
@@ -231,7 +253,8 @@ class Train(ModelFlags):
         if "context" in asked and isinstance(planned.settings, TreeConfig):
             asked["fuse"] = planned.settings.fuse
         if self.recipe != "auto":
-            asked = planned.settings.values() | asdict(planned.recipe)
+            preset = {name: value for name, value in asdict(planned.recipe).items() if name != "teacher_share"}
+            asked = planned.settings.values() | preset | asked
         kept = config.settings.values() | asdict(config.recipe)
         for name, value in asked.items():
             if name in kept and kept[name] != value:
@@ -241,10 +264,13 @@ class Train(ModelFlags):
         self, run: "Run", model: "Model", corpus: "Corpus | TextStream", checkpoint: "Checkpoint | None", screen: Screen
     ) -> int:
         from wavemore.lab.recorder import Recorder
+        from wavemore.lab.teachers import teach
         from wavemore.lab.training import train
 
         recipe = run.config.recipe
-        recorder = Recorder(run, checkpoint)
+        with screen.busy("the teachers' probabilities") if run.config.teachers else nullcontext():
+            lessons = teach(run.config, corpus)
+        recorder = Recorder(run, checkpoint, seconds=0.0 if lessons is None else lessons.seconds)
         again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
         if self.tensorboard:
             again += " --tensorboard"
@@ -255,7 +281,7 @@ class Train(ModelFlags):
                 self._board(run, recorder) as board,
                 display(screen, recipe.steps, recorder.seconds_before) as show,
             ):
-                for progress in train(run, model, corpus, recorder):
+                for progress in train(run, model, corpus, recorder, None if lessons is None else lessons.soft_targets):
                     show(progress)
                     if board is not None and progress.logged:
                         board.add(recorder.records[-1])
@@ -335,6 +361,7 @@ def _show_lines(screen: Screen, samples: "Sequence[Any]") -> None:
 def _introduce(
     screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str, usual: str = ""
 ) -> None:
+    from wavemore.lab.entries import teacher_words
     from wavemore.text.stream import TextStream
 
     config = run.config
@@ -367,6 +394,11 @@ def _introduce(
         f"recipe  {recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, "
         f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
+    if config.teachers:
+        screen.say(
+            f"taught  by {teacher_words(config)}, {100 * recipe.teacher_share:g} % of each target; "
+            f"they were trained for {seconds(sum(teacher.train_seconds for teacher in config.teachers))}"
+        )
     screen.say(f"run     {run.path}")
 
 
