@@ -152,6 +152,7 @@ class Train(ModelFlags):
         from wavemore.engine.plan import plan, worth_threads
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
+        from wavemore.lab.teachers import check_teachers
         from wavemore.lab.training import config_of, data_config
         from wavemore.text.datasets import load, load_text
         from wavemore.text.stream import SHARE
@@ -176,6 +177,7 @@ class Train(ModelFlags):
             experiment=self.experiment,
             teachers=self._teachers(data),
         )
+        check_teachers(config, corpus)
         return corpus, config
 
     def _named(self) -> dict[str, str]:
@@ -202,6 +204,8 @@ class Train(ModelFlags):
     def _go_on(self, run: "Run", screen: Screen) -> int:
         import torch
 
+        from wavemore.lab.teachers import check_teachers
+
         config = run.config
         summary = run.summary()
         if summary is not None:
@@ -216,6 +220,7 @@ class Train(ModelFlags):
         self._check_same_settings(config, corpus)
         if self.teachers and self._teachers(config.data) != config.teachers:
             raise _not_same("teachers", [teacher.run for teacher in config.teachers] or "none", list(self.teachers))
+        check_teachers(config, corpus)
         torch.set_num_threads(config.threads)
         checkpoint, model = run.checkpoint(), run.new_model()
         _introduce(screen, run, model, corpus, config.data.text if config.data.text == "stream" else "")

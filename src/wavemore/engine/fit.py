@@ -17,7 +17,7 @@ from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Precision, Recipe
 from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
-from wavemore.engine.teaching import taught_loss
+from wavemore.engine.teaching import NGRAM, taught_loss
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
@@ -301,7 +301,7 @@ class _Fit:
 def _checked(soft_targets: Tensor | None, model: Model, corpus: Corpus | TextStream) -> Tensor:
     """The soft targets of a student; raises `UsageError` where there are none, or they are of other data."""
     if isinstance(model, Ngram):
-        raise UsageError("an ngram is counted in one pass and takes no teachers: teach another model, or let it teach")
+        raise UsageError(NGRAM)
     if soft_targets is None:
         raise UsageError("a teacher_share above 0 needs teachers: give some, or leave it out")
     shape = (corpus.train.targets, len(corpus.vocabulary))

@@ -21,6 +21,8 @@ from wavemore.nn.model import Model
 from wavemore.text.corpus import Corpus
 from wavemore.text.stream import TextStream
 
+NGRAM = "an ngram is counted in one pass and takes no teachers: teach another model, or let it teach"
+
 
 def soft_targets(teachers: Sequence[Model], corpus: Corpus | TextStream) -> Tensor:
     """The mean of the teachers' probabilities before each target of `corpus.train`: (N, V), float32, on the CPU.

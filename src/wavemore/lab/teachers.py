@@ -49,17 +49,14 @@ def find_teachers(names: Sequence[str], data: DataConfig, student: Path | None =
     return tuple(teachers.values())
 
 
-def teach(config: Config, corpus: Corpus | TextStream) -> Lessons | None:
-    """Run the teachers that a config names over the train part; None where there is nothing to be taught.
+def check_teachers(config: Config, corpus: Corpus | TextStream) -> None:
+    """Raise `RunError` for a teacher that has gone or is not the one that the student began with.
 
-    Raises `RunError` for a teacher that has gone or is not the one that the student began with, `UsageError` where the
-    probabilities do not fit into memory.
+    Raises `UsageError` where the probabilities of any would not fit into memory.
     """
-    if not config.teachers or not config.recipe.teacher_share:
-        return None
-    began = perf_counter()
+    if not config.recipe.teacher_share:
+        return
     check_soft_targets_fit(corpus.train.targets, len(corpus.vocabulary))
-    models = []
     for teacher in config.teachers:
         run = Run(Path(teacher.run))
         if not run.exists():
@@ -68,8 +65,18 @@ def teach(config: Config, corpus: Corpus | TextStream) -> Lessons | None:
             raise RunError(
                 f"the teacher {run.path} was trained again since: put the old one back, or train another student"
             )
-        models.append(run.model())
-    soft = soft_targets(models, corpus)
+
+
+def teach(config: Config, corpus: Corpus | TextStream) -> Lessons | None:
+    """Run the teachers that a config names over the train part; None where there is nothing to be taught.
+
+    Raises what `check_teachers` does.
+    """
+    if not config.teachers or not config.recipe.teacher_share:
+        return None
+    began = perf_counter()
+    check_teachers(config, corpus)
+    soft = soft_targets([Run(Path(teacher.run)).model() for teacher in config.teachers], corpus)
     return Lessons(soft, perf_counter() - began)
 
 
