@@ -69,8 +69,7 @@ class Train(ModelFlags):
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
     teachers: Annotated[tuple[str, ...], arg(metavar="RUN [RUN ...]", help_behavior_hint="")] = ()
-    """Distillation: finished runs, experiments or folders of runs, on the same data and split. The mean of their
-    probabilities is a part of each target (--teacher-share)."""
+    """Distillation: finished runs, experiments or folders of runs, whose mean probability is a part of each target."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
     """Passes over the training lines, instead of --steps."""
     device: Annotated[str, arg(metavar="NAME")] = "cpu"

@@ -73,7 +73,9 @@ class Recipe:
     )
     teacher_share: float = field(
         default=0.0,
-        metadata={"help": "how much of each target is the teachers' (with --teachers 0.5); the rest is the true one"},
+        metadata={
+            "help": "how much of each target is the teachers' (auto: 0.5 with --teachers); else what stands there"
+        },
     )
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 
