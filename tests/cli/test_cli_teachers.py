@@ -123,6 +123,7 @@ def test_teachers_that_changed_or_have_gone_are_missed(student: Path, fails: Cal
         (2, "--teacher-share 0.5", "--teacher-share 0.5 is for a student: say with --teachers which runs teach it"),
         (2, "--teachers teachers --teacher-share 2", "teacher_share is 2.0; it is a share of the targets"),
         (2, "--teachers teachers --model ngram", "an ngram is counted in one pass and takes no teachers"),
+        (2, "--teachers", "--teachers needs a run or more that teach: name them, or leave it out"),
         (1, "--teachers nobody", "there is no run 'nobody'"),
         (
             1,

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 RecipeFlags: Any = flags_of(Recipe)
 
+NOBODY = ("",)
+"""The teachers where none are asked for; `--teachers` without a name, as of an empty folder, is a mistake."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train(ModelFlags):
@@ -68,7 +71,7 @@ class Train(ModelFlags):
     for a list, an lstm for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
-    teachers: Annotated[tuple[str, ...], arg(metavar="RUN [RUN ...]", help_behavior_hint="")] = ()
+    teachers: Annotated[tuple[str, ...], arg(metavar="RUN [RUN ...]", help_behavior_hint="")] = NOBODY
     """Distillation: finished runs, experiments or folders of runs, whose mean probability is a part of each target."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
     """Passes over the training lines, instead of --steps."""
@@ -88,6 +91,8 @@ class Train(ModelFlags):
 
         from wavemore.lab.runs import Run, find_runs, new_run
 
+        if not self.teachers:
+            raise UsageError("--teachers needs a run or more that teach: name them, or leave it out")
         if self.resume and self.overwrite:
             raise UsageError("--resume goes on with a run and --overwrite removes it: give one of them")
         _check_device(self.device)
@@ -185,14 +190,14 @@ class Train(ModelFlags):
     def _teacher_share(self) -> dict[str, float]:
         """What `auto` means, where there are teachers; a share of what nobody teaches is refused."""
         asked = given(self.training).get("teacher_share")
-        if asked and not self.teachers:
+        if asked and self.teachers == NOBODY:
             raise UsageError(f"--teacher-share {asked:g} is for a student: say with --teachers which runs teach it")
-        return {"teacher_share": 0.5} if self.teachers and asked is None else {}
+        return {"teacher_share": 0.5} if self.teachers != NOBODY and asked is None else {}
 
     def _teachers(self, data: "DataConfig") -> "tuple[TeacherConfig, ...]":
         from wavemore.lab.teachers import find_teachers
 
-        if not self.teachers:
+        if self.teachers == NOBODY:
             return ()
         return find_teachers(self.teachers, data, None if self.run == "auto" else Path(self.run))
 
@@ -217,7 +222,7 @@ class Train(ModelFlags):
         self._check_same_data(config)
         corpus = run.data()
         self._check_same_settings(config, corpus)
-        if self.teachers and self._teachers(config.data) != config.teachers:
+        if self.teachers != NOBODY and self._teachers(config.data) != config.teachers:
             raise _not_same("teachers", [teacher.run for teacher in config.teachers] or "none", list(self.teachers))
         check_teachers(config, corpus)
         torch.set_num_threads(config.threads)
