@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "small": "at most the lecture's 76,579 parameters",
     "large": "one model of any size",
     "distilled": "one model of any size, taught by others, whose training is counted",
+    "distilled-small": "at most 76,579 parameters, taught by larger ones, whose training is counted",
 }
 """The experiments in the order of the tables."""
 

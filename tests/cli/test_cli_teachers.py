@@ -55,7 +55,15 @@ def test_a_student_is_a_run_like_any_other(student: Path, wavemore: Any, names: 
     assert wavemore("train", names, *TINY, "--steps", "40", "--evaluations", "4", "--run", "plain").code == 0
     said = wavemore("compare", "plain", "mine").out
     assert "B differs in: teacher share 0.0 → 0.5, teachers none → 1 x ngram n 5 and 1 x tree 2x2 4/8 muon" in said
-    assert len(json.loads(wavemore("log", "plain", "mine", "--json").out)) == 2  # not seeds of one thing
+    rows = json.loads(wavemore("log", "plain", "mine", "--json").out)
+    assert len(rows) == 2  # not seeds of one thing
+    assert rows[1]["train_seconds"] == pytest.approx(summary.total_seconds)
+    assert wavemore("report", "mine", "-o", "page.html").code == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "training of the teachers" in page
+    assert "counts (ngram n 5)" in page
+    assert wavemore("report", "plain", "-o", "page.html").code == 0
+    assert "teacher share" not in Path("page.html").read_text(encoding="utf-8")
 
 
 def test_a_training_says_who_teaches_and_what_is_made_lower(teachers: Path, wavemore: Any, names: str) -> None:

@@ -69,6 +69,11 @@ class Summary:
     teachers_train_seconds: float | None = None
     """Of a student: what the training of its teachers took, and of theirs; it is not in `train_seconds`."""
 
+    @property
+    def total_seconds(self) -> float:
+        """What it took to train all that the run needed: itself and, of a student, its teachers."""
+        return self.train_seconds + (self.teachers_train_seconds or 0.0)
+
 
 class Record(TypedDict):
     """A line of `metrics.jsonl`; losses are nats per character."""

@@ -95,7 +95,7 @@ def _teacher(run: Run, data: DataConfig) -> TeacherConfig:
         run=str(run.path.absolute()),
         sha256=_sha256(run),
         model=model_words(config),
-        train_seconds=summary.train_seconds + (summary.teachers_train_seconds or 0.0),
+        train_seconds=summary.total_seconds,
     )
 
 
