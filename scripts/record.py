@@ -2,8 +2,10 @@
 
 An experiment is a TOML file of src/wavemore/experiments/: a question, the flags of `wavemore train`, and seeds. Each
 seed is trained by the real command; then val and, once, test are evaluated. With `ensemble = true` the seeds' models
-are evaluated together too. An experiment on continuous text says `text = "stream"` instead of a split; it has no test.
---data takes a path to the file where the data set cannot be downloaded, --text the same for that of `rivals`.
+are evaluated together too. Where it has `[[teachers]]`, tables of flags with a `count`, each seed first trains teachers
+of its own; teacher number n of seed s has the seed 100 (s + 1) + n. An experiment on continuous text says
+`text = "stream"` instead of a split; it has no test. --data takes a path to the file where the data set cannot be
+downloaded, --text the same for that of `rivals`.
 """
 
 import argparse
@@ -89,18 +91,32 @@ def experiment(name: str, data: str) -> dict[str, Any]:
     """Train all seeds of an experiment and evaluate each."""
     found = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
     on_text = "text" in found
-    flags = ["--text", found["text"]] if on_text else ["--split", found["split"]]
-    flags += _flags(found["train"])
+    kind = ["--text", found["text"]] if on_text else ["--split", found["split"]]
+    flags = [*kind, *_flags(found["train"])]
     all_losses = LOSSES[:1] if on_text else LOSSES
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in found["seeds"]:
             run = str(Path(folder) / str(seed))
+            teachers = []
+            for number, teacher in enumerate(_teachers(found)):
+                of_teacher = 100 * (seed + 1) + number
+                where = ["--seed", str(of_teacher), "--run", str(Path(folder) / f"{seed}-taught-by" / str(number))]
+                ended = _json("train", data or found["data"], *kind, *_flags(teacher), *where, "--json")
+                teachers.append(
+                    {"seed": of_teacher} | {k: ended[k] for k in ("parameters", "val_nats", "train_seconds")}
+                )
             where = ["--seed", str(seed), "--run", run]
+            if teachers:
+                where += ["--teachers", str(Path(folder) / f"{seed}-taught-by")]
             summary = _json("train", data or found["data"], *flags, *where, "--json")
             losses = _json("evaluate", run, *([] if on_text else ["--test"]), "--json")
             kept = ("parameters", "train_nats", "steps", "best_step", "train_seconds")
-            runs.append({"seed": seed, **{k: summary[k] for k in kept}, **{k: losses[k] for k in all_losses}})
+            one = {"seed": seed, **{k: summary[k] for k in kept}, **{k: losses[k] for k in all_losses}}
+            if teachers:
+                one["total_seconds"] = summary["train_seconds"] + summary["teachers_train_seconds"]
+                one["teachers"] = teachers
+            runs.append(one)
             print(name, runs[-1], flush=True)
         together = {}
         if found.get("ensemble"):
@@ -108,11 +124,12 @@ def experiment(name: str, data: str) -> dict[str, Any]:
             together = {
                 k: v for k, v in _json("evaluate", first, "--with", *others, "--test", "--json").items() if k in LOSSES
             }
+            together["total_seconds"] = sum(run.get("total_seconds", run["train_seconds"]) for run in runs)
             print(name, "together", together, flush=True)
-    keys = (*all_losses, "train_nats", "train_seconds")
+    keys = (*all_losses, "train_nats", "train_seconds", *(["total_seconds"] if "teachers" in found else []))
     return {
         "question": found["question"],
-        "command": " ".join(["wavemore train", found["data"], *flags, "--seed SEED"]),
+        "command": _shown(found, kind),
         "seeds": found["seeds"],
         "mean": {key: statistics.mean(run[key] for run in runs) for key in keys},
         "std": {key: statistics.stdev(run[key] for run in runs) if len(runs) > 1 else None for key in keys},
@@ -121,6 +138,26 @@ def experiment(name: str, data: str) -> dict[str, Any]:
         "date": datetime.now().astimezone().date().isoformat(),
         "environment": summary["environment"],  # of the run, with the threads that it used
     }
+
+
+def _teachers(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The flags of each teacher."""
+    groups = found.get("teachers", [])
+    return [{k: v for k, v in group.items() if k != "count"} for group in groups for _ in range(group["count"])]
+
+
+def _shown(found: dict[str, Any], kind: list[str]) -> str:
+    """The commands of one seed as a reader may give them, a line each."""
+    lines, first = [], 0
+    for group in found.get("teachers", []):
+        numbers = " ".join(map(str, range(first, first := first + group["count"])))
+        flags = _flags({k: v for k, v in group.items() if k != "count"})
+        train = " ".join(["wavemore train", found["data"], *kind, *flags])
+        seed = '--seed $((100 * (SEED + 1) + N)) --run "teachers-$SEED/$N"'
+        lines.append(f"for N in {numbers}; do {train} {seed}; done")
+    student = " ".join(["wavemore train", found["data"], *kind, *_flags(found["train"])])
+    taught = ' --teachers "teachers-$SEED"' if lines else ""
+    return "\n".join([*lines, f"{student} --seed {'$SEED' if lines else 'SEED'}{taught}"])
 
 
 def _flags(train: dict[str, Any]) -> list[str]:

@@ -15,7 +15,10 @@ EXPERIMENTS = {
     "default": "`wavemore train`, no flags but the data and the split",
     "lecture": "the lecture's recipe, 200,000 steps",
     "small": "at most the lecture's 76,579 parameters",
-    "large": "one model of any size",
+    "large": "one large tree",
+    "lstm": "one large LSTM, which reads whole lines",
+    "distilled": "one LSTM taught by four models, whose training is counted",
+    "distilled-small": "one LSTM of at most 76,579 parameters, taught by four larger models, whose training is counted",
 }
 """The experiments in the order of the tables."""
 
@@ -75,7 +78,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     for name, record in chosen.items():
         run = record["runs"][0]
         losses = [_loss(record, key) for key in ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")]
-        cells = [EXPERIMENTS[name], f"{run['parameters']:,}", *losses, f"{record['mean']['train_seconds']:.0f} s"]
+        cells = [EXPERIMENTS[name], f"{run['parameters']:,}", *losses, _time(record)]
         parts.append(f"| {' | '.join(cells)} | {len(record['seeds'])} |")
         if "ensemble" in record:
             together = record["ensemble"]
@@ -87,7 +90,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
                 f"{len(record['seeds'])} x {run['parameters']:,}",
                 *losses,
             ]
-            parts.append(f"| {' | '.join(cells)} | | |")
+            parts.append(f"| {' | '.join(cells)} | {_time_together(together)}| |")
     texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
     if texts:
         parts += [
@@ -131,12 +134,13 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 _loss(record, "val_nats"),
                 _loss(record, "leak_free_val_nats"),
             ]
-            rows.append(f"| {' | '.join(cells)} | {record['mean']['train_seconds']:.0f} s |")
+            rows.append(f"| {' | '.join(cells)} | {_time(record)} |")
             if "ensemble" in record:
                 count = len(record["seeds"])
                 losses = " | ".join(f"{record['ensemble'][key]:.4f}" for key in ("val_nats", "leak_free_val_nats"))
                 rows.append(
-                    f"| {count} of these averaged | {count} x {record['runs'][0]['parameters']:,} | {losses} | |"
+                    f"| {count} of these averaged | {count} x {record['runs'][0]['parameters']:,} | {losses} "
+                    f"| {_time_together(record['ensemble'])}|"
                 )
     texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
     if texts:
@@ -194,6 +198,17 @@ def _baseline(found: dict[str, dict[str, Any]]) -> str:
 def _loss(record: dict[str, Any], key: str) -> str:
     std = record["std"][key]
     return f"{record['mean'][key]:.4f}" + (f" ± {std:.4f}" if std is not None else "")
+
+
+def _time(record: dict[str, Any]) -> str:
+    """Training, with that of the teachers where there were some."""
+    mean = record["mean"]
+    return f"{mean.get('total_seconds', mean['train_seconds']):.0f} s"
+
+
+def _time_together(together: dict[str, Any]) -> str:
+    """Training of all that are averaged, where it was recorded."""
+    return f"{together['total_seconds']:.0f} s " if "total_seconds" in together else ""
 
 
 def _texts(found: dict[str, dict[str, Any]], title: str) -> list[str]:

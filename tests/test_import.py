@@ -47,6 +47,7 @@ EXPORTS = [
     "report",
     "score",
     "score_texts",
+    "soft_targets",
     "write",
 ]
 HEAVY = {"torch", "numpy", "safetensors", "matplotlib", "scipy"}

@@ -79,9 +79,67 @@ def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found["question"].endswith("?")
     assert found["expected"]
     Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:1_000]) + "\n", encoding="utf-8")
-    train = {key: value for key, value in found["train"].items() if key != "epochs"}
-    width = {"channels": 8} if train.get("model") == "wavenet" else {"hidden": 16}
-    small = {**train, **width, "steps": 3, "threads": 1}
     kind = ["--text", found["text"]] if "text" in found else ["--split", found["split"]]
-    flags = [*kind, *script("record")._flags(small)]
-    assert main(["train", "list.txt", "--seed", str(found["seeds"][0]), *flags]) == 0
+    record = script("record")
+
+    def small(train: dict[str, Any]) -> list[str]:
+        width = {"channels": 8} if train.get("model") == "wavenet" else {"hidden": 16}
+        kept = {key: value for key, value in train.items() if key != "epochs"}
+        return [*kind, *record._flags({**kept, **width, "steps": 3, "threads": 1})]
+
+    teachers = record._teachers(found)
+    for number, teacher in enumerate(teachers):
+        assert main(["train", "list.txt", *small(teacher), "--run", f"teachers/{number}"]) == 0
+    taught = ["--teachers", "teachers"] if teachers else []
+    assert main(["train", "list.txt", "--seed", str(found["seeds"][0]), *small(found["train"]), *taught]) == 0
+
+
+STUDENTS = """
+question = "Does it run?"
+data = "makemore-names"
+split = "lecture"
+seeds = [0, 1]
+ensemble = true
+
+[[teachers]]
+count = 1
+model = "ngram"
+
+[[teachers]]
+count = 1
+hidden = 16
+steps = 3
+
+[train]
+model = "lstm"
+hidden = 16
+steps = 3
+"""
+
+
+def test_a_record_of_students_counts_their_teachers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any
+) -> None:
+    record = script("record")
+    monkeypatch.setattr(record, "EXPERIMENTS", tmp_path)
+    (tmp_path / "students.toml").write_text(STUDENTS, encoding="utf-8")
+    list_ = tmp_path / "list.txt"
+    list_.write_text("\n".join(list(wm.load("names").train.lines)[:500]) + "\n", encoding="utf-8")
+    found = record.experiment("students", str(list_))
+    for seed, run in enumerate(found["runs"]):
+        assert [teacher["seed"] for teacher in run["teachers"]] == [100 * (seed + 1), 100 * (seed + 1) + 1]
+        taught = sum(teacher["train_seconds"] for teacher in run["teachers"])
+        assert run["total_seconds"] == pytest.approx(run["train_seconds"] + taught, abs=1e-2)
+    assert found["mean"]["total_seconds"] > found["mean"]["train_seconds"]
+    assert found["ensemble"]["total_seconds"] == pytest.approx(sum(run["total_seconds"] for run in found["runs"]))
+    assert found["command"].splitlines() == [
+        "for N in 0; do wavemore train makemore-names --split lecture --model ngram "
+        '--seed $((100 * (SEED + 1) + N)) --run "teachers-$SEED/$N"; done',
+        "for N in 1; do wavemore train makemore-names --split lecture --hidden 16 --steps 3 "
+        '--seed $((100 * (SEED + 1) + N)) --run "teachers-$SEED/$N"; done',
+        "wavemore train makemore-names --split lecture --model lstm --hidden 16 --steps 3 "
+        '--seed $SEED --teachers "teachers-$SEED"',
+    ]
+    text = script("results").results({"distilled": found})
+    assert f"| {found['mean']['total_seconds']:.0f} s | 2 |" in text
+    assert f"| {found['ensemble']['total_seconds']:.0f} s | |" in text

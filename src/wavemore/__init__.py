@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import LECTURE as LECTURE
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
+    from wavemore.engine.teaching import soft_targets as soft_targets
     from wavemore.engine.writing import Written as Written
     from wavemore.engine.writing import write as write
     from wavemore.errors import WavemoreError as WavemoreError
@@ -67,6 +68,7 @@ _NAMES_OF = {
     "wavemore.engine.plan": "Plan plan",
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
+    "wavemore.engine.teaching": "soft_targets",
     "wavemore.engine.writing": "Written write",
     "wavemore.errors": "WavemoreError",
     "wavemore.lab.report": "report",

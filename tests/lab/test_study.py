@@ -109,6 +109,7 @@ WRONG = [
     (GOOD.replace("seeds = [0, 1]", 'seeds = "all"'), "seeds"),
     (GOOD.replace("embedding = 4", "embeding = 4"), "there is no setting 'embeding'"),
     (GOOD.replace("embedding = 4", "seed = 4"), "seed is no setting of a study"),
+    (GOOD.replace("embedding = 4", "teacher_share = 0.5"), "teacher_share is no setting of a study"),
     (GOOD.replace("embedding = 4", 'embedding = "four"'), "embedding is 'four'"),
     (GOOD.replace("[0.01, 0.1]", "[]"), "tune.learning_rate is empty"),
     (GOOD.replace('name = "flat"', ""), "arm 1 has no name"),

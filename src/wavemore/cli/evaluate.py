@@ -37,6 +37,7 @@ class Evaluate:
     def run_command(self) -> int:
         """Print the losses of val, and of the parts that were asked for."""
         from wavemore.engine.evaluate import evaluate
+        from wavemore.lab.entries import same_data
         from wavemore.lab.runs import find_run
         from wavemore.text.corpus import Corpus
         from wavemore.text.stream import TextStream
@@ -44,7 +45,7 @@ class Evaluate:
         run = find_run(self.run)
         runs = [run, *map(find_run, self.others)]
         for other in runs[1:]:
-            if other.config.data != run.config.data:
+            if not same_data(other.config.data, run.config.data):
                 raise UsageError(f"{other.path} and {run.path} have other data or another split: give runs on the same")
         models, corpus = [each.model() for each in runs], run.data()
         parameters = sum(model.parameter_count() for model in models)

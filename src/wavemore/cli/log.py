@@ -25,7 +25,7 @@ class Log:
     """One row an experiment: how large, how good over its seeds, how much better than the row before, how long.
 
     Losses are nats per character, mean ± standard deviation over seeds. The change is that of val; a question mark
-    says that the seeds do not show it.
+    says that the seeds do not show it. The time of a student is with that of its teachers.
 
     Example: wavemore log --sort val
     """
@@ -187,7 +187,8 @@ def _record(entry: "Entry") -> dict[str, Any]:
         record |= {"experiment": config.experiment, "model": model_words(config), "data": config.data.name}
         record |= {"seed": config.recipe.seed, "created": config.created, "note": config.note}
     if summary is not None:
-        record |= {key: getattr(summary, key) for key in ("parameters", *LOSS_KEYS, "train_seconds")}
+        record |= {key: getattr(summary, key) for key in ("parameters", *LOSS_KEYS)}
+        record["train_seconds"] = summary.total_seconds
     return record | {"status": entry.problem or record["note"] or ""}
 
 

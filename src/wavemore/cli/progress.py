@@ -47,13 +47,16 @@ def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Calla
     def left(progress: "Progress") -> str:  # evaluations included
         return seconds((time.monotonic() - began) / progress.steps_here * (steps - progress.step))
 
+    def taught(progress: "Progress") -> str:  # what a student's steps make lower
+        return "" if progress.taught_nats is None else f"taught {progress.taught_nats:.4f}  "
+
     if not screen.live:
 
         def line(progress: "Progress") -> None:
             if progress.val_nats is not None:
                 screen.say(
                     f"step {progress.step:>{len(f'{steps:,}')},} of {steps:,}  train {progress.train_nats:.4f}  "
-                    f"val {progress.val_nats:.4f}{' *' if progress.is_best else '  '}  "
+                    f"{taught(progress)}val {progress.val_nats:.4f}{' *' if progress.is_best else '  '}  "
                     f"{progress.chars_per_second:,.0f} chars/s  {seconds(seconds_before + progress.seconds)} so far, "
                     f"{left(progress)} left"
                 )
@@ -77,7 +80,7 @@ def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Calla
             nonlocal val
             if progress.val_nats is not None:
                 val = f"{progress.val_nats:.4f}"
-            said = f"train {progress.train_nats:.4f}  val {val}"
+            said = f"train {progress.train_nats:.4f}  {taught(progress) if wide else ''}val {val}"
             if wide:
                 said += f"  {progress.chars_per_second:,.0f} chars/s"
             bar.update(task, completed=progress.step, said=f"{said}  {left(progress)} left")

@@ -21,6 +21,7 @@ from wavemore.nn.config import ModelName, TreeConfig
 if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint
     from wavemore.lab.board import Board
+    from wavemore.lab.config import DataConfig, TeacherConfig
     from wavemore.lab.recorder import Recorder
     from wavemore.lab.runs import Run
     from wavemore.nn.model import Model
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from wavemore.text.stream import TextStream
 
 RecipeFlags: Any = flags_of(Recipe)
+
+NOBODY = ("",)
+"""The teachers where none are asked for; `--teachers` without a name, as of an empty folder, is a mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,8 @@ class Train(ModelFlags):
     for a list, an lstm for a text."""
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
     """The training; auto fits the data."""
+    teachers: Annotated[tuple[str, ...], arg(metavar="RUN [RUN ...]", help_behavior_hint="")] = NOBODY
+    """Distillation: finished runs, experiments or folders of runs, whose mean probability is a part of each target."""
     epochs: Annotated[float | Literal["auto"], arg(metavar="X")] = "auto"
     """Passes over the training lines, instead of --steps."""
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
@@ -84,6 +90,8 @@ class Train(ModelFlags):
         from wavemore.engine.threads import set_threads
         from wavemore.lab.runs import Run, find_runs, new_run
 
+        if not self.teachers:
+            raise UsageError("--teachers needs a run or more that teach: name them, or leave it out")
         if self.resume and self.overwrite:
             raise UsageError("--resume goes on with a run and --overwrite removes it: give one of them")
         _check_device(self.device)
@@ -142,11 +150,11 @@ class Train(ModelFlags):
         return f"--text {self.text}" if self.text != "auto" or detected is None else detected.why
 
     def _prepare(self, kind: "TextKind") -> tuple["Corpus | TextStream", Any]:
-
         from wavemore.engine.plan import plan, worth_threads
         from wavemore.engine.threads import set_threads
         from wavemore.lab.environment import cores
         from wavemore.lab.memory import check_fits
+        from wavemore.lab.teachers import check_teachers
         from wavemore.lab.training import config_of, data_config
         from wavemore.text.datasets import load, load_text
         from wavemore.text.stream import SHARE
@@ -157,22 +165,39 @@ class Train(ModelFlags):
             corpus = load_text(self.data, share=share, encoding=self.encoding)
         else:
             corpus = load(self.data, split=self.split, split_seed=self.split_seed, encoding=self.encoding)
-        chosen = plan(corpus, self.recipe, self._named() | self._settings())
+        chosen = plan(corpus, self.recipe, self._named() | self._settings() | self._teacher_share())
         check_fits(len(corpus.vocabulary), chosen.settings)
         if self.threads == "auto":
             set_threads(min(4, cores()) if worth_threads(chosen) else 1)
+        data = data_config(corpus, self.data, self.split, self.split_seed)
         config = config_of(
             chosen,
-            data_config(corpus, self.data, self.split, self.split_seed),
+            data,
             command=("wavemore", *sys.argv[1:]),
             device=self.device,
             note=self.note,
             experiment=self.experiment,
+            teachers=self._teachers(data),
         )
+        check_teachers(config, corpus)
         return corpus, config
 
     def _named(self) -> dict[str, str]:
         return {} if self.model == "auto" else {"model": self.model}
+
+    def _teacher_share(self) -> dict[str, float]:
+        """What `auto` means, where there are teachers; a share of what nobody teaches is refused."""
+        asked = given(self.training).get("teacher_share")
+        if asked and self.teachers == NOBODY:
+            raise UsageError(f"--teacher-share {asked:g} is for a student: say with --teachers which runs teach it")
+        return {"teacher_share": 0.5} if self.teachers != NOBODY and asked is None else {}
+
+    def _teachers(self, data: "DataConfig") -> "tuple[TeacherConfig, ...]":
+        from wavemore.lab.teachers import find_teachers
+
+        if self.teachers == NOBODY:
+            return ()
+        return find_teachers(self.teachers, data, None if self.run == "auto" else Path(self.run))
 
     def _settings(self) -> dict[str, Any]:
         epochs = {} if self.epochs == "auto" else {"epochs": self.epochs}
@@ -180,6 +205,7 @@ class Train(ModelFlags):
 
     def _go_on(self, run: "Run", screen: Screen) -> int:
         from wavemore.engine.threads import set_threads
+        from wavemore.lab.teachers import check_teachers
 
         config = run.config
         summary = run.summary()
@@ -193,6 +219,9 @@ class Train(ModelFlags):
         self._check_same_data(config)
         corpus = run.data()
         self._check_same_settings(config, corpus)
+        if self.teachers != NOBODY and self._teachers(config.data) != config.teachers:
+            raise _not_same("teachers", [teacher.run for teacher in config.teachers] or "none", list(self.teachers))
+        check_teachers(config, corpus)
         set_threads(config.threads)
         checkpoint, model = run.checkpoint(), run.new_model()
         _introduce(screen, run, model, corpus, config.data.text if config.data.text == "stream" else "")
@@ -230,7 +259,8 @@ class Train(ModelFlags):
         if "context" in asked and isinstance(planned.settings, TreeConfig):
             asked["fuse"] = planned.settings.fuse
         if self.recipe != "auto":
-            asked = planned.settings.values() | asdict(planned.recipe)
+            preset = {name: value for name, value in asdict(planned.recipe).items() if name != "teacher_share"}
+            asked = planned.settings.values() | preset | asked
         kept = config.settings.values() | asdict(config.recipe)
         for name, value in asked.items():
             if name in kept and kept[name] != value:
@@ -240,10 +270,13 @@ class Train(ModelFlags):
         self, run: "Run", model: "Model", corpus: "Corpus | TextStream", checkpoint: "Checkpoint | None", screen: Screen
     ) -> int:
         from wavemore.lab.recorder import Recorder
+        from wavemore.lab.teachers import teach
         from wavemore.lab.training import train
 
         recipe = run.config.recipe
-        recorder = Recorder(run, checkpoint)
+        with screen.busy("the teachers' probabilities") if run.config.teachers else nullcontext():
+            lessons = teach(run.config, corpus)
+        recorder = Recorder(run, checkpoint, seconds=0.0 if lessons is None else lessons.seconds)
         again = shlex.join(["wavemore", "train", "--resume", "--run", str(run.path)])
         if self.tensorboard:
             again += " --tensorboard"
@@ -254,7 +287,7 @@ class Train(ModelFlags):
                 self._board(run, recorder) as board,
                 display(screen, recipe.steps, recorder.seconds_before) as show,
             ):
-                for progress in train(run, model, corpus, recorder):
+                for progress in train(run, model, corpus, recorder, None if lessons is None else lessons.soft_targets):
                     show(progress)
                     if board is not None and progress.logged:
                         board.add(recorder.records[-1])
@@ -334,6 +367,7 @@ def _show_lines(screen: Screen, samples: "Sequence[Any]") -> None:
 def _introduce(
     screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str, usual: str = ""
 ) -> None:
+    from wavemore.lab.entries import teacher_words
     from wavemore.text.stream import TextStream
 
     config = run.config
@@ -366,6 +400,11 @@ def _introduce(
         f"recipe  {recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, "
         f"{rates}, {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
+    if config.teachers:
+        screen.say(
+            f"taught  by {teacher_words(config)}, {100 * recipe.teacher_share:g} % of each target; "
+            f"they were trained for {seconds(sum(teacher.train_seconds for teacher in config.teachers))}"
+        )
     screen.say(f"run     {run.path}")
 
 

@@ -56,6 +56,10 @@ class Batches(ABC):
         logits = self.logits(positions)
         return logits.logsumexp(dim=1) - logits.gather(1, self.targets(positions)[:, None]).squeeze(1)
 
+    def probabilities(self, positions: NDArray[np.int64]) -> Tensor:
+        """p of every character at `positions`, chunk after chunk: (B,) -> (B, V); not for training."""
+        return self.logits(positions).softmax(dim=1)
+
     @abstractmethod
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         """All positions once, as many at a time and in such an order that they are run quickly."""
@@ -99,6 +103,13 @@ class WindowBatches(Batches):
         logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
         picked = rows * logits.shape[1] + self.targets(positions)
         return logits.logsumexp(dim=1).index_select(0, rows) - logits.flatten().index_select(0, picked)
+
+    def probabilities(self, positions: NDArray[np.int64]) -> Tensor:
+        """p of every character at `positions`: (B,) -> (B, V); not for training."""
+        if self.tables is None:
+            return super().probabilities(positions)
+        plan = self.plan(positions)  # here too
+        return unique_logits(self.model.layers, plan).softmax(dim=1).index_select(0, plan.inverse)
 
     def plan(self, positions: NDArray[np.int64]) -> UniquePlan:
         """Which rows each level computes, and which children each row has."""

@@ -17,6 +17,7 @@ from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Precision, Recipe
 from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
+from wavemore.engine.teaching import NGRAM, taught_loss
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
@@ -50,7 +51,9 @@ class Progress:
     """Passes over the training targets so far."""
     learning_rate: float
     train_nats: float
-    """Mean loss of the batches since the last record that was `logged`."""
+    """Mean loss of the batches since the last record that was `logged`, against the true characters."""
+    taught_nats: float | None
+    """Of a student, the same against its targets, which are partly its teachers': it is what the steps make lower."""
     val_nats: float | None
     """Exact val loss, at the steps where it is taken."""
     best_val_nats: float
@@ -92,13 +95,21 @@ class Progress:
 
 
 def fit(
-    model: Model, corpus: Corpus | TextStream, recipe: Recipe, *, resume: Checkpoint | None = None
+    model: Model,
+    corpus: Corpus | TextStream,
+    recipe: Recipe,
+    *,
+    soft_targets: Tensor | None = None,
+    resume: Checkpoint | None = None,
 ) -> Iterator[Progress]:
     """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
 
     It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
     the weights of the last step. The mode of every layer is put back. The same model, corpus, recipe and number of
     threads give the same bits on a CPU, also through a `Checkpoint` in between.
+
+    With `recipe.teacher_share` above 0 the model is a student: `soft_targets` (N, V), made of its teachers in
+    `engine/teaching.py`, are so much of what it is trained on. The val loss stays that of the true characters.
 
     Raises `TrainingError` when the train or the val loss is no longer finite; the model then holds the weights with
     the best val loss, or those that this call began with where there is none yet.
@@ -113,7 +124,7 @@ def fit(
     >>> last.step, last.val_nats < 1.0
     (20, True)
     """
-    state = _Fit(model, corpus, recipe)
+    state = _Fit(model, corpus, recipe, soft_targets)
     if resume is not None:
         state.load(resume)
     start = copied(model.state_dict())
@@ -133,10 +144,11 @@ def fit(
 class _Fit:
     """A training between two steps."""
 
-    def __init__(self, model: Model, corpus: Corpus | TextStream, recipe: Recipe) -> None:
+    def __init__(self, model: Model, corpus: Corpus | TextStream, recipe: Recipe, soft_targets: Tensor | None) -> None:
         if isinstance(model, Tree) and recipe.execution == "lines":
             raise UsageError("a tree is trained by the executions unique and windows: lines is for other models")
         self.model, self.recipe = model, recipe
+        self.soft = _checked(soft_targets, model, corpus) if recipe.teacher_share else None
         self.train = batches_to_train(corpus.train, model, recipe)
         # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
         self.averaged = deepcopy(model) if recipe.average and not isinstance(model, Ngram) else model
@@ -149,7 +161,7 @@ class _Fit:
         self.step = self.first_step = 0
         self.best: dict[str, Tensor] = {}
         self.best_val_nats, self.best_step = float("inf"), 0
-        self.loss_sum, self.loss_steps = 0.0, 0
+        self.loss_sum, self.taught_sum, self.loss_steps = 0.0, 0.0, 0
         self.seconds = 0.0
         self.over = False  # the iteration has ended, and the model holds the best state
 
@@ -159,11 +171,12 @@ class _Fit:
         evaluates = self.recipe.evaluates_after(self.step + 1)
         logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
         before = copied(self.matrices) if logged else {}
-        loss = self._train_step()
+        loss, taught = self._train_step()
         ratios = update_ratios(before, self.matrices) if logged else None
         self.seconds += perf_counter() - began
-        self._require_finite(loss, "loss")
-        self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
+        self._require_finite(taught, "loss")
+        self.loss_sum, self.taught_sum = self.loss_sum + loss, self.taught_sum + taught
+        self.loss_steps += 1
         val_nats = self._evaluate() if evaluates else None
         progress = Progress(
             step=self.step,
@@ -171,6 +184,7 @@ class _Fit:
             epoch=self.step * self.recipe.batch_size / self.positions.targets,
             learning_rate=self.recipe.learning_rate * self.recipe.learning_rate_scale(self.step - 1),
             train_nats=self.loss_sum / self.loss_steps,
+            taught_nats=None if self.soft is None else self.taught_sum / self.loss_steps,
             val_nats=val_nats,
             best_val_nats=self.best_val_nats,
             best_step=self.best_step,
@@ -182,12 +196,14 @@ class _Fit:
             _fit=self,
         )
         if logged:
-            self.loss_sum, self.loss_steps = 0.0, 0
+            self.loss_sum, self.taught_sum, self.loss_steps = 0.0, 0.0, 0
         return progress
 
-    def _train_step(self) -> float:
+    def _train_step(self) -> tuple[float, float]:
+        """The batch's loss against the true characters, and the one that was made lower."""
         if isinstance(self.model, Ngram):
-            return self._count(self.model)
+            loss_of_counts = self._count(self.model)
+            return loss_of_counts, loss_of_counts
         self.model.train()
         positions = self.positions.at(self.step)
         devices = [self.train.device] if self.train.device.type == "cuda" else []
@@ -196,13 +212,18 @@ class _Fit:
                 torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
             with multiplying_in(self.recipe.precision):
                 logits = self.train.logits(positions)
-                loss = F.cross_entropy(logits, self.train.targets(positions))
+                targets = self.train.targets(positions)
+                if self.soft is None:
+                    loss = plain = F.cross_entropy(logits, targets)
+                else:
+                    soft = self.soft[torch.from_numpy(positions)].to(logits)
+                    loss, plain = taught_loss(logits, targets, soft, self.recipe.teacher_share)
                 self.optimizers.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step(self.step)
         self.step += 1
         self._average()
-        return loss.item()
+        return plain.item(), loss.item()
 
     def _count(self, model: Ngram) -> float:
         """What is one step for a model that is not trained."""
@@ -250,6 +271,7 @@ class _Fit:
             "best_val_nats": self.best_val_nats if self.best else None,
             "best_step": self.best_step,
             "loss_sum": self.loss_sum,
+            "taught_sum": self.taught_sum,
             "loss_steps": self.loss_steps,
         }
         tensors = {f"{part}.{name}": value.clone() for part, state in parts.items() for name, value in state.items()}
@@ -269,10 +291,26 @@ class _Fit:
             self.step = self.first_step = int(facts["step"])
             self.best_step = int(facts["best_step"])
             self.loss_sum, self.loss_steps = float(facts["loss_sum"]), int(facts["loss_steps"])
+            self.taught_sum = float(facts.get("taught_sum", self.loss_sum))  # states from before have none
             self.best = parts["best"]
             self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
+
+
+def _checked(soft_targets: Tensor | None, model: Model, corpus: Corpus | TextStream) -> Tensor:
+    """The soft targets of a student; raises `UsageError` where there are none, or they are of other data."""
+    if isinstance(model, Ngram):
+        raise UsageError(NGRAM)
+    if soft_targets is None:
+        raise UsageError("a teacher_share above 0 needs teachers: give some, or leave it out")
+    shape = (corpus.train.targets, len(corpus.vocabulary))
+    if soft_targets.shape != shape:
+        raise UsageError(
+            f"soft targets of shape {tuple(soft_targets.shape)} are not those of this data, {shape}: make them of its "
+            "train part"
+        )
+    return soft_targets
 
 
 @contextmanager

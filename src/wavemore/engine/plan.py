@@ -12,6 +12,7 @@ import numpy as np
 
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.engine.stretches import StretchPositions
+from wavemore.engine.teaching import NGRAM
 from wavemore.errors import UsageError
 from wavemore.nn.config import (
     CONFIGS,
@@ -138,6 +139,8 @@ def _require_known(model: str, asked: Mapping[str, Any], own: set[str]) -> None:
 def _require_counting(asked: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a setting of a training, of which an ngram has none."""
     trained = sorted(set(asked) & {"epochs", *_names(Recipe)} - {"seed"})
+    if "teacher_share" in trained:
+        raise UsageError(NGRAM)
     if trained:
         flag = trained[0].replace("_", "-")
         raise UsageError(f"--{flag} is for models that are trained: an ngram is counted in one pass")

@@ -71,6 +71,12 @@ class Recipe:
             "help": "of what enters the matrix products of a training: float32, or bfloat16 where the processor has it"
         },
     )
+    teacher_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "how much of each target is the teachers' (auto: 0.5 with --teachers); else what stands there"
+        },
+    )
     seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
 
     def __post_init__(self) -> None:
@@ -94,6 +100,8 @@ class Recipe:
             raise UsageError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
         if not 0 <= self.average < 1:
             raise UsageError(f"average is {self.average}; it must be at least 0 and below 1")
+        if not 0 <= self.teacher_share <= 1:
+            raise UsageError(f"teacher_share is {self.teacher_share}; it is a share of the targets, between 0 and 1")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"warmup is {self.warmup}; it is a share of the steps, at least 0 and below 1")
         if not 0 <= self.seed < 2**63:

@@ -104,15 +104,22 @@ class ReadingBatches(StretchBatches):
         super().__init__(tokens, model, LINE_CHUNK, 0)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        """All positions once, in their order: `nats` goes on from chunk to chunk."""
+        """All positions once, in their order: `nats` or `probabilities` goes on from chunk to chunk."""
         self._stream = self.model.stream(1)
         return super().chunks()
 
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
         """-log p of the characters at `positions`, the next ones: (B,)."""
-        targets = self.targets(positions)  # (B,)
-        logits = read(self._stream, targets[None])[0]  # (B, V)
-        return logits.logsumexp(dim=1) - logits.gather(1, targets[:, None]).squeeze(1)
+        logits = self._read(positions)
+        return logits.logsumexp(dim=1) - logits.gather(1, self.targets(positions)[:, None]).squeeze(1)
+
+    def probabilities(self, positions: NDArray[np.int64]) -> Tensor:
+        """p of every character at `positions`, the next ones: (B,) -> (B, V)."""
+        return self._read(positions).softmax(dim=1)
+
+    def _read(self, positions: NDArray[np.int64]) -> Tensor:
+        """Logits at the next positions, with all that came before: (B,) -> (B, V)."""
+        return read(self._stream, self.targets(positions)[None])[0]
 
 
 class StretchPositions(Positions):

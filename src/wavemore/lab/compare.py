@@ -19,7 +19,17 @@ from wavemore.errors import RunError, UsageError
 from wavemore.lab.bootstrap import Interval, ratio_intervals
 from wavemore.lab.comparison import Comparison, LineDifference, Outcome, PartName, Seen, Side
 from wavemore.lab.config import Config
-from wavemore.lab.entries import Entry, changed, data_key, data_words, find_group, model_words, read, recipe_key
+from wavemore.lab.entries import (
+    Entry,
+    changed,
+    data_key,
+    data_words,
+    find_group,
+    model_words,
+    other_data,
+    read,
+    recipe_key,
+)
 from wavemore.lab.looks import Look, line_sums, looks
 from wavemore.lab.runs import Run
 from wavemore.lab.statistics import spread, welch
@@ -174,7 +184,7 @@ def _entries(given: str | Run | Sequence[Run]) -> tuple[str, list[Entry], list[s
     configs = [entry.config for entry in entries if entry.config is not None]
     if len(entries) > 1 and len({recipe_key(config) for config in configs}) > 1:
         other = next(config for config in configs if recipe_key(config) != recipe_key(configs[0]))
-        difference = "; ".join([*_other_data(configs[0], other), *changed(configs[0], other)])
+        difference = "; ".join([*other_data(configs[0].data, other.data), *changed(configs[0], other)])
         raise UsageError(f"{name or 'a side'} holds runs of several recipes ({difference}): name the seeds of one")
     ended: dict[int, Entry] = {}
     left_out = []
@@ -208,23 +218,8 @@ def _check_comparable(name_a: str, a: Sequence[Entry], name_b: str, b: Sequence[
         raise UsageError(f"{both[0]} is on both sides: a run is as good as itself; name two different ones")
     one, other = _config(a[0]), _config(b[0])
     if data_key(one) != data_key(other):
-        difference = "; ".join(_other_data(one, other))
+        difference = "; ".join(other_data(one.data, other.data))
         raise UsageError(f"{name_a} and {name_b} cannot be compared: {difference}; train both on the same lines")
-
-
-def _other_data(a: Config, b: Config) -> list[str]:
-    """What differs between the data of two configs."""
-    one, other = a.data, b.data
-    words = []
-    if one.sha256 != other.sha256:
-        words.append(f"data {one.name} ({one.sha256[:8]}) and {other.name} ({other.sha256[:8]})")
-    if one.encoding != other.encoding:
-        words.append(f"encoding {one.encoding} and {other.encoding}")
-    if one.split != other.split:
-        words.append(f"split {one.split} and {other.split}")
-    elif data_key(a)[3] != data_key(b)[3]:
-        words.append(f"split seed {one.split_seed} and {other.split_seed}")
-    return words
 
 
 def _corpus(entries: Sequence[Entry]) -> Corpus | TextStream:

@@ -47,6 +47,20 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class TeacherConfig:
+    """A run whose probabilities are a part of what this one is trained on."""
+
+    run: str
+    """Absolute path."""
+    sha256: str
+    """Of its weights."""
+    model: str
+    """In a few words."""
+    train_seconds: float
+    """Its training, and that of its own teachers."""
+
+
+@dataclass(frozen=True)
 class Config:
     """What a run is."""
 
@@ -67,6 +81,7 @@ class Config:
     note: str = ""
     experiment: str = ""
     """What the run is one seed of: runs that share it are one row of the log."""
+    teachers: tuple[TeacherConfig, ...] = ()
 
 
 def write_config(path: Path, config: Config) -> None:

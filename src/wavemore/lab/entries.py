@@ -1,11 +1,12 @@
 """Runs as the log and comparisons take them: read as far as they can be, found by name, alike or not."""
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from wavemore.errors import RunError
-from wavemore.lab.config import Config
+from wavemore.lab.config import Config, DataConfig
 from wavemore.lab.runs import Run, Summary, find_run, find_runs
 from wavemore.text.stream import SHARE
 
@@ -46,13 +47,38 @@ def read(run: Run) -> Entry:
 
 def data_key(config: Config) -> tuple[Any, ...]:
     """What has to agree for two losses to be of the same lines."""
-    data = config.data
+    return _data_key(config.data)
+
+
+def _data_key(data: DataConfig) -> tuple[Any, ...]:
     return data.sha256, data.encoding, data.split, data.split_seed if data.split == "distinct" else 0, data.share
+
+
+def same_data(a: DataConfig, b: DataConfig) -> bool:
+    """Whether train, val and test are the same."""
+    return _data_key(a) == _data_key(b)
+
+
+def other_data(a: DataConfig, b: DataConfig) -> list[str]:
+    """What differs between two, in words."""
+    words = []
+    if a.sha256 != b.sha256:
+        words.append(f"data {a.name} ({a.sha256[:8]}) and {b.name} ({b.sha256[:8]})")
+    if a.encoding != b.encoding:
+        words.append(f"encoding {a.encoding} and {b.encoding}")
+    if a.split != b.split:
+        words.append(f"split {a.split} and {b.split}")
+    elif a.split == "distinct" and a.split_seed != b.split_seed:
+        words.append(f"split seed {a.split_seed} and {b.split_seed}")
+    elif a.share != b.share:
+        words.append(f"{a.split_words} and {b.split_words}")
+    return words
 
 
 def recipe_key(config: Config) -> tuple[Any, ...]:
     """What has to agree for two runs to be seeds of one thing."""
-    return *data_key(config), config.model, config.settings, replace(config.recipe, seed=0)
+    teachers = tuple(sorted(teacher.model for teacher in config.teachers))
+    return *data_key(config), config.model, config.settings, replace(config.recipe, seed=0), teachers
 
 
 def changed(a: Config, b: Config) -> tuple[str, ...]:
@@ -68,6 +94,8 @@ def changed(a: Config, b: Config) -> tuple[str, ...]:
         before, after = getattr(one, name), getattr(other, name, None)
         if before != after:
             words.append(f"{name.replace('_', ' ')} {_said(before)} → {_said(after)}")
+    if teacher_words(a) != teacher_words(b):
+        words.append(f"teachers {teacher_words(a) or 'none'} → {teacher_words(b) or 'none'}")
     return tuple(words)
 
 
@@ -75,6 +103,12 @@ def model_words(config: Config) -> str:
     """A model in a few words: fusions, embedding/hidden, optimiser."""
     optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
     return f"{config.model} {config.settings.shape}{optimizer}"
+
+
+def teacher_words(config: Config) -> str:
+    """What taught a student, in a few words: how many of each kind; empty where nothing did."""
+    kinds = Counter(teacher.model for teacher in config.teachers)
+    return " and ".join(f"{count} x {model}" for model, count in sorted(kinds.items()))
 
 
 def data_words(config: Config) -> str:

@@ -78,7 +78,10 @@ COLUMNS = (
     *("train_nats", "train_nats_std", "val_nats", "val_nats_std", "leak_free_val_nats", "leak_free_val_nats_std"),
     *("difference", "difference_shown", "changed", "train_seconds", "created", "note", "status"),
 )
-"""The fields of a row as a record, for programs: losses are nats per character, times seconds."""
+"""The fields of a row as a record, for programs: losses are nats per character, times seconds.
+
+`train_seconds` of a student are with those of its teachers.
+"""
 
 
 def to_record(row: Row) -> dict[str, Any]:
@@ -187,7 +190,7 @@ def _row(entries: list[Entry]) -> Row:
         difference=None,
         shown=False,
         changed=(),
-        seconds=_spread([s.train_seconds for s in summaries]),
+        seconds=_spread([s.total_seconds for s in summaries]),
         created=config.created if config else "",
         note="; ".join(notes),
         status=left_out[0].problem

@@ -16,14 +16,15 @@ CHECKPOINT_SECONDS = 20.0
 class Recorder:
     """Keeps a run folder up to date with the records of `fit`."""
 
-    def __init__(self, run: Run, checkpoint: Checkpoint | None) -> None:
+    def __init__(self, run: Run, checkpoint: Checkpoint | None, *, seconds: float = 0.0) -> None:
+        """`seconds` is training time that has passed already in this call: that of the teachers' probabilities."""
         self.run = run
         self.checkpoint = checkpoint
         """Where the training goes on from; None where it begins."""
         self._owner = run.owner()
         done = json.loads(checkpoint.facts)["step"] if checkpoint else 0
         self.records = [record for record in run.metrics() if record["step"] <= done]
-        self.seconds_before = float(self.records[-1]["seconds"]) if self.records else 0.0
+        self.seconds_before = seconds + (float(self.records[-1]["seconds"]) if self.records else 0.0)
         self._last: Progress | None = None
         self._saved_step = done
         self._saved_at = time.monotonic()
@@ -46,6 +47,8 @@ class Recorder:
             )
             if progress.val_nats is not None:
                 record["val_nats"] = progress.val_nats
+            if progress.taught_nats is not None:
+                record["taught_nats"] = progress.taught_nats
             if progress.update_ratios:
                 record["update_ratios"] = {name: round(ratio, 4) for name, ratio in progress.update_ratios.items()}
             self.records.append(record)

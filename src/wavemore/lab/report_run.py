@@ -374,6 +374,12 @@ def _settings(config: Config, summary: Summary | None) -> Html:
     values |= {**asdict(config.recipe), "device": config.device, "threads": config.threads}
     if config.experiment:
         values["experiment"] = config.experiment
+    if config.teachers:
+        values["teachers"] = ", ".join(f"{teacher.run} ({teacher.model})" for teacher in config.teachers)
+        if summary is not None:
+            values["training of the teachers"] = f"{summary.teachers_train_seconds:.0f} s"
+    else:
+        del values["teacher_share"]
     named = {
         name.replace("_", " "): " ".join(map(str, value)) if isinstance(value, tuple | list) else value
         for name, value in values.items()

@@ -55,7 +55,10 @@ class Summary:
     steps: int
     best_step: int
     train_seconds: float
-    """Training alone, without evaluation, over all stretches of a resumed run."""
+    """Training alone, without evaluation, over all stretches of a resumed run.
+
+    Of a student it includes the time in which its teachers' probabilities were computed.
+    """
     finished: str
     val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)] | None
     """Percentiles 0, 1, ..., 100 of the nats per character of the val lines: how usual is a line among them?
@@ -63,6 +66,13 @@ class Summary:
     None of a text, which has no lines to be compared with.
     """
     environment: dict[str, str | int]
+    teachers_train_seconds: float | None = None
+    """Of a student: what the training of its teachers took, and of theirs; it is not in `train_seconds`."""
+
+    @property
+    def total_seconds(self) -> float:
+        """What it took to train all that the run needed: itself and, of a student, its teachers."""
+        return self.train_seconds + (self.teachers_train_seconds or 0.0)
 
 
 class Record(TypedDict):
@@ -72,10 +82,12 @@ class Record(TypedDict):
     epoch: float
     learning_rate: float
     train_nats: float
-    """Mean loss of the batches since the record before."""
+    """Mean loss of the batches since the record before, against the true characters."""
     val_nats: NotRequired[float]
     seconds: float
     """Training time so far, without evaluation, over all stretches of a resumed run."""
+    taught_nats: NotRequired[float]
+    """Of a student, the same as `train_nats` against its targets, which are partly its teachers'."""
     update_ratios: NotRequired[dict[str, float]]
     """log10 of std(update) / std(weight) in this step, by the weight's name; those that did not move left out."""
 
@@ -444,9 +456,13 @@ def _owner(config: Config, vocabulary: Vocabulary) -> str:
         recipe = {name: value for name, value in recipe.items() if name not in ("stretch", "lead_in")}
     if config.recipe.precision == "float32":
         del recipe["precision"]
+    if not config.teachers:
+        del recipe["teacher_share"]
     decides: list[Any] = [config.model, config.settings, recipe, data.sha256, data.split, data.split_seed]
     if data.share is not None:
         decides.append(data.share)
+    if config.teachers:
+        decides.append([teacher.sha256 for teacher in config.teachers])
     return hashlib.sha256(msgspec.json.encode([*decides, vocabulary.characters])).hexdigest()
 
 

@@ -298,6 +298,8 @@ def _value(key: str, value: Any) -> Any:
     """A setting's value in its own type."""
     if key == "seed":
         raise UsageError("seed is no setting of a study: its seeds are those of `seeds`")
+    if key == "teacher_share":
+        raise UsageError("teacher_share is no setting of a study: its arms have no teachers")
     _require(key in KINDS, f"there is no setting {key!r}: choose of {', '.join(KINDS)}")
     if get_origin(KINDS[key]) is Literal:
         choices = get_args(KINDS[key])

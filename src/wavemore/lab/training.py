@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import torch
+from torch import Tensor
 
 from wavemore import __version__
 from wavemore.engine.evaluate import Evaluation, evaluate
@@ -12,7 +13,7 @@ from wavemore.engine.generate import Sample, generate
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.writing import Written, write
-from wavemore.lab.config import FORMAT, Config, DataConfig
+from wavemore.lab.config import FORMAT, Config, DataConfig, TeacherConfig
 from wavemore.lab.environment import environment
 from wavemore.lab.recorder import Recorder
 from wavemore.lab.runs import Run, Summary
@@ -34,6 +35,7 @@ def config_of(
     device: str = "cpu",
     note: str = "",
     experiment: str = "",
+    teachers: Sequence[TeacherConfig] = (),
 ) -> Config:
     """The `config.json` of a training that begins now, with as many threads as torch has."""
     return Config(
@@ -49,6 +51,7 @@ def config_of(
         threads=torch.get_num_threads(),
         note=note,
         experiment=experiment,
+        teachers=tuple(teachers),
     )
 
 
@@ -76,12 +79,16 @@ def data_config(corpus: Corpus | TextStream, data: str, split: str = "distinct",
     )
 
 
-def train(run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder) -> Iterator[Progress]:
+def train(
+    run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder, soft_targets: Tensor | None = None
+) -> Iterator[Progress]:
     """Train, or go on where the run was stopped, and keep every record; the caller holds the run's lock.
+
+    A student needs its teachers' `soft_targets`, each time (see lab/teachers.py).
 
     Raises `TrainingError` where the loss is no longer finite.
     """
-    for progress in fit(model, corpus, run.config.recipe, resume=recorder.checkpoint):
+    for progress in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
         recorder.add(progress)
         yield progress
 
@@ -91,7 +98,7 @@ def finish(
 ) -> tuple[Summary, Evaluation, list[Sample | Written]]:
     """Take the exact losses of the kept state, draw ten lines or a text, and write both: the run is then finished."""
     train, val = evaluate(model, train_to_evaluate(corpus)), evaluate(model, corpus.val)
-    recipe = run.config.recipe
+    recipe, teachers = run.config.recipe, run.config.teachers
     summary = Summary(
         train_nats=train.nats,
         val_nats=val.nats,
@@ -103,6 +110,7 @@ def finish(
         finished=datetime.now().astimezone().isoformat(timespec="seconds"),
         val_line_percentiles=line_percentiles(model, corpus.val) if isinstance(corpus, Corpus) else None,
         environment=environment(),
+        teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
     )
     samples: list[Sample | Written]
     if isinstance(corpus, TextStream):
