@@ -4,18 +4,21 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import cast, get_args
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavemore.engine.fit import multiplying_in
+from wavemore.engine.recipe import Precision
 from wavemore.engine.threads import set_threads
 from wavemore.nn.config import ActivationName
 from wavemore.nn.fusion import run_unique, unique_logits
 from wavemore.nn.grams import UniquePlan, plan_of
 from wavemore.nn.layers import BatchNorm1d, Dropout, Embedding, FlattenConsecutive, Linear, Tanh
 from wavemore.nn.tree import Tree, TreeConfig
-from wavemore.nn.unique import is_usual, whole_tree
+from wavemore.nn.unique import _matrix, is_usual, whole_tree
 
 
 def hook(*_: object) -> None:
@@ -67,6 +70,24 @@ def test_one_thread_is_two_threads(activation: ActivationName) -> None:
         twin = copy.deepcopy(tree).float()
         found.append(backward(twin, whole_tree(twin.layers, plan)))
     torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize(
+    ("precision", "threads", "dtype", "by_numpy"),
+    [
+        ("float32", 1, torch.float32, True),
+        ("float32", 1, torch.float64, True),
+        ("float32", 1, torch.bfloat16, False),
+        ("float32", 2, torch.float32, False),
+        ("bfloat16", 1, torch.float32, False),
+    ],
+)
+def test_numpy_multiplies_where_it_does_the_same(
+    precision: Precision, threads: int, dtype: torch.dtype, by_numpy: bool
+) -> None:
+    set_threads(threads)
+    with multiplying_in(precision):
+        assert isinstance(_matrix(torch.zeros(2, 2, dtype=dtype)), np.ndarray) == by_numpy
 
 
 @pytest.mark.usefixtures("_threads")

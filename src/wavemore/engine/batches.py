@@ -108,7 +108,7 @@ class WindowBatches(Batches):
         """p of every character at `positions`: (B,) -> (B, V); not for training."""
         if self.tables is None:
             return super().probabilities(positions)
-        plan = self.plan(positions)  # here too
+        plan = self.plan(positions)  # each distinct context's once, as above
         return unique_logits(self.model.layers, plan).softmax(dim=1).index_select(0, plan.inverse)
 
     def plan(self, positions: NDArray[np.int64]) -> UniquePlan:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import torch
@@ -254,6 +254,7 @@ def gemm_peak(corpus: Corpus, repeats: int) -> Measurement:
     for _ in range(repeats):
         for name, product in products.items():
             peaks[name].append(2 * 2_048**3 / seconds_of(product) / 1e9)
+            sleep(0.1)  # the threads of a library go on for some time, in wait for the next product
         for (model, batches, optimizers, size), speed in zip(trainings, speeds, strict=True):
             picked = [random.choice(corpus.train.targets, size, replace=False) for _ in range(5)]
             flops = sum(_products(model, batches.plan(positions)) for positions in picked)

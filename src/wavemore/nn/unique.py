@@ -269,4 +269,5 @@ def _matrix(x: Tensor) -> Matrix:
 
 
 def _is_numpys(x: Tensor) -> bool:
-    return torch.get_num_threads() == 1 and x.is_cpu and x.dtype in (torch.float32, torch.float64)
+    exact = torch.get_float32_matmul_precision() == "highest"  # numpy knows no other
+    return exact and torch.get_num_threads() == 1 and x.is_cpu and x.dtype in (torch.float32, torch.float64)
