@@ -92,7 +92,9 @@ def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
 
 
 def whole_tree(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
-    """Run layers that are `usual`: what follows each distinct context of the plan, logits (U_L, V).
+    """Run layers that `is_usual` accepts: what follows each distinct context of the plan, logits (U_L, V).
+
+    Raises a ModelError where a level has fewer than two rows in all.
 
     >>> from wavemore.nn.grams import plan_of
     >>> from wavemore.nn.tree import Tree, TreeConfig
@@ -165,10 +167,10 @@ class _WholeTree(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         plan: UniquePlan = ctx.plan
-        size = len(_Level._fields)
-        weights, kept = ctx.saved_tensors[: -size * len(plan.children)], ctx.saved_tensors[-size * len(plan.children) :]
-        levels = [_Level(*kept[first : first + size]) for first in range(0, len(kept), size)]
-        table, *blocks, head, bias = weights
+        saved, size = ctx.saved_tensors, len(_Level._fields)
+        count = len(saved) - size * len(plan.children)  # of weights
+        table, *blocks, head, bias = saved[:count]
+        levels = [_Level(*saved[first : first + size]) for first in range(count, len(saved), size)]
         dlogits = gradients[0]
         dhead, dy = torch.empty_like(head), torch.empty_like(levels[-1].y)
         _multiply(_matrix(dlogits).T, _matrix(levels[-1].y), _matrix(dhead))
