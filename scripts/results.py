@@ -190,7 +190,7 @@ def _baseline(found: dict[str, dict[str, Any]]) -> str:
         return ""
     record = found["baseline"]
     return (
-        f"Its loop, re-created plainly in `lab/lecture.py`, gives train {record['train_nats']:.4f} and val "
+        f"Its loop, re-created plainly in `benchmarks/lecture.py`, gives train {record['train_nats']:.4f} and val "
         f"{record['val_nats']:.4f} at that seed, in {record['train_seconds']:.0f} s (`{record['command']}`)."
     )
 

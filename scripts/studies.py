@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wavemore.lab.study_page import comparisons, page
-from wavemore.lab.study_runs import read_record
-from wavemore.lab.study_write import pictures
+from wavemore.studies.page import comparisons, page
+from wavemore.studies.runner import read_record
+from wavemore.studies.write import pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS, PAGES = ROOT / "records" / "studies", ROOT / "docs" / "studies"

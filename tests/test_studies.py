@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 import wavemore as wm
-from wavemore.lab.study import read_study
+from wavemore.studies.file import read_study
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "records" / "studies").glob("*.json"))

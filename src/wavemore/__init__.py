@@ -19,6 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wavemore import plots as plots
+    from wavemore.comparison.compare import compare as compare
+    from wavemore.comparison.result import Comparison as Comparison
+    from wavemore.engine.distillation import soft_targets as soft_targets
     from wavemore.engine.evaluate import Evaluation as Evaluation
     from wavemore.engine.evaluate import Score as Score
     from wavemore.engine.evaluate import evaluate as evaluate
@@ -27,68 +31,65 @@ if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint as Checkpoint
     from wavemore.engine.fit import Progress as Progress
     from wavemore.engine.fit import fit as fit
-    from wavemore.engine.generate import Sample as Sample
-    from wavemore.engine.generate import generate as generate
+    from wavemore.engine.generate_lines import Sample as Sample
+    from wavemore.engine.generate_lines import generate as generate
+    from wavemore.engine.generate_text import Written as Written
+    from wavemore.engine.generate_text import write as write
     from wavemore.engine.plan import Plan as Plan
     from wavemore.engine.plan import plan as plan
     from wavemore.engine.recipe import LECTURE as LECTURE
     from wavemore.engine.recipe import Recipe as Recipe
     from wavemore.engine.sampling import Sampling as Sampling
-    from wavemore.engine.teaching import soft_targets as soft_targets
-    from wavemore.engine.writing import Written as Written
-    from wavemore.engine.writing import write as write
     from wavemore.errors import WavemoreError as WavemoreError
-    from wavemore.lab import plots as plots
-    from wavemore.lab.compare import compare as compare
-    from wavemore.lab.comparison import Comparison as Comparison
-    from wavemore.lab.findings import Finding as Finding
-    from wavemore.lab.inspect import inspect as inspect
-    from wavemore.lab.inspect import inspect_model as inspect_model
-    from wavemore.lab.inspect import inspect_run as inspect_run
-    from wavemore.lab.inspection import Inspection as Inspection
-    from wavemore.lab.report import report as report
-    from wavemore.lab.runs import Run as Run
-    from wavemore.lab.runs import find_run as find_run
-    from wavemore.lab.runs import find_runs as find_runs
+    from wavemore.inspection.finding import Finding as Finding
+    from wavemore.inspection.inspect import inspect as inspect
+    from wavemore.inspection.inspect import inspect_model as inspect_model
+    from wavemore.inspection.inspect import inspect_run as inspect_run
+    from wavemore.inspection.result import Inspection as Inspection
     from wavemore.nn.config import TreeConfig as TreeConfig
     from wavemore.nn.models import build as build
     from wavemore.nn.tree import Tree as Tree
+    from wavemore.reports.report import report as report
+    from wavemore.runs.find import find_run as find_run
+    from wavemore.runs.find import find_runs as find_runs
+    from wavemore.runs.run import Run as Run
+    from wavemore.text.continuous import TextStream as TextStream
     from wavemore.text.corpus import Corpus as Corpus
     from wavemore.text.datasets import load as load
     from wavemore.text.datasets import load_text as load_text
-    from wavemore.text.stream import TextStream as TextStream
     from wavemore.text.vocabulary import Vocabulary as Vocabulary
 
-__version__ = "0.1.0"
+from wavemore.version import __version__ as __version__
 
 _NAMES_OF = {
     "wavemore.engine.evaluate": "Evaluation Score evaluate score score_texts",
     "wavemore.engine.fit": "Checkpoint Progress fit",
-    "wavemore.engine.generate": "Sample generate",
+    "wavemore.engine.generate_lines": "Sample generate",
     "wavemore.engine.plan": "Plan plan",
     "wavemore.engine.recipe": "LECTURE Recipe",
     "wavemore.engine.sampling": "Sampling",
-    "wavemore.engine.teaching": "soft_targets",
-    "wavemore.engine.writing": "Written write",
+    "wavemore.engine.distillation": "soft_targets",
+    "wavemore.engine.generate_text": "Written write",
     "wavemore.errors": "WavemoreError",
-    "wavemore.lab.report": "report",
-    "wavemore.lab.compare": "compare",
-    "wavemore.lab.comparison": "Comparison",
-    "wavemore.lab.findings": "Finding",
-    "wavemore.lab.inspect": "inspect inspect_model inspect_run",
-    "wavemore.lab.inspection": "Inspection",
-    "wavemore.lab.runs": "Run find_run find_runs",
+    "wavemore.reports.report": "report",
+    "wavemore.comparison.compare": "compare",
+    "wavemore.comparison.result": "Comparison",
+    "wavemore.inspection.finding": "Finding",
+    "wavemore.inspection.inspect": "inspect inspect_model inspect_run",
+    "wavemore.inspection.result": "Inspection",
+    "wavemore.runs.find": "find_run find_runs",
+    "wavemore.runs.run": "Run",
     "wavemore.nn.config": "TreeConfig",
     "wavemore.nn.models": "build",
     "wavemore.nn.tree": "Tree",
     "wavemore.text.corpus": "Corpus",
     "wavemore.text.datasets": "load load_text",
-    "wavemore.text.stream": "TextStream",
+    "wavemore.text.continuous": "TextStream",
     "wavemore.text.vocabulary": "Vocabulary",
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
 
-_MODULES = {"plots": "wavemore.lab.plots"}
+_MODULES = {"plots": "wavemore.plots"}
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
 

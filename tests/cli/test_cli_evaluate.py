@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.lab.runs import Run
+from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
 

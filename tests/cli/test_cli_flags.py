@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wavemore import __version__
 from wavemore.cli.commands import COMMANDS
+from wavemore.version import __version__
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.lab.runs import Run
+from wavemore.runs.run import Run
 
 SHAPE = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
 LONG = (*SHAPE, "--steps", "1000000", "--evaluations", "10000")  # minutes: it has to be stopped

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.lab.runs import Run
+from wavemore.runs.run import Run
 
 TINY = """
 question = "Two or three?"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.lab.runs import Run
+from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
 LONG = (*TINY, "--steps", "3000", "--batch-size", "16", "--evaluations", "30")

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 
-from wavemore.lab.runs import Run
+from wavemore.runs.run import Run
 
 TRAIN = ("train", "names.txt", "--run", "r", "--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
 STEPS = ("--steps", "40", "--evaluations", "4")
@@ -54,7 +54,7 @@ def test_the_events_are_the_records(names: str, wavemore: Callable[..., Any]) ->
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next training be killed after the step, as by a power cut: nothing is closed, nothing is saved."""
-    from wavemore.lab.recorder import Recorder
+    from wavemore.runs.recorder import Recorder
 
     add = Recorder.add
 

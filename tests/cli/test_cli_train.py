@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.lab.runs import FILES, Run
+from wavemore.runs.run import FILES, Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1", "--steps", "20")
 

@@ -11,7 +11,7 @@ import torch
 from wavemore.engine import batches as module
 from wavemore.engine.evaluate import Evaluation, evaluate, score
 from wavemore.engine.fit import fit
-from wavemore.engine.generate import generate
+from wavemore.engine.generate_lines import generate
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import ModelError, UnknownCharacterError

@@ -13,11 +13,11 @@ from torch import Tensor
 from wavemore.engine.batches import batches_of
 from wavemore.engine.evaluate import evaluate, positions_of, score, token_nats
 from wavemore.engine.fit import Checkpoint, fit
-from wavemore.engine.generate import generate
+from wavemore.engine.generate_lines import generate
 from wavemore.engine.plan import plan
+from wavemore.engine.process import set_threads
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
-from wavemore.engine.threads import set_threads
 from wavemore.nn.config import (
     BigramConfig,
     BowConfig,

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.engine.fit import multiplying_in
+from wavemore.engine.process import set_threads
 from wavemore.engine.recipe import Precision
-from wavemore.engine.threads import set_threads
 from wavemore.nn.config import ActivationName
 from wavemore.nn.fusion import run_unique, unique_logits
-from wavemore.nn.grams import UniquePlan, plan_of
 from wavemore.nn.layers import BatchNorm1d, Dropout, Embedding, FlattenConsecutive, Linear, Tanh
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.nn.unique import _matrix, is_usual, whole_tree
+from wavemore.nn.unique_plan import UniquePlan, plan_of
 
 
 def hook(*_: object) -> None:

@@ -5,8 +5,8 @@ import io
 import os
 import sys
 
-from wavemore import __version__
 from wavemore.errors import WavemoreError
+from wavemore.version import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,9 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # Read here, so that Ctrl-C is answered with a line from the first moment on.
         from wavemore.cli.commands import parse
-        from wavemore.lab.memory import keep_freed_memory
 
         command = parse(arguments or ["--help"])
+        from wavemore.engine.process import keep_freed_memory  # after --help, which needs no torch
+
         keep_freed_memory()
         code: int = command.run_command()
         sys.stdout.flush()

@@ -7,7 +7,6 @@ from typing import Any
 
 import tyro
 
-from wavemore.cli.bench import Bench
 from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.inspect import Inspect
@@ -29,7 +28,6 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "study": StudyCommand,
     "report": Report,
-    "bench": Bench,
 }
 
 DESCRIPTION = (

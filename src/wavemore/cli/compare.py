@@ -13,7 +13,7 @@ from wavemore.cli.screen import Screen, table, visible
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wavemore.lab.comparison import Comparison, LineDifference, Seen
+    from wavemore.comparison.result import Comparison, LineDifference, Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Compare:
 
     def run_command(self) -> int:
         """Print the verdict, and where B wins."""
-        from wavemore.lab.compare import compare
-        from wavemore.lab.figures import figure_path
+        from wavemore.comparison.compare import compare
+        from wavemore.plots.save import figure_path
 
         path = figure_path(self.plot) if self.plot else None
         screen = Screen(stderr=self.json)
@@ -57,8 +57,8 @@ class Compare:
 
 
 def _draw(found: "Comparison", path: "Path") -> None:
-    from wavemore.lab.figures import write_figure
-    from wavemore.lab.plots import Difference, difference_by_position
+    from wavemore.plots import Difference, difference_by_position
+    from wavemore.plots.save import write_figure
 
     differences = [
         Difference(
@@ -78,7 +78,7 @@ INTERVAL = "95 % over lines"
 
 
 def _show(screen: Screen, found: "Comparison") -> None:
-    from wavemore.lab.comparison import CAUTION, side_words
+    from wavemore.comparison.result import CAUTION, side_words
 
     for letter, side in (("A", found.a), ("B", found.b)):
         screen.say(visible(side_words(letter, side)))
@@ -104,7 +104,7 @@ def _show(screen: Screen, found: "Comparison") -> None:
 
 
 def _seen(screen: Screen, title: str, group: "Sequence[Seen]", targets: int) -> object:
-    from wavemore.lab.comparison import ends
+    from wavemore.comparison.result import ends
 
     rows = [
         [

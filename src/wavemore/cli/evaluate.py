@@ -12,8 +12,8 @@ from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
+    from wavemore.text.continuous import StreamPart
     from wavemore.text.corpus import Part
-    from wavemore.text.stream import StreamPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class Evaluate:
     def run_command(self) -> int:
         """Print the losses of val, and of the parts that were asked for."""
         from wavemore.engine.evaluate import evaluate
-        from wavemore.lab.entries import same_data
-        from wavemore.lab.runs import find_run
+        from wavemore.runs.entry import same_data
+        from wavemore.runs.find import find_run
+        from wavemore.text.continuous import TextStream
         from wavemore.text.corpus import Corpus
-        from wavemore.text.stream import TextStream
 
         run = find_run(self.run)
         runs = [run, *map(find_run, self.others)]

@@ -15,8 +15,8 @@ from wavemore.errors import RunError, UsageError
 from wavemore.nn.config import ModelName
 
 if TYPE_CHECKING:
-    from wavemore.lab.inspection import Inspection
-    from wavemore.lab.runs import Record
+    from wavemore.inspection.result import Inspection
+    from wavemore.runs.record import Record
 
 RecipeFlags: Any = flags_of(Recipe)
 
@@ -67,8 +67,8 @@ class Inspect(ModelFlags):
         return 0
 
     def _of_run(self) -> "tuple[Inspection, list[Record]]":
-        from wavemore.lab.inspect import inspect_run
-        from wavemore.lab.runs import find_run
+        from wavemore.inspection.inspect import inspect_run
+        from wavemore.runs.find import find_run
 
         settings = self._settings() | {
             name: value
@@ -86,12 +86,12 @@ class Inspect(ModelFlags):
 
     def _of_model(self) -> "tuple[Inspection, list[Record]]":
         from wavemore.engine.plan import plan
-        from wavemore.lab.inspect import inspect_model
-        from wavemore.lab.memory import check_fits
+        from wavemore.inspection.inspect import inspect_model
         from wavemore.nn.models import build
+        from wavemore.runs.memory_check import check_fits
+        from wavemore.text.continuous import TextStream
         from wavemore.text.corpus import Corpus
         from wavemore.text.datasets import detect_text, load, load_text
-        from wavemore.text.stream import TextStream
 
         data = "names" if self.what == "auto" else self.what
         detected = detect_text(data, self.encoding) if self.text == "auto" else None
@@ -114,7 +114,7 @@ SPARE = ("numbers", "mean")
 
 
 def _show(screen: Screen, found: "Inspection") -> None:
-    from wavemore.lab.inspection import HEADER, TEXT
+    from wavemore.inspection.result import HEADER, TEXT
 
     screen.say(f"{visible(found.title)}: {found.parameters:,} parameters, {found.sees}")
     width = min(screen.width, 100) - 1
@@ -144,8 +144,8 @@ def _require_matplotlib() -> None:
 
 def _write_figures(folder: Path, found: "Inspection", records: "list[Record]") -> list[Path]:
     """Write one PNG a figure; those that have nothing to show are left out."""
-    from wavemore.lab import plots
-    from wavemore.lab.files import write_whole
+    from wavemore import plots
+    from wavemore.files import write_atomic
 
     figures = {
         "activations": plots.activation_histograms(found.activations),
@@ -163,5 +163,5 @@ def _write_figures(folder: Path, found: "Inspection", records: "list[Record]") -
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; take another --plot") from None
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
-        write_whole(path, plots.to_png(figure))
+        write_atomic(path, plots.to_png(figure))
     return paths

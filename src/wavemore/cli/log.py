@@ -13,9 +13,9 @@ from wavemore.errors import RunError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wavemore.lab.entries import Entry
-    from wavemore.lab.log import Row
-    from wavemore.lab.runs import Run
+    from wavemore.comparison.experiments import Row
+    from wavemore.runs.entry import Entry
+    from wavemore.runs.run import Run
 
 Given = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
 
@@ -51,10 +51,10 @@ class Log:
 
     def run_command(self) -> int:
         """Print the rows, oldest first where nothing else is asked."""
-        from wavemore.lab.entries import find_group
-        from wavemore.lab.figures import figure_path
-        from wavemore.lab.log import rows
-        from wavemore.lab.runs import Run, find_runs
+        from wavemore.comparison.experiments import rows
+        from wavemore.plots.save import figure_path
+        from wavemore.runs.find import find_group, find_runs
+        from wavemore.runs.run import Run
 
         if self.json + self.csv + self.markdown > 1:
             raise UsageError("--json, --csv and --markdown are three forms of the same rows: give one of them")
@@ -80,7 +80,7 @@ class Log:
             run.relabel(note=self.note, experiment=self.name)
 
     def _show(self, rows: "list[Row]", path: "Path | None") -> None:
-        from wavemore.lab.log import to_csv, to_markdown, to_record
+        from wavemore.comparison.experiments import to_csv, to_markdown, to_record
 
         if path is not None:
             _draw(rows, path)
@@ -121,7 +121,7 @@ class Log:
                 screen.say(f"\ndrawn in {path}")
 
     def _show_runs(self, runs: "list[Run]") -> None:
-        from wavemore.lab.entries import read
+        from wavemore.runs.entry import read
 
         entries = [read(run) for run in runs]
         if self.sort != "date":
@@ -158,7 +158,7 @@ LOSS_KEYS = ("train_nats", "val_nats", "leak_free_val_nats")
 
 
 def _cells(row: "Row") -> list[str]:
-    from wavemore.lab.log import changed_words, difference_words
+    from wavemore.comparison.experiments import changed_words, difference_words
 
     return [
         row.name,
@@ -177,7 +177,7 @@ def _cells(row: "Row") -> list[str]:
 
 def _record(entry: "Entry") -> dict[str, Any]:
     """A run for programs; `status` is what is wrong with it or else its note."""
-    from wavemore.lab.entries import model_words
+    from wavemore.runs.entry import model_words
 
     config, summary = entry.config, entry.summary
     keys = ("run", "experiment", "model", "data", "seed", "parameters", *LOSS_KEYS, "train_seconds", "created", "note")
@@ -209,9 +209,9 @@ def _day(created: str) -> str:
 
 
 def _draw(rows: "list[Row]", path: "Path") -> None:
-    from wavemore.lab.entries import data_key
-    from wavemore.lab.figures import write_figure
-    from wavemore.lab.plots import Point, losses_against_costs
+    from wavemore.plots import Point, losses_against_costs
+    from wavemore.plots.save import write_figure
+    from wavemore.runs.entry import data_key
 
     ended = [row for row in rows if row.val is not None and row.config is not None]
     data = {data_key(row.config): row.data for row in ended if row.config is not None}

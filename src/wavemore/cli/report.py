@@ -27,8 +27,8 @@ class Report:
 
     def run_command(self) -> int:
         """Write the page."""
-        from wavemore.lab.files import write_whole
-        from wavemore.lab.report import report, subject
+        from wavemore.files import write_atomic
+        from wavemore.reports.report import report, subject
 
         what = subject(self.run)
         path = Path(self.out or f"{what.path.resolve().name}.html")
@@ -36,14 +36,14 @@ class Report:
         screen = Screen()
         with screen.busy(f"looking into {what.path}"):
             content = report(what).encode("utf-8", "xmlcharrefreplace")
-        write_whole(path, content)
+        write_atomic(path, content)
         screen.say(f"{path} ({len(content) / 1e6:.1f} MB): open it in a browser")
         return 0
 
 
 def _check_free(path: Path) -> None:
     """Raise `UsageError` where a page cannot or should not be written, before anything is made."""
-    from wavemore.lab.page import is_page
+    from wavemore.reports.tags import is_page
 
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file, for example -o {shlex.quote(str(path / 'report.html'))}")

@@ -14,7 +14,7 @@ from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
-    from wavemore.lab.runs import Run
+    from wavemore.runs.run import Run
 
 SamplingFlags: Any = flags_of(Sampling, auto=("max_length", "seed"))
 
@@ -42,8 +42,8 @@ class Sample:
 
     def run_command(self) -> int:
         """Print the lines as they are drawn."""
-        from wavemore.engine.generate import generate
-        from wavemore.lab.runs import find_run
+        from wavemore.engine.generate_lines import generate
+        from wavemore.runs.find import find_run
 
         run = find_run(self.run)
         if run.config.data.text == "stream":
@@ -81,7 +81,7 @@ class Sample:
 
     def _write(self, run: "Run") -> int:
         """Print a text as it is drawn; several one after the other."""
-        from wavemore.engine.writing import characters, write
+        from wavemore.engine.generate_text import characters, write
 
         asked = given(self.sampling)
         defaults = Sampling()

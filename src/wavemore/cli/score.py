@@ -37,9 +37,8 @@ class ScoreLines:
 
     def run_command(self) -> int:
         """Print one row a line, in the order given."""
-        from wavemore.engine.evaluate import score, score_texts
-        from wavemore.lab.runs import find_run, is_run
-        from wavemore.lab.usual import more_usual_than
+        from wavemore.engine.evaluate import more_usual_than, score, score_texts
+        from wavemore.runs.find import find_run, is_run
 
         if self.words and (is_run(self.words[0]) or self.words[0].startswith("runs/")):
             run, lines = find_run(self.words[0]), list(self.words[1:])

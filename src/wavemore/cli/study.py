@@ -38,7 +38,7 @@ class StudyCommand:
 
     def run_command(self) -> int:
         """Run the study, or go on with it."""
-        from wavemore.lab.study import parse_seeds, read_study
+        from wavemore.studies.file import parse_seeds, read_study
 
         screen = Screen(stderr=self.json)
         if not self.study:
@@ -48,9 +48,9 @@ class StudyCommand:
         study = read_study(self.study)
         if self.seeds:
             study = replace(study, file=parse_seeds(study.file, self.seeds))
-        from wavemore.lab.study_page import page
-        from wavemore.lab.study_runs import StudyRunner
-        from wavemore.lab.study_write import write_page
+        from wavemore.studies.page import page
+        from wavemore.studies.runner import StudyRunner
+        from wavemore.studies.write import write_page
 
         folder = Path(self.folder or f"studies/{study.name}")
         runner = StudyRunner(study, folder, self.data, self.jobs)
@@ -83,7 +83,7 @@ class StudyCommand:
         return 0
 
     def _list(self, screen: Screen) -> int:
-        from wavemore.lab.study import read_study, shipped
+        from wavemore.studies.file import read_study, shipped
 
         studies = [read_study(name) for name in shipped()]
         if self.json:

@@ -20,14 +20,14 @@ from wavemore.nn.config import ModelName, TreeConfig
 
 if TYPE_CHECKING:
     from wavemore.engine.fit import Checkpoint
-    from wavemore.lab.board import Board
-    from wavemore.lab.config import DataConfig, TeacherConfig
-    from wavemore.lab.recorder import Recorder
-    from wavemore.lab.runs import Run
     from wavemore.nn.model import Model
+    from wavemore.runs.config import DataConfig, TeacherConfig
+    from wavemore.runs.recorder import Recorder
+    from wavemore.runs.run import Run
+    from wavemore.runs.tensorboard import Board
+    from wavemore.text.continuous import TextStream
     from wavemore.text.corpus import Corpus
     from wavemore.text.detect import Detected, TextKind
-    from wavemore.text.stream import TextStream
 
 RecipeFlags: Any = flags_of(Recipe)
 
@@ -87,8 +87,9 @@ class Train(ModelFlags):
 
     def run_command(self) -> int:
         """Train, or go on training."""
-        from wavemore.engine.threads import set_threads
-        from wavemore.lab.runs import Run, find_runs, new_run
+        from wavemore.engine.process import set_threads
+        from wavemore.runs.find import find_runs, new_run
+        from wavemore.runs.run import Run
 
         if not self.teachers:
             raise UsageError("--teachers needs a run or more that teach: name them, or leave it out")
@@ -96,7 +97,7 @@ class Train(ModelFlags):
             raise UsageError("--resume goes on with a run and --overwrite removes it: give one of them")
         _check_device(self.device)
         if self.tensorboard:
-            from wavemore.lab.board import require_tensorboard
+            from wavemore.runs.tensorboard import require_tensorboard
 
             require_tensorboard()
         if self.threads != "auto":
@@ -151,13 +152,13 @@ class Train(ModelFlags):
 
     def _prepare(self, kind: "TextKind") -> tuple["Corpus | TextStream", Any]:
         from wavemore.engine.plan import plan, worth_threads
-        from wavemore.engine.threads import set_threads
-        from wavemore.lab.environment import cores
-        from wavemore.lab.memory import check_fits
-        from wavemore.lab.teachers import check_teachers
-        from wavemore.lab.training import config_of, data_config
+        from wavemore.engine.process import set_threads
+        from wavemore.runs.environment import cores
+        from wavemore.runs.memory_check import check_fits
+        from wavemore.runs.teachers import check_teachers
+        from wavemore.runs.training import config_of, data_config
+        from wavemore.text.continuous import SHARE
         from wavemore.text.datasets import load, load_text
-        from wavemore.text.stream import SHARE
 
         corpus: Corpus | TextStream
         if kind == "stream":
@@ -193,7 +194,7 @@ class Train(ModelFlags):
         return {"teacher_share": 0.5} if self.teachers != NOBODY and asked is None else {}
 
     def _teachers(self, data: "DataConfig") -> "tuple[TeacherConfig, ...]":
-        from wavemore.lab.teachers import find_teachers
+        from wavemore.runs.teachers import find_teachers
 
         if self.teachers == NOBODY:
             return ()
@@ -204,8 +205,8 @@ class Train(ModelFlags):
         return self.model_settings() | given(self.training) | epochs
 
     def _go_on(self, run: "Run", screen: Screen) -> int:
-        from wavemore.engine.threads import set_threads
-        from wavemore.lab.teachers import check_teachers
+        from wavemore.engine.process import set_threads
+        from wavemore.runs.teachers import check_teachers
 
         config = run.config
         summary = run.summary()
@@ -269,9 +270,9 @@ class Train(ModelFlags):
     def _train(
         self, run: "Run", model: "Model", corpus: "Corpus | TextStream", checkpoint: "Checkpoint | None", screen: Screen
     ) -> int:
-        from wavemore.lab.recorder import Recorder
-        from wavemore.lab.teachers import teach
-        from wavemore.lab.training import train
+        from wavemore.runs.recorder import Recorder
+        from wavemore.runs.teachers import teach
+        from wavemore.runs.training import train
 
         recipe = run.config.recipe
         with screen.busy("the teachers' probabilities") if run.config.teachers else nullcontext():
@@ -309,7 +310,7 @@ class Train(ModelFlags):
             raise KeyboardInterrupt(f"stopped; what was saved is kept. Go on with: {again}") from None
 
     def _board(self, run: "Run", recorder: "Recorder") -> AbstractContextManager["Board | None"]:
-        from wavemore.lab.board import Board
+        from wavemore.runs.tensorboard import Board
 
         return Board(run, recorder.records) if self.tensorboard else nullcontext()
 
@@ -325,8 +326,8 @@ def _not_same(name: str, kept: Any, asked: Any) -> UsageError:
 def _finish(
     run: "Run", model: "Model", corpus: "Corpus | TextStream", recorder: Any, screen: Screen, as_json: bool
 ) -> int:
-    from wavemore.lab.training import finish, train_to_evaluate
-    from wavemore.text.stream import TextStream
+    from wavemore.runs.training import finish, train_to_evaluate
+    from wavemore.text.continuous import TextStream
 
     with screen.busy("exact losses of train and val"):
         summary, val, samples = finish(run, model, corpus, recorder)
@@ -367,8 +368,8 @@ def _show_lines(screen: Screen, samples: "Sequence[Any]") -> None:
 def _introduce(
     screen: Screen, run: "Run", model: "Model", corpus: "Corpus | TextStream", text: str, usual: str = ""
 ) -> None:
-    from wavemore.lab.entries import teacher_words
-    from wavemore.text.stream import TextStream
+    from wavemore.runs.entry import teacher_words
+    from wavemore.text.continuous import TextStream
 
     config = run.config
     recipe = config.recipe

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavemore.engine.ngram_tables import NgramTables
 from wavemore.engine.recipe import Execution, Order
 from wavemore.nn.fusion import UniquePlan, unique_logits
 from wavemore.nn.model import Model
 from wavemore.nn.tree import Tree
 from wavemore.text.corpus import windows
-from wavemore.text.ngrams import NgramTables
 from wavemore.text.vocabulary import Ids
 
 CHUNK = 131_072  # rows at once: some tens of MB of activations, however long the part

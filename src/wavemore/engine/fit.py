@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wavemore.engine.blocks import StretchBatches, batches_to_evaluate, batches_to_train
+from wavemore.engine.distillation import NGRAM, taught_loss
 from wavemore.engine.evaluate import modes_put_back, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Precision, Recipe
-from wavemore.engine.stretches import StretchBatches, batches_to_evaluate, batches_to_train
-from wavemore.engine.teaching import NGRAM, taught_loss
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.tree import Tree
+from wavemore.text.continuous import StreamPart, TextStream
 from wavemore.text.corpus import Corpus, Part
-from wavemore.text.stream import StreamPart, TextStream
 
 VAL_CHARACTERS = 500_000
 """Of a text's val part that are enough to tell the better of two states."""

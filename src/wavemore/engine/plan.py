@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from wavemore.engine.blocks import StretchPositions
+from wavemore.engine.distillation import NGRAM
 from wavemore.engine.recipe import LECTURE, Recipe
-from wavemore.engine.stretches import StretchPositions
-from wavemore.engine.teaching import NGRAM
 from wavemore.errors import UsageError
 from wavemore.nn.config import (
     CONFIGS,
@@ -25,8 +25,8 @@ from wavemore.nn.config import (
     TreeConfig,
     WaveNetConfig,
 )
+from wavemore.text.continuous import TextStream
 from wavemore.text.corpus import Corpus
-from wavemore.text.stream import TextStream
 
 Preset = Literal["auto", "lecture"]
 

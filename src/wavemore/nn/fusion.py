@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.grams import UniquePlan, plan_of
 from wavemore.nn.layers import BatchNorm1d, BatchNorm1dPerPosition, FlattenConsecutive, Linear, side_by_side
 from wavemore.nn.unique import is_bare, is_usual, mix, whole_tree
+from wavemore.nn.unique_plan import UniquePlan, plan_of
 
 __all__ = [
     "UniquePlan",

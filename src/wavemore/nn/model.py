@@ -93,7 +93,7 @@ class Model(nn.Module, ABC):
         return next(chain(self.parameters(), self.buffers())).device
 
     def _repr_html_(self) -> str:
-        from wavemore.nn.html import model_html
+        from wavemore.nn.display import model_html
 
         return model_html(self)
 

@@ -116,7 +116,7 @@ class Tree(Model):
 
     def stream(self, lines: int) -> Stream:
         """Begin lines that grow by a character a step; see nn/stream.py."""
-        from wavemore.nn.stream import stream_of
+        from wavemore.nn.tree_decoder import stream_of
 
         return stream_of(self, lines)
 

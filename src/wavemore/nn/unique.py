@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from wavemore.nn.grams import UniquePlan
 from wavemore.nn.layers import GELU, BatchNorm1d, Embedding, FlattenConsecutive, Linear, ReLU, SiLU, Tanh
+from wavemore.nn.unique_plan import UniquePlan
 
 M = TypeVar("M", bound=nn.Module)
 Matrix = Any  # a tensor of two dimensions, or the same memory as an array of numpy
@@ -96,7 +96,7 @@ def whole_tree(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
 
     Raises a ModelError where a level has fewer than two rows in all.
 
-    >>> from wavemore.nn.grams import plan_of
+    >>> from wavemore.nn.unique_plan import plan_of
     >>> from wavemore.nn.tree import Tree, TreeConfig
     >>> tree = Tree(27, TreeConfig(fuse=(2, 2)))
     >>> whole_tree(tree.layers, plan_of(torch.tensor([[0, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 1]]), fuse=(2, 2))).shape

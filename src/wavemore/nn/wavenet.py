@@ -204,6 +204,6 @@ class WaveNet(LineModel):
 
     def stream(self, lines: int) -> Stream:
         """Begin lines that grow by a character a step, in the same time for each; see nn/wavenet_stream.py."""
-        from wavemore.nn.wavenet_stream import WaveNetStream
+        from wavemore.nn.wavenet_decoder import WaveNetStream
 
         return WaveNetStream(self, lines)

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavemore.errors import DataError
+from wavemore.text.continuous import SHARE, TextStream, load_stream
 from wavemore.text.corpus import Corpus, build_corpus
 from wavemore.text.detect import Detected, TextKind, detect
 from wavemore.text.reading import read_source
 from wavemore.text.splits import SplitName
-from wavemore.text.stream import SHARE, TextStream, load_stream
 
 
 @dataclass(frozen=True)

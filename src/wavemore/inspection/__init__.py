@@ -1,0 +1,1 @@
+"""What is inside a model, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Checks: one kind of fault per file."""

@@ -1,1 +1,0 @@
-"""Experiments: the run folder, the log; everything that is written to disk."""

@@ -1,0 +1,328 @@
+"""Figures: what they show, what they say on their axes, and that no input makes them fail or warn."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from wavemore import plots
+from wavemore.errors import UsageError
+from wavemore.plots.comparison import half_interval
+from wavemore.plots.style import MARKERS, SERIES, look, sign, words
+from wavemore.plots.training import Histogram
+from wavemore.runs.record import Record
+
+ODD = ["", " ", "\t", "天", "😀", "\u0301", "$", "_x", "\u200d", "\x07", "\U000f0000", "é", "\\", "{", "%", "\u05d0"]
+ODD += ["\ud800"]  # half of a surrogate pair
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def records(n: int = 100) -> list[Record]:
+    """n records of five steps each, every tenth with a val loss; the best one is that at step 350."""
+    made = []
+    for i in range(1, n + 1):
+        record = Record(step=5 * i, epoch=i / 10, learning_rate=0.1, train_nats=2 + 1 / i, seconds=float(i))
+        if i % 10 == 0:
+            record["val_nats"] = 2.1 + abs(i - 70) / 100
+        made.append(record)
+    return made
+
+
+def histogram(values: Sequence[float] = (-1, 0, 0, 0.5, 2)) -> Histogram:
+    counts, edges = np.histogram(values, 4)
+    return counts, edges
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "learning_curves": lambda: plots.learning_curves({"a": records(), "b": records(50)}),
+    "update_ratios": lambda: plots.update_ratios([with_ratios(1, -2.0), with_ratios(2, -3.0)]),
+    "activation_histograms": lambda: plots.activation_histograms({"1 Linear": histogram(), "2 Tanh": histogram()}),
+    "gradient_histograms": lambda: plots.gradient_histograms({"1 Linear": histogram()}),
+    "embedding": lambda: plots.embedding(np.arange(12.0).reshape(4, 3) ** 2, ["", "a", "b", "7"]),
+    "surprise": lambda: plots.surprise("ab", [1.0, 2.0, 0.5]),
+    "loss_by_position": lambda: plots.loss_by_position([3.0, 2.0, 1.0], [9, 8, 2], interval=[0.1, 0.1, 0.5]),
+    "loss_by_length": lambda: plots.loss_by_length([3, 3, 5], [8.0, 6.0, 12.0]),
+    "tree": lambda: plots.tree((2, 2, 2), "anna"),
+    "losses_against": lambda: plots.losses_against([plots.Point("a", 10, 2.0, 0.1)], "parameters"),
+    "losses_against_costs": lambda: plots.losses_against_costs(
+        [plots.Point("a", 10, 2.0)], [plots.Point("a", 3.5, 2.0)], title="Costs"
+    ),
+    "difference_by_position": lambda: plots.difference_by_position(
+        [plots.Difference("1", -0.1, -0.2, 0.0, 9), plots.Difference("2", 0.1, None, None, 1)], a="one", b="two"
+    ),
+    "arms": lambda: plots.arms([plots.Arm("a", [1.9, 2.0, 2.1], 2.05), plots.Arm("b", [2.2])]),
+}
+
+
+def with_ratios(step: int, value: float) -> Any:
+    return records(1)[0] | {"step": step, "update_ratios": {"layers.0.weight": value, "layers.2.weight": value - 1}}
+
+
+def xs_of(line: Any) -> list[float]:
+    return [float(x) for x in line.get_xdata()]
+
+
+def ys_of(line: Any) -> list[float]:
+    return [float(y) for y in line.get_ydata()]
+
+
+def labels_of(figure: Figure) -> str:
+    """All words of a figure's axes, titles and legends."""
+    parts = [figure.get_suptitle(), figure.get_supylabel()]
+    for axes in figure.axes:
+        parts += [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
+        parts += [text.get_text() for text in axes.texts]
+    for legend in [axes.get_legend() for axes in figure.axes] + list(figure.legends):
+        parts += [text.get_text() for text in legend.get_texts()] if legend else []
+    return "\n".join(parts)
+
+
+def test_every_figure_is_tried_here() -> None:
+    assert set(FIGURES) == set(plots.__all__) - {"Arm", "Difference", "Figure", "Point", "to_pdf", "to_png", "to_svg"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_returned_and_nothing_else_happens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = matplotlib.rcParams.copy()
+    figure = FIGURES[name]()
+    assert isinstance(figure, Figure)
+    assert figure.canvas.manager is None  # no window holds it
+    assert "matplotlib.pyplot" not in sys.modules
+    assert matplotlib.rcParams.copy() == before
+    png = plots.to_png(figure)
+    assert png.startswith(b"\x89PNG")
+    shown, size = figure._repr_png_()  # type: ignore[attr-defined]
+    assert shown == png
+    assert size["width"] > size["height"] / 2 > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("learning_curves", ["step", "loss (nats per character)", "a: train, averaged", "b: val"]),
+        ("update_ratios", ["step", "log10 of std(update) / std(weight)", "layers.2.weight", "-3: the rule for SGD"]),
+        ("activation_histograms", ["1 Linear", "activation", "std"]),
+        ("gradient_histograms", ["gradient (nats per unit)"]),
+        ("embedding", ["% of the variance", "vowels", "other letters", "digits", "⏎"]),
+        ("surprise", ["surprise (nats)", "1.0", "0.5", "Surprise of each letter: ab"]),
+        ("loss_by_position", ["position in the line", "loss (nats per character)", "lines"]),
+        ("loss_by_length", ["characters in the line", "loss (nats per character)", "lines"]),
+        ("tree", ["8 characters, fused 2 x 2 x 2", "anna", "····", "next character"]),
+        ("losses_against", ["parameters", "val loss (nats per character)", "a"]),
+        ("losses_against_costs", ["Costs", "parameters", "seconds of training", "val loss (nats per character)"]),
+        ("difference_by_position", ["B - A (nats per character)", "position in the line", "targets", "two better"]),
+        ("arms", ["val loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
+    ],
+)
+def test_a_figure_says_what_it_shows_and_in_which_units(name: str, said: list[str]) -> None:
+    words_of_it = labels_of(FIGURES[name]())
+    assert [word for word in said if word not in words_of_it] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_rows_give_the_same_bytes(name: str) -> None:
+    figure = FIGURES[name]()
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "text.usetex": True, "svg.hashsalt": "x"}):
+        again = FIGURES[name]()
+        assert plots.to_svg(figure) == plots.to_svg(again)
+    svg = plots.to_svg(figure)
+    assert ElementTree.fromstring(svg.decode()).tag.endswith("svg")
+    assert b"dc:date" not in svg
+
+
+def test_an_svg_for_any_page_follows_its_colours() -> None:
+    svg = plots.to_svg(FIGURES["learning_curves"](), page="any").decode()
+    ElementTree.fromstring(svg)
+    assert "prefers-color-scheme: dark" in svg
+    body = svg.split("</style>", 1)[1]
+    assert SERIES[0] not in body
+    assert "var(--c" in body
+
+
+def test_learning_curves_hold_the_records_and_their_means() -> None:
+    axes = plots.learning_curves({"a": records()}, average=50).axes[0]
+    raw, averaged, val, best = axes.get_lines()
+    assert (xs_of(raw)[:2], ys_of(raw)[:2]) == ([5, 10], [3, 2.5])
+    expected = [np.mean([2 + 1 / i for i in range(begin, begin + 50)]) for begin in (1, 51)]
+    assert np.allclose(ys_of(averaged), expected)
+    assert xs_of(averaged) == [125, 375]
+    assert len(xs_of(val)) == 10
+    assert (xs_of(best), ys_of(best)) == ([350], [2.1])
+    assert "best val 2.1000\nafter step 350" in labels_of(axes.figure)  # type: ignore[arg-type]
+
+
+def test_means_are_weighted_by_the_steps_of_a_record() -> None:
+    uneven: list[Any] = [records(1)[0] | {"step": step, "train_nats": nats} for step, nats in ((1, 5.0), (10, 1.0))]
+    averaged = plots.learning_curves({"a": uneven}, average=2).axes[0].get_lines()[1]
+    assert ys_of(averaged) == pytest.approx([(5.0 + 9 * 1.0) / 10])
+
+
+def test_bars_of_surprise_are_the_nats_under_their_letters() -> None:
+    axes = plots.surprise("a b", [1.0, 2.5, 0.25, 4.0]).axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [1.0, 2.5, 0.25, 4.0]  # type: ignore[attr-defined]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "␣", "b", "⏎"]
+
+
+def test_a_long_line_is_broken_and_cut() -> None:
+    figure = plots.surprise("ab" * 300, [1.0] * 601)
+    assert len(figure.axes) == 10
+    assert "281 more are not shown" in labels_of(figure)
+
+
+def test_loss_by_length_is_the_loss_of_the_characters_of_these_lines() -> None:
+    lengths, nats = [1, 1, 3], [4.0, 2.0, 8.0]
+    above, below = plots.loss_by_length(lengths, nats).axes
+    line = above.get_lines()[0]
+    assert (xs_of(line), ys_of(line)) == ([1, 3], [1.5, 2])
+    assert [bar.get_height() for bar in below.patches] == [2, 1]  # type: ignore[attr-defined]
+
+
+def test_many_lengths_are_taken_together() -> None:
+    lengths = np.arange(1, 1001)
+    above, below = plots.loss_by_length(lengths, 2.0 * (lengths + 1)).axes
+    assert len(below.patches) == 40
+    assert sum(bar.get_height() for bar in below.patches) == 1000  # type: ignore[attr-defined]
+    assert np.allclose(ys_of(above.get_lines()[0]), 2.0)
+
+
+def test_the_embedding_is_seen_from_where_it_varies_most() -> None:
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    flat = np.concatenate([rng.normal(size=(30, 2)) * [9, 2], np.zeros((30, 3))], axis=1)
+    axes = plots.embedding(flat @ turned, [chr(97 + i) for i in range(26)] + list("1234")).axes[0]
+    seen = np.array([text.get_position() for text in axes.texts])
+    centred = flat - flat.mean(axis=0)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=2)
+    assert np.allclose(distances, np.linalg.norm(centred[:, None] - centred[None], axis=2))
+    assert seen[:, 0].std() > seen[:, 1].std()
+
+
+@pytest.mark.parametrize("fuse", [(1,), (3,), (8,), (2, 2, 2), (2, 3), (3, 2), (1, 2, 1), (2,) * 9])
+def test_a_tree_has_every_edge(fuse: tuple[int, ...]) -> None:
+    axes = plots.tree(fuse, "some words").axes[0]
+    [edges] = axes.collections
+    nodes = [int(np.prod(fuse[level:])) for level in range(len(fuse))]
+    assert len(edges.get_segments()) == sum(nodes)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("fuse", [(), (0,), (2, -1)])
+def test_no_tree_without_fusions(fuse: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="fuse is"):
+        plots.tree(fuse)
+
+
+def test_arms_show_seeds_means_and_students_interval() -> None:
+    axes = plots.arms([plots.Arm("a", [1.0, 2.0, 3.0], published=2.5)]).axes[0]
+    lines = {line.get_marker(): xs_of(line) for line in axes.get_lines()}
+    assert lines["o"] == [1.0, 2.0, 3.0]
+    assert lines["D"] == [2.0]
+    assert lines["X"] == [2.5]
+    [interval] = [bar for bar in axes.collections if bar.get_paths()]
+    [(low, _), (high, _)] = interval.get_paths()[0].vertices.tolist()  # type: ignore[union-attr]
+    assert (high - low) / 2 == pytest.approx(half_interval([1.0, 2.0, 3.0]))
+
+
+EMPTY: list[Callable[[], Figure]] = [
+    lambda: plots.learning_curves({}),
+    lambda: plots.learning_curves({"a": []}),
+    lambda: plots.learning_curves({"a": records(1)}),
+    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),
+    lambda: plots.update_ratios(records(3)),
+    lambda: plots.update_ratios([with_ratios(1, NAN), with_ratios(2, -INFINITY)]),
+    lambda: plots.update_ratios([with_ratios(1, -3.0)]),
+    lambda: plots.activation_histograms({}),
+    lambda: plots.activation_histograms({"dead": (np.zeros(3), np.arange(4.0))}),
+    lambda: plots.gradient_histograms({"one": (np.array([5]), np.array([0.0, 0.0]))}),
+    lambda: plots.gradient_histograms({"broken": (np.array([1.0]), np.array([NAN, NAN]))}),
+    lambda: plots.embedding(np.zeros((0, 3)), []),
+    lambda: plots.embedding(np.zeros((1, 3)), ["a"]),
+    lambda: plots.embedding(np.ones((4, 1)), list("abcd")),
+    lambda: plots.embedding(np.full((2, 2), NAN), list("ab")),
+    lambda: plots.surprise("", [1.0]),
+    lambda: plots.surprise("", []),
+    lambda: plots.surprise("ab", [INFINITY, NAN]),
+    lambda: plots.loss_by_position([]),
+    lambda: plots.loss_by_position([2.0], [1]),
+    lambda: plots.loss_by_position({"a": [2.0, NAN], "b": []}),
+    lambda: plots.loss_by_length([], []),
+    lambda: plots.loss_by_length([3], [NAN]),
+    lambda: plots.loss_by_length([3], [6.0]),
+    lambda: plots.losses_against([], "seconds"),
+    lambda: plots.losses_against([plots.Point("a", 0, 2.0), plots.Point("b", 1, NAN)], "seconds"),
+    lambda: plots.losses_against([plots.Point("a", 3, 2.0), plots.Point("a", 3, 2.0)], "seconds"),
+    lambda: plots.losses_against_costs([], []),
+    lambda: plots.difference_by_position([]),
+    lambda: plots.arms([]),
+    lambda: plots.arms([plots.Arm("none", []), plots.Arm("broken", [NAN], published=2.0)]),
+    lambda: plots.arms([plots.Arm("same", [2.0, 2.0])]),
+    lambda: plots.tree((100_000,)),
+]
+
+
+@pytest.mark.parametrize("draw", EMPTY)
+def test_little_or_nothing_is_drawn_too(draw: Callable[[], Figure]) -> None:
+    assert plots.to_png(draw(), dpi=50).startswith(b"\x89PNG")
+
+
+def test_rows_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 numbers"):
+        plots.surprise("ab", [1.0])
+    with pytest.raises(ValueError, match="do not belong together"):
+        plots.embedding(np.zeros((2, 3)), ["a"])
+    with pytest.raises(ValueError, match="do not belong together"):
+        plots.loss_by_length([1], [1.0, 2.0])
+    with pytest.raises(ValueError, match="edges"):
+        plots.activation_histograms({"a": (np.ones(3), np.ones(3))})
+
+
+def test_odd_characters_are_drawn_without_a_warning() -> None:
+    text = "".join(ODD)
+    plots.to_svg(plots.embedding(np.random.default_rng(0).normal(size=(len(ODD), 3)), ODD))
+    plots.to_svg(plots.surprise(text, [1.0] * len(text)))
+    plots.to_svg(plots.tree((2, 2, 2, 2), text))
+    plots.to_svg(plots.learning_curves(dict.fromkeys(ODD, records(10))))
+    plots.to_svg(plots.losses_against([plots.Point(name, 2.0 + i, 2.0) for i, name in enumerate(ODD)], "$x_"))
+    plots.to_svg(plots.arms([plots.Arm(name, [1.0]) for name in ODD], title="a $ and a $"))
+    plots.to_svg(plots.activation_histograms(dict.fromkeys(ODD, histogram())))
+
+
+@given(st.text(max_size=30))
+def test_a_name_is_shown_on_one_line_in_letters_that_the_fonts_have(name: str) -> None:
+    shown = words(name)
+    assert "\n" not in shown
+    assert all(character == " " or sign(character) in (character, f"◌{character}") for character in shown)
+
+
+@settings(max_examples=8)
+@given(st.text(min_size=1, max_size=12), st.data())
+def test_any_line_is_drawn_without_a_warning(text: str, data: st.DataObject) -> None:
+    nats = data.draw(st.lists(st.floats(0, 1e6), min_size=len(text) + 1, max_size=len(text) + 1))
+    assert plots.to_svg(plots.surprise(text, nats, title=text)).startswith(b"<?xml")
+
+
+def test_series_differ_by_more_than_their_colour() -> None:
+    looks = [look(number) for number in range(35)]
+    assert len({(one.color, str(one.stroke), one.marker) for one in looks}) == 35
+    assert len({one.marker for one in looks[: len(MARKERS)]}) == len(MARKERS)
+
+
+def test_without_matplotlib_one_line_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["matplotlib"] = None
+from wavemore.errors import UsageError
+try:
+    import wavemore.plots
+except UsageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "figures need matplotlib: pip install 'wavemore[plot]'\n"

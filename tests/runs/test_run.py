@@ -1,0 +1,382 @@
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wavemore.engine.evaluate import evaluate
+from wavemore.errors import RunError, UsageError
+from wavemore.runs.config import Config, write_config
+from wavemore.runs.run import FILES, Run
+from wavemore.runs.record import Summary
+from wavemore.runs.find import find_run, find_runs, is_run, new_run
+from wavemore.text.corpus import Corpus
+
+any_bytes = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+GoOn = Callable[..., None]
+
+SUMMARY = Summary(
+    train_nats=2.0,
+    val_nats=2.1,
+    leak_free_val_nats=None,
+    parameters=10,
+    steps=12,
+    best_step=9,
+    train_seconds=0.5,
+    finished="2026-01-01T00:00:00+00:00",
+    val_line_percentiles=tuple(np.linspace(1, 3, 101).tolist()),
+    environment={"cores": 2, "torch": "2"},
+)
+
+
+def content(run: Run) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+
+
+def without_seconds(run: Run) -> list[dict[str, Any]]:
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in run.metrics()]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_killed_at_any_write_goes_on_to_the_same_bits(
+    tmp_path: Path, config: Config, corpus: Corpus, go_on: GoOn, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    whole = Run(tmp_path / "whole")
+    whole.create(config, corpus)
+    go_on(whole, corpus)
+    replace_file = Path.replace
+    for fatal in range(1, 100):
+        writes = 0
+
+        def killing(self: Path, target: Path, fatal: int = fatal) -> Path:
+            nonlocal writes
+            writes += 1
+            if writes == fatal:
+                if moved:
+                    replace_file(self, target)
+                raise Killed
+            return replace_file(self, target)
+
+        run = Run(tmp_path / f"killed-{fatal}")
+        monkeypatch.setattr(Path, "replace", killing)
+        try:
+            with run.lock():
+                run.create(config, corpus)
+                go_on(run, corpus)
+        except Killed:
+            pass
+        monkeypatch.undo()
+        if run.exists() and (run.path / "model.safetensors").exists():
+            assert evaluate(run.model(), corpus.val).nats > 0
+        with run.lock():
+            if not run.exists():
+                run.create(config, corpus)
+            go_on(run, corpus)
+        for name in ("model.safetensors", "state.safetensors", "config.json", "vocabulary.json", "lines.safetensors"):
+            assert content(run)[name] == content(whole)[name], (fatal, name)
+        assert without_seconds(run) == without_seconds(whole)
+        assert not list(run.path.glob(".*.tmp"))
+        if writes < fatal:  # it was never killed
+            assert fatal > 10
+            return
+    raise AssertionError("a training of 12 steps writes less often")
+
+
+def test_a_run_stopped_before_its_first_evaluation_has_a_model(
+    tmp_path: Path, config: Config, corpus: Corpus, go_on: GoOn
+) -> None:
+    run = Run(tmp_path / "run")
+    run.create(config, corpus)
+    with pytest.raises(RunError, match=r"stopped before its first evaluation.*--resume --run"):
+        run.model()
+    go_on(run, corpus, until=1)
+    assert evaluate(run.model(), corpus.val).nats > 0
+    assert [record["step"] for record in run.metrics()] == [1]
+
+
+def test_a_run_is_read_as_it_was_written(trained: Run, config: Config, corpus: Corpus) -> None:
+    assert trained.config == config
+    assert trained.vocabulary() == corpus.vocabulary
+    assert np.array_equal(trained.line_hashes(), corpus.line_hashes)
+    assert trained.corpus().sha256 == corpus.sha256
+    assert trained.summary() is None
+    records = trained.metrics()
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+    assert [record["step"] for record in records if "val_nats" in record] == [3, 6]
+    matrices = {name for name, value in trained.model().named_parameters() if value.ndim == 2}
+    assert all(record["update_ratios"].keys() == matrices for record in records)
+    best = min(record["val_nats"] for record in records if "val_nats" in record)
+    assert evaluate(trained.model(), corpus.val).nats == pytest.approx(best, abs=1e-12)
+
+
+def test_a_finished_run_has_a_summary(trained: Run) -> None:
+    trained.finish(SUMMARY, ["anna", "b c"])
+    assert trained.summary() == SUMMARY
+    assert (trained.path / "samples.txt").read_text() == "anna\nb c\n"
+
+
+def test_a_run_is_only_begun_in_a_free_place(trained: Run, tmp_path: Path, config: Config, corpus: Corpus) -> None:
+    before = content(trained)
+    with pytest.raises(RunError, match=r"holds a run already: go on with --resume, replace it with --overwrite"):
+        trained.create(config, corpus)
+    assert content(trained) == before
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(RunError, match=r"is a file; a run is a folder: take another --run"):
+        Run(file).create(config, corpus)
+    with pytest.raises(RunError, match=r"cannot make the run folder .*: Not a directory"):
+        Run(file / "run").create(config, corpus)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "config.json").write_text("mine")
+    for do in (partial(Run(folder).create, config, corpus), Run(folder).delete):
+        with pytest.raises(RunError, match=r"is not empty and holds no run"):
+            do()
+    assert [entry.name for entry in folder.iterdir()] == ["config.json"]
+    assert file.read_text() == (folder / "config.json").read_text() == "mine"
+
+
+def test_a_run_without_its_config_is_not_overwritten_unasked(trained: Run, config: Config, corpus: Corpus) -> None:
+    (trained.path / "config.json").unlink()
+    before = content(trained)
+    with pytest.raises(RunError, match=r"holds a run without its config.json: put that back"):
+        trained.create(config, corpus)
+    assert content(trained) == before
+    with pytest.raises(RunError, match=r"is no complete run .it has no config.json"):
+        trained.model()
+
+
+@pytest.mark.parametrize("left", [[], ["vocabulary.json"], ["vocabulary.json", "lines.safetensors"]])
+def test_a_run_that_was_not_begun_is_no_obstacle(trained: Run, config: Config, corpus: Corpus, left: list[str]) -> None:
+    for path in trained.path.iterdir():
+        if path.name not in left:
+            path.unlink()
+    (trained.path / ".config.json.123.tmp").write_text("half")
+    trained.create(config, corpus)
+    assert trained.config == config
+
+
+def test_deleting_leaves_what_is_not_the_runs(trained: Run, config: Config, corpus: Corpus) -> None:
+    (trained.path / "mine.txt").write_text("mine")
+    trained.delete()
+    assert [entry.name for entry in trained.path.iterdir()] == ["mine.txt"]
+
+
+def test_a_deletion_that_was_cut_short_can_be_done_again(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained.finish(SUMMARY, [])
+    unlink = Path.unlink
+    for fatal in range(len(FILES)):
+        deleted = 0
+
+        def killing(self: Path, missing_ok: bool = False, fatal: int = fatal) -> None:
+            nonlocal deleted
+            if deleted == fatal:
+                raise Killed
+            deleted += 1
+            unlink(self, missing_ok)
+
+        run = Run(trained.path.parent / f"copy-{fatal}")
+        shutil.copytree(trained.path, run.path)
+        monkeypatch.setattr(Path, "unlink", killing)
+        with pytest.raises(Killed):
+            run.delete()
+        monkeypatch.undo()
+        run.delete()
+        assert list(run.path.iterdir()) == []
+
+
+def test_a_folder_is_for_one_training(trained: Run) -> None:
+    with trained.lock():
+        with pytest.raises(RunError, match=r"another training is writing to .*: wait for it, or take another --run"):
+            Run(trained.path).lock().__enter__()
+        assert evaluate(trained.model(), trained.corpus().val).nats > 0  # reading is free
+    with trained.lock():
+        pass
+
+
+def test_what_a_killed_process_left_is_swept_away(trained: Run) -> None:
+    for name in (".state.safetensors.99.tmp", "mine.tmp", ".mine.99.tmp"):
+        (trained.path / name).write_bytes(b"half")
+    with trained.lock():
+        assert sorted(path.name for path in trained.path.glob("*.tmp")) == [".mine.99.tmp", "mine.tmp"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors", "lines.safetensors"])
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        (lambda path, other: path.write_bytes(path.read_bytes()[:-7]), "damaged"),
+        (lambda path, other: path.write_bytes(b""), "damaged"),
+        (lambda path, other: path.write_text("some text, and more of it"), "damaged"),
+        (lambda path, other: shutil.copy(other / path.name, path), "does not belong to this run"),
+        (lambda path, other: (path.unlink(), path.mkdir()), "safetensors"),
+    ],
+)
+def test_tampered_tensors_are_told(
+    trained: Run, other: Run, name: str, tamper: Callable[[Path, Path], object], said: str
+) -> None:
+    tamper(trained.path / name, other.path)
+    read = {"model": trained.model, "state": trained.checkpoint, "lines": trained.line_hashes}[name.split(".")[0]]
+    with pytest.raises(RunError, match=said):
+        read()
+
+
+def test_a_flipped_bit_is_found(trained: Run) -> None:
+    path = trained.path / "model.safetensors"
+    for at in np.random.default_rng(0).integers(path.stat().st_size, size=40):
+        before = path.read_bytes()
+        path.write_bytes(before[:at] + bytes([before[at] ^ 4]) + before[at + 1 :])
+        with pytest.raises(RunError, match=r"model\.safetensors"):
+            trained.model()
+        path.write_bytes(before)
+    trained.model()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"hidden": 10**9}},
+        {"settings": {"hidden": 16}},
+        {"settings": {"activation": "relu"}},
+        {"recipe": {"seed": 5}},
+        {"data": {"sha256": "0" * 64}},
+    ],
+)
+def test_a_changed_config_is_noticed_before_anything_is_built(
+    trained: Run, config: Config, change: dict[str, dict[str, Any]]
+) -> None:
+    changed = replace(config, **{key: replace(getattr(config, key), **values) for key, values in change.items()})
+    write_config(trained.path / "config.json", changed)
+    for read in (trained.model, trained.checkpoint, trained.line_hashes):
+        with pytest.raises(
+            RunError, match=r"does not belong to this run, or config.json or vocabulary.json was changed"
+        ):
+            read()
+
+
+def test_a_note_may_be_changed(trained: Run, config: Config) -> None:
+    write_config(trained.path / "config.json", replace(config, note="the good one"))
+    trained.model()
+
+
+def test_another_vocabulary_is_noticed(trained: Run, corpus: Corpus) -> None:
+    other = corpus.vocabulary.characters[:-1] + "z"
+    (trained.path / "vocabulary.json").write_text(json.dumps({"characters": other}))
+    with pytest.raises(RunError, match=r"does not belong to this run"):
+        trained.model()
+    with pytest.raises(RunError, match=r"vocabulary.json is not that of the data"):
+        trained.corpus()
+
+
+def test_a_model_that_does_not_fit_is_not_built(tmp_path: Path, config: Config, corpus: Corpus) -> None:
+    run = Run(tmp_path / "run")
+    run.create(replace(config, settings=config.settings.widened(10**9)), corpus)
+    with pytest.raises(UsageError, match="do not fit into memory"):
+        run.new_model()
+
+
+def test_a_device_that_is_not_here(tmp_path: Path, config: Config, corpus: Corpus, trained: Run) -> None:
+    for name in ("cuda:77", "no such thing"):
+        write_config(trained.path / "config.json", replace(config, device=name))
+        with pytest.raises(UsageError, match="cannot be used here"):
+            trained.new_model()
+        assert next(trained.model().parameters()).device == torch.device("cpu")
+
+
+def test_data_that_changed_or_went_is_told(tmp_path: Path, config: Config, corpus: Corpus) -> None:
+    file = tmp_path / "list.txt"
+    shutil.copy(corpus.source, file)
+    run = Run(tmp_path / "run")
+    run.create(replace(config, data=replace(config.data, source=str(file))), corpus)
+    run.corpus()
+    file.write_text(file.read_text() + "zoe\n")
+    with pytest.raises(RunError, match=r"list.txt has changed since .*run was begun: put the old file back"):
+        run.corpus()
+    file.unlink()
+    with pytest.raises(RunError, match=r"the data of .*run cannot be read again: .*list.txt"):
+        run.corpus()
+
+
+@any_bytes
+@given(content=st.binary(max_size=80))
+def test_any_bytes_are_a_vocabulary_or_an_error(trained: Run, content: bytes) -> None:
+    (trained.path / "vocabulary.json").write_bytes(content)
+    with contextlib.suppress(RunError):
+        assert len(trained.vocabulary()) > 1
+
+
+records = st.fixed_dictionaries(
+    {"step": st.integers() | st.booleans(), "seconds": st.floats() | st.text(max_size=2)},
+    optional={"epoch": st.floats(), "learning_rate": st.floats(), "train_nats": st.floats(), "val_nats": st.floats()},
+)
+
+
+@any_bytes
+@given(lines=st.lists(st.binary(max_size=30) | records.map(lambda record: json.dumps(record).encode()), max_size=5))
+def test_damaged_lines_of_the_metrics_are_left_out(trained: Run, lines: list[bytes]) -> None:
+    (trained.path / "metrics.jsonl").write_bytes(b"\n".join(lines))
+    for record in trained.metrics():
+        assert record.keys() >= {"step", "seconds", "train_nats"}
+        json.dumps(record, allow_nan=False)
+
+
+@any_bytes
+@given(
+    content=st.binary(max_size=60)
+    | st.sampled_from(list(asdict(SUMMARY))).map(lambda key: json.dumps(asdict(SUMMARY) | {key: [{}]}).encode())
+)
+def test_a_damaged_summary_is_told(trained: Run, content: bytes) -> None:
+    (trained.path / "summary.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"summary.json is damaged or was changed .*--resume"):
+        trained.summary()
+
+
+def test_runs_are_found_in_the_order_in_which_they_were_begun(
+    tmp_path: Path, config: Config, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match=r"there is no run here yet: `wavemore train` makes one"):
+        find_run()
+    for number, name in enumerate(["runs/b", "runs/a", "c"]):
+        Run(Path(name)).create(config, corpus)
+        os.utime(Path(name) / "config.json", (number, number))
+    Path("runs/empty").mkdir()
+    assert [str(run.path) for run in find_runs()] == ["runs/b", "runs/a", "c"]
+    assert find_run().path == Path("c")
+    assert find_run("a").path == find_run("runs/a").path == Path("runs/a")
+    assert is_run("a")
+    assert is_run("c")
+    assert not is_run("runs/empty")
+    assert not is_run("")
+    assert not is_run("x" * 5000)
+    for name in ("nothing", "", "x" * 5000):
+        with pytest.raises(RunError, match="there is no run"):
+            find_run(name)
+
+
+def test_new_runs_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [new_run("list").path.name for _ in range(3)] == ["list-1", "list-2", "list-3"]
+    shutil.rmtree("runs")
+    Path("runs").write_text("mine")
+    with pytest.raises(RunError, match="cannot make the run folder runs/list-1: Not a directory"):
+        new_run("list")
+    Path("runs").unlink()
+    Path("runs").symlink_to("nowhere")
+    with pytest.raises(RunError, match="runs is no folder"):
+        new_run("list")

@@ -1,0 +1,123 @@
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wavemore.errors import RunError
+from wavemore.files import write_atomic
+from wavemore.runs.tensors import read_tensors, write_tensors
+
+TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3), "none": torch.empty(0, 4)}
+
+mutations = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from(["set", "cut", "put", "drop"]), st.binary(min_size=1, max_size=9)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def mutated(content: bytes, changes: list[tuple[float, str, bytes]]) -> bytes:
+    for share, how, piece in changes:
+        at = int(share * len(content))
+        match how:
+            case "set":
+                content = content[:at] + piece + content[at + len(piece) :]
+            case "cut":
+                content = content[:at]
+            case "put":
+                content = content[:at] + piece + content[at:]
+            case "drop":
+                content = content[:at] + content[at + len(piece) :]
+    return content
+
+
+def test_tensors_and_facts_come_back(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "t", TENSORS, '{"step": 3}', owner="me")
+    tensors, facts = read_tensors(tmp_path / "t", owner="me")
+    assert facts == '{"step": 3}'
+    assert tensors.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        assert torch.equal(tensors[name], value)
+        assert tensors[name].dtype == value.dtype
+
+
+def test_the_same_tensors_make_the_same_bytes(tmp_path: Path) -> None:
+    for folder, tensors in (("one", TENSORS), ("two", dict(reversed(TENSORS.items())))):
+        (tmp_path / folder).mkdir()
+        write_tensors(tmp_path / folder / "t", tensors)
+    assert (tmp_path / "one" / "t").read_bytes() == (tmp_path / "two" / "t").read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=mutations)
+def test_changed_bytes_are_found(tmp_path: Path, changes: list[tuple[float, str, bytes]]) -> None:
+    path = tmp_path / "t"
+    write_tensors(path, TENSORS)
+    before = path.read_bytes()
+    path.write_bytes(mutated(before, changes))
+    with contextlib.suppress(RunError):
+        tensors, facts = read_tensors(path)
+        # What can be read is what was written: the change was none, or in a place that means nothing.
+        assert facts == "{}"
+        assert all(torch.equal(tensors[name], value) for name, value in TENSORS.items())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(RunError, match="damaged"):
+        read_tensors(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {},
+        {"wavemore": "no JSON"},
+        {"wavemore": "[]"},
+        {"wavemore": "{}"},
+        {"wavemore": '{"facts": 1, "owner": 2, "file": 3, "sha256": 4}'},
+        {"wavemore": "[" * 100_000},
+    ],
+)
+def test_safetensors_of_somebody_else_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    safetensors.torch.save_file(TENSORS, tmp_path / "t", metadata=metadata)
+    with pytest.raises(RunError, match="damaged"):
+        read_tensors(tmp_path / "t")
+
+
+def test_tensors_of_another_run_or_another_file_are_refused(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "model", TENSORS, owner="me")
+    with pytest.raises(RunError, match="does not belong to this run"):
+        read_tensors(tmp_path / "model", owner="you")
+    shutil.copy(tmp_path / "model", tmp_path / "state")
+    with pytest.raises(RunError, match="does not belong to this run"):
+        read_tensors(tmp_path / "state", owner="me")
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is missing"):
+        read_tensors(tmp_path / "t")
+    with pytest.raises(RunError, match=str(tmp_path)):
+        read_tensors(tmp_path)
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    write_atomic(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*f: No space left on device; .* still there"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
