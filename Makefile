@@ -3,24 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check docs notebooks format clean
+.PHONY: demo test test-slow check docs notebooks format clean
 
 demo: .venv/installed ## train on the bundled names and print new ones
 	$(BIN)/wavemore train
 	$(BIN)/wavemore sample -n 10 --new --distinct
 
-test: .venv/installed-dev ## all tests
-	$(BIN)/python -m pytest -n auto
+test: .venv/installed-dev ## all tests but the slow ones: at most 5 minutes on 2 cores
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
-check: .venv/installed-dev ## lint, format, types: what pre-commit runs
+test-slow: .venv/installed-dev ## the slow tests: documentation, notebooks, studies, killed processes
+	$(BIN)/python -m pytest -n auto -m slow
+
+check: .venv/installed-dev ## lint, format and types, as pre-commit does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: .venv/installed-dev ## the documentation as a site, in site/; a broken link or a missing docstring fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+docs: .venv/installed-dev ## build the documentation in site/; a broken link or a missing docstring fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-notebooks: .venv/installed-dev ## execute the notebooks and store them with what they show
+notebooks: .venv/installed-dev ## execute the notebooks and store them with their outputs
 	$(BIN)/python scripts/notebooks.py
 
 format: .venv/installed-dev
@@ -34,7 +37,7 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wavemore needs Python 3.11 or later; set PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
 
-# Marks of what is installed: pip runs again only when the requirements change.
+# pip runs again only when the requirements change.
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[plot]'
 	@touch $@

@@ -1,8 +1,7 @@
-"""The plain GPT that nanoGPT and makemore train, as far as the settings of the two files of their names go.
+"""The plain GPT that nanoGPT and makemore train, for the two baselines in `nanogpt.py` and `makemore.py`.
 
-After Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), in words of its own: learned
-positions, normalisation before each part, a hidden layer of four times the channels. Nothing here is used for anything
-but to measure against.
+After Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2): learned positions, a normalisation
+before each part, a hidden layer of four times the channels.
 
 B texts, T characters, C channels, V vocabulary.
 """
@@ -17,23 +16,23 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Shape:
-    """What the two settings have different."""
+    """The settings in which the two baselines differ."""
 
     layers: int
     heads: int
     channels: int
     context: int
-    """Positions that have a vector: a text is never longer."""
+    """Positions that have a vector; no text is longer."""
     bias: bool
-    """Whether linear layers and normalisations have one; the head has none."""
+    """Whether linear layers and normalisations have a bias; the head has none."""
     gelu: Literal["none", "tanh"]
-    """How the activation is approximated."""
+    """How the GELU activation is approximated."""
     tied: bool
-    """Whether the head's weights are those of the embedding."""
+    """Whether the head shares its weights with the embedding."""
 
 
 class Block(nn.Module):
-    """Attention to what came before, then a hidden layer; each is added to what came in: (B, T, C) -> the same."""
+    """Causal attention, then a hidden layer, each added to its input: (B, T, C) -> (B, T, C)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -47,7 +46,7 @@ class Block(nn.Module):
         self.gelu = nn.GELU(approximate=shape.gelu)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `x`."""
+        """Apply the block."""
         q, k, v = self.attention(self.attention_norm(x)).chunk(3, dim=-1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, heads, T, D) each
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -70,12 +69,12 @@ class GPT(nn.Module):
             self.head.weight = self.characters.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Predict."""
+        """Predict the next character at every position."""
         places = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.characters(tokens) + self.places(places)
         logits: Tensor = self.head(self.norm(self.blocks(x)))
         return logits
 
     def parameter_count(self) -> int:
-        """Count the trained numbers, those of the positions included."""
+        """Count the trained numbers, the position vectors included."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -1,9 +1,9 @@
-"""The lecture's own way of working, in plain words of its own: the baseline that `wavemore bench` measures against.
+"""The lecture's own model and loops, re-created: the baseline of most figures.
 
 After Karpathy, "Building makemore Part 5: Building a WaveNet" (https://www.youtube.com/watch?v=t3YJ5hKiMQ0): the same
-order of random numbers, the same arithmetic and so, at seed 42, the losses that the lecture published for its last
-model: train 1.7690, val 1.9937. Nothing here is used for anything else. On purpose it keeps what wavemore does
-differently: weights as (in, out), the unbiased variance, running statistics of shape (1, 1, C), one name at a time.
+order of random numbers and the same arithmetic. So at seed 42 it reaches the losses that the lecture published for its
+last model: train 1.7690, val 1.9937. On purpose it keeps what wavemore does differently: weights as (in, out), the
+unbiased variance, running statistics of shape (1, 1, C), one name at a time.
 
 B contexts, T characters, C channels.
 """
@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavemore.nn.tree import Tree
-from wavemore.text.corpus import Corpus, Part, windows
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.parts import LinePart, windows
 
 CONTEXT, EMBEDDING, HIDDEN = 8, 24, 128
 STEPS, BATCH_SIZE = 200_000, 32
 TRAIN_NATS, VAL_NATS = 1.7690, 1.9937
-"""What the lecture published for this model, at seed 42."""
+"""The losses that the lecture published for this model, at seed 42."""
 
 
 class Linear:
@@ -32,12 +33,12 @@ class Linear:
         self.bias = torch.zeros(fan_out) if bias else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map `x`."""
+        """Apply the layer."""
         out: Tensor = x @ self.weight
         return out if self.bias is None else out + self.bias
 
     def parameters(self) -> list[Tensor]:
-        """Weight and, where there is one, bias."""
+        """The weight and, if there is one, the bias."""
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
 
@@ -50,7 +51,7 @@ class BatchNorm1d:
         self.running_mean, self.running_var = torch.zeros(channels), torch.ones(channels)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map `x`."""
+        """Apply the layer."""
         if self.training:
             over = 0 if x.ndim == 2 else (0, 1)
             mean, var = x.mean(over, keepdim=True), x.var(over, keepdim=True)
@@ -69,10 +70,10 @@ class BatchNorm1d:
 
 
 class Tanh:
-    """tanh, value by value."""
+    """tanh of each value."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map `x`."""
+        """Apply the layer."""
         return torch.tanh(x)
 
     def parameters(self) -> list[Tensor]:
@@ -81,7 +82,7 @@ class Tanh:
 
 
 class Embedding:
-    """A row of the weight for every character."""
+    """One row of the weight per character."""
 
     def __init__(self, count: int, channels: int) -> None:
         self.weight = torch.randn((count, channels))
@@ -96,13 +97,13 @@ class Embedding:
 
 
 class FlattenConsecutive:
-    """(B, T, C) -> (B, T/n, n C), without a dimension of one."""
+    """(B, T, C) -> (B, T/n, n C); a time dimension of length 1 is squeezed."""
 
     def __init__(self, n: int) -> None:
         self.n = n
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map `x`."""
+        """Apply the layer."""
         batch, time, channels = x.shape
         x = x.view(batch, time // self.n, channels * self.n)
         return x.squeeze(1) if x.shape[1] == 1 else x
@@ -116,9 +117,9 @@ Layer = Linear | BatchNorm1d | Tanh | Embedding | FlattenConsecutive
 
 
 class Lecture:
-    """The lecture's last model, fresh, and its loops; at the same seed they repeat to the bit."""
+    """The lecture's last model with fresh weights, and its loops; the same seed gives the same bits."""
 
-    def __init__(self, corpus: Corpus, seed: int = 42) -> None:
+    def __init__(self, corpus: LineCorpus, seed: int = 42) -> None:
         self.corpus = corpus
         size = len(corpus.vocabulary)
         torch.manual_seed(seed)
@@ -127,7 +128,7 @@ class Lecture:
             linear = Linear(channels * 2, HIDDEN, bias=False)
             self.layers += [FlattenConsecutive(2), linear, BatchNorm1d(HIDDEN), Tanh()]
         head = Linear(HIDDEN, size)
-        head.weight *= 0.1  # less sure of itself at first
+        head.weight *= 0.1  # less confident at first
         self.layers.append(head)
         self.parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
         for parameter in self.parameters:
@@ -141,7 +142,7 @@ class Lecture:
         return x
 
     def train(self, steps: int = STEPS) -> Iterator[int]:
-        """SGD, a step an item: the number of steps done."""
+        """Train by SGD; yield the number of steps done after each step."""
         self._set_training(True)
         losses = []
         for step in range(steps):
@@ -153,9 +154,9 @@ class Lecture:
             losses.append(loss.log10().item())
             yield step + 1
 
-    def backward(self, picked: Tensor) -> Tensor:
-        """Loss and gradients of some examples, by their numbers (B,)."""
-        loss = F.cross_entropy(self(self.inputs[picked]), self.targets[picked])
+    def backward(self, indices: Tensor) -> Tensor:
+        """Compute the loss and the gradients of the examples at `indices`, (B,)."""
+        loss = F.cross_entropy(self(self.inputs[indices]), self.targets[indices])
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
@@ -163,32 +164,32 @@ class Lecture:
 
     @torch.no_grad()
     def load(self, tree: Tree) -> None:
-        """Take the weights and running statistics of a tree of the same size."""
-        for mine, theirs in zip(self.layers, tree.layers, strict=True):
-            if isinstance(mine, Embedding | Linear):
-                weight = theirs.get_parameter("weight")
-                mine.weight.copy_(weight if isinstance(mine, Embedding) else weight.T)
-            if isinstance(mine, Linear) and mine.bias is not None:
-                mine.bias.copy_(theirs.get_parameter("bias"))
-            if isinstance(mine, BatchNorm1d):
-                mine.gamma.copy_(theirs.get_parameter("weight"))
-                mine.beta.copy_(theirs.get_parameter("bias"))
-                mine.running_mean = theirs.get_buffer("running_mean")
-                mine.running_var = theirs.get_buffer("running_var")
+        """Copy the weights and running statistics of a tree of the same size."""
+        for layer, source in zip(self.layers, tree.layers, strict=True):
+            if isinstance(layer, Embedding | Linear):
+                weight = source.get_parameter("weight")
+                layer.weight.copy_(weight if isinstance(layer, Embedding) else weight.T)
+            if isinstance(layer, Linear) and layer.bias is not None:
+                layer.bias.copy_(source.get_parameter("bias"))
+            if isinstance(layer, BatchNorm1d):
+                layer.gamma.copy_(source.get_parameter("weight"))
+                layer.beta.copy_(source.get_parameter("bias"))
+                layer.running_mean = source.get_buffer("running_mean")
+                layer.running_var = source.get_buffer("running_var")
 
     @torch.no_grad()
-    def loss(self, part: Part) -> float:
-        """Mean nats of a whole part in one pass, as the lecture takes it."""
+    def loss(self, part: LinePart) -> float:
+        """Return the mean nats of a whole part, computed in one pass as in the lecture."""
         self._set_training(False)
         inputs, targets = examples(part)
         return F.cross_entropy(self(inputs), targets).item()
 
     def sample(self, count: int) -> list[str]:
-        """Names, one at a time, a character at a time; the lecture keeps gradients on here."""
+        """Sample names one by one, character by character; as in the lecture, gradients stay on."""
         self._set_training(False)
         names = []
         for _ in range(count):
-            drawn: list[int] = []
+            ids: list[int] = []
             context = [0] * CONTEXT
             while True:
                 p = F.softmax(self(torch.tensor([context])), dim=1)
@@ -196,8 +197,8 @@ class Lecture:
                 context = [*context[1:], token]
                 if token == 0:
                     break
-                drawn.append(token)
-            names.append(self.corpus.vocabulary.decode(drawn))
+                ids.append(token)
+            names.append(self.corpus.vocabulary.decode(ids))
         return names
 
     def _set_training(self, training: bool) -> None:
@@ -206,7 +207,7 @@ class Lecture:
                 layer.training = training
 
 
-def examples(part: Part) -> tuple[Tensor, Tensor]:
-    """All contexts and targets of a part: (B, T), (B,)."""
-    contexts = windows(part.tokens, np.arange(part.targets), CONTEXT)
+def examples(part: LinePart) -> tuple[Tensor, Tensor]:
+    """Return all contexts and targets of a part: (B, T), (B,)."""
+    contexts = windows(part.tokens, np.arange(part.num_targets), CONTEXT)
     return torch.from_numpy(contexts.astype(np.int64)), torch.from_numpy(part.tokens.astype(np.int64))

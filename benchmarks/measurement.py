@@ -1,4 +1,4 @@
-"""A figure of `wavemore bench`."""
+"""One figure of `python -m benchmarks`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from time import perf_counter
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: medians of interleaved repetitions."""
+    """One figure: the medians of interleaved repetitions."""
 
     key: str
     what: str
     threads: int
     baseline: float
-    """The baseline's median, in `unit`."""
+    """Median of the baseline, in `unit`."""
     measured: float
-    """wavemore's median, in `unit`."""
+    """Median of wavemore, in `unit`."""
     unit: str
     ratio: float | None
-    """How many times better wavemore is (or, for a share, measured / baseline); None where a condition is not met."""
+    """How many times better wavemore is (for a share: measured / baseline); None if a condition is not met."""
     detail: str
-    """What else has to be said: conditions, repetitions."""
+    """The conditions, and further numbers."""
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long some work takes, in seconds."""
-    began = perf_counter()
+    """Call a function and return how many seconds it took."""
+    start = perf_counter()
     work()
-    return perf_counter() - began
+    return perf_counter() - start

@@ -1,8 +1,8 @@
-"""nanoGPT's setting for a CPU, in plain words of its own: what `wavemore bench` lets a WaveNet race against.
+"""nanoGPT's CPU setting, re-created: the baseline of `wavenet_text_ratio`.
 
 After https://github.com/karpathy/nanoGPT, `config/train_shakespeare_char.py` with the flags that its README gives for
 a CPU: 4 layers of 4 heads, 128 channels, blocks of 64 characters, 2,000 steps of 12 blocks. The text is
-tinyshakespeare, its first 90 % to train on. Nothing here is used for anything else.
+tinyshakespeare, and its first 90 % are train.
 
 B blocks, T characters, V vocabulary.
 """
@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.gpt import GPT, Shape
-from wavemore.text.continuous import StreamPart, TextStream
+from wavemore.text.parts import TextPart
+from wavemore.text.text_corpus import TextCorpus
 
 SHAPE = Shape(layers=4, heads=4, channels=128, context=64, bias=False, gelu="none", tied=True)
 STEPS, BATCH_SIZE = 2_000, 12
@@ -25,15 +26,15 @@ WEIGHT_DECAY, BETAS, CLIP = 0.1, (0.9, 0.99), 1.0
 
 
 class NanoGPT:
-    """The setting's model, fresh, and its loop."""
+    """The model with fresh weights, and its training loop."""
 
-    def __init__(self, stream: TextStream, seed: int = 1337) -> None:
+    def __init__(self, corpus: TextCorpus, seed: int = 1337) -> None:
         torch.manual_seed(seed)
-        self.tokens = torch.from_numpy(stream.train.tokens.astype(np.int64))
-        self.model = GPT(len(stream.vocabulary), SHAPE)
+        self.tokens = torch.from_numpy(corpus.train.tokens.astype(np.int64))
+        self.model = GPT(len(corpus.vocabulary), SHAPE)
         for name, parameter in self.model.named_parameters():
             if parameter.ndim == 2:
-                # What is added to the residual path twice a layer is smaller, so that the path does not grow.
+                # The two additions to the residual path per layer start smaller, so that the path does not grow.
                 added = name.endswith("_out.weight")
                 nn.init.normal_(parameter, std=0.02 / (2 * SHAPE.layers) ** 0.5 if added else 0.02)
         matrices = [parameter for parameter in self.model.parameters() if parameter.ndim == 2]
@@ -45,7 +46,7 @@ class NanoGPT:
         )
 
     def train(self, steps: int = STEPS) -> Iterator[int]:
-        """AdamW on blocks from anywhere in the text, a step an item: the number of steps done."""
+        """Train by AdamW on random blocks of the text; yield the number of steps done after each step."""
         self.model.train()
         for step in range(steps):
             for group in self.optimizer.param_groups:
@@ -60,17 +61,17 @@ class NanoGPT:
             yield step + 1
 
     @torch.no_grad()
-    def loss(self, part: StreamPart, counted: int = SHAPE.context) -> float:
-        """Mean nats of a whole part, of every character but the first, which no character stands before.
+    def loss(self, part: TextPart, counted: int = SHAPE.context) -> float:
+        """Return the mean nats of every character of a part but the first, which has no character before it.
 
-        Blocks lie end to end and are predicted with what stands before in the block alone: contexts of 1 to 64
-        characters, as nanoGPT has them in the random blocks of which it takes the mean. With `counted` below 64 blocks
-        overlap and only so many of their last characters count: contexts of 65 - `counted` to 64 characters.
+        Blocks do not overlap, and a character is predicted from the earlier ones of its block: contexts of 1 to 64
+        characters, as in the random blocks over which nanoGPT averages. With `counted` below 64 blocks overlap, and
+        only the last `counted` characters of each count: contexts of 65 - `counted` to 64 characters.
         """
         self.model.eval()
         tokens = torch.from_numpy(part.tokens.astype(np.int64))
         context = SHAPE.context
-        total, done = 0.0, 1  # the characters before `done` are predicted, or are the first
+        total, done = 0.0, 1  # characters predicted so far, the first one included
         first = min(context, len(tokens) - 1)
         total += float(nats(self.model, tokens[None, : first + 1]).double().sum())
         done += first
@@ -86,7 +87,7 @@ class NanoGPT:
 
 
 def learning_rate(step: int) -> float:
-    """Learning rate of a step, counted from 0: up in a line, then down along a cosine."""
+    """Return the learning rate of a step, counted from 0: a linear warm-up, then a cosine decay."""
     if step < WARMUP:
         return LEARNING_RATE * (step + 1) / (WARMUP + 1)
     fallen = (step - WARMUP) / (STEPS - WARMUP)
@@ -94,6 +95,6 @@ def learning_rate(step: int) -> float:
 
 
 def nats(model: GPT, blocks: Tensor) -> Tensor:
-    """-log p of every character of each block but its first: (B, T + 1) -> (B, T)."""
+    """Return -log p of every character of each block but its first: (B, T + 1) -> (B, T)."""
     logits = model(blocks[:, :-1])
     return F.cross_entropy(logits.mT, blocks[:, 1:], reduction="none")

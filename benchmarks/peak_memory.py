@@ -1,4 +1,4 @@
-"""How much memory tensors take at most, counted exactly and on any system."""
+"""The peak memory of tensors, counted exactly and on any system."""
 
 import weakref
 from typing import Any
@@ -9,9 +9,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The most bytes that tensors made inside have at once, those of a backward pass included.
+    """Count the most bytes that tensors created inside the block hold at once, in a backward pass too.
 
-    What an operation takes for itself while it runs is not seen, nor what was there before.
+    Temporary memory of a running operation is not seen, and tensors from before the block do not count.
 
     >>> with PeakMemory() as memory:
     ...     x = torch.ones(1_000)
@@ -28,16 +28,16 @@ class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
-        found = func(*args, **(kwargs or {}))
-        for x in tree_leaves(found):
+        result = func(*args, **(kwargs or {}))
+        for x in tree_leaves(result):
             if isinstance(x, torch.Tensor):
                 self._see(x.untyped_storage(), before)
         self.peak = max(self.peak, self.now)
-        return found
+        return result
 
     def _see(self, storage: torch.UntypedStorage, before: set[int]) -> None:
         address = storage._cdata
-        if address in before or address in self.known:  # a view, or changed in its place
+        if address in before or address in self.known:  # a view, or changed in place
             return
         size = storage.nbytes()
         self.known.add(address)

@@ -1,8 +1,8 @@
-"""The figures of `wavemore bench` for which a rival is trained whole: minutes each, so they are measured when named.
+"""Training time against a rival that is trained completely: minutes per figure, so they are measured only if named.
 
-The rival is trained once, ours once for each repetition, in turns: one of ours after some of the rival's steps, so that
-both have the same machine. After each of its parts the rival is evaluated, and its lowest val loss counts. Times are
-those of training, without evaluation.
+The rival is trained once, wavemore once per repetition, interleaved: the rival's training is cut into parts, and one of
+ours follows each part, so that both meet the same machine. The rival is evaluated after each part, and its lowest val
+loss counts. Times are of training, without evaluation.
 """
 
 import tomllib
@@ -24,12 +24,13 @@ from wavemore.engine.evaluate import evaluate
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.nn.models import build
-from wavemore.text.continuous import TextStream
 from wavemore.text.corpus import Corpus
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.text_corpus import TextCorpus
 
 
 def wavenet_settings() -> dict[str, Any]:
-    """The settings of the race against nanoGPT: those of experiments/nanogpt.toml, and of no other place."""
+    """Return the settings of the race against nanoGPT, from experiments/nanogpt.toml."""
     text = (files("wavemore") / "experiments" / "nanogpt.toml").read_text(encoding="utf-8")
     settings: dict[str, Any] = tomllib.loads(text)["train"]
     return {
@@ -40,36 +41,36 @@ def wavenet_settings() -> dict[str, Any]:
 
 
 def time_to_nanogpt_val(
-    stream: TextStream, repeats: int, steps: int = NANOGPT_STEPS, settings: Mapping[str, Any] | None = None
+    corpus: TextCorpus, repeats: int, steps: int = NANOGPT_STEPS, settings: Mapping[str, Any] | None = None
 ) -> Measurement:
-    """Training time of nanoGPT's CPU setting against that of a WaveNet which gets at least as low a val loss.
+    """Time nanoGPT's CPU setting against a WaveNet that reaches at least as low a val loss.
 
-    The val loss to reach is the rival's in its own way, with contexts of 1 to 64 characters; the lower one that it has
-    with contexts of 49 to 64 is told beside it. The WaveNet's is exact, every character with the whole receptive field
-    before it. Its products in training are in bfloat16, as its settings say; the rival's are in float32, as published.
+    The val loss to reach is measured nanoGPT's way, with contexts of 1 to 64 characters; its lower loss with contexts
+    of 49 to 64 is reported too. The WaveNet's is exact: every character with the whole receptive field before it. The
+    WaveNet's matrix products are in bfloat16, as its settings say, the rival's in float32, as published.
     """
-    rival = NanoGPT(stream)
-    parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(stream.val))
-    spent, val, ours = _in_turns(parts, stream, settings or wavenet_settings())
-    kinder = rival.loss(stream.val, counted=16)
+    rival = NanoGPT(corpus)
+    parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(corpus.val))
+    spent, val, ours = _interleaved(parts, corpus, settings or wavenet_settings())
+    with_long_contexts = rival.loss(corpus.val, counted=16)
     return _race(
         "wavenet_text_ratio",
         "training `wavenet` on text to the val loss of nanoGPT's CPU setting",
         (spent, val),
         ours,
-        f"nanoGPT's setting, {steps:,} steps: val {val:.4f} in its way (contexts of 1 to 64 characters), "
-        f"{kinder:.4f} with contexts of 49 to 64",
+        f"nanoGPT's setting, {steps:,} steps: val {val:.4f} measured its way (contexts of 1 to 64 characters), "
+        f"{with_long_contexts:.4f} with contexts of 49 to 64",
     )
 
 
 def time_to_makemore_val(
-    corpus: Corpus, repeats: int, steps: int = MAKEMORE_STEPS, settings: Mapping[str, Any] | None = None
+    corpus: LineCorpus, repeats: int, steps: int = MAKEMORE_STEPS, settings: Mapping[str, Any] | None = None
 ) -> Measurement:
-    """Training time of makemore's default transformer against ours of the same size, which must be as good."""
+    """Time makemore's default transformer against ours of the same size, which must be as good."""
     rival = Makemore(corpus)
-    chosen = {"model": "transformer", "evaluations": 1, **(settings or {})}
+    ours_settings = {"model": "transformer", "num_evals": 1, **(settings or {})}
     parts = _parts(rival.train(steps), steps, repeats, lambda: rival.loss(corpus.val))
-    spent, val, ours = _in_turns(parts, corpus, chosen)
+    spent, val, ours = _interleaved(parts, corpus, ours_settings)
     return _race(
         "transformer_ratio",
         "training `transformer` on names to the val loss of makemore's setting",
@@ -80,23 +81,23 @@ def time_to_makemore_val(
 
 
 Trained = tuple[float, float, int]
-"""Seconds of training, val nats, parameters."""
+"""Seconds of training, val nats, number of parameters."""
 
 
 def _parts(rival: Iterator[int], steps: int, count: int, val: Callable[[], float]) -> Iterator[tuple[float, float]]:
-    """Train a rival to its end in so many parts: the seconds of each, and the val loss after it."""
+    """Train a rival completely in `count` parts; yield the seconds of each part and the val loss after it."""
     done = 0
     for part in range(1, count + 1):
-        began = perf_counter()
+        start = perf_counter()
         while done < ceil(steps * part / count):
             done = next(rival)
-        yield perf_counter() - began, val()
+        yield perf_counter() - start, val()
 
 
-def _in_turns(
-    parts: Iterator[tuple[float, float]], data: Corpus | TextStream, settings: Mapping[str, Any]
+def _interleaved(
+    parts: Iterator[tuple[float, float]], data: Corpus, settings: Mapping[str, Any]
 ) -> tuple[float, float, list[Trained]]:
-    """Train ours after each part of the rival, each time with another seed: the rival's seconds and val loss, ours."""
+    """Train ours after each part of the rival, each time with another seed; return the rival's result and ours."""
     spent, val, ours = 0.0, inf, []
     for seed, (seconds, nats) in enumerate(parts):
         spent, val = spent + seconds, min(val, nats)
@@ -104,16 +105,16 @@ def _in_turns(
     return spent, val, ours
 
 
-def _train(data: Corpus | TextStream, settings: Mapping[str, Any]) -> Trained:
-    chosen = plan(data, settings=settings)
-    model = build(chosen.model, len(data.vocabulary), chosen.settings, chosen.recipe.seed)
-    for progress in fit(model, data, chosen.recipe):
-        seconds = progress.seconds
+def _train(data: Corpus, overrides: Mapping[str, Any]) -> Trained:
+    settings = plan(data, **overrides)
+    model = build(settings.model, len(data.vocabulary), settings.model_config, settings.recipe.seed)
+    for record in fit(model, data, settings.recipe):
+        seconds = record.seconds
     return seconds, evaluate(model, data.val).nats, model.parameter_count()
 
 
 def _race(key: str, what: str, rival: tuple[float, float], ours: list[Trained], detail: str) -> Measurement:
-    """The rival's seconds and val loss against ours; no ratio where one of ours is not as good."""
+    """Compare the rival's seconds and val loss with ours; there is no ratio if one of ours is not as good."""
     spent, val = rival
     seconds = median(took for took, _, _ in ours)
     vals = ", ".join(f"{nats:.4f}" for _, nats, _ in ours)

@@ -1,17 +1,17 @@
-"""Runs the commands of the documentation and writes what they print: `python scripts/pages.py`, or with pages' names.
+"""Run the commands of the documentation and write what they print: `python scripts/pages.py [PAGE ...]`.
 
-In docs/*.md and docs/commands/*.md stand blocks of this kind, whose prose around them is written by hand:
+In docs/*.md and docs/commands/*.md such blocks are filled in; the prose around them is written by hand:
 
-    <!-- shown: 12 lines -->        (only where the output is cut)
+    <!-- shown: 12 lines -->        (only if the output is cut)
     ```console
     $ wavemore sample -n 5 --seed 1
     ... what the command prints ...
     ```
 
-All commands run in one temporary folder, in the order of `PAGES`, so the trainings of a page serve those after it.
-docs/pictures/terminal.svg is drawn from two of them, and the table in docs/scaling.md is made from records/bench.json.
-A test runs them again and compares; what differs between machines and runs (times, last digits, the lines that a model
-draws) is compared by its form alone: see `form`.
+All commands run in one temporary folder, in the order of `PAGES`, so the trainings of a page serve the pages after it.
+docs/pictures/terminal.svg is drawn from the first page, and the table in docs/scaling.md is made from
+records/bench.json. A test runs the commands again and compares; times, last digits and sampled lines differ between
+machines and runs, so they are compared by their form alone: see `form`.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ import re
 import shlex
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
-from html import escape
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.text import Text
 
 from wavemore.cli import main as wavemore
 from wavemore.cli.commands import COMMANDS
@@ -39,36 +39,31 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PICTURE = DOCS / "pictures" / "terminal.svg"
 PAGES = ["index", *(f"commands/{name}" for name in COMMANDS)]
-"""In the order in which they are run."""
+"""In the order in which they run."""
 COLUMNS = 96
-"""Of --help."""
+"""Width of the terminal."""
 
-BLOCK = re.compile(r"(?:<!-- shown: (?P<most>\d+) lines -->\n)?```console\n(?P<body>.*?)```\n", re.DOTALL)
-DIFFERS = [
+BLOCK = re.compile(r"(?:<!-- shown: (?P<limit>\d+) lines -->\n)?```console\n(?P<body>.*?)```\n", re.DOTALL)
+VARIES = [
     (r"(?:\d+ h )?(?:\d+ min )?\d+(?:\.\d+)? s\b", "0 s"),
     (r", about 0 s left", ""),
     (r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?%?", "0"),
     (r"[▁-█]", "▁"),
     (r"[─-]{3,}", "-"),
-    (r"[*?]", ""),  # the lowest val so far; not shown by the seeds
+    (r"[*?]", ""),  # marks of the lowest val loss and of an uncertain difference
     (r"^\S+ 0 0 0$", "(a line of the data)"),
 ]
-"""What other machines and other runs print otherwise, and what stands for it."""
-DRAWN = re.compile(r"  \S.*\b(new|known)")
+"""What differs between machines and runs, and its placeholder."""
+SAMPLED = re.compile(r"  \S.*\b(new|known)")
 
 
 def blocks(text: str) -> Iterator[re.Match[str]]:
-    """The blocks of a page whose commands are run."""
+    """Yield the blocks of a page whose commands are run."""
     return BLOCK.finditer(text)
 
 
-def commands(body: str) -> list[str]:
-    """The commands of a block, in order."""
-    return [line[2:] for line in body.splitlines() if line.startswith("$ ")]
-
-
 def run(command: str) -> str:
-    """What a command prints, and of `cat FILE` what the file holds; a command that fails is an error of the page."""
+    """Return what a command prints, or for `cat FILE` the content of the file; a failing command is an error."""
     words = shlex.split(command, comments=True)
     if words[0] == "cat":
         return Path(words[1]).read_text(encoding="utf-8")
@@ -80,61 +75,60 @@ def run(command: str) -> str:
     return out.getvalue()
 
 
-def printed(body: str, most: int | None = None) -> str:
-    """A block with what its commands print now."""
-    made = ""
-    for command in commands(body):
+def output_of(body: str, limit: int | None = None) -> str:
+    """Return a block with what its commands print now, cut to `limit` lines each."""
+    text = ""
+    for command in (line[2:] for line in body.splitlines() if line.startswith("$ ")):
         lines = [line.rstrip() for line in run(command).strip("\n").splitlines()]
-        if most is not None and len(lines) > most:
-            lines = [*lines[:most], *(["..."] if most else [])]
-        made += "\n".join([f"$ {command}", *lines]) + "\n"
-    return made
+        if limit is not None and len(lines) > limit:
+            lines = [*lines[:limit], *(["..."] if limit else [])]
+        text += "\n".join([f"$ {command}", *lines]) + "\n"
+    return text
 
 
-def written(text: str) -> str:
-    """A page with all outputs made anew."""
+def renewed(text: str) -> str:
+    """Return a page with all outputs made anew."""
 
     def fresh(match: re.Match[str]) -> str:
-        most = match["most"]
-        made = printed(match["body"], int(most) if most else None)
-        return match[0].replace(match["body"], made)
+        limit = match["limit"]
+        return match[0].replace(match["body"], output_of(match["body"], int(limit) if limit else None))
 
     return BLOCK.sub(fresh, text)
 
 
 def form(text: str) -> list[str]:
-    """The lines of a page as they are on every machine: numbers, rulers and lines that a model drew are only places.
+    """Return the lines of a page with placeholders for numbers, rulers and sampled lines.
 
     >>> form("```console\\n$ wavemore log\\nval  1.234?  3 min 2 s\\n```")
     ['```console', '$ wavemore log', 'val 0 0 s', '```']
     """
     lines: list[str] = []
-    drawing = console = False
+    in_samples = in_console = False
     for line in text.splitlines():
-        made = line
+        shape = line
         if line.startswith("```"):
-            console = line == "```console"
-        elif console and line.startswith("$ "):
-            drawing = line.startswith("$ wavemore sample") and "--help" not in line
-        elif console and (drawing or DRAWN.fullmatch(line)):
-            made = "(drawn)"
-        elif console:
-            made = " ".join(line.split())
-            for pattern, place in DIFFERS:
-                made = " ".join(re.sub(pattern, place, made).split())
-        lines.append(made)
+            in_console = line == "```console"
+        elif in_console and line.startswith("$ "):
+            in_samples = line.startswith("$ wavemore sample") and "--help" not in line
+        elif in_console and (in_samples or SAMPLED.fullmatch(line)):
+            shape = "(sampled)"
+        elif in_console:
+            shape = " ".join(line.split())
+            for pattern, placeholder in VARIES:
+                shape = " ".join(re.sub(pattern, placeholder, shape).split())
+        lines.append(shape)
     return lines
 
 
 def differences(old: str, new: str) -> list[tuple[str | None, str | None]]:
-    """The lines in which two pages differ in more than what differs between machines."""
+    """Return the lines in which two pages differ in form."""
     return [(a, b) for a, b in zip_longest(form(old), form(new)) if a != b]
 
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """An empty folder to run the commands in, with one thread and the width of the pages."""
-    before, columns, threads = Path.cwd(), os.environ.get("COLUMNS"), torch.get_num_threads()
+    """Work in an empty folder, with one thread and the width of the pages."""
+    folder_before, columns, threads = Path.cwd(), os.environ.get("COLUMNS"), torch.get_num_threads()
     set_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -143,7 +137,7 @@ def workplace() -> Iterator[Path]:
             (Path(folder) / "study.toml").write_text(STUDY, encoding="utf-8")
             yield Path(folder)
         finally:
-            os.chdir(before)
+            os.chdir(folder_before)
             set_threads(threads)
             if columns is None:
                 del os.environ["COLUMNS"]
@@ -152,7 +146,7 @@ def workplace() -> Iterator[Path]:
 
 
 STUDY = """\
-question = "How much do four characters of context gain on two?"
+question = "How much does a context of four characters gain over two?"
 expected = "About 0.1 nats."
 data = "names"
 seeds = [0, 1, 2]
@@ -160,7 +154,7 @@ seeds = [0, 1, 2]
 [fixed]
 hidden = 32
 steps = 60
-evaluations = 1
+num_evals = 1
 
 [[arm]]
 name = "two characters"
@@ -172,89 +166,64 @@ fuse = [2, 2]
 """
 """The study of docs/commands/study.md."""
 
-
-def threads(text: str) -> str:
-    """docs/scaling.md with its table made anew from the record of `wavemore bench`."""
-    record = json.loads((ROOT / "records" / "bench.json").read_text(encoding="utf-8"))
-    by_key: dict[str, dict[int, dict[str, Any]]] = {}
-    for measured in record["measurements"]:
-        by_key.setdefault(measured["key"], {})[measured["threads"]] = measured
-    rows = ["| wavemore's own time or rate | one thread | two threads |", "|---|---|---|"]
-    for key, found in by_key.items():
-        if key != "gemm_peak_share" and len(found) == 2:
-            cells = [_with_unit(found[number]["measured"], found[number]["unit"]) for number in sorted(found)]
-            rows.append(f"| {' | '.join([found[min(found)]['what'].split(', against')[0], *cells])} |")
-    machine = record["environment"]
-    rows += ["", f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, commit {machine['commit']}."]
-    made = "\n".join([BEGIN, *rows, END])
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, text, flags=re.DOTALL)
-
-
-def _with_unit(value: float, unit: str) -> str:
-    return f"{float(f'{value:.3g}'):,g} {unit}"
-
-
 BEGIN, END = "<!-- threads: made by scripts/pages.py -->", "<!-- end of threads -->"
 
 
+def with_thread_table(text: str) -> str:
+    """Return docs/scaling.md with its table made anew from the record of `python -m benchmarks`."""
+    record = json.loads((ROOT / "records" / "bench.json").read_text(encoding="utf-8"))
+    by_key: dict[str, dict[int, dict[str, Any]]] = {}
+    for measurement in record["measurements"]:
+        by_key.setdefault(measurement["key"], {})[measurement["threads"]] = measurement
+    rows = ["| wavemore's own time or rate | one thread | two threads |", "|---|---|---|"]
+    for key, by_threads in by_key.items():
+        if key != "gemm_peak_share" and len(by_threads) == 2:
+            one, two = (by_threads[number] for number in sorted(by_threads))
+            cells = [_with_unit(each) for each in (one, two)]
+            rows.append(f"| {one['what'].split(', against')[0]} | {' | '.join(cells)} |")
+    machine = record["environment"]
+    rows += ["", f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, commit {machine['commit']}."]
+    table = "\n".join([BEGIN, *rows, END])
+    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: table, text, flags=re.DOTALL)
+
+
+def _with_unit(measurement: dict[str, Any]) -> str:
+    value = float(f"{measurement['measured']:.3g}")
+    return f"{value:,g} {measurement['unit']}"
+
+
 def terminal(page: str) -> str:
-    """The picture of a terminal: the first training of a page, and the first lines that are drawn after it."""
+    """Draw a terminal as SVG: the first training of a page, and the first samples after it."""
     shown: list[str] = []
     for match in blocks(page):
         lines = match["body"].splitlines()
         if lines[0].startswith("$ wavemore train"):
             steps = [line for line in lines if line.startswith("step ")]
             lines = [("..." if line == steps[1] else line) for line in lines if line not in steps[2:-1]]
-            lines = lines[: next(i for i, line in enumerate(lines) if line.startswith("trained for")) + 1]
-        elif not lines[0].startswith("$ wavemore sample"):
-            continue
-        shown += [*lines, ""]
-        if lines[0].startswith("$ wavemore sample"):
+            lines = lines[: next(number for number, line in enumerate(lines) if line.startswith("trained for")) + 1]
+            shown += [*lines, ""]
+        elif lines[0].startswith("$ wavemore sample"):
+            shown += lines
             break
-    return screen(shown[:-1])
-
-
-WIDTH, ROW, LETTER = 92, 19, 7.85
-
-
-def screen(lines: list[str]) -> str:
-    """Lines in a window, which is as wide as the terminal that people have; longer ones go on in the next row."""
-    shown = [row for line in lines for row in textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8) or [""]]
-    height = 52 + ROW * len(shown)
-    rows = ""
-    for number, line in enumerate(shown):
-        kind = ' class="typed"' if line.startswith("$ ") else ""
-        rows += f'<text x="18" y="{54 + ROW * number}"{kind} xml:space="preserve">{escape(line)}</text>\n'
-    width = round(36 + WIDTH * LETTER)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'role="img" aria-label="A training and new names in a terminal">\n'
-        "<title>A training and new names in a terminal</title>\n<style>\n"
-        "  text { font: 13px ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', monospace; fill: #24292f; }\n"
-        "  .typed { fill: #0550ae; font-weight: bold; } .window { fill: #f6f8fa; stroke: #d1d9e0; }\n"
-        "  .dot { fill: #d1d9e0; }\n"
-        "  @media (prefers-color-scheme: dark) {\n"
-        "    text { fill: #e6edf3; } .typed { fill: #79c0ff; } .window { fill: #151b23; stroke: #3d444d; }\n"
-        "    .dot { fill: #3d444d; }\n  }\n</style>\n"
-        f'<rect class="window" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="10"/>\n'
-        '<circle class="dot" cx="20" cy="18" r="6"/><circle class="dot" cx="40" cy="18" r="6"/>'
-        f'<circle class="dot" cx="60" cy="18" r="6"/>\n{rows}</svg>\n'
-    )
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    for line in shown:
+        console.print(Text(line, style="bold cyan" if line.startswith("$ ") else ""), soft_wrap=False)
+    svg = console.export_svg(title="wavemore", unique_id="terminal")
+    return re.sub(r"@font-face \{.*?\}\n", "", svg, flags=re.DOTALL) + "\n"  # the fonts would be fetched from elsewhere
 
 
 def main() -> None:
-    """Run the commands of all pages; write the pages, or those that are named."""
-    wanted = sys.argv[1:] or PAGES
+    """Run the commands of all pages; write the pages, or only the named ones."""
+    names = sys.argv[1:] or PAGES
     with workplace():
         for name in PAGES:
             path = DOCS / f"{name}.md"
-            old = path.read_text(encoding="utf-8")
-            new = written(old)
-            if name in wanted:
-                path.write_text(new, encoding="utf-8")
-            print(f"{name}: {sum(1 for _ in blocks(new))} blocks")
+            text = renewed(path.read_text(encoding="utf-8"))
+            if name in names:
+                path.write_text(text, encoding="utf-8")
+            print(f"{name}: {sum(1 for _ in blocks(text))} blocks", flush=True)
     scaling = DOCS / "scaling.md"
-    scaling.write_text(threads(scaling.read_text(encoding="utf-8")), encoding="utf-8")
+    scaling.write_text(with_thread_table(scaling.read_text(encoding="utf-8")), encoding="utf-8")
     PICTURE.write_text(terminal((DOCS / "index.md").read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
-"""Writes RESULTS.md, and the table in README.md, from records/: `python scripts/results.py`.
+"""Write RESULTS.md and the table in README.md from records/: `python scripts/results.py`.
 
-A test fails when either is stale.
+A test fails if either is stale.
 """
 
 import json
@@ -16,9 +16,9 @@ EXPERIMENTS = {
     "lecture": "the lecture's recipe, 200,000 steps",
     "small": "at most the lecture's 76,579 parameters",
     "large": "one large tree",
-    "lstm": "one large LSTM, which reads whole lines",
-    "distilled": "one LSTM taught by four models, whose training is counted",
-    "distilled-small": "one LSTM of at most 76,579 parameters, taught by four larger models, whose training is counted",
+    "lstm": "one large LSTM, which sees whole lines",
+    "distilled": "one LSTM distilled from four models (their training time included)",
+    "distilled-small": "one LSTM of at most 76,579 parameters, distilled from four larger models (time included)",
 }
 """The experiments in the order of the tables."""
 
@@ -28,47 +28,47 @@ TEXT_EXPERIMENTS = {
     "text-5-minutes": "`wavenet` in five minutes on two cores",
     "text-lstm": "`lstm` in less than a minute on two cores",
 }
-"""The same for a continuous text."""
+"""The experiments on a continuous text."""
 
 BENCH = {
     "time_to_lecture_val_ratio": "training to val 1.9937, against the lecture's loop",
     "unique_step_ratio": "forward + backward of 1,024 windows, `unique` against `windows`",
     "unique_step_lecture_ratio": "the same, `unique` against the lecture's layers",
     "unique_evaluate_ratio": "exact losses of train, val and test, `unique` against `windows`",
-    "sampling_ratio": "new names a second, against the lecture's sampling loop",
+    "sampling_ratio": "new names per second, against the lecture's sampling loop",
     "gemm_peak_share": "share of the GEMM peak while training hidden 256",
     "cold_start_seconds": "`wavemore train` on the bundled names, whole process",
 }
-"""The figures of `bench` in the order of the tables; a record may be without some."""
+"""The figures of `bench` in the order of the tables; a record may lack some."""
 
 WAVENET = {
-    "stream_ratio": "next character of a WaveNet that sees 1,024, cached against whole contexts",
-    "wavenet_receptive": "training a WaveNet that sees 1,024, against one of as many blocks that sees 8",
+    "decoding_ratio": "next character of a WaveNet that sees 1,024, cached against whole contexts",
+    "wavenet_receptive": "training a WaveNet that sees 1,024, against one with as many blocks that sees 8",
 }
-"""Those of `wavenet`."""
+"""The figures of the record `wavenet`."""
 
 RIVALS = {
     "wavenet_text_ratio": "`wavenet` to the val loss of nanoGPT's CPU setting, tinyshakespeare",
     "transformer_ratio": "`transformer` to the val loss of makemore's, the lecture's names",
 }
-"""Those of `rivals`, which are measured apart: a rival is trained whole."""
+"""The figures of the record `rivals`."""
 
 
 def records() -> dict[str, dict[str, Any]]:
-    """All records by name."""
+    """Return all records by name."""
     return {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "records").glob("*.json"))
     }
 
 
 def results(found: dict[str, dict[str, Any]]) -> str:
-    """The text of RESULTS.md."""
+    """Return the text of RESULTS.md."""
     parts = [
         "# Results\n",
-        "Made by `python scripts/results.py` from `records/`; do not edit. A record is measured again by",
-        "`python scripts/record.py NAME`. Losses are nats per character on the 32,033 names of the lecture, in the",
-        "lecture's split, exact, mean ± standard deviation over seeds; *leak-free*: on names that train does not hold.",
-        "All choices were made on val; test was computed when the record was written.\n",
+        "Made by `python scripts/results.py` from `records/`; do not edit. `python -m benchmarks.record NAME` measures",
+        "a record again. Losses are nats per character on the 32,033 names of the lecture, in the lecture's split,",
+        "exact, mean ± standard deviation over seeds; *leak-free*: on names that are not in train. All choices were",
+        "made on val; test was computed once, when the record was written.\n",
         "The lecture's own figures for its last model (76,579 parameters, seed 42): train 1.7690, val 1.9937.",
         f"{_baseline(found)}\n",
         "| | parameters | val | leak-free val | test | leak-free test | training | seeds |",
@@ -96,18 +96,18 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [
             "",
             "## A continuous text\n",
-            "tinyshakespeare: the first 90 % of its 1,115,394 characters are train, the rest val, all of which is",
-            "predicted, each character with all that the model sees before it. There is no test part.\n",
+            "tinyshakespeare: the first 90 % of its 1,115,394 characters are train, the rest is val. Every val",
+            "character is predicted, with the whole context that the model can see. There is no test part.\n",
             *_texts(texts, ""),
         ]
     parts += ["", "## Speed\n"]
     if "bench" in found:
-        parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore in turns")
+        parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore interleaved")
     if "wavenet" in found:
-        how = "medians, the baseline and wavemore in turns"
-        parts += ["", "## WaveNet as it sees further\n", *_speed(found["wavenet"], WAVENET, how)]
+        how = "medians, the baseline and wavemore interleaved"
+        parts += ["", "## WaveNet with a growing receptive field\n", *_speed(found["wavenet"], WAVENET, how)]
     if "rivals" in found:
-        how = "the rival trained once, wavemore with several seeds in between, the median"
+        how = "the rival trained once, wavemore with several seeds, interleaved; the median"
         parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
@@ -119,7 +119,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """The short table of the README."""
+    """Return the short table of the README."""
     rows = [
         "| on the lecture's names and split | parameters | val | leak-free val | training |",
         "|---|---|---|---|---|",
@@ -146,7 +146,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
     if texts:
         rows += ["", *_texts(texts, "on tinyshakespeare, the first 90 % train")]
     if "bench" in found:
-        rows += ["", "| speed, one thread (`wavemore bench`) | |", "|---|---|"]
+        rows += ["", "| speed, one thread (`python -m benchmarks`) | |", "|---|---|"]
         rows += [f"| {what} | {_ratio(key, found['bench'], 1)} |" for key, what in _measured(found["bench"], BENCH)]
     if "wavenet" in found:
         rows += [
@@ -158,7 +158,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 
 
 def readme(text: str, found: dict[str, dict[str, Any]]) -> str:
-    """README.md with its table made new."""
+    """Return README.md with its table made anew."""
     return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(found)}\n{END}", text, flags=re.DOTALL)
 
 
@@ -166,8 +166,8 @@ def _calibration(record: dict[str, Any]) -> list[str]:
     itself, better = record["itself"], record["better_one"]
     hidden, larger = (record[name]["hidden"] for name in ("recipe", "better_recipe"))
     return [
-        f"`{record['command']}`: `compare` sees {record['seeds_each']} seeds a side of small models, on "
-        f"{record['names']:,} names and with models of its own each time. {_machine(record)}\n",
+        f"`{record['command']}`: `compare` sees {record['seeds_each']} seeds per side of small models; each comparison "
+        f"draws its own {record['names']:,} names and trains its own models. {_machine(record)}\n",
         "| | comparisons | mean difference | called better | by seeds alone | by lines alone |",
         "|---|---|---|---|---|---|",
         *(
@@ -175,13 +175,13 @@ def _calibration(record: dict[str, Any]) -> list[str]:
             f"| {one['share']:.1%} | {one['share_by_seeds_alone']:.1%} | {one['share_by_lines_alone']:.1%} |"
             for what, one in (
                 (f"a recipe with itself (hidden {hidden})", itself),
-                (f"with one that is better (hidden {larger})", better),
+                (f"with a better recipe (hidden {larger})", better),
             )
         ),
         "",
-        "At most 7 % of the first row may be called better. The last two columns say what would have been called so by "
-        "the test over seeds, and by the bootstrap over lines, if either were enough: lines alone take the luck of "
-        "the seeds for a difference of the recipes.",
+        "At most 7 % of the first row may be called better. The last two columns show how often the test over seeds, "
+        "and the bootstrap over lines, would each have said so alone: lines alone mistake the luck of the seeds for a "
+        "difference of the recipes.",
     ]
 
 
@@ -201,18 +201,18 @@ def _loss(record: dict[str, Any], key: str) -> str:
 
 
 def _time(record: dict[str, Any]) -> str:
-    """Training, with that of the teachers where there were some."""
+    """Return the training time, that of the teachers included."""
     mean = record["mean"]
     return f"{mean.get('total_seconds', mean['train_seconds']):.0f} s"
 
 
 def _time_together(together: dict[str, Any]) -> str:
-    """Training of all that are averaged, where it was recorded."""
+    """Return the training time of all averaged models, if it was recorded."""
     return f"{together['total_seconds']:.0f} s " if "total_seconds" in together else ""
 
 
 def _texts(found: dict[str, dict[str, Any]], title: str) -> list[str]:
-    """A table of the experiments on a text."""
+    """Return the table of the experiments on a text."""
     return [
         f"| {title} | parameters | val | training | seeds |",
         "|---|---|---|---|---|",
@@ -225,7 +225,7 @@ def _texts(found: dict[str, dict[str, Any]], title: str) -> list[str]:
 
 
 def _speed(record: dict[str, Any], keys: dict[str, str], how: str) -> list[str]:
-    """The ratios by the number of threads, then both sides of each on one thread."""
+    """Return the ratios by the number of threads, then both sides of each on one thread."""
     numbers = sorted({m["threads"] for m in record["measurements"]})
     words = {1: "one thread", 2: "two threads"}
     parts = [
@@ -245,7 +245,7 @@ def _speed(record: dict[str, Any], keys: dict[str, str], how: str) -> list[str]:
 
 
 def _measured(record: dict[str, Any], keys: dict[str, str]) -> list[tuple[str, str]]:
-    """The keys that the record has, with their words."""
+    """Return the keys that the record has, with their descriptions."""
     there = {m["key"] for m in record["measurements"]}
     return [(key, what) for key, what in keys.items() if key in there]
 

@@ -1,7 +1,7 @@
-"""Writes the pages of docs/studies/ from the records in records/studies/: `python scripts/studies.py`.
+"""Write the pages of docs/studies/ from the records in records/studies/: `python scripts/studies.py`.
 
-With folders of finished studies (`wavemore study NAME --folder FOLDER`) it takes their records first:
-`python scripts/studies.py studies/lecture studies/norm`. A test fails when a page is stale.
+Folders of finished studies (`wavemore study NAME --folder FOLDER`) as arguments are copied to the records first:
+`python scripts/studies.py studies/lecture studies/norm`. A test fails if a page is stale.
 """
 
 import json
@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wavemore.studies.page import comparisons, page
-from wavemore.studies.runner import read_record
-from wavemore.studies.write import pictures
+from wavemore.studies.page import page, pictures
+from wavemore.studies.record import groups, read_record, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS, PAGES = ROOT / "records" / "studies", ROOT / "docs" / "studies"
@@ -20,37 +19,33 @@ BEGIN, END = "<!-- studies: made by scripts/studies.py -->", "<!-- end of studie
 
 
 def records() -> dict[str, dict[str, Any]]:
-    """All records by name."""
+    """Return all records by name."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))}
 
 
 def written(record: dict[str, Any]) -> str:
-    """The page of a study; its pictures lie beside it."""
-    groups = len(dict.fromkeys(arm["group"] for arm in record["arms"]))
-    return page(record, [f"{record['name']}-{number}.svg" for number in range(1, groups + 1)])
+    """Return the page of a study; its pictures are beside it."""
+    return page(record, [f"{record['name']}-{number}.svg" for number in range(1, len(groups(record)) + 1)])
 
 
 def index(text: str, found: dict[str, dict[str, Any]]) -> str:
-    """The index with its table made anew; what people wrote around it stays."""
-    lines = ["| question | what was shown |", "|---|---|"]
+    """Return the index with its table made anew; the text around it stays."""
+    lines = ["| question | significant differences |", "|---|---|"]
     for name, record in found.items():
-        shown = [
-            f"{c.arm} is {c.verdict} than {c.base}" for c in comparisons(record).values() if c.verdict != "not shown"
-        ]
-        total = len(comparisons(record))
-        lines.append(f"| [{record['question']}]({name}.md) | {len(shown)} of {total} differences |")
+        significant = [verdict.significant for verdict in verdicts(record).values()]
+        lines.append(f"| [{record['question']}]({name}.md) | {sum(significant)} of {len(significant)} |")
     seconds = sum(record["training_seconds"] for record in found.values())
     lines += [
         "",
-        f"{seconds / 60:.0f} minutes of training for all of them, the tuning included, one thread each;",
-        "so two at a time take half as long.",
+        f"All of them took {seconds / 60:.0f} minutes of training, tuning included, with one thread each; two at a",
+        "time take half as long.",
     ]
     made = "\n".join([BEGIN, *lines, END])
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, text, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Take records, write pages."""
+    """Copy new records, write all pages."""
     RECORDS.mkdir(parents=True, exist_ok=True)
     PAGES.mkdir(parents=True, exist_ok=True)
     for folder in sys.argv[1:]:

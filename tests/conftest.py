@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 import wavemore as wm
-from wavemore.cli import main
-from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.engine.process import set_threads
-from wavemore.runs.config import FORMAT, Config, DataConfig
+from wavemore.runs.config import RunConfig
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
-from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load
+from wavemore.runs.training import config_of, data_config, finish, train
+from wavemore.text.datasets import load_corpus
+from wavemore.text.line_corpus import LineCorpus
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,30 +59,40 @@ def script() -> Callable[[str], ModuleType]:
 
 @pytest.fixture(scope="session")
 def _trained_experiments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    set_threads(1)
     folder = tmp_path_factory.mktemp("experiments")
-    lines = list(wm.load("names").train.lines)[:600]
+    lines = list(wm.load_corpus("names").train.lines)[:600]
     names = folder / "names.txt"
     names.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    words = ["train", str(names), "--fuse", "2", "2", "--embedding", "6", "--evaluations", "1", "--json"]
+    corpus = load_corpus(names)
     for seed in range(3):
-        for name, flags in (("small", ["--hidden", "8"]), ("wide", ["--hidden", "48"])):
-            run = ["--run", str(folder / "runs" / f"{name}-{seed}"), "--experiment", name, "--seed", str(seed)]
-            assert main([*words, *flags, *run, "--steps", "60"]) == 0
+        for name, hidden in (("small", 8), ("wide", 48)):
+            chosen = plan(corpus, fuse=(2, 2), embedding=6, hidden=hidden, num_evals=1, steps=60, seed=seed)
+            run = Run(folder / "runs" / f"{name}-{seed}")
+            run.create(config_of(chosen, data_config(corpus, str(names)), experiment=name), corpus)
+            recorder, model = Recorder(run, None), run.new_model()
+            for _ in train(run, model, corpus, recorder):
+                pass
+            finish(run, model, corpus, recorder)
     return folder
 
 
 @pytest.fixture
 def experiments(_trained_experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, whose `runs/` holds the seeds 0, 1, 2 of two experiments: small, and wide, which is better.
-
-    Their 600 names are in `names.txt` of another folder.
-    """
+    """A working folder whose `runs/` holds the seeds 0, 1, 2 of two experiments on 600 names; wide is better."""
     shutil.copytree(_trained_experiments / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-SETTINGS = {"fuse": (2, 2), "embedding": 4, "hidden": 8, "steps": 12, "batch_size": 8, "evaluations": 4}
+SETTINGS: dict[str, Any] = {
+    "fuse": (2, 2),
+    "embedding": 4,
+    "hidden": 8,
+    "steps": 12,
+    "batch_size": 8,
+    "num_evals": 4,
+}
 
 
 @pytest.fixture(scope="session")
@@ -95,65 +105,43 @@ def names_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def corpus(names_file: Path) -> Corpus:
-    return load(names_file)
+def corpus(names_file: Path) -> LineCorpus:
+    return load_corpus(names_file)
 
 
 @pytest.fixture(scope="session")
-def config(corpus: Corpus) -> Config:
-    chosen = plan(corpus, settings=SETTINGS)
-    data = DataConfig(
-        source=corpus.source,
-        name=corpus.name,
-        sha256=corpus.sha256,
-        encoding=corpus.encoding,
-        split=corpus.split,
-        split_seed=corpus.split_seed,
-        longest=corpus.report.longest,
-    )
-    return Config(
-        format=FORMAT,
-        wavemore="0.1.0",
-        command=("wavemore", "train"),
-        created="2026-01-01T00:00:00+00:00",
-        data=data,
-        model="tree",
-        settings=chosen.tree,
-        recipe=chosen.recipe,
-        device="cpu",
-        threads=1,
-    )
+def config(corpus: LineCorpus) -> RunConfig:
+    set_threads(1)
+    return config_of(plan(corpus, **SETTINGS), data_config(corpus, corpus.source), command=("wavemore", "train"))
 
 
-def go_on(run: Run, corpus: Corpus, until: int = 12) -> None:
-    """Train, or go on training, as the command does."""
-    checkpoint = run.checkpoint()
-    recorder = Recorder(run, checkpoint)
-    for progress in fit(run.new_model(), corpus, run.config.recipe, resume=checkpoint):
-        recorder.add(progress)
-        if progress.step == until:
-            recorder.save()
+def train_until(run: Run, corpus: LineCorpus, step: int = 12) -> None:
+    """Train, or resume, as the command does."""
+    recorder = Recorder(run, run.checkpoint())
+    for record in train(run, run.new_model(), corpus, recorder):
+        if record.step == step:
+            recorder.save(record)
             return
 
 
-@pytest.fixture(name="go_on")
-def _go_on() -> Callable[..., None]:
-    return go_on
+@pytest.fixture(name="train_until")
+def _train_until() -> Callable[..., None]:
+    return train_until
 
 
 @pytest.fixture
-def trained(tmp_path: Path, config: Config, corpus: Corpus) -> Run:
-    """A run that was stopped after its second evaluation, at step 6 of 12."""
+def trained(tmp_path: Path, config: RunConfig, corpus: LineCorpus) -> Run:
+    """A run that was stopped at step 6 of 12, after its second evaluation."""
     run = Run(tmp_path / "run")
     run.create(config, corpus)
-    go_on(run, corpus, until=6)
+    train_until(run, corpus, step=6)
     return run
 
 
 @pytest.fixture
-def other(tmp_path: Path, config: Config, corpus: Corpus) -> Run:
+def other(tmp_path: Path, config: RunConfig, corpus: LineCorpus) -> Run:
     """The same model on the same lines, trained with another seed."""
     run = Run(tmp_path / "other")
     run.create(replace(config, recipe=replace(config.recipe, seed=1)), corpus)
-    go_on(run, corpus, until=6)
+    train_until(run, corpus, step=6)
     return run

@@ -1,83 +1,32 @@
-"""What `import wavemore` gives, and what it does not drag in."""
+"""The public names, and what `import wavemore` and `--help` do not import."""
 
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 
 import wavemore
 from wavemore.errors import WavemoreError
 
-EXPORTS = [
-    "Checkpoint",
-    "Comparison",
-    "Corpus",
-    "Evaluation",
-    "Finding",
-    "Inspection",
-    "LECTURE",
-    "Plan",
-    "Progress",
-    "Recipe",
-    "Run",
-    "Sample",
-    "Sampling",
-    "Score",
-    "TextStream",
-    "Tree",
-    "TreeConfig",
-    "Vocabulary",
-    "WavemoreError",
-    "Written",
-    "build",
-    "compare",
-    "evaluate",
-    "find_run",
-    "find_runs",
-    "fit",
-    "generate",
-    "inspect",
-    "inspect_model",
-    "inspect_run",
-    "load",
-    "load_text",
-    "plan",
-    "plots",
-    "report",
-    "score",
-    "score_texts",
-    "soft_targets",
-    "write",
-]
 HEAVY = {"torch", "numpy", "safetensors", "matplotlib", "scipy"}
 
 
 def imported_by(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter holds after running `code`."""
+    """The top-level modules that a new interpreter has imported after running `code`."""
     code += "\nimport sys; print('\\n' + ' '.join({name.split('.')[0] for name in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines()[-1].split())
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(process.stdout.splitlines()[-1].split())
 
 
-def test_the_exports_are_these() -> None:
-    assert sorted(wavemore.__all__) == EXPORTS
-    assert set(EXPORTS) <= set(dir(wavemore))
-
-
-@pytest.mark.parametrize("name", EXPORTS)
-def test_every_export_resolves(name: str) -> None:
-    found = getattr(wavemore, name)
-    assert name == "LECTURE" or found.__name__.rpartition(".")[2] == name
-    if isinstance(found, ModuleType):
-        assert found.__name__.startswith("wavemore.")
-        return
-    assert type(found).__module__.startswith("wavemore.") or found.__module__.startswith("wavemore.")
+@pytest.mark.parametrize("name", wavemore.__all__)
+def test_every_public_name_resolves_to_itself(name: str) -> None:
+    export = getattr(wavemore, name)
+    assert name in ("LECTURE", "__version__") or export.__name__.rpartition(".")[2] == name
 
 
 def test_another_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
-        _ = wavemore.fitt
+    with pytest.raises(AttributeError, match="fitt"):
+        _ = wavemore.fitt  # type: ignore[attr-defined]
 
 
 def test_importing_imports_nothing_heavy() -> None:
@@ -86,15 +35,12 @@ def test_importing_imports_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["sample", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     code = f"""
 from importlib.metadata import entry_points
 [entry] = entry_points(group="console_scripts", name="wavemore")
-try:
-    entry.load()({arguments})
-except SystemExit as stop:
-    assert not stop.code, stop.code
+assert entry.load()({arguments}) == 0
 """
     loaded = imported_by(code)
     assert "wavemore" in loaded
@@ -102,7 +48,7 @@ except SystemExit as stop:
 
 
 def test_settings_and_errors_need_no_torch() -> None:
-    loaded = imported_by("from wavemore import LECTURE, Recipe, Sampling, TreeConfig, WavemoreError")
+    loaded = imported_by("from wavemore import LECTURE, Recipe, Sampling, WavemoreError")
     assert "torch" not in loaded
 
 

@@ -1,16 +1,10 @@
-import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import wavemore as wm
-from wavemore.cli import main
-
 ROOT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = sorted((ROOT / "src" / "wavemore" / "experiments").glob("*.toml"))
 
 
 def test_results_are_made_from_the_records(script: Any) -> None:
@@ -62,84 +56,3 @@ def test_a_recipe_is_called_better_than_itself_in_at_most_7_of_100_comparisons(s
     assert record["itself"]["share"] == record["itself"]["better"] / record["itself"]["comparisons"] <= 0.07
     assert record["better_one"]["b_better"] == record["better_one"]["better"]
     assert record["better_one"]["share"] > record["itself"]["share"]  # the verdict is not simply silent
-
-
-def test_calibration_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
-    monkeypatch.setattr("sys.argv", ["calibrate.py", "-n", "2", "--better", "2", "-o", str(tmp_path / "record.json")])
-    script("calibrate").main()
-    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
-    assert record["itself"]["comparisons"] == record["better_one"]["comparisons"] == 2
-    assert abs(record["itself"]["mean_difference"]) < 0.1
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_experiments_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = tomllib.loads(path.read_text(encoding="utf-8"))
-    assert found["question"].endswith("?")
-    assert found["expected"]
-    Path("list.txt").write_text("\n".join(list(wm.load("names").train.lines)[:1_000]) + "\n", encoding="utf-8")
-    kind = ["--text", found["text"]] if "text" in found else ["--split", found["split"]]
-    record = script("record")
-
-    def small(train: dict[str, Any]) -> list[str]:
-        width = {"channels": 8} if train.get("model") == "wavenet" else {"hidden": 16}
-        kept = {key: value for key, value in train.items() if key != "epochs"}
-        return [*kind, *record._flags({**kept, **width, "steps": 3, "threads": 1})]
-
-    teachers = record._teachers(found)
-    for number, teacher in enumerate(teachers):
-        assert main(["train", "list.txt", *small(teacher), "--run", f"teachers/{number}"]) == 0
-    taught = ["--teachers", "teachers"] if teachers else []
-    assert main(["train", "list.txt", "--seed", str(found["seeds"][0]), *small(found["train"]), *taught]) == 0
-
-
-STUDENTS = """
-question = "Does it run?"
-data = "makemore-names"
-split = "lecture"
-seeds = [0, 1]
-ensemble = true
-
-[[teachers]]
-count = 1
-model = "ngram"
-
-[[teachers]]
-count = 1
-hidden = 16
-steps = 3
-
-[train]
-model = "lstm"
-hidden = 16
-steps = 3
-"""
-
-
-def test_a_record_of_students_counts_their_teachers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any
-) -> None:
-    record = script("record")
-    monkeypatch.setattr(record, "EXPERIMENTS", tmp_path)
-    (tmp_path / "students.toml").write_text(STUDENTS, encoding="utf-8")
-    list_ = tmp_path / "list.txt"
-    list_.write_text("\n".join(list(wm.load("names").train.lines)[:500]) + "\n", encoding="utf-8")
-    found = record.experiment("students", str(list_))
-    for seed, run in enumerate(found["runs"]):
-        assert [teacher["seed"] for teacher in run["teachers"]] == [100 * (seed + 1), 100 * (seed + 1) + 1]
-        taught = sum(teacher["train_seconds"] for teacher in run["teachers"])
-        assert run["total_seconds"] == pytest.approx(run["train_seconds"] + taught, abs=1e-2)
-    assert found["mean"]["total_seconds"] > found["mean"]["train_seconds"]
-    assert found["ensemble"]["total_seconds"] == pytest.approx(sum(run["total_seconds"] for run in found["runs"]))
-    assert found["command"].splitlines() == [
-        "for N in 0; do wavemore train makemore-names --split lecture --model ngram "
-        '--seed $((100 * (SEED + 1) + N)) --run "teachers-$SEED/$N"; done',
-        "for N in 1; do wavemore train makemore-names --split lecture --hidden 16 --steps 3 "
-        '--seed $((100 * (SEED + 1) + N)) --run "teachers-$SEED/$N"; done',
-        "wavemore train makemore-names --split lecture --model lstm --hidden 16 --steps 3 "
-        '--seed $SEED --teachers "teachers-$SEED"',
-    ]
-    text = script("results").results({"distilled": found})
-    assert f"| {found['mean']['total_seconds']:.0f} s | 2 |" in text
-    assert f"| {found['ensemble']['total_seconds']:.0f} s | |" in text

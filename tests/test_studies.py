@@ -14,13 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "records" / "studies").glob("*.json"))
 
 
-def test_every_study_that_is_shipped_was_run() -> None:
+def test_every_shipped_study_has_a_record() -> None:
     shipped = Path(wm.__file__).parent / "studies"
     assert sorted(path.stem for path in shipped.glob("*.toml")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_what_its_record_says(name: str, script: Any) -> None:
+def test_the_page_is_made_from_the_record(name: str, script: Any) -> None:
     studies = script("studies")
     record = studies.records()[name]
     text = (ROOT / "docs" / "studies" / f"{name}.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def test_a_page_is_what_its_record_says(name: str, script: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_record_is_of_the_study_that_is_shipped(name: str, script: Any) -> None:
+def test_the_record_is_of_the_shipped_study(name: str, script: Any) -> None:
     record, study = script("studies").records()[name], read_study(name)
     assert record["question"] == study.file.question
     assert record["expected"] == study.file.expected
@@ -48,7 +48,7 @@ def test_a_record_is_of_the_study_that_is_shipped(name: str, script: Any) -> Non
         assert [run["seed"] for run in arm["runs"]] == record["seeds"]
 
 
-def test_the_lectures_log_comes_out_again(script: Any) -> None:
+def test_the_lectures_log_is_reproduced(script: Any) -> None:
     for arm in script("studies").records()["lecture"]["arms"]:
         vals = [run["val_nats"] for run in arm["runs"]]
         assert abs(sum(vals) / len(vals) - arm["published"]["val"]) <= 0.015, arm["name"]

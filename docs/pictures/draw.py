@@ -1,6 +1,6 @@
-"""Draws the pictures of the documentation: `python docs/pictures/draw.py`. A test fails when they are stale.
+"""Draw the pictures of the documentation: `python docs/pictures/draw.py`. A test fails if they are stale.
 
-The curves are those of records/ and of the table in docs/defaults.md. terminal.svg is drawn by scripts/pages.py.
+The curves come from records/ and from the table in docs/defaults.md. scripts/pages.py draws terminal.svg.
 """
 
 import json
@@ -35,7 +35,7 @@ STYLE = """
 
 
 def svg(width: int, height: int, title: str, parts: list[str]) -> str:
-    """A whole picture."""
+    """Return a picture as SVG."""
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -44,7 +44,7 @@ def svg(width: int, height: int, title: str, parts: list[str]) -> str:
 
 
 def box(x: float, y: float, text: str, width: float = 46, kind: str = "box") -> str:
-    """A rounded box with its text, centred at x, y."""
+    """Return a rounded box with its text, centred at x, y."""
     return (
         f'<rect class="{kind}" x="{x - width / 2:g}" y="{y - 15:g}" width="{width:g}" height="30" rx="7"/>'
         f'<text class="mono" x="{x:g}" y="{y + 5:g}">{text}</text>'
@@ -52,17 +52,17 @@ def box(x: float, y: float, text: str, width: float = 46, kind: str = "box") -> 
 
 
 def line(x1: float, y1: float, x2: float, y2: float) -> str:
-    """From the top of a lower box to the bottom of an upper one."""
+    """Return a curve from the top of a lower box to the bottom of an upper one."""
     return f'<path class="line" d="M{x1:g} {y1 - 15:g} C{x1:g} {y1 - 40:g} {x2:g} {y2 + 40:g} {x2:g} {y2 + 15:g}"/>'
 
 
 def note(x: float, y: float, text: str, kind: str = "small") -> str:
-    """A line of text."""
+    """Return a line of text."""
     return f'<text class="{kind}" x="{x:g}" y="{y:g}">{text}</text>'
 
 
 def tree() -> str:
-    """Eight characters become one prediction, in three fusions."""
+    """Draw how eight characters become one prediction, in three fusions."""
     word, step, left = "··marian", 62, 170
     xs = [left + step * i for i in range(8)]
     levels: list[list[tuple[float, str]]] = [[(x, c) for x, c in zip(xs, word, strict=True)]]
@@ -90,7 +90,7 @@ def tree() -> str:
 
 
 def unique() -> str:
-    """The contexts of a batch repeat themselves: each distinct n-gram is computed once."""
+    """Draw how each distinct n-gram of a batch is computed once."""
     contexts = ["mari", "mari", "marl", "mari"]
     parts = [
         note(20, 26, "windows: every node of every tree", "left"),
@@ -113,7 +113,7 @@ def unique() -> str:
 
 
 def arrow(*points: tuple[float, float], kind: str = "line") -> str:
-    """A line through points, with a head at its end."""
+    """Return an arrow through points."""
     path = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
     (x0, y0), (x, y) = points[-2:]
     length = math.hypot(x - x0, y - y0)
@@ -123,7 +123,7 @@ def arrow(*points: tuple[float, float], kind: str = "line") -> str:
 
 
 def block() -> str:
-    """A block of WaveNet with the shapes, and what the blocks are in the whole."""
+    """Draw a block of WaveNet with its shapes, and the blocks of a whole network."""
     x, parts = 250.0, []
     rows = [
         (400, "x  from the block below", "(B, T, 64)", 210, "box"),
@@ -169,7 +169,7 @@ def block() -> str:
 
 
 def field() -> str:
-    """Which characters a prediction of a WaveNet sees: dilations 1, 2, 4, 8, sixteen characters back."""
+    """Draw the sixteen characters that a prediction of a WaveNet sees, with dilations 1, 2, 4, 8."""
     word, step, left, gap = "·······christina", 44, 150, 66
     dilations = (1, 2, 4, 8)
     xs = [left + step * place for place in range(len(word))]
@@ -208,7 +208,7 @@ Points = list[tuple[float, float]]
 
 
 def panel(left: float, title: str, across: str, points: Points, forms: tuple[str, str]) -> list[str]:
-    """One curve over a logarithmic axis, with its own two axes; `forms` are how numbers are written, across and up."""
+    """Return one curve over a logarithmic axis; `forms` are the number formats of the two axes."""
     width, height, top = 350.0, 190.0, 52.0
     xs, ys = [math.log(x) for x, _ in points], [y for _, y in points]
     low, high = min(ys), max(ys)
@@ -234,23 +234,23 @@ def panel(left: float, title: str, across: str, points: Points, forms: tuple[str
 
 
 def evidence() -> list[dict[str, float]]:
-    """The rows of the table of docs/defaults.md, by the words of its header."""
+    """Return the rows of the table of docs/defaults.md, by column name."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8").splitlines()
         if line.startswith("|")
     ]
     first = next(number for number, row in enumerate(rows) if row[0] == "lines")
-    found = []
+    table = []
     for row in rows[first + 2 :]:
         if not re.fullmatch(r"[\d,]+", row[0]):
             break
-        found.append({name: float(re.sub("[,%]", "", cell)) for name, cell in zip(rows[first], row, strict=True)})
-    return found
+        table.append({name: float(re.sub("[,%]", "", cell)) for name, cell in zip(rows[first], row, strict=True)})
+    return table
 
 
 def lists() -> str:
-    """What a longer list brings and costs."""
+    """Draw what a longer list brings and costs."""
     rows = evidence()
     loss = [(row["lines"], row["default"]) for row in rows]
     seconds = [(row["lines"], row["seconds"]) for row in rows]
@@ -260,7 +260,7 @@ def lists() -> str:
 
 
 def sizes() -> str:
-    """What more weights bring and cost, on the lecture's names."""
+    """Draw what more weights bring and cost, on the lecture's names."""
     records = [json.loads((ROOT / "records" / f"{name}.json").read_text()) for name in ("small", "large")]
     arms = json.loads((ROOT / "records" / "studies" / "fusion.json").read_text())["arms"]
     few = next(arm for arm in arms if arm["name"].startswith("2 x 2 x 2, 22,397"))["runs"]

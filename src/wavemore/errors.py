@@ -1,32 +1,39 @@
-"""The errors that a user can cause, each one line that says what is wrong and what to do.
+"""The errors that a user can cause. Each message is one line that says what is wrong and what to do.
 
-Everything else that is raised is a bug of wavemore. The command line prints these errors without a traceback and
-ends with their `exit_code`.
+Any other exception is a bug in wavemore. The command line prints these errors without a traceback and exits with their
+`exit_code`.
 """
 
 
 class WavemoreError(Exception):
-    """Any error that a user can cause and mend.
-
-    >>> issubclass(DataError, WavemoreError)
-    True
-    """
+    """The base class of all errors that a user can cause."""
 
     exit_code = 1
 
 
 class UsageError(WavemoreError):
-    """Settings that do not fit together, or a value outside its range."""
+    """Settings that do not fit together, or a value out of range."""
 
     exit_code = 2
 
 
+def require(valid: bool, name: str, value: object, rule: str) -> None:
+    """Raise `UsageError` unless the value of a parameter is valid.
+
+    >>> require(False, "n", -1, "at least 0")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `n` is -1; it must be at least 0
+    """
+    if not valid:
+        raise UsageError(f"`{name}` is {value}; it must be {rule}")
+
+
 class DataError(WavemoreError):
-    """Text that cannot be read, split or encoded."""
+    """Data that cannot be read, split or encoded."""
 
 
 class UnknownCharacterError(DataError):
-    """A character that the vocabulary does not hold."""
+    """A character that is not in the vocabulary."""
 
 
 class ModelError(WavemoreError):
@@ -34,8 +41,8 @@ class ModelError(WavemoreError):
 
 
 class TrainingError(WavemoreError):
-    """A training that cannot go on, for example a loss that is no longer finite."""
+    """A training that cannot continue, for example because its loss is no longer finite."""
 
 
 class RunError(WavemoreError):
-    """A run folder that is missing, busy, half-written, damaged or of another version."""
+    """A run folder that is missing, in use, incomplete, damaged or of another version."""

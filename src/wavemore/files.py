@@ -1,4 +1,4 @@
-"""Atomic writes: a reader finds the old content or the new one, never a part."""
+"""Atomic writes: a reader finds the old content or the new content, never a part of either."""
 
 import contextlib
 import os
@@ -8,18 +8,18 @@ from wavemore.errors import RunError
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there, so that a reader finds the old content or the new one.
+    """Write `content` to a temporary file beside `path`, and move it there.
 
-    Raises `RunError` when the disk is full or the place cannot be written; what was there stays.
+    Raises `RunError` if the disk is full or the folder cannot be written; the old content then remains.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}; what was written before is still there") from None
+            temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror or error}; its old content is unchanged") from None

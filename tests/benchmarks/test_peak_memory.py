@@ -1,8 +1,8 @@
 import torch
 
 from benchmarks.peak_memory import PeakMemory
-from benchmarks.wavenet import FIELDS, dilations, receptive
-from wavemore.text.datasets import load
+from benchmarks.wavenet import FIELDS, dilations, receptive_field_cost
+from wavemore.text.datasets import load_corpus
 
 
 def test_what_is_there_at_once_is_counted() -> None:
@@ -40,7 +40,7 @@ def test_dilations_of_equal_depth_see_what_they_should() -> None:
 
 
 def test_memory_grows_no_faster_than_the_length() -> None:
-    found = receptive(load("names"), repeats=1, length=128)
+    found = receptive_field_cost(load_corpus("names"), repeats=1, length=128)
     assert found.key == "wavenet_receptive"
     assert found.ratio == found.measured / found.baseline
     growth = float(found.detail.split("length^")[1].split()[0])

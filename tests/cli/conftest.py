@@ -16,8 +16,8 @@ TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command left behind."""
+class Result:
+    """The exit code of a command and what it printed."""
 
     code: int
     out: str
@@ -26,13 +26,13 @@ class Said:
 
 @dataclass(frozen=True)
 class Program:
-    """The program as a user runs it, in a process of its own."""
+    """The program in a process of its own, as a user runs it."""
 
     folder: Path
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def start(self, *words: str, **settings: Any) -> "subprocess.Popen[str]":
-        def listen_to_ctrl_c() -> None:  # a shell that runs pytest in the background switches it off
+        def restore_ctrl_c() -> None:  # a shell that runs pytest in the background ignores it
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
         process = subprocess.Popen(
@@ -44,20 +44,20 @@ class Program:
                 "stdin": subprocess.DEVNULL,
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
-                "preexec_fn": listen_to_ctrl_c,
+                "preexec_fn": restore_ctrl_c,
                 **settings,
             },
         )
         self.started.append(process)
         return process
 
-    def __call__(self, *words: str, **settings: Any) -> Said:
+    def __call__(self, *words: str, **settings: Any) -> Result:
         process = self.start(*words, **settings)
         out, err = process.communicate(timeout=120)
-        return Said(process.returncode, out, err)
+        return Result(process.returncode, out, err)
 
     def close(self) -> None:
-        """Leave no process and no pipe behind."""
+        """Kill what is still running, and close all pipes."""
         for process in self.started:
             process.kill()
             process.wait()
@@ -68,7 +68,7 @@ class Program:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, the current one."""
+    """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -80,30 +80,44 @@ def program(folder: Path) -> Iterator[Program]:
 
 
 @pytest.fixture
-def wavemore(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """A command, run inside of this process."""
+def wavemore(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command inside this process."""
 
-    def run(*words: str) -> Said:
+    def run(*words: str) -> Result:
         capsys.readouterr()
         code = main([*map(str, words)])
         captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
+        return Result(code, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
-def fails(wavemore: Callable[..., Said]) -> Callable[..., str]:
-    """A command that fails as it should: an exit code, one line, and nothing else. Returns the line."""
+def fails(wavemore: Callable[..., Result]) -> Callable[..., str]:
+    """Run a command that must fail with an exit code and one line on standard error; return the line."""
 
     def run(code: int, *words: str) -> str:
-        said = wavemore(*words)
-        assert said.err.startswith("wavemore: ")
-        assert said.err.count("\n") == 1
-        assert said.err.endswith("\n")
-        assert said.code == code
-        assert said.out == ""
-        return said.err.strip()
+        result = wavemore(*words)
+        assert result.err.startswith("wavemore: ")
+        assert result.err.count("\n") == 1
+        assert result.err.endswith("\n")
+        assert result.code == code
+        assert result.out == ""
+        return result.err.strip()
+
+    return run
+
+
+@pytest.fixture
+def rejects(wavemore: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a command with a flag that tyro rejects with exit code 2; return its message."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str) -> str:
+        result = wavemore(*words)
+        assert (result.code, result.out) == (2, "")
+        assert f"wavemore {words[0]} --help" in result.err
+        return result.err
 
     return run
 
@@ -123,7 +137,7 @@ def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     (folder / "names.txt").write_text("\n".join(LINES) + "\n", encoding="utf-8")
     words = ["train", str(folder / "names.txt"), "--run", str(folder / "run"), *TINY, "--steps", "40"]
-    assert main([*words, "--evaluations", "4", "--note", "a [bold]note[/bold] :smile:"]) == 0
+    assert main([*words, "--num-evals", "4", "--note", "a [bold]note[/bold] :smile:"]) == 0
     return folder / "run"
 
 

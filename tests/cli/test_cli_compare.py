@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 
-def test_the_verdict_stands_above_where_it_wins(wavemore: Any, experiments: Path) -> None:
-    said = wavemore("compare", "small", "wide")
-    assert said.code == 0
-    assert said.err == ""
-    lines = said.out.splitlines()
+def test_the_verdict_and_the_tables(wavemore: Any, experiments: Path) -> None:
+    result = wavemore("compare", "small", "wide")
+    assert result.code == 0
+    assert result.err == ""
+    lines = result.out.splitlines()
     assert lines[0].startswith("A  small: tree 2x2 6/8 muon, ")
     assert lines[1].startswith("B  wide: ")
     assert lines[2] == "B differs in: hidden 8 → 48"
@@ -18,28 +18,34 @@ def test_the_verdict_stands_above_where_it_wins(wavemore: Any, experiments: Path
     verdicts = [line for line in lines if line.startswith("B is better by ")]
     assert len(verdicts) == 1
     assert re.fullmatch(
-        r"B is better by 0\.\d{4} nats a character \(95 % interval 0\.\d{4} to 0\.\d{4}, 3 seeds each\)\.", verdicts[0]
+        r"B is better by 0\.\d{4} nats per character \(95 % interval 0\.\d{4} to 0\.\d{4}, 3 seeds each\)\.",
+        verdicts[0],
     )
-    for title in ("kinds of lines", "position in the line", "B gains most on", "Kinds and positions are for looking"):
+    for title in (
+        "kinds of lines",
+        "position in the line",
+        "B gains most on",
+        "Kinds and positions show where to look",
+    ):
         assert any(line.startswith(title) for line in lines), title
     assert any(line.startswith("end of line") for line in lines)
 
 
-def test_json_holds_it_all(wavemore: Any, experiments: Path) -> None:
+def test_json(wavemore: Any, experiments: Path) -> None:
     record = json.loads(wavemore("compare", "small", "wide", "--json").out)
     assert record["better"] == "b"
-    assert record["part"] == "val"
+    assert record["split"] == "val"
     assert record["a"]["seeds"] == record["b"]["seeds"] == [0, 1, 2]
     assert record["overall"]["difference"] < 0
-    test = json.loads(wavemore("compare", "small", "wide", "--part", "test", "--json").out)
-    assert test["part"] == "test"
+    test = json.loads(wavemore("compare", "small", "wide", "--split", "test", "--json").out)
+    assert test["split"] == "test"
     assert test["overall"]["difference"] != record["overall"]["difference"]
 
 
-def test_single_runs_are_no_recipes(wavemore: Any, experiments: Path) -> None:
-    said = wavemore("compare", "runs/small-0", "wide-0")
-    assert "not shown: one seed each does not tell luck from recipe" in said.out
-    assert "Of these models, B's predicts lines like these better by " in said.out
+def test_single_runs(wavemore: Any, experiments: Path) -> None:
+    result = wavemore("compare", "runs/small-0", "wide-0")
+    assert "no significant difference: one seed each cannot separate the recipe from chance" in result.out
+    assert "Of these models, B's predicts lines like these better by " in result.out
 
 
 def test_lines_are_shown_without_their_escapes(wavemore: Any, folder: Path) -> None:
@@ -48,34 +54,38 @@ def test_lines_are_shown_without_their_escapes(wavemore: Any, folder: Path) -> N
     for seed in ("0", "1"):
         words = ["--seed", seed, "--hidden", "8", "--embedding", "4", "--fuse", "2", "--steps", "20"]
         assert wavemore("train", "list.txt", *words).code == 0
-    said = wavemore("compare", "list-1", "list-2")
-    assert said.code == 0
-    assert "\x1b" not in said.out
-    assert "not shown: fewer than 20 lines say too little about others." in said.out
+    result = wavemore("compare", "list-1", "list-2")
+    assert result.code == 0
+    assert "\x1b" not in result.out
+    assert "no significant difference: the result on fewer than 20 lines tells too little about others." in result.out
 
 
 def test_a_figure_of_the_positions(wavemore: Any, fails: Any, experiments: Path) -> None:
-    assert wavemore("compare", "small", "wide", "--plot", "where.svg").out.endswith("\n\ndrawn in where.svg\n")
+    assert wavemore("compare", "small", "wide", "--plot", "where.svg").out.endswith("\n\nwrote where.svg\n")
     assert Path("where.svg").read_bytes().startswith(b"<?xml")
-    assert "where.gif is no figure" in fails(2, "compare", "small", "wide", "--plot", "where.gif")
+    assert "cannot write a figure as where.gif" in fails(2, "compare", "small", "wide", "--plot", "where.gif")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         ("small small", 2, "runs/small-0 is on both sides"),
-        ("small nothing", 1, "there is no run 'nothing'; `wavemore log` lists the runs that there are"),
+        ("small nothing", 1, "there is no run 'nothing'; `wavemore log` lists the runs"),
         ("small runs", 2, "holds runs of several recipes"),
-        ("small", 2, "wavemore compare needs A and B"),
-        ("", 2, "wavemore compare needs A and B"),
-        ("small wide --part train", 2, "--part is one of 'val', 'test', not 'train'"),
     ],
 )
-def test_bad_input_is_told_in_a_line(fails: Any, experiments: Path, words: str, code: int, said: str) -> None:
-    assert said in fails(code, "compare", *words.split())
+def test_runs_that_cannot_be_compared(fails: Any, experiments: Path, words: str, code: int, message: str) -> None:
+    assert message in fails(code, "compare", *words.split())
 
 
-def test_what_has_not_ended_or_lost_its_model_is_told(fails: Any, wavemore: Any, experiments: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"), [("small", "Missing from wavemore compare"), ("small wide --split train", "'train'")]
+)
+def test_flags_that_cannot_be_read(rejects: Any, experiments: Path, words: str, message: str) -> None:
+    assert message in rejects("compare", *words.split())
+
+
+def test_unfinished_runs_and_runs_without_a_model(fails: Any, wavemore: Any, experiments: Path) -> None:
     Path("runs/wide-0/model.safetensors").unlink()
     assert "wide-0 was stopped before its first evaluation" in fails(1, "compare", "small", "wide")
     Path("runs/wide-0/summary.json").unlink()

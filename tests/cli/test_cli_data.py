@@ -8,44 +8,50 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (b"", "bad.txt: the file is empty; one thing a line is expected"),
+        (b"", "bad.txt: the file is empty; one item per line is expected"),
         (b" \n\r\n\t\n", "bad.txt: the file holds only blank lines"),
-        (b"anna\n", "1 distinct lines are too few to split; at least 10 are needed"),
-        (b"a\nb\nc\nd\ne\nf\ng\nh\ni\n", "9 distinct lines are too few to split; at least 10 are needed"),
-        (b"a\n" * 1000, "1 distinct lines are too few to split; at least 10 are needed"),
-        ("Zoé\nAnaïs\n".encode("latin-1"), "byte 0xe9 at offset 2 is not valid utf-8; give the encoding of the file"),
+        (b"anna\n", "1 distinct line cannot be split into train, val and test; at least 10 are needed"),
+        (
+            b"a\nb\nc\nd\ne\nf\ng\nh\ni\n",
+            "9 distinct lines cannot be split into train, val and test; at least 10 are needed",
+        ),
+        (b"a\n" * 1000, "1 distinct line cannot be split into train, val and test; at least 10 are needed"),
+        (
+            "Zoé\nAnaïs\n".encode("latin-1"),
+            "byte 0xe9 at offset 2 is not valid utf-8; set --encoding to that",
+        ),
         (bytes(range(256)) * 50, "looks like a binary file"),
         (b"anna\n" * 20 + b"x" * 1_000_000, "line 21"),
     ],
 )
-def test_a_bad_file_is_told(fails: Callable[..., str], folder: Path, content: bytes, said: str) -> None:
+def test_a_bad_file_is_told(fails: Callable[..., str], folder: Path, content: bytes, message: str) -> None:
     (folder / "bad.txt").write_bytes(content)
-    assert said in fails(1, "train", "bad.txt")
+    assert message in fails(1, "train", "bad.txt")
     assert [path.name for path in folder.iterdir()] == ["bad.txt"]
 
 
 def test_a_list_of_one_endless_line_is_told(fails: Callable[..., str], folder: Path) -> None:
     (folder / "bad.txt").write_bytes(b"x" * 1_000_000)
-    assert "line 1" in fails(1, "train", "bad.txt", "--text", "lines")  # it looks like continuous text
+    assert "line 1" in fails(1, "train", "bad.txt", "--format", "lines")  # it looks like continuous text
 
 
 def test_what_is_no_file_is_told(fails: Callable[..., str], folder: Path) -> None:
     (folder / "lists").mkdir()
-    assert "'nothing.txt' is no file and no data set; check the path, or choose one of names" in fails(
+    assert "'nothing.txt' is neither a file nor a data set; check the path, or choose one of names" in fails(
         1, "train", "nothing.txt"
     )
     assert "this is a folder; give a file in it" in fails(1, "train", "lists")
-    assert "is no file" in fails(1, "train", "")
-    assert "is no file" in fails(1, "train", "x" * 5000)
+    assert "is neither a file nor a data set" in fails(1, "train", "")
+    assert "is neither a file nor a data set" in fails(1, "train", "x" * 5000)
     assert [path.name for path in folder.iterdir()] == ["lists"]
 
 
 def test_an_encoding_is_taken(wavemore: Any, fails: Callable[..., str], folder: Path) -> None:
     (folder / "french.txt").write_text("".join(f"é{number:b}\n" for number in range(20)), encoding="latin-1")
     fails(1, "train", "french.txt")
-    assert "'klingon' is no text encoding; try utf-8, latin-1" in fails(
+    assert "'klingon', which is not a text encoding; try utf-8, latin-1" in fails(
         2, "train", "french.txt", "--encoding", "klingon"
     )
     wavemore("train", "french.txt", "--encoding", "latin-1", "--steps", "2", "--hidden", "8", "--threads", "1")

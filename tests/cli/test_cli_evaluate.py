@@ -31,38 +31,36 @@ def test_json(wavemore: Any, run: Path) -> None:
     assert record["train_nats"] == pytest.approx(summary.train_nats)
 
 
-def test_a_list_whose_val_lines_all_stand_in_train(wavemore: Any, folder: Path) -> None:
+def test_a_list_whose_val_lines_are_all_in_train(wavemore: Any, folder: Path) -> None:
     (folder / "same.txt").write_text("anna\n" * 30)
-    words = ["--split", "lecture", "--steps", "4", "--hidden", "8", "--threads", "1"]
-    said = strict(wavemore("train", "same.txt", *words, "--json").out)
-    assert said["leak_free_val_nats"] is None
+    words = ["--split-method", "lecture", "--steps", "4", "--hidden", "8", "--threads", "1"]
+    summary = strict(wavemore("train", "same.txt", *words, "--json").out)
+    assert summary["leak_free_val_nats"] is None
     assert strict(wavemore("evaluate", "--json").out)["leak_free_val_nats"] is None
-    assert "nothing, on the 0 targets of lines that train does not hold" in wavemore("evaluate").out
+    assert "all of these lines are also in train" in wavemore("evaluate").out
     assert strict(wavemore("log", "--json").out)[0]["leak_free_val_nats"] is None
 
 
 def test_words(wavemore: Any, run: Path) -> None:
-    said = wavemore("evaluate", "--test").out
-    assert said.startswith("runs/done: ")
-    assert "   val: " in said
-    assert "  test: " in said
-    rows = said[said.index("\nposition ") + 1 :].splitlines()
+    output = wavemore("evaluate", "--test").out
+    assert output.startswith("runs/done: ")
+    assert "   val: " in output
+    assert "  test: " in output
+    rows = output[output.index("\nposition ") + 1 :].splitlines()
     assert rows[0].split() == ["position", "val", "test"]
     record = strict(wavemore("evaluate", "--test", "--json").out)
     longest = max(len(record[f"{part}_nats_by_position"]) for part in ("val", "test"))
     assert [row.split()[0] for row in rows[1:]] == [str(position + 1) for position in range(longest)]
 
 
-def test_data_that_changed_or_went_is_told(fails: Callable[..., str], run: Path, folder: Path) -> None:
+def test_data_that_changed_or_is_gone(fails: Callable[..., str], run: Path, folder: Path) -> None:
     config = (run / "config.json").read_text()
     source = Run(run).config.data.source
     (folder / "list.txt").write_text(Path(source).read_text() + "zoe\n")
     (run / "config.json").write_text(config.replace(source, str(folder / "list.txt")))
     (run / "summary.json").unlink()
     for words in (["evaluate"], ["train", "--resume"]):
-        assert "list.txt has changed since runs/done was begun: put the old file back, or train again" in fails(
-            1, *words
-        )
+        assert "list.txt has changed since runs/done began: put the old file back, or train again" in fails(1, *words)
     (folder / "list.txt").unlink()
     for words in (["evaluate"], ["train", "--resume"]):
         assert "the data of runs/done cannot be read again: " in fails(1, *words)
@@ -72,16 +70,16 @@ def test_several_runs_are_averaged(wavemore: Any, names: str) -> None:
     for name, seed in (("one", "0"), ("two", "1")):
         assert wavemore("train", names, *TINY, "--run", name, "--steps", "60", "--seed", seed).code == 0
     alone = [strict(wavemore("evaluate", name, "--json").out)["val_nats"] for name in ("one", "two")]
-    same = strict(wavemore("evaluate", "one", "--with", "one", "one", "--json").out)
+    same = strict(wavemore("evaluate", "one", "--ensemble", "one", "one", "--json").out)
     assert same["val_nats"] == pytest.approx(alone[0])
-    both = strict(wavemore("evaluate", "one", "--with", "two", "--json").out)
+    both = strict(wavemore("evaluate", "one", "--ensemble", "two", "--json").out)
     assert both["val_nats"] < sum(alone) / 2  # the mean of probabilities, not of their logarithms
-    assert both["with"] == ["two"]
+    assert both["ensemble"] == ["two"]
 
 
 def test_runs_on_other_data_are_not_averaged(wavemore: Any, names: str) -> None:
     for name, seed in (("one", "0"), ("two", "1")):
         assert wavemore("train", names, *TINY, "--run", name, "--steps", "2", "--split-seed", seed).code == 0
-    said = wavemore("evaluate", "one", "--with", "two")
-    assert said.code == 2
-    assert "two and one have other data or another split" in said.err
+    result = wavemore("evaluate", "one", "--ensemble", "two")
+    assert result.code == 2
+    assert "two has other data than one: split distinct, seed 0 and distinct, seed 1" in result.err

@@ -1,111 +1,163 @@
-"""Flags that cannot be meant: exit code 2, one line, nothing is left behind."""
+"""Wrong flags: exit code 2, a short message, and nothing is left behind. And --help."""
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from wavemore.cli import main, model_flags
 from wavemore.cli.commands import COMMANDS
+from wavemore.cli.options import with_flags
+from wavemore.cli.sample import Sample
+from wavemore.cli.train import Train
 from wavemore.version import __version__
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
-        ("--nothing", "Unrecognized: --nothing"),
-        ("--hiden 4", "Unrecognized: --hiden, 4 (perhaps you meant --hidden); see wavemore train --help"),
-        ("--hidden x", "--hidden: 'x' is no whole number"),
-        ("--steps 1.5", "--steps: '1.5' is no whole number"),
-        ("--epochs many", "--epochs: 'many' is no number"),
-        ("--split-seed x", "--split-seed takes a whole number, not 'x'"),
-        ("--split thirds", "--split is one of 'distinct', 'lecture', not 'thirds'"),
-        ("--run", "--run needs a value"),
-        ("other.txt", "Unrecognized: other.txt"),
-        ("--hidden 0", "hidden"),
-        ("--hidden -1", "hidden"),
-        (
-            "--hidden 1000000000",
-            "silu: these do not fit into memory: take smaller ones",
-        ),
-        ("--embedding 99999999999999999999", "do not fit into memory"),
-        ("--fuse 0", "fuse takes sizes of 1 or more, not 0"),
-        ("--fuse 2 2 x", "--fuse: '2', '2', 'x' is no whole number"),
-        ("--fuse 2 2 --context 8", "--fuse 2 2 sees 2 x 2 = 4 characters, not --context 8"),
-        ("--context 6", "--context 6 is no power of 2; say with --fuse how it is to be fused"),
-        ("--fuse 5000", "the longest is 4096"),
-        ("--dropout 1", "dropout is a share"),
-        ("--steps 0", "steps is 0; it must be at least 1"),
-        ("--epochs 0", "epochs is 0"),
-        ("--epochs nan", "epochs is nan; it must be above 0"),
-        ("--steps 5 --epochs 2", "--epochs and --steps say the same thing twice"),
-        ("--batch-size 1", "batch_size is 1; it must be at least 2"),
-        ("--learning-rate nan", "learning_rate is nan; it must be above 0"),
-        ("--learning-rate -1", "learning_rate is -1.0; it must be above 0"),
-        ("--seed -1", "seed is -1"),
-        ("--threads 0", "threads is 0; it must be at least 1"),
-        ("--device toaster", "device 'toaster' cannot be used here"),
-        ("--device cuda:77", "device 'cuda:77' cannot be used here"),
-        ("--resume --overwrite", "--resume goes on with a run and --overwrite removes it: give one of them"),
+        ("--nothing", "Unrecognized options: --nothing"),
+        ("--hiden 4", "--hidden"),
+        ("--hidden x", "--hidden: 'x' is not a whole number"),
+        ("--steps 1.5", "--steps: '1.5' is not a whole number"),
+        ("--epochs many", "--epochs: 'many' is not a number"),
+        ("--split-seed x", "--split-seed: 'x' is not a whole number"),
+        ("--split-method thirds", "invalid choice 'thirds' for argument '--split-method'"),
+        ("--run", "Missing value for argument '--run'"),
+        ("--fuse 2 2 x", "--fuse: '2 2 x' is not a list of whole numbers"),
+        ("--fuse", "--fuse: it needs at least one value"),
+        ("--teachers", "--teachers: it needs at least one value"),
+        ("--model forest", "invalid choice 'forest' for argument '--model'"),
+        ("other.txt", "Unrecognized options: other.txt"),
     ],
 )
-def test_train(fails: Callable[..., str], names: str, folder: Path, flags: str, said: str) -> None:
-    assert said in fails(2, "train", names, *flags.split())
+def test_flags_that_cannot_be_read(
+    rejects: Callable[..., str], names: str, folder: Path, flags: str, message: str
+) -> None:
+    assert message in rejects("train", names, *flags.split())
     assert [path.name for path in folder.iterdir()] == [names]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("flags", "message"),
     [
-        ("sample --temperature -1", "temperature is -1.0; it must be 0 (greedy) or above"),
-        ("sample --temperature nan", "temperature is nan"),
-        ("sample --temperature cold", "--temperature takes a number, not 'cold'"),
-        ("sample --top-p 0", "top_p is 0.0; it must be above 0 and at most 1"),
-        ("sample --top-p 2", "top_p is 2.0"),
-        ("sample --top-p nan", "top_p is nan"),
-        ("sample --top-k 0", "top_k is 0; it must be at least 1, or all"),
-        ("sample --top-k some", "--top-k: 'some' is no whole number"),
-        ("sample -n -1", "n is -1; it must be 0 or more"),
-        ("sample -n x", "-n/--n: 'x' is no whole number"),
-        ("sample -n", "-n/--n needs a value"),
-        ("sample --max-length 3 --min-length 4", "max_length is 3"),
-        ("sample --max-length 0", "max_length is 0"),
-        ("score -x", "Unrecognized: -x; lines that begin with - stand after --; see wavemore score --help"),
-        ("evaluate --everything", "Unrecognized: --everything; see wavemore evaluate --help"),
-        ("log --all", "Unrecognized: --all; see wavemore log --help"),
-        ("fly", "there is no command 'fly': choose one of train, sample, score, evaluate, "),
-        ("--fly", "Unrecognized: --fly; see wavemore --help"),
+        ("--hidden 0", "--hidden is 0; it must be at least 1"),
+        ("--hidden -1", "--hidden is -1; it must be at least 1"),
+        ("--hidden 1000000000", "hidden 1000000000"),
+        ("--embedding 99999999999999999999", "embedding 99999999999999999999"),
+        ("--fuse 0", "--fuse is 0"),
+        ("--fuse 2 2 --context 8", "--context is 8, but --fuse covers 2 x 2 = 4 characters"),
+        ("--context 6", "--context is 6, not a power of 2: set --fuse too"),
+        ("--fuse 5000", "4,096"),
+        ("--dropout 1", "--dropout is 1.0; it must be at least 0 and below 1"),
+        ("--steps 0", "--steps is 0; it must be at least 1"),
+        ("--epochs 0", "--epochs is 0"),
+        ("--epochs nan", "--epochs is nan; it must be above 0"),
+        ("--steps 5 --epochs 2", "--epochs and --steps both set the length of the training"),
+        ("--batch-size 1", "--batch-size is 1; it must be at least 2"),
+        ("--learning-rate nan", "--learning-rate is nan; it must be above 0"),
+        ("--learning-rate -1", "--learning-rate is -1.0; it must be above 0"),
+        ("--seed -1", "--seed is -1"),
+        ("--threads 0", "--threads is 0; it must be at least 1"),
+        ("--device toaster", "device 'toaster' cannot be used here"),
+        ("--device cuda:77", "device 'cuda:77' cannot be used here"),
+        ("--distill-weight 0.5", "--distill-weight is for distillation: name the teachers with --teachers"),
     ],
 )
-def test_the_other_commands(fails: Callable[..., str], run: Path, words: str, said: str) -> None:
-    assert said in fails(2, *words.split())
+def test_values_that_are_not_possible(
+    fails: Callable[..., str], names: str, folder: Path, flags: str, message: str
+) -> None:
+    assert message in fails(2, "train", names, *flags.split())
+    assert [path.name for path in folder.iterdir()] == [names]
 
 
-def test_characters_that_the_model_has_not_seen(fails: Callable[..., str], run: Path) -> None:
-    unknown = "unknown character 'q' (U+0071) at position 3 of 'anq'; known are "
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("sample --temperature -1", "--temperature is -1.0; it must be"),
+        ("sample --temperature nan", "--temperature is nan"),
+        ("sample --top-p 0", "--top-p is 0.0; it must be above 0 and at most 1"),
+        ("sample --top-p 2", "--top-p is 2.0"),
+        ("sample --top-p nan", "--top-p is nan"),
+        ("sample --top-k 0", "--top-k is 0; it must be at least 1, or all"),
+        ("sample -n -1", "-n is -1; it must be at least 0"),
+        ("sample --max-length 3 --min-length 4", "--max-length is 3"),
+        ("sample --max-length 0", "--max-length is 0"),
+        ("fly", "there is no command 'fly'; choose one of train, sample, score, evaluate, "),
+        ("--fly", "there is no command '--fly'"),
+    ],
+)
+def test_the_other_commands(fails: Callable[..., str], run: Path, words: str, message: str) -> None:
+    assert message in fails(2, *words.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("sample --temperature cold", "--temperature: 'cold' is not a number"),
+        ("sample --top-k some", "--top-k: 'some' is not a whole number"),
+        ("sample -n x", "-n/--num: 'x' is not a whole number"),
+        ("sample -n", "Missing value for argument '-n/--num'"),
+        ("score -x", "wavemore: lines that begin with - go after --, as in: wavemore score -- -x"),
+        ("evaluate --everything", "Unrecognized options: --everything"),
+        ("log --all", "Unrecognized options: --all"),
+    ],
+)
+def test_flags_of_other_commands_that_cannot_be_read(
+    rejects: Callable[..., str], run: Path, words: str, message: str
+) -> None:
+    assert message in rejects(*words.split())
+
+
+def test_parameters_in_a_message_become_flags() -> None:
+    command = Train(source="names")
+    assert with_flags("`batch_size` is 1; see `wavemore log`", command) == "--batch-size is 1; see `wavemore log`"
+    assert with_flags("`format` or `run`", command) == "--format or --run"
+    assert with_flags("`run`, `top_k` and `n`", Sample()) == "`run`, --top-k and -n"  # the run is positional here
+    assert with_flags("`steps`", None) == "`steps`"
+
+
+def test_debug_shows_the_traceback(wavemore: Any, names: str) -> None:
+    result = wavemore("train", names, "--batch-size", "1", "--debug")
+    assert result.code == 2
+    assert result.err.startswith("Traceback")
+    assert result.err.splitlines()[-1].startswith("wavemore: --batch-size is 1")
+
+
+def test_characters_that_the_model_does_not_know(fails: Callable[..., str], run: Path) -> None:
+    unknown = "unknown character 'q' (U+0071) at position 3 of 'anq'; known: "
     assert unknown in fails(1, "sample", "--prefix", "anq")
     assert unknown in fails(1, "score", "anna", "anq")
     assert r"unknown character '\udcff' (U+DCFF)" in fails(1, "score", "\udcff")
     assert "unknown character '\\n' (U+000A)" in fails(1, "score", "an\nna")
 
 
-def test_greedy_lines_are_all_the_same(wavemore: Any, run: Path) -> None:
-    said = wavemore("sample", "-n", "3", "--temperature", "0", "--prefix", "an")
-    assert said.code == 0
-    assert len(set(said.out.splitlines())) == 1
-    assert len(said.out.splitlines()) == 3
-
-
 @pytest.mark.parametrize("command", [[], *[[name] for name in COMMANDS]])
-def test_help(wavemore: Any, command: list[str]) -> None:
-    said = wavemore(*command, "--help")
-    assert said.code == 0
-    assert said.out.startswith("usage: wavemore")
-    assert "Example: wavemore" in said.out
-    assert "\x1b" not in said.out
-    assert "STR" not in said.out.replace("STRING", "") or command == ["bench"]
+def test_help(wavemore: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = wavemore(*command, "--help")
+    assert result.code == 0
+    usage, *lines = result.out.splitlines()
+    assert usage.startswith("usage: wavemore")
+    assert "Example" in result.out
+    assert "  wavemore " in result.out
+    assert "\x1b" not in result.out
+    assert "STR" not in result.out
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_no_command_is_help_and_version_is_the_version(wavemore: Any) -> None:
     assert wavemore().out == wavemore("--help").out
     assert wavemore("--version").out == f"wavemore {__version__}\n"
+
+
+def test_the_flags_of_the_settings_are_up_to_date(script: Callable[[str], ModuleType]) -> None:
+    path = Path(str(model_flags.__file__))
+    assert path.read_text(encoding="utf-8") == script("make_flags").content(), "run python scripts/make_flags.py"
+
+
+def test_main_can_be_called_from_python(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("sample", "-n", "2")) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 
-def test_a_row_a_run(wavemore: Any, run: Path) -> None:
-    said = wavemore("log", "--runs")
-    head, row = said.out.splitlines()
+def test_one_row_per_run(wavemore: Any, run: Path) -> None:
+    result = wavemore("log", "--runs")
+    head, row = result.out.splitlines()
     assert head.split() == ["run", "model", "seed", "parameters", "train", "val", "leak-free", "time", "date", "note"]
     assert row.startswith("runs/done  tree 2x2 4/8 muon  ")
     assert row.rstrip().endswith("a [bold]note[/bold] :smile:")
-    assert "\x1b" not in said.out
+    assert "\x1b" not in result.out
     record = json.loads(wavemore("log", "--runs", "--json").out)[0]
     assert record["run"] == "runs/done"
     assert record["status"] == record["note"] == "a [bold]note[/bold] :smile:"
@@ -22,7 +22,7 @@ def test_a_row_a_run(wavemore: Any, run: Path) -> None:
     assert f"{record['val_nats']:.4f}" in row
 
 
-def test_a_run_alone_is_a_row_of_its_own(wavemore: Any, run: Path) -> None:
+def test_a_single_run_is_a_row(wavemore: Any, run: Path) -> None:
     head, row = wavemore("log").out.splitlines()
     columns = ["name", "model", "data", "parameters", "seeds", "train", "val", "leak-free", "time", "date", "note"]
     assert head.split() == columns
@@ -30,20 +30,20 @@ def test_a_run_alone_is_a_row_of_its_own(wavemore: Any, run: Path) -> None:
     assert row.rstrip().endswith("a [bold]note[/bold] :smile:")
     (record,) = json.loads(wavemore("log", "--json").out)
     assert (record["name"], record["runs"], record["seeds"]) == ("runs/done", ["runs/done"], [0])
-    assert (record["val_nats_std"], record["difference"], record["left_out"]) == (None, None, [])
+    assert (record["val_nats_std"], record["delta"], record["left_out"]) == (None, None, [])
     assert f"{record['val_nats']:.4f}" in row
 
 
-def test_experiments_are_rows_with_their_seeds(wavemore: Any, experiments: Path) -> None:
+def test_one_row_per_experiment(wavemore: Any, experiments: Path) -> None:
     head, small, wide = wavemore("log").out.splitlines()
-    assert {"change", "changed"} <= set(head.split())
+    assert {"delta", "changed"} <= set(head.split())
     assert small.startswith("small  tree 2x2 6/8 muon   names ")
     assert small.count(" ± ") == wide.count(" ± ") == 3
     assert wide.rstrip().endswith("hidden 8 → 48")
     first, second = json.loads(wavemore("log", "--json", "--sort", "val").out)
     assert (first["name"], second["name"]) == ("wide", "small")
-    assert second["difference"] == pytest.approx(second["val_nats"] - first["val_nats"])
-    assert second["difference_shown"] is True
+    assert second["delta"] == pytest.approx(second["val_nats"] - first["val_nats"])
+    assert second["delta_significant"] is True
     assert len(wavemore("log", "--runs").out.splitlines()) == 7
     best = [row["val_nats"] for row in json.loads(wavemore("log", "--runs", "--sort", "val", "--json").out)]
     assert best == sorted(best)
@@ -63,10 +63,10 @@ def test_runs_of_a_study_folder_are_shown_by_its_path(wavemore: Any, experiments
     assert len(wavemore("log", "wide", "--runs").out.splitlines()) == 4
 
 
-def test_a_note_and_a_name_can_be_given_later(wavemore: Any, fails: Any, experiments: Path) -> None:
-    said = wavemore("log", "small", "--name", "of 8 channels", "--note", "the first try")
-    assert "of 8 channels  tree 2x2 6/8 muon " in said.out
-    assert said.out.rstrip().endswith("the first try")
+def test_a_note_and_a_name_for_existing_runs(wavemore: Any, fails: Any, experiments: Path) -> None:
+    result = wavemore("log", "small", "--name", "of 8 channels", "--note", "the first try")
+    assert "of 8 channels  tree 2x2 6/8 muon " in result.out
+    assert result.out.rstrip().endswith("the first try")
     assert len(wavemore("log", "of 8 channels", "--runs").out.splitlines()) == 4
     assert wavemore("evaluate", "runs/small-0").code == 0
     assert wavemore("log", "runs/small-0", "--note", "").code == 0
@@ -75,32 +75,32 @@ def test_a_note_and_a_name_can_be_given_later(wavemore: Any, fails: Any, experim
         "the first try",
         "the first try",
     ]
-    assert "say which runs are meant" in fails(2, "log", "--name", "x")
+    assert "name the runs that you mean" in fails(2, "log", "--name", "x")
     assert "there is no run 'nothing'" in fails(1, "log", "nothing", "--name", "x")
 
 
-def test_forms_for_pages_and_programs(wavemore: Any, fails: Any, experiments: Path) -> None:
+def test_other_formats(wavemore: Any, fails: Any, experiments: Path) -> None:
     table = list(csv.DictReader(wavemore("log", "--csv").out.splitlines()))
     records = json.loads(wavemore("log", "--json").out)
     assert [float(row["val_nats"]) for row in table] == [row["val_nats"] for row in records]
     markdown = wavemore("log", "--markdown").out.splitlines()
     assert len(markdown) == 4
-    assert all(line.startswith("| ") and line.endswith(" |") for line in markdown)
+    assert all(line.startswith("|") and line.endswith("|") for line in markdown)
     assert "give one of them" in fails(2, "log", "--json", "--csv")
     assert "leave --runs out" in fails(2, "log", "--runs", "--csv")
     assert "\x1b" not in wavemore("log", "small", "--note", "a\x1b[31m", "--markdown").out
 
 
 def test_a_figure_of_the_losses(wavemore: Any, fails: Any, experiments: Path) -> None:
-    assert wavemore("log", "--plot", "log.svg").out.endswith("\n\ndrawn in log.svg\n")
+    assert wavemore("log", "--plot", "log.svg").out.endswith("\n\nwrote log.svg\n")
     assert Path("log.svg").read_bytes().startswith(b"<?xml")
     assert len(json.loads(wavemore("log", "--plot", "log.png", "--json").out)) == 2
     assert Path("log.png").read_bytes().startswith(b"\x89PNG")
-    assert "log.gif is no figure" in fails(2, "log", "--plot", "log.gif")
+    assert "cannot write a figure as log.gif" in fails(2, "log", "--plot", "log.gif")
     config = Path("runs/wide-0/config.json")
-    config.write_text(config.read_text().replace('"split": "distinct"', '"split": "lecture"'))
-    said = fails(2, "log", "--plot", "log.pdf")
-    assert "--plot is of one data set and one split, not of names and names lecture split" in said
+    config.write_text(config.read_text().replace('"split_method": "distinct"', '"split_method": "lecture"'))
+    message = fails(2, "log", "--plot", "log.pdf")
+    assert "--plot is for one data set and one split, not for names and names lecture split" in message
     assert not Path("log.pdf").exists()
 
 

@@ -1,4 +1,4 @@
-"""The program as a process: Ctrl-C, kills, pipes, full disks, two at a time."""
+"""The program as a process: Ctrl-C, kills, pipes, full disks, two trainings at a time."""
 
 import json
 import os
@@ -17,8 +17,8 @@ import pytest
 from wavemore.runs.run import Run
 
 SHAPE = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
-LONG = (*SHAPE, "--steps", "1000000", "--evaluations", "10000")  # minutes: it has to be stopped
-WHOLE = (*SHAPE, "--steps", "1000", "--evaluations", "40")  # some seconds
+LONG = (*SHAPE, "--steps", "1000000", "--num-evals", "10000")  # minutes: it has to be stopped
+WHOLE = (*SHAPE, "--steps", "1000", "--num-evals", "40")  # some seconds
 
 
 def until_it_trains(process: "subprocess.Popen[str]", lines: int = 1) -> None:
@@ -30,10 +30,10 @@ def until_it_trains(process: "subprocess.Popen[str]", lines: int = 1) -> None:
 
 
 def bits(folder: Path) -> dict[str, bytes]:
-    """Everything that must be the same, however often a run was stopped."""
-    kept = {name: (folder / name).read_bytes() for name in ("model.safetensors", "state.safetensors", "samples.txt")}
+    """Everything that must be bit-identical, however often a run was stopped."""
+    files = {name: (folder / name).read_bytes() for name in ("model.safetensors", "state.safetensors", "samples.txt")}
     records = [{k: v for k, v in record.items() if k != "seconds"} for record in Run(folder).metrics()]
-    return kept | {"metrics": json.dumps(records).encode()}
+    return files | {"metrics": json.dumps(records).encode()}
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def whole(names: str, wavemore: Any) -> Path:
 
 
 def readable(folder: Path, wavemore: Any) -> None:
-    """A folder that was left at any moment is a run that can be read, or says in a line why not."""
-    said = wavemore("log", str(folder))
-    assert said.code == 0
-    assert "damaged" not in said.out
-    said = wavemore("sample", str(folder), "-n", "3")
-    assert said.code == 0 or "stopped before its first evaluation" in said.err
+    """Check that a run that was stopped at any moment can be read, or that one line says why not."""
+    result = wavemore("log", str(folder))
+    assert result.code == 0
+    assert "damaged" not in result.out
+    result = wavemore("sample", str(folder), "-n", "3")
+    assert result.code == 0 or "stopped before its first evaluation" in result.err
 
 
 def test_python_m_wavemore_and_the_script(program: Any) -> None:
@@ -60,34 +60,27 @@ def test_python_m_wavemore_and_the_script(program: Any) -> None:
         assert done.stdout.startswith("usage: wavemore")
 
 
-def test_help_imports_no_torch() -> None:
-    code = "import sys, wavemore.cli as c; c.main(['train', '--help']); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
-def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(program: Any, names: str, wavemore: Any) -> None:
+def test_ctrl_c_keeps_the_run_and_prints_how_to_continue(program: Any, names: str, wavemore: Any) -> None:
     process = program.start("train", names, "--run", "mine", *LONG)
     until_it_trains(process, lines=2)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 20
     assert process.returncode == 130
     assert err == ""
-    assert out.endswith("what was learned is kept. Go on with:\n  wavemore train --resume --run mine\n")
+    assert out.endswith("; the run is kept. Continue with:\n  wavemore train --resume mine\n")
     readable(Path("mine"), wavemore)
     done = Run(Path("mine")).metrics()[-1]["step"]
-    process = program.start("train", "--resume", "--run", "mine")
+    process = program.start("train", "--resume", "mine")
     until_it_trains(process)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "Go on with:" in out
+    assert "Continue with:" in out
     assert Run(Path("mine")).metrics()[-1]["step"] > done
 
 
-def test_ctrl_c_before_and_after_the_training(program: Any, names: str, wavemore: Any) -> None:
-    for delay in (0.2, 0.9, 1.6):
+def test_ctrl_c_while_the_program_starts(program: Any, names: str, wavemore: Any) -> None:
+    for delay in (0.3, 1.0):
         process = program.start("train", names, "--run", f"at-{delay}", *LONG)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
@@ -101,13 +94,14 @@ def test_ctrl_c_before_and_after_the_training(program: Any, names: str, wavemore
             readable(Path(f"at-{delay}"), wavemore)
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(
+def test_a_run_that_is_killed_three_times_ends_bit_identically(
     program: Any, names: str, wavemore: Any, whole: Path
 ) -> None:
     moments = random.Random(0)
     kills = 0
     for _ in range(30):
-        process = program.start("train", names, "--run", "killed", "--resume", *WHOLE)
+        words = ["--resume", "killed"] if kills else [names, "--run", "killed", *WHOLE]
+        process = program.start("train", *words)
         if kills < 3:
             until_it_trains(process)
             time.sleep(moments.uniform(0, 0.5))
@@ -126,10 +120,10 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(
 def test_two_trainings_into_one_folder(program: Any, names: str, fails: Any) -> None:
     process = program.start("train", names, "--run", "mine", *LONG)
     until_it_trains(process)
-    for flags in ([], ["--resume"], ["--overwrite"]):
-        said = fails(1, "train", names, "--run", "mine", *LONG, *flags)
-        assert "another training is writing to mine: wait for it, or take another --run" in said
-    until_it_trains(process)  # the first one goes on
+    new_run = [names, "--run", "mine", *LONG]
+    for words in (new_run, [*new_run, "--overwrite"], ["--resume", "mine"]):
+        assert "another training is writing to mine: wait for it, or choose another" in fails(1, "train", *words)
+    until_it_trains(process)  # the first one continues
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -150,7 +144,7 @@ def test_a_reader_that_goes_away_costs_no_training(program: Any, names: str, wav
     readable(Path("mine"), wavemore)
 
 
-def test_output_that_nobody_reads(program: Any, run: Path) -> None:
+def test_closed_output(program: Any, run: Path) -> None:
     for words in (["sample", "-n", "100000"], ["--help"]):
         process = program.start(*words)
         assert process.stdout is not None
@@ -159,11 +153,11 @@ def test_output_that_nobody_reads(program: Any, run: Path) -> None:
         assert process.stderr.read() == ""
 
 
-def test_output_that_cannot_be_written(program: Any, run: Path) -> None:
+def test_a_full_disk_for_the_output(program: Any, run: Path) -> None:
     if Path("/dev/full").exists():
         with Path("/dev/full").open("w") as full:
-            said = program("log", stdout=full)
-        assert (said.code, said.err) == (1, "wavemore: No space left on device\n")
+            result = program("log", stdout=full)
+        assert (result.code, result.err) == (1, "wavemore: No space left on device\n")
 
     def without_stdout() -> None:
         os.close(1)
@@ -171,19 +165,19 @@ def test_output_that_cannot_be_written(program: Any, run: Path) -> None:
     assert program("log", preexec_fn=without_stdout).code == 0
 
 
-def test_characters_that_the_terminal_lacks(program: Any, run: Path) -> None:
+def test_characters_that_the_encoding_lacks(program: Any, run: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    said = program("sample", "--prefix", "é", "-n", "2", env=environment)
-    assert said.code == 0
-    assert all(line.startswith("\\xe9") for line in said.out.splitlines())
+    result = program("sample", "--prefix", "é", "-n", "2", env=environment)
+    assert result.code == 0
+    assert all(line.startswith("\\xe9") for line in result.out.splitlines())
 
 
-def test_a_name_that_is_no_unicode(program: Any, names: str) -> None:
+def test_a_file_name_that_is_not_unicode(program: Any, names: str) -> None:
     shutil.copy(names, os.fsdecode(b"\xff.txt"))
-    said = program("train", os.fsdecode(b"\xff.txt"), *SHAPE, "--steps", "4")
-    assert said.code == 1
-    assert "change that value or that name" in said.err
-    assert said.err.count("\n") == 1
+    result = program("train", os.fsdecode(b"\xff.txt"), *SHAPE, "--steps", "4")
+    assert result.code == 1
+    assert "cannot write" in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wavemore: Any, whole: Path) -> None:
@@ -196,15 +190,15 @@ def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wave
     def almost_full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
-    said = program("train", "--resume", "--run", "mine", preexec_fn=almost_full)
-    assert said.code == 1
-    assert said.err.count("\n") == 1
-    assert "cannot write mine/" in said.err
-    assert "what was written before is still there" in said.err
+    result = program("train", "--resume", "mine", preexec_fn=almost_full)
+    assert result.code == 1
+    assert result.err.count("\n") == 1
+    assert "cannot write mine/" in result.err
+    assert "its old content is unchanged" in result.err
     assert {name: Path("mine", name).read_bytes() for name in before} == before
     assert not list(Path("mine").glob(".*.tmp"))
     readable(Path("mine"), wavemore)
-    assert program("train", "--resume", "--run", "mine").code == 0
+    assert program("train", "--resume", "mine").code == 0
     assert bits(Path("mine")) == bits(whole)
 
 
@@ -240,15 +234,15 @@ def test_a_terminal_has_a_moving_bar(program: Any, names: str, width: str) -> No
     environment = {**os.environ, "COLUMNS": width, "TERM": "xterm-256color"}
     process = program.start("train", names, *SHAPE, "--steps", "400", stdout=its, stderr=its, env=environment)
     os.close(its)
-    said = b""
+    output = b""
     try:
         while piece := os.read(mine, 65_536):
-            said += piece
-    except OSError:  # how Linux says that the other side is closed
+            output += piece
+    except OSError:  # Linux reports in this way that the other side is closed
         pass
     assert process.wait(timeout=60) == 0
     os.close(mine)
-    shown = said.decode()
+    shown = output.decode()
     assert "400/400" in shown
     assert "\x1b[" in shown
     assert ("chars/s" in shown) == (width == "120")

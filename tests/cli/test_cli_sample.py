@@ -7,15 +7,15 @@ import pytest
 
 
 def test_lines_are_printed_and_nothing_else(wavemore: Any, run: Path) -> None:
-    said = wavemore("sample", "-n", "30", "--seed", "3")
-    assert (said.code, said.err) == (0, "")
-    assert len(said.out.splitlines()) == 30
-    assert wavemore("sample", "done", "-n", "30", "--seed", "3").out == said.out
-    assert wavemore("sample", "runs/done", "-n", "30", "--seed", "4").out != said.out
+    result = wavemore("sample", "-n", "30", "--seed", "3")
+    assert (result.code, result.err) == (0, "")
+    assert len(result.out.splitlines()) == 30
+    assert wavemore("sample", "done", "-n", "30", "--seed", "3").out == result.out
+    assert wavemore("sample", "runs/done", "-n", "30", "--seed", "4").out != result.out
     assert wavemore("sample", "-n", "0").out == ""
 
 
-def test_what_is_asked_for_is_kept(wavemore: Any, run: Path) -> None:
+def test_filters(wavemore: Any, run: Path) -> None:
     known = set((Path(json.loads((run / "config.json").read_text())["data"]["source"])).read_text().splitlines())
     words = ["--prefix", "an", "--new", "--distinct", "--min-length", "3", "--max-length", "5", "--temperature", "1.5"]
     lines = wavemore("sample", "-n", "20", *words).out.splitlines()
@@ -34,25 +34,28 @@ def test_json_says_the_same_as_score(wavemore: Any, run: Path) -> None:
     assert json.loads(wavemore("sample", "-n", "0", "--json").out) == []
 
 
-def test_lines_that_cannot_be_made_are_told(wavemore: Any, run: Path) -> None:
-    said = wavemore("sample", "-n", "50", "--max-length", "1", "--distinct")
-    assert said.code == 0
-    assert len(said.out.splitlines()) < 50
-    assert f"wavemore: {len(said.out.splitlines())} of 50 lines: many more draws brought nothing else" in said.err
+def test_filters_that_too_few_lines_pass(wavemore: Any, run: Path) -> None:
+    result = wavemore("sample", "-n", "50", "--max-length", "1", "--distinct")
+    assert result.code == 0
+    assert len(result.out.splitlines()) < 50
+    assert (
+        f"wavemore: found only {len(result.out.splitlines())} of 50 lines: further draws gave nothing that passes"
+        in result.err
+    )
     assert json.loads(wavemore("sample", "-n", "50", "--max-length", "1", "--distinct", "--json").out) is not None
 
 
 def test_ten_thousand_distinct_new_lines(wavemore: Any) -> None:
-    wavemore("train", "--steps", "30", "--hidden", "32", "--evaluations", "1")
+    wavemore("train", "--steps", "30", "--hidden", "32", "--num-evals", "1")
     lines = wavemore("sample", "-n", "10000", "--new", "--distinct").out.splitlines()
     assert len(set(lines)) == len(lines) == 10_000
 
 
 def test_there_is_no_run(fails: Callable[..., str], folder: Path) -> None:
     for command in ("sample", "evaluate", "score", "log"):
-        assert "there is no run here yet: `wavemore train` makes one" in fails(1, command)
+        assert "there is no run yet: `wavemore train` makes one" in fails(1, command)
     for command in ("sample", "evaluate", "log"):
-        assert "there is no run 'nothing'; `wavemore log` lists the runs that there are" in fails(1, command, "nothing")
+        assert "there is no run 'nothing'; `wavemore log` lists the runs" in fails(1, command, "nothing")
     assert "there is no run 'runs/nothing'" in fails(1, "score", "runs/nothing", "anna")
     (folder / "empty").mkdir()
     for command in ("sample", "evaluate"):
@@ -67,13 +70,13 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "config.json",
         lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": 1000000000')),
-        "config.json or vocabulary.json was changed",
+        "does not fit",
     ),
     ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": "x"')), "hidden"),
     ("config.json", lambda path: path.unlink(), "runs/done is no complete run (it has no config.json)"),
-    ("vocabulary.json", lambda path: path.unlink(), "cannot be read: No such file"),
+    ("vocabulary.json", lambda path: path.unlink(), "is missing"),
     ("vocabulary.json", lambda path: path.write_text("[]"), "vocabulary"),
-    ("vocabulary.json", lambda path: path.write_text('{"characters": "ab"}'), "was changed"),
+    ("vocabulary.json", lambda path: path.write_text('{"characters": "ab"}'), "does not fit"),
     ("model.safetensors", lambda path: path.write_text("no tensors"), "damaged or was changed"),
     ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:500]), "damaged or was changed"),
     (
@@ -84,12 +87,12 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("file", "damage", "said"), DAMAGE)
-def test_a_damaged_run_is_told_in_a_line(
-    fails: Callable[..., str], wavemore: Any, run: Path, file: str, damage: Callable[[Path], object], said: str
+@pytest.mark.parametrize(("file", "damage", "message"), DAMAGE)
+def test_a_damaged_run(
+    fails: Callable[..., str], wavemore: Any, run: Path, file: str, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(run / file)
     for words in (["sample", "runs/done"], ["evaluate", "runs/done"], ["score", "runs/done", "anna"]):
-        assert said in fails(1, *words)
+        assert message in fails(1, *words)
     listed = wavemore("log", "runs")
     assert listed.code == 0 or file == "config.json"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from wavemore.cli.score import Character, Row, _in_parts, _letters
+from wavemore.cli.score import _letters, _parts
 
 
 def test_json(wavemore: Any, run: Path) -> None:
@@ -18,28 +18,28 @@ def test_json(wavemore: Any, run: Path) -> None:
         assert [c["character"] for c in row["characters"]] == [*row["text"], ""]
         assert sum(c["nats"] for c in row["characters"]) == pytest.approx(row["nats"])
         assert row["nats_per_char"] == pytest.approx(row["nats"] / (len(row["text"]) + 1))
-        assert 0 <= row["more_usual_than_val"] <= 1
+        assert 0 <= row["percentile_rank"] <= 1
     assert [row["rank"] for row in rows] == [1, 2]
     assert rows[0]["nats_per_char"] < rows[1]["nats_per_char"]
-    assert rows[0]["more_usual_than_val"] >= rows[1]["more_usual_than_val"]
+    assert rows[0]["percentile_rank"] >= rows[1]["percentile_rank"]
 
 
-def test_one_line_is_told_in_words(wavemore: Any, run: Path) -> None:
-    said = wavemore("score", "anna")
-    words, letters, bars = said.out.splitlines()
-    assert " nats a character, " in words
-    assert "; more usual than " in words
+def test_a_single_line_is_described(wavemore: Any, run: Path) -> None:
+    result = wavemore("score", "anna")
+    words, letters, bars = result.out.splitlines()
+    assert " nats per character, " in words
+    assert "; more typical than " in words
     assert letters == "anna⏎"
     assert len(bars) == 5
     (run / "summary.json").unlink()
-    assert "more usual than" not in wavemore("score", "anna").out
-    assert json.loads(wavemore("score", "anna", "--json").out)[0]["more_usual_than_val"] is None
+    assert "more typical than" not in wavemore("score", "anna").out
+    assert json.loads(wavemore("score", "anna", "--json").out)[0]["percentile_rank"] is None
 
 
-def test_bars_stand_under_their_letters(wavemore: Any, run: Path) -> None:
+def test_bars_are_below_their_letters(wavemore: Any, run: Path) -> None:
     head, *rows, foot = wavemore("score", "anna", "é la").out.splitlines()
     assert head.split()[:3] == ["rank", "nats/char", "nats"]
-    assert foot == "usual: the share of the run's val lines that are less usual"
+    assert foot == "typical: percentage of the validation lines that are less typical than this one"
     for letters, bars in zip(rows[::2], rows[1::2], strict=True):
         assert len(bars.rstrip()) == len(letters)
         assert len(bars) - len(bars.lstrip()) == len(head[: head.index("⏎")])
@@ -57,18 +57,17 @@ def test_bars_stand_under_their_letters(wavemore: Any, run: Path) -> None:
         ("", ["⏎"]),
     ],
 )
-def test_letters_are_what_the_eye_sees(text: str, shown: list[str]) -> None:
-    characters = tuple(Character(character, 1.0) for character in [*text, ""])
-    letters = _letters(Row(text, 0.0, 0.0, 1, None, characters))
+def test_accents_join_their_letters(text: str, shown: list[str]) -> None:
+    letters = _letters([(character, 1.0) for character in [*text, ""]])
     assert [letter for letter, _ in letters] == shown
     assert all(cell_len(letter) > 0 for letter, _ in letters)
     assert sum(nats for _, nats in letters) == len(text) + 1
 
 
-def test_long_lines_are_told_in_rows() -> None:
-    parts = list(_in_parts([("天", 1.0)] * 13, width=11))
+def test_long_lines_are_broken() -> None:
+    parts = list(_parts([("天", 1.0)] * 13, width=11))
     assert [len(part) for part in parts] == [5, 5, 3]
-    assert [len(part) for part in _in_parts([("a", 1.0)] * 25, width=-5)] == [10, 10, 5]
+    assert [len(part) for part in _parts([("a", 1.0)] * 25, width=-5)] == [10, 10, 5]
 
 
 class Input:
@@ -106,7 +105,7 @@ def test_a_folder_that_is_no_run_may_be_a_line(wavemore: Any, run: Path, folder:
     assert wavemore("score", "Bo", "anna").out.splitlines()[1] == "anna⏎"
 
 
-def test_a_path_that_is_no_run_is_told_as_one(wavemore: Any, run: Path) -> None:
-    said = wavemore("score", "no/such", "anna")
-    assert said.code == 1
-    assert "there is no run 'no/such'" in said.err
+def test_a_path_that_is_no_run(wavemore: Any, run: Path) -> None:
+    result = wavemore("score", "no/such", "anna")
+    assert result.code == 1
+    assert "there is no run 'no/such'" in result.err

@@ -1,4 +1,4 @@
-"""`wavemore study`: run, interrupted, gone on with, written up; what is wrong is said before anything is trained."""
+"""`wavemore study`: run, stopped, continued; errors are found before anything is trained."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from wavemore.runs.run import Run
 TINY = """
 question = "Two or three?"
 seeds = [0, 1]
-measure = ["mode_gap", "memory"]
+measure = ["mode_gap", "memorisation"]
 [fixed]
 hidden = 6
 embedding = 3
@@ -37,24 +37,22 @@ def tiny(names: str) -> str:
     return "tiny.toml"
 
 
-def test_a_study_is_run_written_up_and_not_done_twice(wavemore: Any, tiny: str, names: str) -> None:
-    said = wavemore("study", tiny, "--data", names, "--jobs", "1")
-    assert said.code == 0, said.err
-    assert "8 of 8: " in said.out
+def test_a_study_is_run_once_and_writes_its_page(wavemore: Any, tiny: str, names: str) -> None:
+    result = wavemore("study", tiny, "--data", names, "--jobs", "1")
+    assert result.code == 0, result.err
+    assert "8 of 8: " in result.out
     record = json.loads(Path("studies/tiny/study.json").read_text())
     assert [arm["name"] for arm in record["arms"]] == ["Two", "Three"]
     for arm in record["arms"]:
         assert [run["seed"] for run in arm["runs"]] == [0, 1]
-        assert (
-            arm["tuned"]["learning_rate"]
-            == min(arm["tries"], key=lambda one: one["val_nats"])["settings"]["learning_rate"]
-        )
+        best = min(arm["trials"], key=lambda trial: trial["val_nats"])
+        assert arm["tuned"]["learning_rate"] == best["settings"]["learning_rate"]
         for run in arm["runs"]:
             folder = Path("studies/tiny/runs") / arm["name"].lower()
-            found = [json.loads(path.read_text()) for path in folder.glob(f"try-*-seed-{run['seed']}/summary.json")]
-            assert run["val_nats"] in [summary["val_nats"] for summary in found]
+            paths = folder.glob(f"trial-*-seed-{run['seed']}/summary.json")
+            assert run["val_nats"] in [json.loads(path.read_text())["val_nats"] for path in paths]
             assert isinstance(run["mode_gap"], float)
-    assert record["arms"][1]["against"] == "Two"
+    assert record["arms"][1]["baseline"] == "Two"
     page = Path("studies/tiny/page.md").read_text()
     assert page.startswith("# Two or three?")
     assert "](tiny-1.svg)" in page
@@ -70,7 +68,8 @@ def test_a_study_is_run_written_up_and_not_done_twice(wavemore: Any, tiny: str, 
     assert more.err.count(", seed 0") == 0
 
 
-def test_a_study_in_parallel_has_the_results_of_one_after_the_other(wavemore: Any, tiny: str, names: str) -> None:
+@pytest.mark.slow
+def test_parallel_trainings_give_the_same_results(wavemore: Any, tiny: str, names: str) -> None:
     for jobs in ("1", "2"):
         assert wavemore("study", tiny, "--data", names, "--folder", jobs, "--jobs", jobs).code == 0
     one, two = (json.loads((Path(jobs) / "study.json").read_text())["arms"] for jobs in ("1", "2"))
@@ -80,7 +79,8 @@ def test_a_study_in_parallel_has_the_results_of_one_after_the_other(wavemore: An
         assert a == b
 
 
-def test_an_interrupted_study_goes_on(program: Any, names: str) -> None:
+@pytest.mark.slow
+def test_a_stopped_study_is_continued(program: Any, names: str) -> None:
     Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 600"), encoding="utf-8")
     words = ("study", "long.toml", "--data", names, "--jobs", "2")
     process = program.start(*words)
@@ -90,7 +90,7 @@ def test_an_interrupted_study_goes_on(program: Any, names: str) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert "The same command goes on: wavemore study" in out
+    assert "The same command continues: wavemore study long.toml" in out
     finished = len(list(Path("studies").rglob("summary.json")))
     assert 0 < finished < 8
     assert not Path("studies/long/study.json").exists()
@@ -105,57 +105,57 @@ def test_arms_of_equal_time_are_measured_once(wavemore: Any, tiny: str, names: s
     Path("timed.toml").write_text(TINY.replace("steps = 30", "seconds = 0.05"), encoding="utf-8")
     first = wavemore("study", "timed.toml", "--data", names, "--jobs", "1")
     assert first.code == 0, first.err
-    assert "a step takes " in first.out
+    assert "time per step: " in first.out
     steps = [
         run["steps"] for arm in json.loads(Path("studies/timed/study.json").read_text())["arms"] for run in arm["runs"]
     ]
     assert steps[0] == steps[1]
     assert all(1 <= number < 5_000 for number in steps)
-    assert "a step takes " not in wavemore("study", "timed.toml", "--data", names, "--jobs", "1").out
+    assert "time per step: " not in wavemore("study", "timed.toml", "--data", names, "--jobs", "1").out
 
 
-def test_a_training_that_fails_is_a_result(wavemore: Any, names: str) -> None:
+def test_a_failed_training_is_a_result(wavemore: Any, names: str) -> None:
     settings = 'steps = 30\noptimizer = "sgd"\nnorm = "none"\nactivation = "relu"'
     text = TINY.replace("[0.01, 0.05]", "[0.05, 1e30]").replace("steps = 30", settings)
     Path("wild.toml").write_text(text, encoding="utf-8")
-    said = wavemore("study", "wild.toml", "--data", names, "--jobs", "1")
-    assert said.code == 0, said.err
-    assert "failed, the " in said.out
+    result = wavemore("study", "wild.toml", "--data", names, "--jobs", "1")
+    assert result.code == 0, result.err
+    assert "failed, the " in result.out
     record = json.loads(Path("studies/wild/study.json").read_text())
-    assert [one["val_nats"] is None for one in record["arms"][0]["tries"]] == [False, True]
+    assert [one["val_nats"] is None for one in record["arms"][0]["trials"]] == [False, True]
     assert "| 1 |" in Path("studies/wild/page.md").read_text()
     again = wavemore("study", "wild.toml", "--data", names, "--jobs", "1")
-    assert " of 8: " not in again.out, "a failure is not tried again"
+    assert " of 8: " not in again.out, "a failed training is not repeated"
 
 
-def test_what_is_wrong_is_said_before_anything_is_trained(fails: Any, wavemore: Any, tiny: str, names: str) -> None:
+def test_errors_are_found_before_anything_is_trained(fails: Any, wavemore: Any, tiny: str, names: str) -> None:
     Path("wrong.toml").write_text(TINY.replace("fuse = [3]", "fuse = [3]\ncontext = 5"), encoding="utf-8")
     assert "arm 'Three'" in fails(2, "study", "wrong.toml", "--data", names)
     assert "there is no study" in fails(2, "study", "nothing.toml")
-    assert "jobs is -1" in fails(2, "study", tiny, "--data", names, "--jobs", "-1")
-    assert "seeds is a list" in fails(2, "study", tiny, "--data", names, "--seeds", "-1")
+    assert "--jobs is -1" in fails(2, "study", tiny, "--data", names, "--jobs", "-1")
+    assert "--seeds: " in fails(2, "study", tiny, "--data", names, "--seeds", "-1")
     fails(1, "study", tiny, "--data", "nowhere.txt")
     assert not Path("studies").exists()
     Path("file").touch()
-    said = wavemore("study", tiny, "--data", names, "--folder", "file/x")
-    assert (said.code, said.err.count("\n")) == (1, 1)
-    assert "cannot make the study's folder" in said.err
+    result = wavemore("study", tiny, "--data", names, "--folder", "file/x")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "cannot create the study's folder" in result.err
 
 
 def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny: str, names: str) -> None:
     assert wavemore("study", tiny, "--data", names, "--jobs", "1").code == 0
     Path(tiny).write_text(TINY.replace("hidden = 6", "hidden = 7"), encoding="utf-8")
-    said = wavemore("study", tiny, "--data", names)
-    assert said.code == 1
-    assert said.err.count("\n") == 1
-    assert "was trained with other settings" in said.err
+    result = wavemore("study", tiny, "--data", names)
+    assert result.code == 1
+    assert result.err.count("\n") == 1
+    assert "was trained with other settings" in result.err
 
 
-def test_the_studies_that_there_are_are_listed(wavemore: Any) -> None:
-    said = wavemore("study")
-    assert said.code == 0
+def test_the_studies_of_wavemore_are_listed(wavemore: Any) -> None:
+    result = wavemore("study")
+    assert result.code == 0
     for name in ("architectures", "architectures-text", "context", "duplicates", "fusion", "lecture", "norm"):
-        assert f"\n{name} " in said.out
+        assert f"\n{name} " in result.out
     listed = json.loads(wavemore("study", "--json").out)
     assert {"name": "norm", "question": listed[6]["question"]} in listed
 
@@ -163,25 +163,25 @@ def test_the_studies_that_there_are_are_listed(wavemore: Any) -> None:
 MODELS = """
 question = "Which model?"
 seeds = [0, 1]
-text = "stream"
-split_share = 0.8
+format = "text"
+train_fraction = 0.8
 [fixed]
 parameters = 900
 seconds = 0.02
-evaluations = 1
+num_evals = 1
 [tune]
 learning_rate = [0.01, 0.05]
 [[arm]]
 name = "WaveNet"
 model = "wavenet"
 dilations = [1, 2]
-stretch = 32
+block_size = 32
 batch_size = 64
 [[arm]]
 name = "GRU"
 model = "gru"
 embedding = 4
-stretch = 32
+block_size = 32
 batch_size = 64
 [[arm]]
 name = "tree"
@@ -190,7 +190,7 @@ embedding = 4
 [[arm]]
 name = "counts"
 model = "ngram"
-tune = { n = [2, 3] }
+tune = { order = [2, 3] }
 """
 
 
@@ -199,9 +199,8 @@ def test_a_study_of_models_on_a_continuous_text(wavemore: Any, monkeypatch: pyte
     words = "to be or not to be that is the question\nwhether it is nobler\n\n"
     Path("story.txt").write_text(words * 30, encoding="utf-8")
     Path("models.toml").write_text(MODELS, encoding="utf-8")
-    said = wavemore("study", "models.toml", "--data", "story.txt", "--jobs", "1")
-    assert said.code == 0, said.err
-    assert "64, stretches of 32 after 0" in said.out
+    result = wavemore("study", "models.toml", "--data", "story.txt", "--jobs", "1")
+    assert result.code == 0, result.err
     record = json.loads(Path("studies/models/study.json").read_text())
     assert record["data"]["train_targets"] == int(0.8 * len(words) * 30)
     assert record["data"]["val_targets"] == len(words) * 30 - record["data"]["train_targets"]
@@ -209,21 +208,22 @@ def test_a_study_of_models_on_a_continuous_text(wavemore: Any, monkeypatch: pyte
         assert 600 < arm["runs"][0]["parameters"] <= 900
         assert arm["model"]["name"] in ("wavenet", "gru", "tree")
     counts = record["arms"][3]
-    assert {one["settings"]["n"] for one in counts["tries"]} == {2, 3}
+    assert {trial["settings"]["order"] for trial in counts["trials"]} == {2, 3}
     assert counts["runs"][0]["val_nats"] == counts["runs"][1]["val_nats"]
     page = Path("studies/models/page.md").read_text()
-    assert "| bits |" in page
-    assert "a continuous text, the first 80 % of it train" in page
-    assert "An n-gram is counted" in page
+    assert "| bits per character |" in page
+    assert "a continuous text whose first 80 % are train" in page
+    assert "An n-gram model is counted" in page
     assert "leak-free" not in page.lower()
-    assert wavemore("report", "studies/models", "--out", "page.html").code == 0
+    assert wavemore("report", "studies/models", "--output", "page.html").code == 0
     assert "a continuous text" in Path("page.html").read_text()
     again = wavemore("study", "models.toml", "--data", "story.txt")
     assert again.code == 0
     assert " of 16: " not in again.out
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="children are found in /proc")
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find child processes")
 def test_a_killed_study_leaves_no_process_behind(program: Any, names: str) -> None:
     Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 200000"), encoding="utf-8")
     process = program.start("study", "long.toml", "--data", names, "--jobs", "2")
@@ -235,17 +235,17 @@ def test_a_killed_study_leaves_no_process_behind(program: Any, names: str) -> No
     process.kill()
     process.wait()
     while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < deadline, "a training goes on"
+        assert time.monotonic() < deadline, "a training is still running"
         time.sleep(0.2)
     with Run(next(Path("studies").rglob("config.json")).parent).lock():
         pass  # and nobody holds the run
 
 
 def children_of(parent: int) -> list[int]:
-    found = []
+    children = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has just ended
             fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
             if int(fields[1]) == parent:
-                found.append(int(path.parent.name))
-    return found
+                children.append(int(path.parent.name))
+    return children

@@ -1,4 +1,4 @@
-"""Distillation by the real commands: a student is a run like any other, and its teachers are found, checked, kept."""
+"""Distillation through the commands: a student is a run like any other."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
-LONG = (*TINY, "--steps", "3000", "--batch-size", "16", "--evaluations", "30")
+LONG = (*TINY, "--steps", "3000", "--batch-size", "16", "--num-evals", "30")
 
 
 def weights(path: str | Path) -> bytes:
@@ -29,57 +29,57 @@ def teachers(run: Path, names: str, wavemore: Any) -> Path:
 
 @pytest.fixture
 def student(teachers: Path, names: str, wavemore: Any) -> Path:
-    said = wavemore(
-        "train", names, *TINY, "--steps", "40", "--evaluations", "4", "--run", "mine", "--teachers", teachers
+    result = wavemore(
+        "train", names, *TINY, "--steps", "40", "--num-evals", "4", "--run", "mine", "--teachers", teachers
     )
-    assert said.code == 0
+    assert result.code == 0
     return Path("mine")
 
 
 def test_a_student_is_a_run_like_any_other(student: Path, wavemore: Any, names: str) -> None:
     config, summary = Run(student).config, Run(student).summary()
-    assert config.recipe.teacher_share == 0.5
+    assert config.recipe.distill_weight == 0.5
     assert [Path(teacher.run).name for teacher in config.teachers] == ["tree", "counts"]
-    assert [teacher.model for teacher in config.teachers] == ["tree 2x2 4/8 muon", "ngram n 5"]
+    assert [teacher.model for teacher in config.teachers] == ["tree 2x2 4/8 muon", "ngram order 5"]
     assert summary is not None
     alone = [Run(Path(teacher.run)).summary() for teacher in config.teachers]
     assert summary.teachers_train_seconds == pytest.approx(sum(s.train_seconds for s in alone if s), abs=1e-3)
     for record in Run(student).metrics():
-        assert record["taught_nats"] != record["train_nats"]
+        assert record["distill_nats"] != record["train_nats"]
     assert wavemore("sample", "mine").code == 0
     assert wavemore("score", "mine", "anna").code == 0
     assert wavemore("inspect", "mine").code == 0
-    losses = json.loads(wavemore("evaluate", "mine", "--with", "teachers/tree", "--json").out)
+    losses = json.loads(wavemore("evaluate", "mine", "--ensemble", "teachers/tree", "--json").out)
     assert losses["val_nats"] > 0
     assert json.loads(wavemore("evaluate", "mine", "--json").out)["val_nats"] == pytest.approx(summary.val_nats)
-    assert wavemore("train", names, *TINY, "--steps", "40", "--evaluations", "4", "--run", "plain").code == 0
-    said = wavemore("compare", "plain", "mine").out
-    assert "B differs in: teacher share 0.0 → 0.5, teachers none → 1 x ngram n 5 and 1 x tree 2x2 4/8 muon" in said
+    assert wavemore("train", names, *TINY, "--steps", "40", "--num-evals", "4", "--run", "plain").code == 0
+    changes = "distill weight 0.0 → 0.5, teachers none → 1 x ngram order 5 and 1 x tree 2x2 4/8 muon"
+    assert f"B differs in: {changes}" in wavemore("compare", "plain", "mine").out
     rows = json.loads(wavemore("log", "plain", "mine", "--json").out)
     assert len(rows) == 2  # not seeds of one thing
     assert rows[1]["train_seconds"] == pytest.approx(summary.total_seconds)
     assert wavemore("report", "mine", "-o", "page.html").code == 0
     page = Path("page.html").read_text(encoding="utf-8")
     assert "training of the teachers" in page
-    assert "counts (ngram n 5)" in page
+    assert "counts (ngram order 5)" in page
     assert wavemore("report", "plain", "-o", "page.html").code == 0
-    assert "teacher share" not in Path("page.html").read_text(encoding="utf-8")
+    assert "distill weight" not in Path("page.html").read_text(encoding="utf-8")
 
 
-def test_a_training_says_who_teaches_and_what_is_made_lower(teachers: Path, wavemore: Any, names: str) -> None:
-    said = wavemore("train", names, *TINY, "--steps", "9", "--teachers", "teachers/tree", "--teacher-share", "0.75")
-    assert "taught  by 1 x tree 2x2 4/8 muon, 75 % of each target; they were trained for " in said.out
-    first = next(line for line in said.out.splitlines() if line.startswith("step"))
-    assert first.index("train") < first.index("taught") < first.index("val")
-    taught = json.loads(wavemore("train", names, *TINY, "--teachers", "teachers", "--json", "--steps", "5").out)
-    assert taught["teachers_train_seconds"] > 0
+def test_the_output_shows_the_teachers_and_both_losses(teachers: Path, wavemore: Any, names: str) -> None:
+    result = wavemore("train", names, *TINY, "--steps", "9", "--teachers", "teachers/tree", "--distill-weight", "0.75")
+    assert "distill from 1 x tree 2x2 4/8 muon, weight 0.75; training the teachers took " in result.out
+    first = next(line for line in result.out.splitlines() if line.startswith("step"))
+    assert first.index("train") < first.index("distill") < first.index("val")
+    summary = json.loads(wavemore("train", names, *TINY, "--teachers", "teachers", "--json", "--steps", "5").out)
+    assert summary["teachers_train_seconds"] > 0
     assert json.loads(wavemore("train", names, *TINY, "--json", "--steps", "5").out)["teachers_train_seconds"] is None
 
 
-def test_a_share_of_0_is_no_teaching_to_the_bit(teachers: Path, wavemore: Any, names: str) -> None:
+def test_a_weight_of_0_is_bit_identical_to_no_teachers(teachers: Path, wavemore: Any, names: str) -> None:
     flags = ("train", names, *TINY, "--steps", "40")
     assert wavemore(*flags, "--run", "plain").code == 0
-    assert wavemore(*flags, "--run", "none", "--teachers", "teachers", "--teacher-share", "0").code == 0
+    assert wavemore(*flags, "--run", "none", "--teachers", "teachers", "--distill-weight", "0").code == 0
     plain, none = (Run(Path(name)) for name in ("plain", "none"))
     assert all((plain.model().state_dict()[k] == v).all() for k, v in none.model().state_dict().items())
     assert [r["train_nats"] for r in plain.metrics()] == [r["train_nats"] for r in none.metrics()]
@@ -93,76 +93,76 @@ def test_a_stopped_student_ends_with_the_same_bits(teachers: Path, program: Any,
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "stopped after step " in out
-    said = wavemore("train", "--resume", "--run", "mine", "--teachers", "teachers")
-    assert "resuming after step " in said.out
-    assert said.code == 0
+    result = wavemore("train", "--resume", "mine")
+    assert "resuming after step " in result.out
+    assert result.code == 0
     assert weights("mine") == weights("whole")
     whole, mine = (Run(Path(name)).metrics() for name in ("whole", "mine"))
-    assert [(r["step"], r["train_nats"], r["taught_nats"]) for r in mine] == [
-        (r["step"], r["train_nats"], r["taught_nats"]) for r in whole
+    assert [(r["step"], r["train_nats"], r["distill_nats"]) for r in mine] == [
+        (r["step"], r["train_nats"], r["distill_nats"]) for r in whole
     ]
 
 
-def test_teachers_that_changed_or_have_gone_are_missed(student: Path, fails: Callable[..., str], wavemore: Any) -> None:
+def test_changed_and_missing_teachers(student: Path, fails: Callable[..., str], wavemore: Any) -> None:
     (student / "summary.json").unlink()
-    resume = ("train", "--resume", "--run", "mine")
+    resume = ("train", "--resume", "mine")
     assert wavemore(*resume).code == 0
     (student / "summary.json").unlink()
     kept = weights("teachers/tree")
-    assert "this run has teachers /" in fails(2, *resume, "--teachers", "teachers/tree")
-    assert "this run has teacher-share 0.5, not 0.7" in fails(2, *resume, "--teacher-share", "0.7")
     Path("teachers/tree/model.safetensors").write_bytes(kept[:-1] + b"\1")
-    assert "teachers/tree was trained again since: put the old one back, or train another" in fails(1, *resume)
+    assert "teachers/tree has changed: put the old one back, or train another" in fails(1, *resume)
     shutil.move("teachers/tree", "elsewhere")
-    assert "teachers/tree has gone: put it back, or train another student" in fails(1, *resume)
+    assert "teachers/tree is missing: put it back, or train another student" in fails(1, *resume)
 
 
 @pytest.mark.parametrize(
-    ("code", "flags", "said"),
+    ("code", "flags", "message"),
     [
-        (2, "--teachers teachers --split-seed 1", "cannot teach here, as it may know lines of val: split seed 0 and 1"),
         (
             2,
-            "--teachers teachers --split lecture",
-            "may know lines of val: split distinct and lecture; take teachers of",
+            "--teachers teachers --split-seed 1",
+            "val lines (split distinct, seed 0 and distinct, seed 1): choose teachers",
+        ),
+        (
+            2,
+            "--teachers teachers --split-method lecture",
+            "val lines (split distinct, seed 0 and lecture): choose teachers",
         ),
         (2, "--teachers teachers teachers/tree", "teachers/tree is named twice as a teacher: name it once"),
         (2, "--teachers teachers/tree --run teachers/tree --overwrite", "teachers/tree cannot be its own teacher"),
-        (2, "--teacher-share 0.5", "--teacher-share 0.5 is for a student: say with --teachers which runs teach it"),
-        (2, "--teachers teachers --teacher-share 2", "teacher_share is 2.0; it is a share of the targets"),
-        (2, "--teachers teachers --model ngram", "an ngram is counted in one pass and takes no teachers"),
-        (2, "--teachers", "--teachers needs a run or more that teach: name them, or leave it out"),
+        (2, "--teachers teachers --distill-weight 2", "--distill-weight is 2.0; it must be between 0 and 1"),
+        (2, "--teachers teachers --model ngram", "an ngram is counted, not trained, so it cannot have teachers"),
         (1, "--teachers nobody", "there is no run 'nobody'"),
         (
             1,
             "--teachers stopped",
-            "the teacher stopped has not ended; finish it: wavemore train --resume --run stopped",
+            "the teacher stopped is unfinished",
         ),
     ],
 )
-def test_what_cannot_teach_is_said_in_a_line(
-    code: int, flags: str, said: str, teachers: Path, fails: Callable[..., str], names: str
+def test_runs_that_cannot_be_teachers(
+    code: int, flags: str, message: str, teachers: Path, fails: Callable[..., str], names: str
 ) -> None:
     shutil.copytree("teachers/tree", "stopped")
     Path("stopped/summary.json").unlink()
     before = weights("teachers/tree")
     run = [] if "--run" in flags else ["--run", "mine"]
-    assert said in fails(code, "train", names, *flags.split(), *run)
+    assert message in fails(code, "train", names, *flags.split(), *run)
     assert weights("teachers/tree") == before
     assert not Path("mine").exists()
 
 
 def test_other_data_cannot_teach(teachers: Path, fails: Callable[..., str], names: str) -> None:
     Path("other.txt").write_text(Path(names).read_text(encoding="utf-8") + "anton\n", encoding="utf-8")
-    said = fails(2, "train", "other.txt", "--teachers", "teachers/tree")
-    assert "cannot teach here, as it may know lines of val: data names (" in said
+    message = fails(2, "train", "other.txt", "--teachers", "teachers/tree")
+    assert "data names (" in message
 
 
-def test_a_text_is_taught_by_other_kinds(wavemore: Any, folder: Path) -> None:
+def test_teachers_of_other_kinds_on_a_text(wavemore: Any, folder: Path) -> None:
     Path("text.txt").write_text("the cat sat on the mat,\nand the rat sat on the cat.\n" * 40, encoding="utf-8")
-    text = ("train", "text.txt", "--text", "stream", "--threads", "1")
+    text = ("train", "text.txt", "--format", "text", "--threads", "1")
     assert wavemore(*text, "--model", "ngram", "--run", "teachers/1").code == 0
     assert wavemore(*text, "--model", "wavenet", "--steps", "3", "--channels", "4", "--run", "teachers/2").code == 0
-    said = wavemore(*text, "--steps", "3", "--hidden", "8", "--run", "mine", "--teachers", "teachers")
-    assert said.code == 0
-    assert "taught  by 1 x ngram n 7 and 1 x wavenet" in said.out
+    result = wavemore(*text, "--steps", "3", "--hidden", "8", "--run", "mine", "--teachers", "teachers")
+    assert result.code == 0
+    assert "distill from 1 x ngram order 7 and 1 x wavenet" in result.out

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 from wavemore.runs.run import Run
 
 TRAIN = ("train", "names.txt", "--run", "r", "--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
-STEPS = ("--steps", "40", "--evaluations", "4")
+STEPS = ("--steps", "40", "--num-evals", "4")
 
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
@@ -26,7 +26,7 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def recorded(run: Path, key: str) -> list[tuple[int, float]]:
-    """Of metrics.jsonl, as 32-bit numbers: TensorBoard keeps no others."""
+    """The values of metrics.jsonl as the 32-bit numbers that TensorBoard stores."""
     records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [(record["step"], float(np.float32(record[key]))) for record in records if key in record]
 
@@ -40,9 +40,9 @@ def same(run: Path) -> bool:
 
 
 def test_the_events_are_the_records(names: str, wavemore: Callable[..., Any]) -> None:
-    said = wavemore(*TRAIN, *STEPS, "--tensorboard")
-    assert (said.code, said.err) == (0, "")
-    assert "board   tensorboard --logdir r\n" in said.out
+    result = wavemore(*TRAIN, *STEPS, "--tensorboard")
+    assert (result.code, result.err) == (0, "")
+    assert "board   tensorboard --logdir r\n" in result.out
     found = scalars(Path("r"))
     assert same(Path("r"))
     assert len(found["val_nats"]) == 4
@@ -53,7 +53,7 @@ def test_the_events_are_the_records(names: str, wavemore: Callable[..., Any]) ->
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next training be killed after the step, as by a power cut: nothing is closed, nothing is saved."""
+    """Kill the next training after this step: nothing is closed, nothing is saved."""
     from wavemore.runs.recorder import Recorder
 
     add = Recorder.add
@@ -73,7 +73,7 @@ def test_a_resumed_run_has_every_step_once(
     with monkeypatch.context() as patched:
         stop_at(25, patched)
         assert wavemore(*TRAIN, *STEPS, *before).code == 130
-    assert wavemore(*TRAIN, "--resume", "--tensorboard").code == 0
+    assert wavemore("train", "--resume", "r", "--tensorboard").code == 0
     assert same(Path("r"))
 
 
@@ -88,11 +88,11 @@ def test_overwrite_removes_the_events_and_leaves_other_files(names: str, wavemor
     assert list(Path("r/tensorboard").iterdir()) == [mine]
 
 
-def test_a_place_that_cannot_be_written_is_told(names: str, fails: Callable[..., str]) -> None:
+def test_a_folder_that_is_not_empty(names: str, fails: Callable[..., str]) -> None:
     Path("r").mkdir()
     Path("r/tensorboard").write_text("")
     line = fails(1, *TRAIN, *STEPS, "--tensorboard")
-    assert "not empty" in line
+    assert "r is no run and no empty folder" in line
 
 
 def test_without_the_package_nothing_is_trained(names: str) -> None:
@@ -104,7 +104,9 @@ sys.exit(main({[*TRAIN, *STEPS, "--tensorboard"]}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "wavemore: --tensorboard needs tensorboard: pip install 'wavemore[tensorboard]'\n"
+    assert (
+        done.stderr == "wavemore: --tensorboard needs the package of that name: pip install 'wavemore[tensorboard]'\n"
+    )
     assert not Path("r").exists()
 
 

@@ -1,4 +1,4 @@
-"""Exact losses, against a loop that takes one line and one character at a time."""
+"""Exact losses, against a loop over single lines and characters."""
 
 from collections.abc import Callable, Sequence
 from math import log
@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from wavemore.engine import batches as module
-from wavemore.engine.evaluate import Evaluation, evaluate, score
+from wavemore.engine import batchers
+from wavemore.engine.batchers import evaluation_batcher
+from wavemore.engine.evaluate import Evaluation, evaluate, line_percentiles, percentile_rank, score, token_nats
 from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import ModelError, UnknownCharacterError
+from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree, TreeConfig
-from wavemore.text.corpus import Corpus
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.text_corpus import TextCorpus
 from wavemore.text.vocabulary import Vocabulary
 
 FUSES = [(1,), (3,), (2, 2), (2, 3), (2, 2, 2)]
@@ -25,16 +28,16 @@ FUSES = [(1,), (3,), (2, 2), (2, 3), (2, 2, 2)]
 
 def naive(model: Tree, vocabulary: Vocabulary, lines: Sequence[str]) -> list[list[float]]:
     """Nats of every character of every line, as the lecture would compute them."""
-    found = []
+    all_nats = []
     model.eval()
     for line in lines:
         context, nats = [0] * model.context, []
         for target in [*vocabulary.encode(line).tolist(), 0]:
-            log_p = model(torch.tensor([context])).double().log_softmax(dim=1)
+            log_p = model.windows(torch.tensor([context])).double().log_softmax(dim=1)
             nats.append(-log_p[0, target].item())
             context = [*context[1:], target]
-        found.append(nats)
-    return found
+        all_nats.append(nats)
+    return all_nats
 
 
 def mean(values: Sequence[float]) -> float:
@@ -44,49 +47,50 @@ def mean(values: Sequence[float]) -> float:
 @pytest.mark.parametrize("fuse", FUSES)
 @pytest.mark.parametrize("execution", ["unique", "windows"])
 def test_evaluate_is_the_naive_loop(
-    repeated: Corpus, lively: Callable[..., Tree], fuse: tuple[int, ...], execution: Any
+    repeated: LineCorpus, lively: Callable[..., Tree], fuse: tuple[int, ...], execution: Any
 ) -> None:
     model = lively(TreeConfig(fuse=fuse, embedding=4, hidden=8))
-    found = evaluate(model, repeated.val, execution=execution)
+    evaluation = evaluate(model, repeated.val, execution=execution)
     lines = naive(model, repeated.vocabulary, repeated.val.lines)
     every = [nats for line in lines for nats in line]
-    assert found.targets == len(every) == repeated.val.targets
-    assert found.nats == pytest.approx(mean(every), abs=1e-10)
-    assert found.bits_per_char == pytest.approx(mean(every) / log(2), abs=1e-10)
+    assert evaluation.num_targets == len(every) == repeated.val.num_targets
+    assert evaluation.nats == pytest.approx(mean(every), abs=1e-10)
+    assert evaluation.bits_per_char == pytest.approx(mean(every) / log(2), abs=1e-10)
 
-    known = set(repeated.train.lines)
-    free = [nats for text, line in zip(repeated.val.lines, lines, strict=True) for nats in line if text not in known]
-    assert 0 < len(free) < len(every)
-    assert found.leak_free_targets == len(free)
-    assert found.leak_free_nats == pytest.approx(mean(free), abs=1e-10)
+    train = set(repeated.train.lines)
+    leak_free = [
+        nats for text, line in zip(repeated.val.lines, lines, strict=True) for nats in line if text not in train
+    ]
+    assert 0 < len(leak_free) < len(every)
+    assert evaluation.leak_free_targets == len(leak_free)
+    assert evaluation.leak_free_nats == pytest.approx(mean(leak_free), abs=1e-10)
 
     places = [[line[i] for line in lines if i < len(line)] for i in range(max(map(len, lines)))]
-    assert found.by_position == pytest.approx([mean(place) for place in places], abs=1e-10)
+    assert evaluation.by_position == pytest.approx([mean(place) for place in places], abs=1e-10)
 
 
-def test_no_line_of_train_is_free_of_leaks(repeated: Corpus, lively: Callable[..., Tree]) -> None:
-    found = evaluate(lively(), repeated.train)
-    assert np.isnan(found.leak_free_nats)
-    assert found.leak_free_targets == 0
+def test_no_line_of_train_is_leak_free(repeated: LineCorpus, lively: Callable[..., Tree]) -> None:
+    evaluation = evaluate(lively(), repeated.train)
+    assert np.isnan(evaluation.leak_free_nats)
+    assert evaluation.leak_free_targets == 0
 
 
-@pytest.mark.parametrize("execution", ["unique", "windows", "lines"])
+@pytest.mark.parametrize("execution", ["unique", "windows"])
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 def test_the_size_of_a_chunk_does_not_matter(
-    corpus: Corpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, execution: Any, chunk: int
+    corpus: LineCorpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, execution: Any, chunk: int
 ) -> None:
-    def values(found: Evaluation) -> list[float]:
-        return [found.nats, found.leak_free_nats, *found.by_position]
+    def values(evaluation: Evaluation) -> list[float]:
+        return [evaluation.nats, evaluation.leak_free_nats, *evaluation.by_position]
 
     model = lively()
     at_once = values(evaluate(model, corpus.val, execution=execution))
-    monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(module, "LINE_CHUNK", chunk)
+    monkeypatch.setattr(batchers, "CHUNK", chunk)
     assert values(evaluate(model, corpus.val, execution=execution)) == pytest.approx(at_once, abs=1e-12)
 
 
 @pytest.mark.parametrize("execution", ["unique", "windows"])
-def test_nothing_changes_in_the_model(corpus: Corpus, lively: Callable[..., Tree], execution: Any) -> None:
+def test_nothing_changes_in_the_model(corpus: LineCorpus, lively: Callable[..., Tree], execution: Any) -> None:
     model = lively(TreeConfig(fuse=(2, 2), embedding=4, hidden=8, dropout=0.5)).train()
     model.layers[3].eval()
     modes = [layer.training for layer in model.modules()]
@@ -100,39 +104,39 @@ def test_nothing_changes_in_the_model(corpus: Corpus, lively: Callable[..., Tree
 
 
 @pytest.mark.parametrize("execution", ["unique", "windows"])
-def test_statistics_that_were_never_taken_are_an_error(corpus: Corpus, execution: Any) -> None:
+def test_batchnorm_without_running_statistics_is_an_error(corpus: LineCorpus, execution: Any) -> None:
     model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2, 2)), seed=0)
     with pytest.raises(ModelError, match="no running statistics"):
         evaluate(model, corpus.val, execution=execution)
-    assert all(layer.training for layer in model.modules())  # the modes are put back after an error too
+    assert all(layer.training for layer in model.modules())  # the modes are restored after an error too
     with pytest.raises(ModelError, match="no running statistics"):
         score(model, corpus.vocabulary, ["ka"])
 
 
-def test_a_fresh_model_without_statistics_is_evaluated_as_it_is(corpus: Corpus) -> None:
+def test_a_fresh_model_without_statistics_is_evaluated_as_it_is(corpus: LineCorpus) -> None:
     model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2, 2), norm="layer"), seed=0)
     assert evaluate(model, corpus.val).nats == pytest.approx(log(len(corpus.vocabulary)), abs=0.05)
 
 
-def test_float32_is_close_to_float64(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+def test_float32_is_close_to_float64(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
     exact = evaluate(lively(), corpus.val).nats
     assert evaluate(lively().float(), corpus.val).nats == pytest.approx(exact, abs=1e-5)
 
 
-def test_scores_are_the_naive_loop_and_add_up_to_evaluate(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+def test_scores_are_the_naive_loop_and_add_up_to_evaluate(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
     model = lively(TreeConfig(fuse=(2, 2, 2), embedding=4, hidden=8))
     lines = list(corpus.val.lines)
-    found = score(model, corpus.vocabulary, lines)
-    assert [one.text for one in found] == lines
-    for one, nats in zip(found, naive(model, corpus.vocabulary, lines), strict=True):
+    scores = score(model, corpus.vocabulary, lines)
+    assert [one.text for one in scores] == lines
+    for one, nats in zip(scores, naive(model, corpus.vocabulary, lines), strict=True):
         assert list(one.char_nats) == pytest.approx(nats, abs=1e-10)
         assert one.nats == pytest.approx(sum(nats), abs=1e-10)
         assert one.nats_per_char == pytest.approx(mean(nats), abs=1e-10)
-    total = sum(one.nats for one in found) / sum(len(one.char_nats) for one in found)
+    total = sum(one.nats for one in scores) / sum(len(one.char_nats) for one in scores)
     assert total == pytest.approx(evaluate(model, corpus.val).nats, abs=1e-10)
 
 
-def test_a_line_scores_the_same_in_any_company(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+def test_the_score_of_a_line_does_not_depend_on_other_lines(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
     model = lively()
     together = score(model, corpus.vocabulary, ["kamo", "", "t", "tenten"])
     for one in together:
@@ -151,17 +155,17 @@ def test_all_probabilities_of_short_lines_and_their_beginnings_sum_to_one(lively
     assert ends + begins == pytest.approx(1.0, abs=1e-12)
 
 
-def test_an_unknown_character_is_an_error(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+def test_an_unknown_character_is_an_error(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
     with pytest.raises(UnknownCharacterError, match=r"'z' .* position 3 of 'kaz'"):
         score(lively(), corpus.vocabulary, ["ka", "kaz"])
 
 
-def test_no_lines_have_no_scores(corpus: Corpus, lively: Callable[..., Tree]) -> None:
+def test_no_lines_have_no_scores(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
     assert score(lively(), corpus.vocabulary, []) == []
 
 
-def test_a_model_that_minds_the_position_is_trained_evaluated_and_sampled_by_windows() -> None:
-    corpus = Corpus.from_lines(["ab" * n for n in range(1, 21)])
+def test_a_model_that_depends_on_the_position_is_trained_evaluated_and_sampled_by_windows() -> None:
+    corpus = LineCorpus.from_lines(["ab" * n for n in range(1, 21)])
     config = TreeConfig(fuse=(2, 2), embedding=3, hidden=8, norm="batch-per-position")
     model = build("tree", len(corpus.vocabulary), config, seed=0)
     *_, last = fit(model, corpus, Recipe(steps=30, batch_size=8))
@@ -170,3 +174,34 @@ def test_a_model_that_minds_the_position_is_trained_evaluated_and_sampled_by_win
     samples = list(generate(model, corpus.vocabulary, 5, Sampling(seed=1), corpus.line_hashes))
     for sample in samples:
         assert sample.nats == pytest.approx(score(model, corpus.vocabulary, [sample.text])[0].nats, rel=1e-4)
+
+
+def test_the_loss_of_several_models_is_that_of_their_mean(text: TextCorpus, small_model: Callable[..., Model]) -> None:
+    models = [small_model("tree", len(text.vocabulary)), small_model("bigram", len(text.vocabulary))]
+    one, other = (np.exp(-token_nats(model, evaluation_batcher(text.val, model))) for model in models)
+    assert evaluate(models, text.val).nats == pytest.approx(-np.log((one + other) / 2).mean())
+
+
+def test_evaluation_and_score_restore_the_modes(text: TextCorpus, small_model: Callable[..., Model]) -> None:
+    model = small_model("tree", len(text.vocabulary)).train()
+    evaluate(model, text.val)
+    score(model, text.vocabulary, ["the cat"], format="text")
+    assert all(module.training for module in model.modules())
+
+
+def test_percentiles_are_those_of_the_scores_of_the_lines() -> None:
+    corpus = LineCorpus.from_lines([f"{number:b}" for number in range(200)])
+    model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2,), embedding=4, hidden=8, norm="none"), seed=0)
+    percentiles = line_percentiles(model, corpus.val)
+    scores = [s.nats_per_char for s in score(model, corpus.vocabulary, list(corpus.val.lines))]
+    assert len(percentiles) == 101
+    assert percentiles == pytest.approx(np.percentile(scores, range(101)), abs=1e-6)
+    for nats in scores:
+        less_likely = np.mean([other > nats for other in scores])
+        assert percentile_rank(percentiles, nats) == pytest.approx(less_likely, abs=1 / len(scores) + 0.01)
+
+
+def test_lines_beyond_all_percentiles_have_rank_1_or_0() -> None:
+    assert percentile_rank([2.0] * 101, 1.0) == 1.0
+    assert percentile_rank([2.0] * 101, 3.0) == 0.0
+    assert percentile_rank([1.0, 2.0, 3.0], 1.5) == pytest.approx(0.75)

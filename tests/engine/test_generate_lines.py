@@ -1,4 +1,4 @@
-"""Lines from a model: with the right probabilities, within the limits asked for, and never for ever."""
+"""New lines: with the right probabilities, within the given limits, and never without end."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from wavemore.engine.sampling import Sampling
 from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.nn.layers import Linear
 from wavemore.nn.tree import Tree, TreeConfig
-from wavemore.text.corpus import Corpus
+from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ def ab(lively: Callable[..., Tree]) -> Tree:
     return lively(TreeConfig(fuse=(2,), embedding=3, hidden=5), vocabulary_size=3, seed=1)
 
 
-def lines(model: Tree, corpus: Corpus, n: int, **settings: Any) -> list[Sample]:
+def lines(model: Tree, corpus: LineCorpus, n: int, **settings: Any) -> list[Sample]:
     return list(generate(model, corpus.vocabulary, n, Sampling(**settings), corpus.line_hashes))
 
 
@@ -48,7 +48,7 @@ def texts(samples: Sequence[Sample]) -> list[str]:
 
 
 def prefer(model: Tree, token: int) -> None:
-    """Make `token` by far the likeliest everywhere."""
+    """Make `token` by far the most likely everywhere."""
     head = model.layers[-1]
     assert isinstance(head, Linear)
     assert head.bias is not None
@@ -56,14 +56,14 @@ def prefer(model: Tree, token: int) -> None:
         head.bias[token] += 1e3
 
 
-def test_the_same_seed_gives_the_same_lines(model: Tree, corpus: Corpus) -> None:
+def test_the_same_seed_gives_the_same_lines(model: Tree, corpus: LineCorpus) -> None:
     one, two = (lines(model, corpus, 50, seed=3) for _ in range(2))
     assert one == two
     assert len(one) == 50
     assert one != lines(model, corpus, 50, seed=4)
 
 
-def test_lines_do_not_depend_on_other_random_numbers_nor_disturb_them(model: Tree, corpus: Corpus) -> None:
+def test_lines_neither_depend_on_the_global_random_state_nor_change_it(model: Tree, corpus: LineCorpus) -> None:
     before = torch.get_rng_state()
     one = lines(model, corpus, 20)
     assert torch.equal(torch.get_rng_state(), before)
@@ -90,10 +90,10 @@ def test_lines_do_not_depend_on_other_random_numbers_nor_disturb_them(model: Tre
     ],
 )
 def test_the_nats_of_a_line_are_its_score(
-    model: Tree, corpus: Corpus, settings: dict[str, Any], dtype: torch.dtype
+    model: Tree, corpus: LineCorpus, settings: dict[str, Any], dtype: torch.dtype
 ) -> None:
     if settings.get("temperature") == 0:
-        prefer(model.double(), 0)  # so that the likeliest line ends
+        prefer(model.double(), 0)  # so that the most likely line ends
     model = model.to(dtype)
     samples = lines(model, corpus, 30, **settings)
     assert len(samples) == 30
@@ -102,7 +102,7 @@ def test_the_nats_of_a_line_are_its_score(
 
 
 @pytest.mark.parametrize(("shortest", "longest"), [(0, 1), (1, 1), (3, 3), (2, 4), (5, 30)])
-def test_lengths_are_within_their_limits(model: Tree, corpus: Corpus, shortest: int, longest: int) -> None:
+def test_lengths_are_within_their_limits(model: Tree, corpus: LineCorpus, shortest: int, longest: int) -> None:
     samples = lines(model, corpus, 200, min_length=shortest, max_length=longest)
     lengths = {len(text) for text in texts(samples)}
     assert len(samples) == 200
@@ -111,13 +111,13 @@ def test_lengths_are_within_their_limits(model: Tree, corpus: Corpus, shortest: 
     assert longest > 10 or max(lengths) == longest
 
 
-def test_distinct_lines_are_distinct(model: Tree, corpus: Corpus) -> None:
+def test_distinct_lines_are_distinct(model: Tree, corpus: LineCorpus) -> None:
     assert len(set(texts(lines(model, corpus, 300, max_length=3)))) < 300
-    found = texts(lines(model, corpus, 300, max_length=3, distinct=True))
-    assert len(set(found)) == len(found) == 300
+    distinct = texts(lines(model, corpus, 300, max_length=3, distinct=True))
+    assert len(set(distinct)) == len(distinct) == 300
 
 
-def test_new_lines_are_not_in_the_data(model: Tree, corpus: Corpus) -> None:
+def test_new_lines_are_not_in_the_data(model: Tree, corpus: LineCorpus) -> None:
     data = {*corpus.train.lines, *corpus.val.lines, *corpus.test.lines}
     samples = lines(model, corpus, 3_000, max_length=2, min_length=2)
     assert {sample.new for sample in samples} == {True, False}
@@ -128,14 +128,14 @@ def test_new_lines_are_not_in_the_data(model: Tree, corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["k", "ten", "aaaaaaaaaa"])
-def test_every_line_begins_with_the_prefix(model: Tree, corpus: Corpus, prefix: str) -> None:
-    found = texts(lines(model, corpus, 50, prefix=prefix, max_length=30))
-    assert len(found) == 50
-    assert all(text.startswith(prefix) for text in found)
-    assert len(set(found)) > 1
+def test_every_line_begins_with_the_prefix(model: Tree, corpus: LineCorpus, prefix: str) -> None:
+    made = texts(lines(model, corpus, 50, prefix=prefix, max_length=30))
+    assert len(made) == 50
+    assert all(text.startswith(prefix) for text in made)
+    assert len(set(made)) > 1
 
 
-def test_a_prefix_may_be_the_whole_line(model: Tree, corpus: Corpus) -> None:
+def test_a_prefix_may_be_the_whole_line(model: Tree, corpus: LineCorpus) -> None:
     assert texts(lines(model, corpus, 4, prefix="kamo", max_length=4)) == ["kamo"] * 4
 
 
@@ -144,7 +144,7 @@ def greedy_line(model: Tree, vocabulary: Vocabulary, min_length: int = 1, prefix
     model.eval()
     while len(ids) < 1_000:
         context = ([0] * model.context + ids)[-model.context :]
-        logits = model(torch.tensor([context]))[0].tolist()
+        logits = model.windows(torch.tensor([context]))[0].tolist()
         if len(ids) < min_length:
             logits[0] = float("-inf")
         best = logits.index(max(logits))
@@ -156,7 +156,7 @@ def greedy_line(model: Tree, vocabulary: Vocabulary, min_length: int = 1, prefix
 
 @pytest.fixture
 def ending(model: Tree) -> Tree:
-    """A model whose likeliest line has some characters and ends."""
+    """A model whose most likely line has some characters and ends."""
     head = model.layers[-1]
     assert isinstance(head, Linear)
     assert head.bias is not None
@@ -166,7 +166,9 @@ def ending(model: Tree) -> Tree:
 
 
 @pytest.mark.parametrize("settings", [{}, {"prefix": "mo"}, {"min_length": 7}, {"seed": 9}])
-def test_temperature_0_takes_the_likeliest_character(ending: Tree, corpus: Corpus, settings: dict[str, Any]) -> None:
+def test_temperature_0_takes_the_most_likely_character(
+    ending: Tree, corpus: LineCorpus, settings: dict[str, Any]
+) -> None:
     expected = greedy_line(ending, corpus.vocabulary, settings.get("min_length", 1), settings.get("prefix", ""))
     assert len(expected) >= settings.get("min_length", 1)
     assert texts(lines(ending, corpus, 3, temperature=0.0, **settings)) == [expected] * 3
@@ -176,18 +178,18 @@ def test_temperature_0_takes_the_likeliest_character(ending: Tree, corpus: Corpu
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-12, 1e-320])
-def test_the_cold_is_greedy(ending: Tree, corpus: Corpus, temperature: float) -> None:
+def test_very_low_temperatures_are_greedy(ending: Tree, corpus: LineCorpus, temperature: float) -> None:
     expected = greedy_line(ending, corpus.vocabulary)
     assert texts(lines(ending, corpus, 5, temperature=temperature)) == [expected] * 5
 
 
-def test_a_greedy_line_that_does_not_end_is_an_error(model: Tree, corpus: Corpus) -> None:
+def test_a_greedy_line_that_does_not_end_is_an_error(model: Tree, corpus: LineCorpus) -> None:
     prefer(model, 2)
     with pytest.raises(UsageError, match="does not end within 40 characters"):
         lines(model, corpus, 1, temperature=0.0, max_length=40)
 
 
-def test_a_greedy_line_of_the_data_is_not_new(ending: Tree, corpus: Corpus) -> None:
+def test_a_greedy_line_of_the_data_is_not_new(ending: Tree, corpus: LineCorpus) -> None:
     known = Lines.from_iterable([greedy_line(ending, corpus.vocabulary)]).hashes()
     sampling = Sampling(temperature=0.0, new=True)
     assert list(generate(ending, corpus.vocabulary, 3, sampling, known)) == []
@@ -198,7 +200,7 @@ def exact_probabilities(model: Tree, sampling: Sampling) -> dict[str, float]:
 
     def p_next(ids: list[int]) -> list[float]:
         context = ([0] * model.context + ids)[-model.context :]
-        logits = model(torch.tensor([context]))[0].tolist()
+        logits = model.windows(torch.tensor([context]))[0].tolist()
         if len(ids) < sampling.min_length:
             logits[0] = float("-inf")
         weights = [exp(logit / sampling.temperature) for logit in logits]
@@ -208,7 +210,7 @@ def exact_probabilities(model: Tree, sampling: Sampling) -> dict[str, float]:
         return [weight / sum(weights) for weight in weights]
 
     model.eval()
-    found = {}
+    probability = {}
     start = AB.encode(sampling.prefix).tolist()
     for length in range(max(sampling.min_length, len(start)), sampling.max_length + 1):
         for rest in product((1, 2), repeat=length - len(start)):
@@ -216,9 +218,9 @@ def exact_probabilities(model: Tree, sampling: Sampling) -> dict[str, float]:
             p = 1.0
             for i, token in enumerate([*ids, 0]):
                 p *= p_next(ids[:i])[token] if i >= len(start) else 1.0
-            found[AB.decode(ids)] = p
-    total = sum(found.values())
-    return {text: p / total for text, p in found.items()}
+            probability[AB.decode(ids)] = p
+    total = sum(probability.values())
+    return {text: p / total for text, p in probability.items()}
 
 
 @pytest.mark.parametrize(
@@ -232,7 +234,7 @@ def exact_probabilities(model: Tree, sampling: Sampling) -> dict[str, float]:
         Sampling(max_length=4, prefix="ba"),
     ],
 )
-def test_lines_come_as_often_as_they_should(ab: Tree, sampling: Sampling) -> None:
+def test_lines_have_the_right_frequencies(ab: Tree, sampling: Sampling) -> None:
     expected = exact_probabilities(ab, sampling)
     draws = 20_000
     counts = Counter(texts(list(generate(ab, AB, draws, sampling, NOTHING))))
@@ -247,8 +249,8 @@ def test_lines_come_as_often_as_they_should(ab: Tree, sampling: Sampling) -> Non
 
 def test_distinct_lines_run_out(ab: Tree) -> None:
     sampling = Sampling(max_length=2, distinct=True)
-    found = texts(list(generate(ab, AB, 50, sampling, NOTHING)))
-    assert sorted(found) == ["a", "aa", "ab", "b", "ba", "bb"]
+    made = texts(list(generate(ab, AB, 50, sampling, NOTHING)))
+    assert sorted(made) == ["a", "aa", "ab", "b", "ba", "bb"]
 
 
 def test_new_lines_run_out(ab: Tree) -> None:
@@ -267,20 +269,20 @@ def test_a_model_that_never_ends_a_line_gives_none(ab: Tree) -> None:
 def test_no_line_begins_or_ends_with_a_space(lively: Callable[..., Tree]) -> None:
     vocabulary = Vocabulary(" a")
     model = lively(TreeConfig(fuse=(2,), embedding=3, hidden=5), vocabulary_size=3)
-    found = texts(list(generate(model, vocabulary, 500, Sampling(max_length=6), NOTHING)))
-    assert len(found) == 500
-    assert all(text == text.strip() for text in found)
-    assert any(" " in text for text in found)
+    made = texts(list(generate(model, vocabulary, 500, Sampling(max_length=6), NOTHING)))
+    assert len(made) == 500
+    assert all(text == text.strip() for text in made)
+    assert any(" " in text for text in made)
 
 
-def test_none_are_none(model: Tree, corpus: Corpus) -> None:
+def test_none_are_none(model: Tree, corpus: LineCorpus) -> None:
     assert lines(model, corpus, 0) == []
     prefer(model, 2)
-    assert lines(model, corpus, 0, temperature=0.0) == []  # and no complaint that the line does not end
+    assert lines(model, corpus, 0, temperature=0.0) == []  # no error, although the line does not end
 
 
-def test_wrong_requests_are_refused(model: Tree, corpus: Corpus) -> None:
-    with pytest.raises(UsageError, match="n is -1"):
+def test_wrong_requests_are_refused(model: Tree, corpus: LineCorpus) -> None:
+    with pytest.raises(UsageError, match="`n` is -1"):
         lines(model, corpus, -1)
     with pytest.raises(UnknownCharacterError, match="'z'"):
         lines(model, corpus, 1, prefix="kaz")
@@ -301,24 +303,24 @@ def test_wrong_requests_are_refused(model: Tree, corpus: Corpus) -> None:
         ("seed", 2**63),
     ],
 )
-def test_a_value_outside_its_range_is_named(setting: str, value: Any) -> None:
-    with pytest.raises(UsageError, match=f"^{setting} is {value}; "):
+def test_a_value_out_of_range_is_named(setting: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"^`{setting}` is {value}; "):
         Sampling(**{setting: value})
 
 
 def test_a_maximum_below_the_minimum_or_the_prefix_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"max_length is 3; .* min_length \(4\)"):
+    with pytest.raises(UsageError, match=r"`max_length` is 3; .* `min_length` \(4\)"):
         Sampling(min_length=4, max_length=3)
-    with pytest.raises(UsageError, match=r"length of the prefix \(4\)"):
+    with pytest.raises(UsageError, match=r"length of `prefix` \(4\)"):
         Sampling(prefix="anna", max_length=3)
 
 
-def test_the_modes_are_put_back(model: Tree, corpus: Corpus) -> None:
+def test_the_modes_are_restored(model: Tree, corpus: LineCorpus) -> None:
     model.train()
     model.layers[3].eval()
     modes = [layer.training for layer in model.modules()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    next(generate(model, corpus.vocabulary, 5, Sampling(), corpus.line_hashes))  # and one that is not used up
+    next(generate(model, corpus.vocabulary, 5, Sampling(), corpus.line_hashes))  # and a generator that is not used up
     lines(model, corpus, 5)
     assert [layer.training for layer in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -336,18 +338,18 @@ some_logits = st.lists(st.integers(-12, 12), min_size=2, max_size=9, unique=True
     temperature=st.sampled_from([0.5, 1.0, 3.0]),
     ended=st.booleans(),
 )
-def test_characters_are_drawn_from_the_naive_choice(
+def test_characters_are_drawn_with_the_probabilities_of_a_plain_loop(
     logits: list[float], top_k: Any, top_p: float, temperature: float, ended: bool
 ) -> None:
     sampling = Sampling(top_k=top_k, top_p=top_p, temperature=temperature, min_length=5)
     weights = {i: exp(logit / temperature) for i, logit in enumerate(logits) if i > 0 or ended}
-    likeliest = sorted(weights, key=lambda i: -weights[i])
+    ordered = sorted(weights, key=lambda i: -weights[i])
     if top_k != "all":
-        likeliest = likeliest[:top_k]
-    total = sum(weights[i] for i in likeliest)
+        ordered = ordered[:top_k]
+    total = sum(weights[i] for i in ordered)
     allowed, sum_p = [], 0.0
-    for i in likeliest:
-        assume(abs(sum_p - top_p) > 1e-9)  # else rounding decides
+    for i in ordered:
+        assume(abs(sum_p - top_p) > 1e-9)  # where rounding would decide
         if sum_p >= top_p:
             break
         allowed.append(i)

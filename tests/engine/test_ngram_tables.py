@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wavemore.engine.ngram_tables import NgramTables, UniquePlan
+from wavemore.engine.ngram_tables import NgramTables
 from wavemore.errors import UsageError
-from wavemore.text.corpus import windows
-from wavemore.text.datasets import load
+from wavemore.nn.unique_plan import UniquePlan
+from wavemore.text.datasets import load_corpus
+from wavemore.text.parts import windows
 from wavemore.text.vocabulary import BOUNDARY
 
 fuses = st.sampled_from([(1,), (2,), (3,), (8,), (2, 2), (2, 2, 2), (4, 2), (2, 3), (3, 1, 2), (2, 2, 2, 2)])
@@ -19,31 +21,32 @@ flat_tokens = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(lambda id
 
 
 def expanded(plan: UniquePlan) -> NDArray[np.int64]:
-    """The contexts of a plan, (B, T): every row replaced by its children, down to the leaves."""
+    """Return the contexts of a plan, (B, T): every row replaced by its children, down to the leaves."""
     rows = plan.inverse[:, None]
     for children in plan.children[::-1]:
-        rows = children.T[rows].reshape(len(rows), -1)
-    return plan.leaves[rows]
+        rows = children.T[rows].flatten(1)
+    contexts: NDArray[np.int64] = plan.leaves[rows].numpy()
+    return contexts
 
 
 def check(plan: UniquePlan, contexts: NDArray[Any], fuse: tuple[int, ...]) -> None:
     assert expanded(plan).tolist() == contexts.tolist()
-    rows = plan.leaves[:, None]  # (U_l, span): the ids of each row
+    rows = plan.leaves.numpy()[:, None]  # (U_l, span): the ids of each row
     for level, n in enumerate((*fuse, 1)):
         if level > 0:
-            rows = rows[plan.children[level - 1].T].reshape(len(plan.counts[level]), -1)
+            rows = rows[plan.children[level - 1].T.numpy()].reshape(len(plan.counts[level]), -1)
         ends = np.cumsum(plan.parts[level] if level < len(fuse) else [len(rows)])
         assert ends[-1] == len(rows)
-        for place, part in enumerate(np.split(np.arange(len(rows)), ends[:-1])):
-            found = contexts.reshape(len(contexts), -1, n, rows.shape[1])[:, :, place].reshape(-1, rows.shape[1])
-            grams, counts = np.unique(found, axis=0, return_counts=True)
+        for child, part in enumerate(np.split(np.arange(len(rows)), ends[:-1])):
+            spans = contexts.reshape(len(contexts), -1, n, rows.shape[1])[:, :, child].reshape(-1, rows.shape[1])
+            grams, counts = np.unique(spans, axis=0, return_counts=True)
             order = part[np.lexsort(rows[part].T[::-1])]
-            assert rows[order].tolist() == grams.tolist()  # in each place, each distinct n-gram once, and no other
+            assert rows[order].tolist() == grams.tolist()  # as each child, each distinct n-gram once, and no other
             assert plan.counts[level][order].tolist() == counts.tolist()
             if level < len(fuse):
-                assert np.isin(plan.children[level][place], part).all()
-    for array in (plan.leaves, plan.inverse, *plan.children, *plan.counts):
-        assert array.dtype == np.int64
+                assert np.isin(plan.children[level][child], part).all()
+    assert {tensor.dtype for tensor in (plan.leaves, plan.inverse, *plan.children)} == {torch.int64}
+    assert {counts.dtype for counts in plan.counts} == {torch.float32}
 
 
 @given(flat_tokens, fuses, st.data())
@@ -53,7 +56,7 @@ def test_a_plan_holds_the_distinct_ngrams_of_its_windows(
     tables = NgramTables(tokens, fuse)
     everywhere = np.arange(len(tokens))
     some = np.array(data.draw(st.lists(st.integers(0, len(tokens) - 1), min_size=1)))
-    for positions in (everywhere, some, everywhere):  # again, as a batch leaves notes behind
+    for positions in (everywhere, some, everywhere):  # again, as a batch leaves its work arrays filled
         contexts = windows(tokens, positions, tables.context)
         check(tables.batch(positions), contexts, fuse)
 
@@ -83,9 +86,9 @@ def test_keys_do_not_overflow_with_large_vocabularies(fuse: tuple[int, ...]) -> 
 
 
 def test_a_batch_of_names_needs_far_fewer_rows_than_windows() -> None:
-    corpus = load("names")
+    corpus = load_corpus("names")
     tables = NgramTables(corpus.train.tokens, (2, 2, 2))
-    positions = np.random.default_rng(0).integers(0, corpus.train.targets, 1024)
+    positions = np.random.default_rng(0).integers(0, corpus.train.num_targets, 1024)
     plan = tables.batch(positions)
     contexts = windows(corpus.train.tokens, positions, 8)
     check(plan, contexts, (2, 2, 2))
@@ -97,21 +100,28 @@ def test_a_batch_of_names_needs_far_fewer_rows_than_windows() -> None:
 
 
 @pytest.mark.parametrize("fuse", [(), (0,), (2, -1)])
-def test_a_fuse_that_is_no_tree_is_refused(fuse: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="is no tree"):
+def test_an_impossible_fuse_is_refused(fuse: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"`fuse` is .*; it must be one or more sizes of at least 1"):
         NgramTables(np.array([1, 0], np.uint8), fuse)
 
 
-def test_no_ids_are_refused() -> None:
-    with pytest.raises(UsageError, match="no ids"):
+def test_a_part_without_tokens_is_refused() -> None:
+    with pytest.raises(UsageError, match="`tokens` is empty"):
         NgramTables(np.array([], np.uint8), (2,))
 
 
 def test_a_batch_of_the_lectures_names_has_few_distinct_rows(shared_data: Path) -> None:
     """The numbers that docs/one-tree.md gives: about 460 + 810 + 680 rows instead of 4,096 + 2,048 + 1,024."""
-    corpus = load(shared_data / "names.txt", split="lecture")
+    corpus = load_corpus(shared_data / "names.txt", split_method="lecture")
     tables = NgramTables(corpus.train.tokens, (2, 2, 2))
     random = np.random.default_rng(0)
-    plans = [tables.batch(random.choice(corpus.train.targets, 1_024, replace=False)) for _ in range(20)]
+    plans = [tables.batch(random.choice(corpus.train.num_targets, 1_024, replace=False)) for _ in range(20)]
     rows = np.mean([[children.shape[1] for children in plan.children] for plan in plans], axis=0)
     assert rows == pytest.approx([460, 810, 680], rel=0.05)
+
+
+def test_a_plan_is_made_in_the_dtype_and_on_the_device_of_the_model() -> None:
+    tables = NgramTables(np.array([1, 2, 1, 2, 0], np.uint8), (2, 2))
+    plan = tables.batch(np.array([1, 4]), device="meta", dtype=torch.float64)
+    assert {counts.dtype for counts in plan.counts} == {torch.float64}
+    assert {tensor.device.type for tensor in (plan.leaves, *plan.children, *plan.counts, plan.inverse)} == {"meta"}

@@ -1,4 +1,4 @@
-"""Our optimisers against their torch twins; who gets which; and states that go on to the same bits."""
+"""The optimizers against those of torch, which parameters each one trains, and resuming from a state."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from wavemore.engine.recipe import Recipe
 from wavemore.nn.tree import Tree, TreeConfig
 
 KINDS: list[Any] = ["muon", "adamw", "sgd"]
-STEADY = Recipe(steps=100, learning_rate=0.1, rest_learning_rate=0.03, schedule="constant", warmup=0.0)
+STEADY = Recipe(steps=100, learning_rate=0.1, adamw_learning_rate=0.03, schedule="constant", warmup_fraction=0.0)
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def compare(ours: Muon | AdamW | SGD, twin: torch.optim.Optimizer, lr: float, at
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 def test_adamw_is_torchs(decay: float) -> None:
     own, other = some_parameters()
-    twin = torch.optim.AdamW(other, lr=0.05, betas=(0.8, 0.97), eps=1e-6, weight_decay=decay)
-    compare(AdamW(own, 0.05, decay, betas=(0.8, 0.97), eps=1e-6), twin, 0.05, atol=1e-12)
+    twin = torch.optim.AdamW(other, lr=0.05, betas=(0.9, 0.99), weight_decay=decay)
+    compare(AdamW(own, 0.05, decay), twin, 0.05, atol=1e-12)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.2])
@@ -80,10 +80,10 @@ def test_muon_is_torchs(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6), (1, 5)])
 def test_orthogonal_moves_every_singular_value_to_about_one(shape: tuple[int, int]) -> None:
     matrices = [1e3 * torch.randn(shape), torch.randn(3, 8), 1e-3 * torch.randn(shape)]
-    for matrix, found in zip(matrices, orthogonal(matrices), strict=True):
+    for matrix, result in zip(matrices, orthogonal(matrices), strict=True):
         u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-        moved = u.T @ found @ v.T  # diagonal: the singular vectors stay
-        assert found.shape == matrix.shape
+        moved = u.T @ result @ v.T  # diagonal: the singular vectors stay
+        assert result.shape == matrix.shape
         assert moved.diagonal().min() > 0.5
         assert moved.diagonal().max() < 1.3
         assert (moved - moved.diagonal().diag()).abs().max() < 0.03
@@ -134,12 +134,12 @@ def test_weight_decay_is_for_the_hidden_matrices_only(model: Tree, kind: Any) ->
     Optimizers(model, Recipe(**vars(STEADY) | {"optimizer": kind, "weight_decay": 0.5})).step(0)
     hidden = {id(matrix) for matrix in hidden_matrices(model)}
     for parameter, old in zip(model.parameters(), before.parameters(), strict=True):
-        kept = 1 - 0.1 * 0.5 if id(parameter) in hidden else 1.0
-        torch.testing.assert_close(parameter, old * kept, rtol=0, atol=1e-15)
+        factor = 1 - 0.1 * 0.5 if id(parameter) in hidden else 1.0
+        torch.testing.assert_close(parameter, old * factor, rtol=0, atol=1e-15)
 
 
 def test_the_schedule_scales_the_steps(model: Tree) -> None:
-    recipe = Recipe(optimizer="sgd", steps=4, learning_rate=0.1, weight_decay=0.0, schedule="step", warmup=0.0)
+    recipe = Recipe(optimizer="sgd", steps=4, learning_rate=0.1, weight_decay=0.0, schedule="step", warmup_fraction=0.0)
     optimizers = Optimizers(model, recipe)
     give_gradients(parameters_of(model), seed=0)
     for step, rate in ((0, 0.1), (2, 0.1), (3, 0.01)):
@@ -158,7 +158,7 @@ def test_zero_grad_forgets_all_gradients(model: Tree) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps_before", [0, 1, 3])
-def test_a_state_goes_on_to_the_same_bits(model: Tree, kind: Any, steps_before: int) -> None:
+def test_a_resumed_state_gives_the_same_bits(model: Tree, kind: Any, steps_before: int) -> None:
     recipe = Recipe(**vars(STEADY) | {"optimizer": kind})
     model = model.float()
     optimizers = Optimizers(model, recipe)
@@ -170,22 +170,22 @@ def test_a_state_goes_on_to_the_same_bits(model: Tree, kind: Any, steps_before: 
 
     go(model, optimizers, range(steps_before))
     twin = copy.deepcopy(model)
-    kept = {name: value.clone() for name, value in optimizers.state().items()}
+    saved = {name: value.clone() for name, value in optimizers.state().items()}
     resumed = Optimizers(twin, recipe)
-    resumed.load_state(kept)
+    resumed.load_state(saved)
     go(model, optimizers, range(steps_before, steps_before + 4))
     go(twin, resumed, range(steps_before, steps_before + 4))
     for one, two in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(one, two)
     for name, value in optimizers.state().items():
         assert torch.equal(value, resumed.state()[name])
-    go(twin, resumed, range(9))  # the kept state is nobody's memory
+    go(twin, resumed, range(9))  # which does not change the saved state
     again = Optimizers(copy.deepcopy(model), recipe)
-    again.load_state(kept)
-    assert all(torch.equal(value, kept[name]) for name, value in again.state().items())
+    again.load_state(saved)
+    assert all(torch.equal(value, saved[name]) for name, value in again.state().items())
 
 
-def test_a_state_of_another_optimiser_is_refused(model: Tree) -> None:
+def test_the_state_of_another_optimizer_is_refused(model: Tree) -> None:
     adamw, muon = (Optimizers(model, Recipe(optimizer=kind)) for kind in ("adamw", "muon"))
     with pytest.raises(KeyError):
         muon.load_state(adamw.state())

@@ -1,4 +1,4 @@
-"""The settings that fit a list, and those that contradict each other."""
+"""The default settings for lists and texts, and requested settings that contradict each other."""
 
 from pathlib import Path
 from typing import Any
@@ -6,187 +6,214 @@ from typing import Any
 import pytest
 
 from wavemore.engine.fit import fit
-from wavemore.engine.plan import plan
+from wavemore.engine.plan import Plan, plan, uses_threads
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.errors import UsageError
-from wavemore.nn.config import CONFIGS, TreeConfig, WaveNetConfig
-from wavemore.nn.models import build
+from wavemore.nn.models import MODELS, build
+from wavemore.nn.tree import TreeConfig
+from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load, load_text
+from wavemore.text.datasets import load_corpus
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.text_corpus import TextCorpus
 
 TEN = ["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"]
 
 
-def test_the_lecture_is_the_lectures() -> None:
-    chosen = plan(Corpus.from_lines(TEN), "lecture")
-    assert chosen.recipe == LECTURE
-    assert chosen.tree == TreeConfig(fuse=(2, 2, 2), embedding=24, hidden=128)
+def tree_of(planned: Plan) -> TreeConfig:
+    assert isinstance(planned.model_config, TreeConfig)
+    return planned.model_config
+
+
+def test_the_lecture_preset_is_the_lectures_recipe_and_model() -> None:
+    planned = plan(LineCorpus.from_lines(TEN), "lecture")
+    assert planned == Plan("tree", TreeConfig(fuse=(2, 2, 2), embedding=24, hidden=128), LECTURE)
 
 
 def test_the_lecture_with_other_settings() -> None:
-    chosen = plan(Corpus.from_lines(TEN), "lecture", {"fuse": (3,), "embedding": 10, "hidden": 200, "steps": 50})
-    assert chosen.tree == TreeConfig(fuse=(3,), embedding=10, hidden=200)
-    assert chosen.recipe == Recipe(**vars(LECTURE) | {"steps": 50})
+    planned = plan(LineCorpus.from_lines(TEN), "lecture", fuse=(3,), embedding=10, hidden=200, steps=50)
+    assert planned.model_config == TreeConfig(fuse=(3,), embedding=10, hidden=200)
+    assert planned.recipe == Recipe(**vars(LECTURE) | {"steps": 50})
 
 
 @pytest.mark.parametrize(
     ("context", "fuse"), [(1, (1,)), (2, (2,)), (4, (2, 2)), (8, (2, 2, 2)), (64, (2, 2, 2, 2, 2, 2))]
 )
-def test_a_context_is_fused_in_pairs(corpus: Corpus, context: int, fuse: tuple[int, ...]) -> None:
-    assert plan(corpus, settings={"context": context}).tree.fuse == fuse
+def test_a_context_is_fused_in_pairs(corpus: LineCorpus, context: int, fuse: tuple[int, ...]) -> None:
+    assert tree_of(plan(corpus, context=context)).fuse == fuse
 
 
-def test_a_fuse_is_taken_as_it_is(corpus: Corpus) -> None:
-    assert plan(corpus, settings={"fuse": (2, 3)}).tree.fuse == (2, 3)
-    assert plan(corpus, settings={"fuse": (4, 3), "context": 12}).tree.fuse == (4, 3)
+def test_given_fusions_are_used(corpus: LineCorpus) -> None:
+    assert tree_of(plan(corpus, fuse=(2, 3))).fuse == (2, 3)
+    assert tree_of(plan(corpus, fuse=(4, 3), context=12)).fuse == (4, 3)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"context": 8, "fuse": (2, 3)}, r"--fuse 2 3 sees 2 x 3 = 6 characters, not --context 8"),
-        ({"context": 6}, r"--context 6 is no power of 2; .* --fuse 6"),
-        ({"context": 0}, r"--context 0 "),
-        ({"context": -8}, r"--context -8 "),
-        ({"fuse": (2, 0)}, r"fuse takes sizes of 1 or more, not 2 0"),
-        ({"fuse": ()}, r"fuse is empty"),
-        ({"epochs": 2, "steps": 10}, r"--epochs and --steps"),
-        ({"epochs": 0}, r"epochs is 0;"),
-        ({"epochs": -1.5}, r"epochs is -1\.5;"),
-        ({"epochs": float("nan")}, r"epochs is nan;"),
-        ({"epochs": float("inf")}, r"epochs is inf;"),
-        ({"epochs": 1e308}, r"epochs is 1e\+308;"),
-        ({"hidden": 0}, r"not 24 and 0"),
-        ({"batch_size": 0}, r"batch_size is 0;"),
-        ({"hiden": 64}, r"no setting 'hiden': choose of activation, "),
+        ({"context": 8, "fuse": (2, 3)}, r"`context` is 8, but `fuse` covers 2 x 3 = 6 characters"),
+        ({"context": 6}, r"`context` is 6, not a power of 2: set `fuse` too, for example to 6"),
+        ({"context": 0}, r"`context` is 0,"),
+        ({"context": -8}, r"`context` is -8,"),
+        ({"fuse": (2, 0)}, r"`fuse` is 2 0;"),
+        ({"fuse": ()}, r"`fuse` is empty"),
+        ({"epochs": 2, "steps": 10}, r"`epochs` and `steps` both set the length"),
+        ({"epochs": 0}, r"`epochs` is 0;"),
+        ({"epochs": -1.5}, r"`epochs` is -1\.5;"),
+        ({"epochs": float("nan")}, r"`epochs` is nan;"),
+        ({"epochs": float("inf")}, r"`epochs` is inf;"),
+        ({"epochs": 1e308}, r"`epochs` is 1e\+308;"),
+        ({"hidden": 0}, r"`hidden` is 0;"),
+        ({"batch_size": 0}, r"`batch_size` is 0;"),
+        ({"hiden": 64}, r"no setting `hiden`; choose from activation, "),
+        ({"block_size": 64}, r"`block_size` is for continuous text, and the data is a list"),
     ],
 )
 @pytest.mark.parametrize("preset", ["auto", "lecture"])
-def test_settings_that_cannot_be_are_refused(
-    corpus: Corpus, preset: Any, settings: dict[str, Any], message: str
+def test_impossible_settings_are_refused(
+    corpus: LineCorpus, preset: Any, settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message) as caught:
-        plan(corpus, preset, settings)
-    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UsageError, match=message) as error:
+        plan(corpus, preset, **settings)
+    assert len(str(error.value).splitlines()) == 1
 
 
-def test_settings_stand_in_the_place_of_the_rules(corpus: Corpus) -> None:
-    settings = {"hidden": 33, "norm": "rms", "batch_size": 17, "optimizer": "adamw", "steps": 5, "seed": 4}
-    chosen = plan(corpus, settings=settings)
-    assert (chosen.tree.hidden, chosen.tree.norm) == (33, "rms")
-    assert {name: getattr(chosen.recipe, name) for name in ("batch_size", "optimizer", "steps", "seed")} == {
-        "batch_size": 17,
-        "optimizer": "adamw",
-        "steps": 5,
-        "seed": 4,
-    }
-    usual = plan(corpus)
-    assert chosen.tree.embedding == usual.tree.embedding
-    assert chosen.recipe.learning_rate == usual.recipe.learning_rate
+def test_given_settings_replace_the_defaults(corpus: LineCorpus) -> None:
+    planned = plan(corpus, hidden=33, norm="rms", batch_size=17, optimizer="adamw", steps=5, seed=4)
+    tree, recipe, default = tree_of(planned), planned.recipe, plan(corpus)
+    assert (tree.hidden, tree.norm) == (33, "rms")
+    assert (recipe.batch_size, recipe.optimizer, recipe.steps, recipe.seed) == (17, "adamw", 5, 4)
+    assert tree.embedding == tree_of(default).embedding
+    assert recipe.learning_rate == default.recipe.learning_rate
 
 
 @pytest.mark.parametrize("preset", ["auto", "lecture"])
 @pytest.mark.parametrize("epochs", [0.001, 1, 2.5])
-def test_epochs_become_steps_of_the_batch_size_in_use(corpus: Corpus, preset: Any, epochs: float) -> None:
-    recipe = plan(corpus, preset, {"epochs": epochs, "batch_size": 10}).recipe
-    asked = epochs * corpus.train.targets
-    assert asked <= recipe.steps * 10 < asked + 10
-
-
-def test_settings_are_not_changed(corpus: Corpus) -> None:
-    settings = {"context": 4, "epochs": 1}
-    plan(corpus, settings=settings)
-    assert settings == {"context": 4, "epochs": 1}
+def test_epochs_become_steps_of_the_batch_size_in_use(corpus: LineCorpus, preset: Any, epochs: float) -> None:
+    recipe = plan(corpus, preset, epochs=epochs, batch_size=10).recipe
+    targets = epochs * corpus.train.num_targets
+    assert targets <= recipe.steps * 10 < targets + 10
 
 
 def test_long_lines_get_a_longer_context() -> None:
-    short, long = (plan(Corpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)])) for count in (1, 9))
-    assert long.tree.context > short.tree.context
+    short, long = (
+        plan(LineCorpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)])) for count in (1, 9)
+    )
+    assert tree_of(long).receptive_field > tree_of(short).receptive_field
 
 
 @pytest.mark.parametrize("count", [10, 60, 1_000])
 def test_small_lists_get_small_batches(count: int) -> None:
-    corpus = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(count)])
+    corpus = LineCorpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(count)])
     recipe = plan(corpus).recipe
-    assert 2 <= recipe.batch_size <= max(8, corpus.train.targets / 12)
+    assert 2 <= recipe.batch_size <= max(8, corpus.train.num_targets / 12)
     assert recipe.steps >= 10
 
 
-def test_the_bundled_names_get_the_lectures_size_and_large_batches() -> None:
-    chosen = plan(load("names"))
-    assert (chosen.tree.fuse, chosen.tree.embedding, chosen.tree.hidden) == ((2, 2, 2), 24, 128)
-    assert chosen.recipe.batch_size == 2_048
+def test_the_bundled_names_get_the_lectures_model_and_large_batches() -> None:
+    planned = plan(load_corpus("names"))
+    tree = tree_of(planned)
+    assert (tree.fuse, tree.embedding, tree.hidden) == ((2, 2, 2), 24, 128)
+    assert planned.recipe.batch_size == 2_048
 
 
-def test_small_lists_forget_faster_than_large_ones() -> None:
-    def forgotten_an_epoch(corpus: Corpus) -> float:
+def test_weights_decay_faster_on_small_lists() -> None:
+    def decay_per_epoch(corpus: Corpus) -> float:
         recipe = plan(corpus).recipe
-        return recipe.learning_rate * recipe.weight_decay * corpus.train.targets / recipe.batch_size
+        return recipe.learning_rate * recipe.weight_decay * corpus.train.num_targets / recipe.batch_size
 
-    small = Corpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(200)])
-    assert forgotten_an_epoch(small) > 2 * forgotten_an_epoch(load("names"))
-
-
-@pytest.mark.parametrize("model", CONFIGS)
-def test_every_model_has_a_plan(corpus: Corpus, model: str) -> None:
-    chosen = plan(corpus, settings={"model": model})
-    assert chosen.model == model
-    assert type(chosen.settings) is CONFIGS[model]
-    assert chosen.recipe.execution == ("unique" if model in ("tree", "mlp") else "lines")
-    if model == "tree":
-        assert chosen.tree == chosen.settings
-    else:
-        with pytest.raises(UsageError, match=f"the plan is for a {model}"):
-            _ = chosen.tree
+    small = LineCorpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(200)])
+    assert decay_per_epoch(small) > 2 * decay_per_epoch(load_corpus("names"))
 
 
-def test_settings_of_a_model_are_taken_and_those_of_others_are_not(corpus: Corpus) -> None:
-    chosen = plan(corpus, settings={"model": "wavenet", "dilations": (1, 3), "cycles": 2, "learning_rate": 0.01})
-    assert chosen.settings == WaveNetConfig(dilations=(1, 3), cycles=2)
-    assert chosen.settings.receptive_field == 9
-    assert chosen.recipe.learning_rate == 0.01
-    with pytest.raises(UsageError, match="--cycles is for wavenet: the settings of model gru are --dropout"):
-        plan(corpus, settings={"model": "gru", "cycles": 2})
-    with pytest.raises(UsageError, match="no model 'bush': choose one of tree, wavenet"):
-        plan(corpus, settings={"model": "bush"})
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_a_plan(corpus: LineCorpus, model: str) -> None:
+    planned = plan(corpus, model=model)
+    assert planned.model == model
+    assert type(planned.model_config) is MODELS[model].config
+    assert planned.recipe.execution == "unique"
 
 
-def test_the_lectures_training_of_another_model(corpus: Corpus) -> None:
-    chosen = plan(corpus, "lecture", {"model": "gru", "steps": 3})
-    assert (chosen.recipe.optimizer, chosen.recipe.steps, chosen.recipe.execution) == ("sgd", 3, "lines")
+def test_settings_belong_to_a_model(corpus: LineCorpus) -> None:
+    planned = plan(corpus, model="wavenet", dilations=(1, 3), cycles=2, learning_rate=0.01)
+    assert planned.model_config == WaveNetConfig(dilations=(1, 3), cycles=2)
+    assert planned.model_config.receptive_field == 9
+    assert planned.recipe.learning_rate == 0.01
+    with pytest.raises(UsageError, match="`cycles` is a setting of wavenet; the settings of gru are: `dropout`"):
+        plan(corpus, model="gru", cycles=2)
+    with pytest.raises(UsageError, match="`execution` is for the models tree and mlp"):
+        plan(corpus, model="gru", execution="windows")
+    with pytest.raises(UsageError, match="`model` is 'bush'; it must be one of tree, wavenet"):
+        plan(corpus, model="bush")
+
+
+def test_an_ngram_has_no_settings_of_a_training(corpus: LineCorpus) -> None:
+    assert plan(corpus, model="ngram", order=3, seed=1).recipe.seed == 1
+    with pytest.raises(UsageError, match="`steps` is for models that are trained"):
+        plan(corpus, model="ngram", steps=3)
+    with pytest.raises(UsageError, match="it cannot have teachers"):
+        plan(corpus, model="ngram", distill_weight=0.5)
+    with pytest.raises(UsageError, match=r"`preset` is lecture, .* an ngram is counted"):
+        plan(corpus, "lecture", model="ngram")
+
+
+def test_the_lectures_recipe_for_another_model(corpus: LineCorpus) -> None:
+    planned = plan(corpus, "lecture", model="gru", steps=3)
+    assert (planned.recipe.optimizer, planned.recipe.steps) == ("sgd", 3)
 
 
 @pytest.mark.parametrize("lines", [TEN, list("abcdefghij")])
-def test_a_plan_for_ten_lines_trains_on_them(lines: list[str]) -> None:
-    corpus = Corpus.from_lines(lines)
-    chosen = plan(corpus, settings={"hidden": 16})
-    model = build("tree", len(corpus.vocabulary), chosen.tree, chosen.recipe.seed)
-    records = list(fit(model, corpus, chosen.recipe))
-    assert len(records) == chosen.recipe.steps
+def test_ten_lines_can_be_trained_on(lines: list[str]) -> None:
+    corpus = LineCorpus.from_lines(lines)
+    planned = plan(corpus, hidden=16)
+    model = build("tree", len(corpus.vocabulary), planned.model_config, planned.recipe.seed)
+    records = list(fit(model, corpus, planned.recipe))
+    assert len(records) == planned.recipe.steps
     assert records[-1].epoch >= 5
     assert records[-1].train_nats < records[0].train_nats
 
 
-def test_what_nobody_has_named_is_a_tree_for_a_list_and_an_lstm_for_a_text(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("to be or not to be\n" * 100, encoding="utf-8")
-    text = load_text(tmp_path / "text.txt", cache=tmp_path)
+def test_the_default_model_is_a_tree_for_a_list_and_an_lstm_for_a_text(text: TextCorpus) -> None:
     assert plan(text).model == "lstm"
-    assert plan(text, settings={"channels": 8}).model == "wavenet"
-    assert plan(text, settings={"dropout": 0.1, "learning_rate": 0.01, "hidden": 8}).model == "lstm"
-    assert plan(text, settings={"fuse": (2, 2)}).model == "tree"
-    assert plan(text, settings={"context": 8}).model == "tree"
-    assert plan(load("names"), settings={"dropout": 0.1}).model == "tree"
-    with pytest.raises(UsageError, match="--fuse is for tree: the settings of model wavenet"):
-        plan(text, settings={"fuse": (2, 2), "channels": 8})
+    assert plan(text, channels=8).model == "wavenet"
+    assert plan(text, dropout=0.1, learning_rate=0.01, hidden=8).model == "lstm"
+    assert plan(text, fuse=(2, 2)).model == "tree"
+    assert plan(text, context=8).model == "tree"
+    assert plan(load_corpus("names"), dropout=0.1).model == "tree"
+    with pytest.raises(UsageError, match="`fuse` is a setting of tree; the settings of wavenet are"):
+        plan(text, fuse=(2, 2), channels=8)
 
 
-def test_a_short_text_gets_a_model_that_sees_an_eighth_of_it_at_most(tmp_path: Path) -> None:
+def test_the_default_wavenet_sees_at_most_an_eighth_of_a_text(tmp_path: Path) -> None:
     fields = []
     for characters in (300, 1_000, 10_000):
         path = tmp_path / f"{characters}.txt"
         path.write_text("to be or not to be, " * (characters // 20), encoding="utf-8")
-        chosen = plan(load_text(path, share=0.6, cache=tmp_path), settings={"model": "wavenet"})
-        fields.append(chosen.settings.receptive_field)
+        corpus = load_corpus(path, format="text", train_fraction=0.6, cache=tmp_path)
+        fields.append(plan(corpus, model="wavenet").model_config.receptive_field)
     assert fields == [15, 63, 127]
-    chosen = plan(load_text(path, share=0.6, cache=tmp_path), settings={"dilations": (1, 2, 4)})
-    assert chosen.settings.receptive_field == 8  # one cycle, as asked for
+    assert plan(corpus, dilations=(1, 2, 4)).model_config.receptive_field == 8  # given dilations are not repeated
+
+
+def test_settings_that_do_not_fit_a_text_are_refused(text: TextCorpus) -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        (
+            {"model": "wavenet", "dilations": (2**14,)},
+            r"sees 16,385 characters, and the text has only [0-9,]+ to train",
+        ),
+        ({"block_size": 10**6, "batch_size": 10**6}, "`block_size` is 1,000,000, more than"),
+        ({"block_size": 0}, "`block_size` is 0"),
+        ({"execution": "unique"}, "`execution` is for lists"),
+        ({"preset": "lecture"}, "`preset` is lecture, which is for lists"),
+    ]
+    for settings, message in refused:
+        with pytest.raises(UsageError, match=message):
+            plan(text, **settings)
+
+
+def test_only_large_steps_use_threads(corpus: LineCorpus, text: TextCorpus) -> None:
+    assert not uses_threads(plan(corpus), "lines")
+    assert uses_threads(plan(corpus, hidden=256), "lines")
+    for model in MODELS:
+        small = model in ("bigram", "bow", "ngram")
+        assert uses_threads(plan(text, model=model), "text") == (not small)

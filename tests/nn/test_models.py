@@ -1,36 +1,73 @@
-"""Building a model by its name and a seed."""
+"""Building models by name and seed."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import torch
 
 from wavemore.errors import UsageError
-from wavemore.nn.models import MODELS, build
+from wavemore.nn.models import MODELS, build, parameter_count
+from wavemore.nn.tree import TreeConfig
+
+EACH = pytest.mark.parametrize("name", MODELS)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_seed_fixes_the_weights(name: str) -> None:
-    config = MODELS[name][0]()
+@EACH
+def test_a_seed_determines_the_weights(name: str) -> None:
+    config = MODELS[name].config()
     one, same, other = (build(name, 27, config, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[key], same[key]) for key in one)
-    if name != "ngram":  # nothing is random where things are counted
+    if name != "ngram":  # counting is not random
         assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_building_disturbs_no_other_random_number(name: str) -> None:
+@EACH
+def test_building_and_counting_leave_the_random_state_as_it_is(name: str) -> None:
     before = torch.get_rng_state()
-    build(name, 27, MODELS[name][0](), seed=1)
+    model = build(name, 27, MODELS[name].config(), seed=1)
+    assert parameter_count(name, 27, MODELS[name].config()) == model.parameter_count()
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="no model 'bush': choose one of tree"):
-        build("bush", 27, MODELS["tree"][0](), seed=1)
+@EACH
+def test_a_config_is_described_in_one_line(name: str) -> None:
+    config = MODELS[name].config()
+    assert "\n" not in config.describe()
+    assert 0 < len(config.label) <= len(config.describe()) < 120
+    if config.width:
+        wider = config.with_width(config.width + 1)
+        assert wider.width == config.width + 1
+        assert parameter_count(name, 27, wider) > parameter_count(name, 27, config)
+    else:
+        with pytest.raises(UsageError, match="no width to change"):
+            config.with_width(7)
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="`model` is 'bush'; it must be one of tree, wavenet"):
+        build("bush", 27, TreeConfig(), seed=1)
 
 
 def test_settings_of_another_model_are_refused() -> None:
     config: Any = object()
     with pytest.raises(UsageError, match="'tree' takes a TreeConfig, not a object"):
         build("tree", 27, config, seed=1)
+
+
+@pytest.mark.parametrize("hidden", [10**12, 10**40])
+def test_a_model_too_large_to_count_is_a_usage_error(hidden: int) -> None:
+    with pytest.raises(UsageError, match="no machine holds a model of fuse 2 2 2"):
+        parameter_count("tree", 27, TreeConfig(hidden=hidden))
+
+
+def test_counting_does_not_import_torchs_compiler() -> None:
+    code = """
+import sys
+from wavemore.nn.models import MODELS, parameter_count
+for name, entry in MODELS.items():
+    parameter_count(name, 27, entry.config())
+assert not {"torch._dynamo", "sympy"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -66,7 +66,7 @@ def test_rms_norm_is_torchs(shape: tuple[int, ...], eps: float | None) -> None:
     assert_same(ours, twin, torch.randn(shape, dtype=torch.float64), lambda layer, x: layer(x))
 
 
-def test_counts_weigh_rows_as_repeating_them_does() -> None:
+def test_counts_are_the_same_as_repeated_rows() -> None:
     counts = torch.tensor([1, 4, 2])
     weighed, repeated = twins(BatchNorm1d(C), BatchNorm1d(C))
     x = torch.randn(3, C, dtype=torch.float64, requires_grad=True)
@@ -80,7 +80,7 @@ def test_counts_weigh_rows_as_repeating_them_does() -> None:
     torch.testing.assert_close(one, other)
 
 
-def test_one_distinct_row_that_occurs_often_is_a_batch() -> None:
+def test_one_distinct_row_that_occurs_several_times_is_a_batch() -> None:
     norm = BatchNorm1d(C)
     torch.testing.assert_close(norm(torch.randn(1, C), torch.tensor([9.0])), torch.zeros(1, C))
 
@@ -94,12 +94,12 @@ def test_a_training_step_on_a_constant_channel_stays_finite() -> None:
 
 @pytest.mark.parametrize("x", [torch.zeros(1, C), torch.zeros(1, 1, C), torch.zeros(0, C)])
 def test_batch_norm_refuses_to_train_on_one_row(x: Tensor) -> None:
-    with pytest.raises(ModelError, match="two rows or more"):
+    with pytest.raises(ModelError, match="at least two rows"):
         BatchNorm1d(C)(x)
 
 
 def test_batch_norm_refuses_one_row_that_occurs_once() -> None:
-    with pytest.raises(ModelError, match="two rows or more"):
+    with pytest.raises(ModelError, match="at least two rows"):
         BatchNorm1d(C)(torch.zeros(1, C), torch.tensor([1.0]))
 
 
@@ -136,7 +136,7 @@ def test_the_lectures_bug_is_a_batch_norm_of_every_position_alone() -> None:
     assert not torch.allclose(ours.train()(x), whole(x))
 
 
-def test_the_lectures_bug_says_what_it_cannot_take() -> None:
+def test_the_lectures_bug_refuses_other_positions_and_single_rows() -> None:
     norm = BatchNorm1dPerPosition(C, positions=3)
     for x in (torch.zeros(6, 2, C), torch.zeros(1, 3, C), torch.zeros(6, 3, 4)):
         with pytest.raises(ModelError):

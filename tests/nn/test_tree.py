@@ -1,8 +1,6 @@
-"""The tree: its size, its start, what it refuses, and its settings."""
+"""The tree: its size, its fresh weights, its errors and its settings."""
 
 import math
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -10,9 +8,10 @@ import torch
 from torch import nn
 
 from wavemore.errors import ModelError, UsageError
+from wavemore.nn.activations import ACTIVATIONS
 from wavemore.nn.config import ActivationName, NormName
-from wavemore.nn.layers import ACTIVATIONS, Dropout, Linear
-from wavemore.nn.tree import GAINS, Tree, TreeConfig
+from wavemore.nn.layers import Dropout, Linear
+from wavemore.nn.tree import GAINS, MlpConfig, Tree, TreeConfig
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ def test_the_lectures_models_have_the_lectures_sizes(
     assert tree.parameter_count() == parameters
 
 
-def test_the_layers_stand_in_the_lectures_order() -> None:
+def test_the_layers_are_in_the_order_of_the_lecture() -> None:
     tree = Tree(27, TreeConfig(fuse=(2, 2), dropout=0.1))
     block = ["FlattenConsecutive", "Linear", "BatchNorm1d", "Tanh", "Dropout"]
     assert [type(layer).__name__ for layer in tree.layers] == ["Embedding", *block, *block, "Linear"]
@@ -44,12 +43,12 @@ def test_the_layers_stand_in_the_lectures_order() -> None:
     ("fuse", "hidden", "vocabulary_size"),
     [((1,), 16, 27), ((3,), 200, 27), ((2, 2, 2), 128, 65), ((2, 2, 2, 2, 2), 32, 3)],
 )
-def test_a_fresh_model_has_no_opinion(
+def test_the_loss_of_a_fresh_model_is_that_of_guessing(
     norm: NormName, activation: ActivationName, fuse: tuple[int, ...], hidden: int, vocabulary_size: int
 ) -> None:
     tree = Tree(vocabulary_size, TreeConfig(fuse=fuse, hidden=hidden, norm=norm, activation=activation))
     windows = torch.randint(vocabulary_size, (512, tree.context))
-    loss = nn.functional.cross_entropy(tree(windows), torch.randint(vocabulary_size, (512,)))
+    loss = nn.functional.cross_entropy(tree.windows(windows), torch.randint(vocabulary_size, (512,)))
     assert loss.item() == pytest.approx(math.log(vocabulary_size), abs=0.05)
 
 
@@ -68,30 +67,42 @@ def test_a_linear_has_a_bias_unless_the_norm_has_one(norm: NormName, bias: bool)
     assert head.bias is not None
 
 
-def test_forward_names_both_lengths() -> None:
+def test_windows_names_both_shapes() -> None:
     tree = Tree(27, TreeConfig(fuse=(2, 2, 2)))
-    with pytest.raises(ModelError, match=r"contexts of 8 tokens, .* given \(4, 16\)"):
-        tree(torch.zeros(4, 16, dtype=torch.int64))
-    with pytest.raises(ModelError, match=r"given \(8,\)"):
-        tree(torch.zeros(8, dtype=torch.int64))
+    with pytest.raises(ModelError, match=r"`contexts` has shape \(4, 16\); it must be \(B, 8\)"):
+        tree.windows(torch.zeros(4, 16, dtype=torch.int64))
+    with pytest.raises(ModelError, match=r"has shape \(8,\)"):
+        tree.windows(torch.zeros(8, dtype=torch.int64))
 
 
-def test_dropout_is_heard_in_training_mode_only() -> None:
+@pytest.mark.parametrize("norm", ["layer", "batch-per-position"])
+@pytest.mark.parametrize("count", [None, 1, 3, 5])
+def test_forward_predicts_at_every_position_or_at_the_last_ones(count: int | None, norm: NormName) -> None:
+    tree = Tree(9, TreeConfig(fuse=(2, 2), norm=norm)).double()
+    tree.windows(torch.randint(9, (16, 4)))  # running statistics
+    tree.eval()
+    tokens = torch.randint(9, (3, 5))
+    contexts = nn.functional.pad(tokens, (3, 0)).unfold(1, 4, 1)  # (B, T, context)
+    expected = torch.stack([tree.windows(contexts[:, t]) for t in range(5)], dim=1)
+    torch.testing.assert_close(tree(tokens, count), expected if count is None else expected[:, -count:])
+
+
+def test_dropout_acts_in_training_mode_only() -> None:
     tree = Tree(27, TreeConfig(dropout=0.5, norm="layer"))
     assert sum(isinstance(layer, Dropout) for layer in tree.layers) == 3
     windows = torch.randint(27, (16, 8))
-    assert not torch.equal(tree(windows), tree(windows))
+    assert not torch.equal(tree.windows(windows), tree.windows(windows))
     tree.eval()
-    assert torch.equal(tree(windows), tree(windows))
+    assert torch.equal(tree.windows(windows), tree.windows(windows))
 
 
-def test_a_few_steps_learn_a_rule() -> None:
+def test_a_few_steps_learn_a_simple_rule() -> None:
     tree = Tree(5, TreeConfig(fuse=(2, 2), embedding=8, hidden=32))
     optimizer = torch.optim.AdamW(tree.parameters(), lr=0.01)
     windows = torch.randint(5, (256, 4))
     targets = (windows[:, 0] + windows[:, 3]) % 5
     for _ in range(150):
-        loss = nn.functional.cross_entropy(tree(windows), targets)
+        loss = nn.functional.cross_entropy(tree.windows(windows), targets)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -101,17 +112,17 @@ def test_a_few_steps_learn_a_rule() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"fuse": ()}, "fuse is empty"),
-        ({"fuse": (2, 0)}, "not 2 0"),
-        ({"fuse": (2, -2, -2)}, "not 2 -2 -2"),
-        ({"fuse": (2,) * 13}, "context of 8192 positions; the longest is 4096"),
-        ({"embedding": 0}, "not 0 and 128"),
-        ({"hidden": 0}, "not 24 and 0"),
-        ({"norm": "group"}, "norm is one of batch, layer, rms, none, batch-per-position, not 'group'"),
-        ({"activation": "sine"}, "activation is one of tanh, relu, gelu, silu, not 'sine'"),
-        ({"dropout": 1.0}, r"below 1, not 1\.0"),
-        ({"dropout": -0.1}, r"not -0\.1"),
-        ({"dropout": math.nan}, "not nan"),
+        ({"fuse": ()}, "`fuse` is empty"),
+        ({"fuse": (2, 0)}, "`fuse` is 2 0"),
+        ({"fuse": (2, -2, -2)}, "`fuse` is 2 -2 -2"),
+        ({"fuse": (2,) * 13}, "`fuse` makes a context of 8,192 characters; at most 4,096"),
+        ({"embedding": 0}, "`embedding` is 0; it must be at least 1"),
+        ({"hidden": 0}, "`hidden` is 0"),
+        ({"norm": "group"}, "`norm` is 'group'; it must be one of batch, layer, rms, none, batch-per-position"),
+        ({"activation": "sine"}, "`activation` is 'sine'; it must be one of tanh, relu, gelu, silu"),
+        ({"dropout": 1.0}, r"`dropout` is 1\.0; it must be at least 0 and below 1"),
+        ({"dropout": -0.1}, r"`dropout` is -0\.1"),
+        ({"dropout": math.nan}, "`dropout` is nan"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:
@@ -120,14 +131,24 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any], message: str) 
 
 
 def test_the_longest_context_is_allowed() -> None:
-    assert TreeConfig(fuse=(2,) * 12).context == 4096
+    assert TreeConfig(fuse=(2,) * 12).receptive_field == 4096
 
 
-def test_a_vocabulary_of_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match="not 1 tokens"):
+def test_a_vocabulary_without_characters_is_refused() -> None:
+    with pytest.raises(UsageError, match="`vocabulary_size` is 1; it must be at least 2"):
         Tree(1, TreeConfig())
 
 
-def test_settings_are_read_without_torch() -> None:
-    program = "import sys, wavemore.nn.config; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+def test_an_mlp_is_a_tree_with_one_fusion() -> None:
+    config = MlpConfig(context=3, embedding=10, hidden=200, norm="layer", activation="relu", dropout=0.1)
+    assert config.tree == TreeConfig((3,), 10, 200, "layer", "relu", 0.1)
+    assert (config.label, config.width, config.with_width(7).hidden) == ("3 10/200", 200, 7)
+    with pytest.raises(UsageError, match="`context` is 4,097; it must be at most 4,096"):
+        MlpConfig(context=4_097)
+
+
+def test_a_config_describes_itself() -> None:
+    config = TreeConfig(fuse=(2, 4), dropout=0.1)
+    assert config.label == "2x4 24/128"
+    assert config.describe() == "fuse 2 4, embedding 24, hidden 128, norm batch, activation tanh, dropout 0.1"
+    assert "dropout" not in TreeConfig().describe()

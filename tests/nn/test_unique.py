@@ -1,4 +1,4 @@
-"""The whole tree as one function: when it is taken, and that it does what the layers do one by one."""
+"""The whole tree as one function: which layers it can run, and that it gives the same numbers as layer by layer."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -10,24 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.engine.fit import multiplying_in
-from wavemore.engine.process import set_threads
+from wavemore.engine.process import matmul_precision, set_threads
 from wavemore.engine.recipe import Precision
+from wavemore.nn.activations import Tanh
 from wavemore.nn.config import ActivationName
-from wavemore.nn.fusion import run_unique, unique_logits
-from wavemore.nn.layers import BatchNorm1d, Dropout, Embedding, FlattenConsecutive, Linear, Tanh
+from wavemore.nn.fusion import layer_by_layer, run_unique
+from wavemore.nn.kernels.mix import as_matrix
+from wavemore.nn.kernels.whole_tree import fused_tree, is_fusable
+from wavemore.nn.layers import Dropout, Embedding, FlattenConsecutive, Linear
+from wavemore.nn.norms import BatchNorm1d
 from wavemore.nn.tree import Tree, TreeConfig
-from wavemore.nn.unique import _matrix, is_usual, whole_tree
 from wavemore.nn.unique_plan import UniquePlan, plan_of
 
 
 def hook(*_: object) -> None:
-    """Want to know that a layer was called."""
+    """A hook, which asks for its layer to be called."""
 
 
 @pytest.fixture(params=[1, 2])
 def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """One thread multiplies by numpy, two by torch."""
+    """numpy multiplies on one thread, torch on two."""
     before = torch.get_num_threads()
     set_threads(request.param)
     yield
@@ -49,27 +51,24 @@ def backward(tree: Tree, logits: Tensor) -> list[Tensor | None]:
 
 @pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("activation", get_args(ActivationName))
-def test_whole_is_layer_by_layer(activation: ActivationName) -> None:
+def test_the_fused_tree_is_layer_by_layer(activation: ActivationName) -> None:
     tree, plan = tree_and_plan(activation)
     twin = copy.deepcopy(tree)
-    twin.layers[0].register_forward_hook(hook)  # so the twin's layers are called
-    assert is_usual(tree.layers)
-    assert not is_usual(twin.layers)
-    logits, expected = unique_logits(tree.layers, plan), unique_logits(twin.layers, plan)
+    logits, expected = fused_tree(tree.layers, plan), layer_by_layer(twin.layers, plan)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(backward(tree, logits), backward(twin, expected), rtol=0, atol=1e-12)
     torch.testing.assert_close(tree.state_dict(), twin.state_dict(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("activation", get_args(ActivationName))
-def test_one_thread_is_two_threads(activation: ActivationName) -> None:
+def test_one_thread_gives_the_gradients_of_two(activation: ActivationName) -> None:
     tree, plan = tree_and_plan(activation)
-    found = []
+    gradients = []
     for threads in (1, 2):
         set_threads(threads)
         twin = copy.deepcopy(tree).float()
-        found.append(backward(twin, whole_tree(twin.layers, plan)))
-    torch.testing.assert_close(found[0], found[1])
+        gradients.append(backward(twin, fused_tree(twin.layers, plan)))
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 @pytest.mark.parametrize(
@@ -82,18 +81,18 @@ def test_one_thread_is_two_threads(activation: ActivationName) -> None:
         ("bfloat16", 1, torch.float32, False),
     ],
 )
-def test_numpy_multiplies_where_it_does_the_same(
+def test_numpy_multiplies_if_it_gives_the_same(
     precision: Precision, threads: int, dtype: torch.dtype, by_numpy: bool
 ) -> None:
     set_threads(threads)
-    with multiplying_in(precision):
-        assert isinstance(_matrix(torch.zeros(2, 2, dtype=dtype)), np.ndarray) == by_numpy
+    with matmul_precision(precision):
+        assert isinstance(as_matrix(torch.zeros(2, 2, dtype=dtype)), np.ndarray) == by_numpy
 
 
-@pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("activation", get_args(ActivationName))
-def test_gradients_are_those_of_small_differences(activation: ActivationName) -> None:
-    tree, plan = tree_and_plan(activation)
+def test_gradients_are_those_of_small_differences() -> None:
+    set_threads(1)
+    tree = Tree(4, TreeConfig(fuse=(2, 2), embedding=2, hidden=3)).double()
+    plan = plan_of(torch.randint(4, (12, 4)), (2, 2))
     names, values = zip(*tree.named_parameters(), strict=True)
 
     def logits(*parameters: Tensor) -> Tensor:
@@ -117,25 +116,25 @@ def test_gradients_are_those_of_small_differences(activation: ActivationName) ->
         lambda tree: tree.layers.__setitem__(9, nn.Linear(5, 7)),
     ],
 )
-def test_anything_else_goes_layer_by_layer(change: Callable[[Tree], object]) -> None:
+def test_other_layers_are_not_fused(change: Callable[[Tree], object]) -> None:
     tree, _ = tree_and_plan()
-    assert is_usual(tree.layers)
+    assert is_fusable(tree.layers)
     change(tree)
-    assert not is_usual(tree.layers)
+    assert not is_fusable(tree.layers)
 
 
-def test_layers_that_do_not_fit_are_not_usual() -> None:
+def test_layers_that_do_not_fit_together_are_not_fused() -> None:
     def layers(inner: int, norm: int, outer: int) -> list[nn.Module]:
         fusion = [FlattenConsecutive(2), Linear(inner, 5, bias=False), BatchNorm1d(norm), Tanh()]
         return [Embedding(7, 3), *fusion, Linear(outer, 7)]
 
-    assert is_usual(layers(6, 5, 5))
-    assert not any(is_usual(layers(*sizes)) for sizes in [(7, 5, 5), (6, 4, 4), (6, 5, 4)])
-    assert not is_usual([])
-    assert not is_usual([Embedding(7, 3), Linear(3, 7)])
+    assert is_fusable(layers(6, 5, 5))
+    assert not any(is_fusable(layers(*sizes)) for sizes in [(7, 5, 5), (6, 4, 4), (6, 5, 4)])
+    assert not is_fusable([])
+    assert not is_fusable([Embedding(7, 3), Linear(3, 7)])
 
 
-def test_gradients_can_be_taken_twice_and_then_are_gone() -> None:
+def test_gradients_can_be_taken_twice_if_the_graph_is_retained() -> None:
     tree, plan = tree_and_plan()
     loss = run_unique(tree.layers, plan).square().sum()
     torch.autograd.backward(loss, retain_graph=True)
@@ -156,19 +155,7 @@ def test_weights_must_not_change_between_forward_and_backward() -> None:
         torch.autograd.backward(loss)
 
 
-def test_what_is_frozen_gets_no_gradient_and_the_rest_the_same() -> None:
-    tree, plan = tree_and_plan()
-    twin = copy.deepcopy(tree)
-    twin.layers[0].requires_grad_(False)
-    twin.layers[2].requires_grad_(False)
-    gradients = backward(tree, run_unique(tree.layers, plan))
-    frozen = backward(twin, run_unique(twin.layers, plan))
-    assert frozen[0] is None
-    assert frozen[1] is None
-    torch.testing.assert_close(frozen[2:], gradients[2:])
-
-
-def test_no_second_derivatives_is_said() -> None:
+def test_second_derivatives_are_an_error() -> None:
     tree, plan = tree_and_plan()
     loss = run_unique(tree.layers, plan).square().sum()
     [gradient] = torch.autograd.grad(loss, tree.get_parameter("layers.2.weight"), create_graph=True)

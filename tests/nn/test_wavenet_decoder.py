@@ -1,12 +1,11 @@
-"""A WaveNet a character at a time: both ways of computing a step, and the change from one to the other."""
+"""A WaveNet one character at a time, in numpy and in torch."""
 
 import pytest
 import torch
 
-from wavemore.nn import wavenet_decoder as wavenet_stream
-from wavemore.nn.config import WaveNetConfig
 from wavemore.nn.models import build
-from wavemore.nn.wavenet import WaveNet
+from wavemore.nn.wavenet import WaveNet, WaveNetConfig
+from wavemore.nn.wavenet_decoder import WaveNetDecoder
 
 CONFIGS = [
     WaveNetConfig(channels=6, dilations=(1, 2, 4), skip_channels=5, gate=gate, norm=norm, kernel_size=kernel_size)
@@ -19,7 +18,7 @@ CONFIGS = [
 ]
 
 
-def ready(config: WaveNetConfig) -> WaveNet:
+def random_model(config: WaveNetConfig) -> WaveNet:
     model = build("wavenet", 9, config, seed=1).double().eval()
     assert isinstance(model, WaveNet)
     random = torch.Generator().manual_seed(2)
@@ -29,55 +28,59 @@ def ready(config: WaveNetConfig) -> WaveNet:
     return model
 
 
+def decoder_for(model: WaveNet, lines: int, with_numpy: bool = True) -> WaveNetDecoder:
+    return WaveNetDecoder(model.stacked_weights(), lines, with_numpy)
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-@pytest.mark.parametrize("few", [0, 2, 100], ids=["torch", "one after the other", "numpy"])
+@pytest.mark.parametrize("with_numpy", [True, False], ids=["numpy", "torch"])
 @torch.no_grad()
-def test_each_step_says_what_a_full_pass_says(config: WaveNetConfig, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wavenet_stream, "FEW", few)
-    model = ready(config)
+def test_each_step_gives_the_logits_of_a_full_pass(config: WaveNetConfig, with_numpy: bool) -> None:
+    model = random_model(config)
     random = torch.Generator().manual_seed(3)
     tokens = torch.zeros(1, 1, dtype=torch.int64)
-    stream = model.stream(1)
+    decoder = decoder_for(model, 1, with_numpy)
     for t in range(1, 150):
         lines = {10: 2, 11: 5, 40: 1, 100: 4}.get(t)
         if lines:
             rows = torch.randint(len(tokens), (lines,), generator=random)
-            stream.keep(rows)
+            decoder.select(rows)
             tokens = tokens[rows]
         tokens = torch.cat([tokens, torch.randint(9, (len(tokens), 1), generator=random)], dim=1)
-        said = stream.step(tokens[:, -1])
-        torch.testing.assert_close(said, model(tokens)[:, -1], rtol=1e-11, atol=1e-11)
-        assert said is stream.logits
+        logits = decoder.step(tokens[:, -1])
+        torch.testing.assert_close(logits, model(tokens)[:, -1], rtol=1e-11, atol=1e-11)
+        assert logits is decoder.logits
 
 
+@pytest.mark.parametrize("with_numpy", [True, False], ids=["numpy", "torch"])
 @torch.no_grad()
-def test_what_was_said_stays_as_it_is() -> None:
-    stream = ready(WaveNetConfig(channels=4)).stream(2)
-    first = stream.logits
+def test_a_step_does_not_change_earlier_logits(with_numpy: bool) -> None:
+    decoder = decoder_for(random_model(WaveNetConfig(channels=4)), 2, with_numpy)
+    first = decoder.logits
     copy = first.clone()
-    stream.step(torch.tensor([1, 2]))
+    decoder.step(torch.tensor([1, 2]))
     assert torch.equal(first, copy)
-    assert not torch.equal(first, stream.logits)
+    assert not torch.equal(first, decoder.logits)
 
 
 @torch.no_grad()
-def test_rings_take_no_more_than_lines_need() -> None:
-    stream = wavenet_stream.WaveNetStream(ready(WaveNetConfig(channels=4, dilations=(1, 100_000))), lines=3)
+def test_rings_grow_with_the_lines() -> None:
+    decoder = decoder_for(random_model(WaveNetConfig(channels=4, dilations=(1, 100_000))), lines=3)
     for _ in range(40):
-        stream.step(torch.tensor([1, 2, 3]))
-    assert stream._rings.numel() < 100 * 3 * 4
+        decoder.step(torch.tensor([1, 2, 3]))
+    assert decoder._rings.numel() < 100 * 3 * 4
 
 
+@pytest.mark.parametrize("with_numpy", [True, False], ids=["numpy", "torch"])
 @torch.no_grad()
-def test_a_token_that_is_none_is_an_error() -> None:
+def test_a_token_outside_the_vocabulary_is_an_error(with_numpy: bool) -> None:
     with pytest.raises(IndexError):
-        ready(WaveNetConfig(channels=4)).stream(1).step(torch.tensor([9]))
+        decoder_for(random_model(WaveNetConfig(channels=4)), 1, with_numpy).step(torch.tensor([9]))
 
 
-@pytest.mark.parametrize("more", [{}, {"kernel_size": 3, "cycles": 2}, {"norm": "none", "gate": "swiglu"}])
-def test_layer_by_layer_says_the_same(more: dict[str, object]) -> None:
-    config = WaveNetConfig(channels=6, skip_channels=5, dilations=(1, 2, 4), **more)  # type: ignore[arg-type]
-    model = WaveNet(9, config)
-    tokens = torch.randint(1, 9, (3, 11))
-    tokens[:, 0] = 0
-    torch.testing.assert_close(model.layer_by_layer(tokens), model(tokens))
+def test_bfloat16_weights_which_numpy_does_not_have() -> None:
+    model = random_model(WaveNetConfig(channels=4)).bfloat16()
+    decoder = model.decoder(2)
+    tokens = torch.tensor([[0, 1, 2, 3], [0, 4, 5, 6]])
+    decoder.prefill(tokens[:, 1:])
+    torch.testing.assert_close(decoder.logits, model(tokens)[:, -1], rtol=0.1, atol=0.1)

@@ -1,4 +1,4 @@
-"""Figures: what they show, what they say on their axes, and that no input makes them fail or warn."""
+"""Figures: what they show, how they are labelled, and that no input makes them fail or warn."""
 
 import subprocess
 import sys
@@ -15,10 +15,8 @@ from matplotlib.figure import Figure
 
 from wavemore import plots
 from wavemore.errors import UsageError
-from wavemore.plots.comparison import half_interval
-from wavemore.plots.style import MARKERS, SERIES, look, sign, words
-from wavemore.plots.training import Histogram
-from wavemore.runs.record import Record
+from wavemore.plots.style import MARKERS, SERIES, drawn_sign, label, series_style
+from wavemore.plots.training import Histogram, Record
 
 ODD = ["", " ", "\t", "天", "😀", "\u0301", "$", "_x", "\u200d", "\x07", "\U000f0000", "é", "\\", "{", "%", "\u05d0"]
 ODD += ["\ud800"]  # half of a surrogate pair
@@ -26,14 +24,11 @@ NAN, INFINITY = float("nan"), float("inf")
 
 
 def records(n: int = 100) -> list[Record]:
-    """n records of five steps each, every tenth with a val loss; the best one is that at step 350."""
-    made = []
-    for i in range(1, n + 1):
-        record = Record(step=5 * i, epoch=i / 10, learning_rate=0.1, train_nats=2 + 1 / i, seconds=float(i))
-        if i % 10 == 0:
-            record["val_nats"] = 2.1 + abs(i - 70) / 100
-        made.append(record)
-    return made
+    """n records of five steps each, every tenth with a val loss; the lowest is at step 350."""
+    return [
+        {"step": 5 * i, "train_nats": 2 + 1 / i} | ({"val_nats": 2.1 + abs(i - 70) / 100} if i % 10 == 0 else {})
+        for i in range(1, n + 1)
+    ]
 
 
 def histogram(values: Sequence[float] = (-1, 0, 0, 0.5, 2)) -> Histogram:
@@ -43,27 +38,26 @@ def histogram(values: Sequence[float] = (-1, 0, 0, 0.5, 2)) -> Histogram:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": lambda: plots.learning_curves({"a": records(), "b": records(50)}),
-    "update_ratios": lambda: plots.update_ratios([with_ratios(1, -2.0), with_ratios(2, -3.0)]),
+    "update_ratios": lambda: plots.update_ratios([with_ratios(1, -2.0), with_ratios(2, -3.0)], {"SGD": -3.0}),
     "activation_histograms": lambda: plots.activation_histograms({"1 Linear": histogram(), "2 Tanh": histogram()}),
     "gradient_histograms": lambda: plots.gradient_histograms({"1 Linear": histogram()}),
     "embedding": lambda: plots.embedding(np.arange(12.0).reshape(4, 3) ** 2, ["", "a", "b", "7"]),
     "surprise": lambda: plots.surprise("ab", [1.0, 2.0, 0.5]),
-    "loss_by_position": lambda: plots.loss_by_position([3.0, 2.0, 1.0], [9, 8, 2], interval=[0.1, 0.1, 0.5]),
-    "loss_by_length": lambda: plots.loss_by_length([3, 3, 5], [8.0, 6.0, 12.0]),
+    "loss_by_position": lambda: plots.loss_by_position([3.0, 2.0, 1.0], [9, 8, 2], [0.1, 0.1, 0.5]),
+    "loss_by_length": lambda: plots.loss_by_length([3, 5], [1.75, 2.0], [2, 1], [0.1, 0.0]),
     "tree": lambda: plots.tree((2, 2, 2), "anna"),
-    "losses_against": lambda: plots.losses_against([plots.Point("a", 10, 2.0, 0.1)], "parameters"),
-    "losses_against_costs": lambda: plots.losses_against_costs(
-        [plots.Point("a", 10, 2.0)], [plots.Point("a", 3.5, 2.0)], title="Costs"
+    "losses_against": lambda: plots.losses_against(
+        {"parameters": [plots.Point("a", 10, 2.0, 0.1)], "seconds": [plots.Point("a", 3.5, 2.0)]}
     ),
     "difference_by_position": lambda: plots.difference_by_position(
         [plots.Difference("1", -0.1, -0.2, 0.0, 9), plots.Difference("2", 0.1, None, None, 1)], a="one", b="two"
     ),
-    "arms": lambda: plots.arms([plots.Arm("a", [1.9, 2.0, 2.1], 2.05), plots.Arm("b", [2.2])]),
+    "arms": lambda: plots.arms([plots.Arm("a", [1.9, 2.0, 2.1], 2.05, 0.2), plots.Arm("b", [2.2])]),
 }
 
 
 def with_ratios(step: int, value: float) -> Any:
-    return records(1)[0] | {"step": step, "update_ratios": {"layers.0.weight": value, "layers.2.weight": value - 1}}
+    return {"step": step, "update_ratios": {"layers.0.weight": value, "layers.2.weight": value - 1}}
 
 
 def xs_of(line: Any) -> list[float]:
@@ -75,7 +69,7 @@ def ys_of(line: Any) -> list[float]:
 
 
 def labels_of(figure: Figure) -> str:
-    """All words of a figure's axes, titles and legends."""
+    """All text of a figure's axes, titles and legends."""
     parts = [figure.get_suptitle(), figure.get_supylabel()]
     for axes in figure.axes:
         parts += [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
@@ -85,46 +79,43 @@ def labels_of(figure: Figure) -> str:
     return "\n".join(parts)
 
 
-def test_every_figure_is_tried_here() -> None:
+def test_every_figure_is_tested_here() -> None:
     assert set(FIGURES) == set(plots.__all__) - {"Arm", "Difference", "Figure", "Point", "to_pdf", "to_png", "to_svg"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_returned_and_nothing_else_happens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_is_returned_and_nothing_else_happens(name: str) -> None:
     before = matplotlib.rcParams.copy()
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
-    assert figure.canvas.manager is None  # no window holds it
+    assert figure.canvas.manager is None  # it belongs to no window
     assert "matplotlib.pyplot" not in sys.modules
     assert matplotlib.rcParams.copy() == before
-    png = plots.to_png(figure)
+    png, size = figure._repr_png_()  # type: ignore[attr-defined]
     assert png.startswith(b"\x89PNG")
-    shown, size = figure._repr_png_()  # type: ignore[attr-defined]
-    assert shown == png
     assert size["width"] > size["height"] / 2 > 0
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("learning_curves", ["step", "loss (nats per character)", "a: train, averaged", "b: val"]),
-        ("update_ratios", ["step", "log10 of std(update) / std(weight)", "layers.2.weight", "-3: the rule for SGD"]),
+        ("update_ratios", ["step", "log10 of std(update) / std(weight)", "layers.2.weight", "-3: healthy for SGD"]),
         ("activation_histograms", ["1 Linear", "activation", "std"]),
         ("gradient_histograms", ["gradient (nats per unit)"]),
         ("embedding", ["% of the variance", "vowels", "other letters", "digits", "⏎"]),
-        ("surprise", ["surprise (nats)", "1.0", "0.5", "Surprise of each letter: ab"]),
+        ("surprise", ["surprise (nats)", "1.0", "0.5", "Surprise of each character: ab"]),
         ("loss_by_position", ["position in the line", "loss (nats per character)", "lines"]),
         ("loss_by_length", ["characters in the line", "loss (nats per character)", "lines"]),
         ("tree", ["8 characters, fused 2 x 2 x 2", "anna", "····", "next character"]),
-        ("losses_against", ["parameters", "val loss (nats per character)", "a"]),
-        ("losses_against_costs", ["Costs", "parameters", "seconds of training", "val loss (nats per character)"]),
+        ("losses_against", ["parameters", "seconds", "val loss (nats per character)", "1  a"]),
         ("difference_by_position", ["B - A (nats per character)", "position in the line", "targets", "two better"]),
         ("arms", ["val loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
     ],
 )
-def test_a_figure_says_what_it_shows_and_in_which_units(name: str, said: list[str]) -> None:
-    words_of_it = labels_of(FIGURES[name]())
-    assert [word for word in said if word not in words_of_it] == []
+def test_a_figure_is_labelled_with_units(name: str, expected: list[str]) -> None:
+    labels = labels_of(FIGURES[name]())
+    assert [text for text in expected if text not in labels] == []
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -138,7 +129,7 @@ def test_the_same_rows_give_the_same_bytes(name: str) -> None:
     assert b"dc:date" not in svg
 
 
-def test_an_svg_for_any_page_follows_its_colours() -> None:
+def test_an_svg_for_any_page_has_colours_for_light_and_dark_pages() -> None:
     svg = plots.to_svg(FIGURES["learning_curves"](), page="any").decode()
     ElementTree.fromstring(svg)
     assert "prefers-color-scheme: dark" in svg
@@ -147,8 +138,8 @@ def test_an_svg_for_any_page_follows_its_colours() -> None:
     assert "var(--c" in body
 
 
-def test_learning_curves_hold_the_records_and_their_means() -> None:
-    axes = plots.learning_curves({"a": records()}, average=50).axes[0]
+def test_learning_curves_show_the_records_and_their_means() -> None:
+    axes = plots.learning_curves({"a": records()}, window=50).axes[0]
     raw, averaged, val, best = axes.get_lines()
     assert (xs_of(raw)[:2], ys_of(raw)[:2]) == ([5, 10], [3, 2.5])
     expected = [np.mean([2 + 1 / i for i in range(begin, begin + 50)]) for begin in (1, 51)]
@@ -160,49 +151,42 @@ def test_learning_curves_hold_the_records_and_their_means() -> None:
 
 
 def test_means_are_weighted_by_the_steps_of_a_record() -> None:
-    uneven: list[Any] = [records(1)[0] | {"step": step, "train_nats": nats} for step, nats in ((1, 5.0), (10, 1.0))]
-    averaged = plots.learning_curves({"a": uneven}, average=2).axes[0].get_lines()[1]
+    uneven: list[Any] = [{"step": step, "train_nats": nats} for step, nats in ((1, 5.0), (10, 1.0))]
+    averaged = plots.learning_curves({"a": uneven}, window=2).axes[0].get_lines()[1]
     assert ys_of(averaged) == pytest.approx([(5.0 + 9 * 1.0) / 10])
 
 
-def test_bars_of_surprise_are_the_nats_under_their_letters() -> None:
+def test_bars_of_surprise_have_the_height_of_their_nats() -> None:
     axes = plots.surprise("a b", [1.0, 2.5, 0.25, 4.0]).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [1.0, 2.5, 0.25, 4.0]  # type: ignore[attr-defined]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "␣", "b", "⏎"]
 
 
-def test_a_long_line_is_broken_and_cut() -> None:
+def test_a_long_line_is_wrapped_and_cut() -> None:
     figure = plots.surprise("ab" * 300, [1.0] * 601)
     assert len(figure.axes) == 10
     assert "281 more are not shown" in labels_of(figure)
 
 
-def test_loss_by_length_is_the_loss_of_the_characters_of_these_lines() -> None:
-    lengths, nats = [1, 1, 3], [4.0, 2.0, 8.0]
-    above, below = plots.loss_by_length(lengths, nats).axes
+def test_a_wide_interval_does_not_flatten_the_means() -> None:
+    above, below = plots.loss_by_length([1, 3], [1.5, 2.0], [20, 2], [0.1, 50.0]).axes
     line = above.get_lines()[0]
     assert (xs_of(line), ys_of(line)) == ([1, 3], [1.5, 2])
-    assert [bar.get_height() for bar in below.patches] == [2, 1]  # type: ignore[attr-defined]
+    assert [bar.get_height() for bar in below.patches] == [20, 2]  # type: ignore[attr-defined]
+    low, high = above.get_ylim()
+    assert 1 < low < 1.5 < 2 < high < 2.5
 
 
-def test_many_lengths_are_taken_together() -> None:
-    lengths = np.arange(1, 1001)
-    above, below = plots.loss_by_length(lengths, 2.0 * (lengths + 1)).axes
-    assert len(below.patches) == 40
-    assert sum(bar.get_height() for bar in below.patches) == 1000  # type: ignore[attr-defined]
-    assert np.allclose(ys_of(above.get_lines()[0]), 2.0)
-
-
-def test_the_embedding_is_seen_from_where_it_varies_most() -> None:
+def test_the_embedding_is_drawn_in_the_plane_of_most_variance() -> None:
     rng = np.random.default_rng(0)
     turned = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     flat = np.concatenate([rng.normal(size=(30, 2)) * [9, 2], np.zeros((30, 3))], axis=1)
     axes = plots.embedding(flat @ turned, [chr(97 + i) for i in range(26)] + list("1234")).axes[0]
-    seen = np.array([text.get_position() for text in axes.texts])
+    drawn = np.array([text.get_position() for text in axes.texts])
     centred = flat - flat.mean(axis=0)
-    distances = np.linalg.norm(seen[:, None] - seen[None], axis=2)
+    distances = np.linalg.norm(drawn[:, None] - drawn[None], axis=2)
     assert np.allclose(distances, np.linalg.norm(centred[:, None] - centred[None], axis=2))
-    assert seen[:, 0].std() > seen[:, 1].std()
+    assert drawn[:, 0].std() > drawn[:, 1].std()
 
 
 @pytest.mark.parametrize("fuse", [(1,), (3,), (8,), (2, 2, 2), (2, 3), (3, 2), (1, 2, 1), (2,) * 9])
@@ -214,27 +198,35 @@ def test_a_tree_has_every_edge(fuse: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("fuse", [(), (0,), (2, -1)])
-def test_no_tree_without_fusions(fuse: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="fuse is"):
+def test_fusions_below_one_are_an_error(fuse: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="`fuse` is"):
         plots.tree(fuse)
 
 
-def test_arms_show_seeds_means_and_students_interval() -> None:
-    axes = plots.arms([plots.Arm("a", [1.0, 2.0, 3.0], published=2.5)]).axes[0]
+def test_arms_show_seeds_means_and_intervals() -> None:
+    axes = plots.arms([plots.Arm("a", [1.0, 2.0, 3.0], published=2.5, half_width=2.484)]).axes[0]
     lines = {line.get_marker(): xs_of(line) for line in axes.get_lines()}
     assert lines["o"] == [1.0, 2.0, 3.0]
     assert lines["D"] == [2.0]
     assert lines["X"] == [2.5]
     [interval] = [bar for bar in axes.collections if bar.get_paths()]
     [(low, _), (high, _)] = interval.get_paths()[0].vertices.tolist()  # type: ignore[union-attr]
-    assert (high - low) / 2 == pytest.approx(half_interval([1.0, 2.0, 3.0]))
+    assert (high - low) / 2 == pytest.approx(2.484)
+
+
+def test_points_are_numbered_by_loss_alike_in_both_axes() -> None:
+    parameters = [plots.Point("big", 1_000, 2.0), plots.Point("small", 10, 2.2), plots.Point("mid", 100, 2.1)]
+    seconds = [plots.Point("small", 1, 2.2), plots.Point("big", 5, 2.0)]
+    figure = plots.losses_against({"parameters": parameters, "seconds": seconds})
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert texts == [["1", "3", "2", "1  big\n2  mid\n3  small"], ["3", "1", "1  big\n3  small"]]
 
 
 EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.learning_curves({}),
     lambda: plots.learning_curves({"a": []}),
     lambda: plots.learning_curves({"a": records(1)}),
-    lambda: plots.learning_curves({"a": [records(1)[0] | {"train_nats": NAN}]}),
+    lambda: plots.learning_curves({"a": [{"step": 1, "train_nats": NAN}]}),
     lambda: plots.update_ratios(records(3)),
     lambda: plots.update_ratios([with_ratios(1, NAN), with_ratios(2, -INFINITY)]),
     lambda: plots.update_ratios([with_ratios(1, -3.0)]),
@@ -249,36 +241,36 @@ EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.surprise("", [1.0]),
     lambda: plots.surprise("", []),
     lambda: plots.surprise("ab", [INFINITY, NAN]),
-    lambda: plots.loss_by_position([]),
-    lambda: plots.loss_by_position([2.0], [1]),
-    lambda: plots.loss_by_position({"a": [2.0, NAN], "b": []}),
-    lambda: plots.loss_by_length([], []),
-    lambda: plots.loss_by_length([3], [NAN]),
-    lambda: plots.loss_by_length([3], [6.0]),
-    lambda: plots.losses_against([], "seconds"),
-    lambda: plots.losses_against([plots.Point("a", 0, 2.0), plots.Point("b", 1, NAN)], "seconds"),
-    lambda: plots.losses_against([plots.Point("a", 3, 2.0), plots.Point("a", 3, 2.0)], "seconds"),
-    lambda: plots.losses_against_costs([], []),
+    lambda: plots.loss_by_position([], [], []),
+    lambda: plots.loss_by_position([2.0], [1], [0.0]),
+    lambda: plots.loss_by_position([2.0, NAN], [2, 1], [NAN, 0.1]),
+    lambda: plots.loss_by_length([], [], [], []),
+    lambda: plots.loss_by_length([3], [NAN], [1], [NAN]),
+    lambda: plots.losses_against({"seconds": []}),
+    lambda: plots.losses_against({"seconds": [plots.Point("a", 0, 2.0), plots.Point("b", 1, NAN)], "parameters": []}),
+    lambda: plots.losses_against({"seconds": [plots.Point("a", 3, 2.0, NAN), plots.Point("a", 3, 2.0)]}),
+    lambda: plots.losses_against({"seconds": [plots.Point(f"{i}", i, 2.0) for i in range(1, 60)]}),
     lambda: plots.difference_by_position([]),
     lambda: plots.arms([]),
     lambda: plots.arms([plots.Arm("none", []), plots.Arm("broken", [NAN], published=2.0)]),
-    lambda: plots.arms([plots.Arm("same", [2.0, 2.0])]),
+    lambda: plots.arms([plots.Arm("same", [2.0, 2.0], half_width=0.0)]),
+    lambda: plots.arms([plots.Arm("broken", [2.0, 2.1], half_width=NAN)]),
     lambda: plots.tree((100_000,)),
 ]
 
 
 @pytest.mark.parametrize("draw", EMPTY)
-def test_little_or_nothing_is_drawn_too(draw: Callable[[], Figure]) -> None:
+def test_little_or_no_data_gives_a_figure_too(draw: Callable[[], Figure]) -> None:
     assert plots.to_png(draw(), dpi=50).startswith(b"\x89PNG")
 
 
-def test_rows_that_do_not_belong_together_are_refused() -> None:
+def test_rows_of_different_lengths_are_an_error() -> None:
     with pytest.raises(ValueError, match="3 numbers"):
         plots.surprise("ab", [1.0])
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="do not fit together"):
         plots.embedding(np.zeros((2, 3)), ["a"])
-    with pytest.raises(ValueError, match="do not belong together"):
-        plots.loss_by_length([1], [1.0, 2.0])
+    with pytest.raises(ValueError, match="do not fit together"):
+        plots.loss_by_length([1], [1.0, 2.0], [1], [0.0])
     with pytest.raises(ValueError, match="edges"):
         plots.activation_histograms({"a": (np.ones(3), np.ones(3))})
 
@@ -289,16 +281,16 @@ def test_odd_characters_are_drawn_without_a_warning() -> None:
     plots.to_svg(plots.surprise(text, [1.0] * len(text)))
     plots.to_svg(plots.tree((2, 2, 2, 2), text))
     plots.to_svg(plots.learning_curves(dict.fromkeys(ODD, records(10))))
-    plots.to_svg(plots.losses_against([plots.Point(name, 2.0 + i, 2.0) for i, name in enumerate(ODD)], "$x_"))
+    plots.to_svg(plots.losses_against({"$x_": [plots.Point(name, 2.0 + i, 2.0) for i, name in enumerate(ODD)]}))
     plots.to_svg(plots.arms([plots.Arm(name, [1.0]) for name in ODD], title="a $ and a $"))
     plots.to_svg(plots.activation_histograms(dict.fromkeys(ODD, histogram())))
 
 
 @given(st.text(max_size=30))
-def test_a_name_is_shown_on_one_line_in_letters_that_the_fonts_have(name: str) -> None:
-    shown = words(name)
+def test_a_label_has_one_line_and_only_characters_that_the_fonts_have(name: str) -> None:
+    shown = label(name)
     assert "\n" not in shown
-    assert all(character == " " or sign(character) in (character, f"◌{character}") for character in shown)
+    assert all(character == " " or drawn_sign(character) in (character, f"◌{character}") for character in shown)
 
 
 @settings(max_examples=8)
@@ -309,12 +301,12 @@ def test_any_line_is_drawn_without_a_warning(text: str, data: st.DataObject) -> 
 
 
 def test_series_differ_by_more_than_their_colour() -> None:
-    looks = [look(number) for number in range(35)]
-    assert len({(one.color, str(one.stroke), one.marker) for one in looks}) == 35
-    assert len({one.marker for one in looks[: len(MARKERS)]}) == len(MARKERS)
+    styles = [series_style(index) for index in range(35)]
+    assert len(set(map(str, styles))) == 35
+    assert len({marker for _, _, marker in styles[: len(MARKERS)]}) == len(MARKERS)
 
 
-def test_without_matplotlib_one_line_says_what_to_install() -> None:
+def test_without_matplotlib_the_error_says_what_to_install() -> None:
     code = """
 import sys
 sys.modules["matplotlib"] = None
@@ -324,5 +316,5 @@ try:
 except UsageError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "figures need matplotlib: pip install 'wavemore[plot]'\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "figures need matplotlib: pip install 'wavemore[plot]'\n"

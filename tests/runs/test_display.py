@@ -1,4 +1,4 @@
-"""A run in Jupyter and VS Code."""
+"""How a run is displayed in Jupyter and VS Code."""
 
 import subprocess
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from wavemore.runs.config import Config
+from wavemore.runs.config import RunConfig
 from wavemore.runs.display import curve
-from wavemore.runs.run import Run
 from wavemore.runs.record import Summary
-from wavemore.text.corpus import Corpus
+from wavemore.runs.run import Run
+from wavemore.text.line_corpus import LineCorpus
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCRIPT = "<script>alert('1')</script>"
@@ -34,27 +34,29 @@ def summary(**changes: Any) -> Summary:
     return Summary(**(values | changes))
 
 
-def test_a_finished_run_shows_its_curves_and_samples(trained: Run, go_on: Callable[..., None], corpus: Corpus) -> None:
-    go_on(trained, corpus)
+def test_a_finished_run_shows_its_curves_and_samples(
+    trained: Run, train_until: Callable[..., None], corpus: LineCorpus
+) -> None:
+    train_until(trained, corpus)
     trained.finish(summary(), ["anna", "bo lia"])
     page = ElementTree.fromstring(trained._repr_html_())
-    words = "".join(page.itertext())
-    assert str(trained.path) in words
-    assert "val 2.0000, train 1.9000 nats a character" in words
-    assert "1,234 parameters, 12 steps of 8 in 1.2 s, the best at step 9" in words
+    content = "".join(page.itertext())
+    assert str(trained.path) in content
+    assert "val 2.0000, train 1.9000 nats per character" in content
+    assert "1,234 parameters, 12 steps of 8 in 1.2 s, best step 9" in content
     assert [entry.text for entry in page.iter("bdi")] == ["anna", "bo lia"]
-    assert {"train", "val"} <= {text.text for text in page.iter(f"{SVG}text")}
-    assert len(list(page.iter(f"{SVG}circle"))) == 4
+    lengths = [len(set(line.attrib["points"].split())) for line in page.iter(f"{SVG}polyline")]
+    assert lengths == [len(trained.metrics()), 4]
 
 
-def test_a_run_that_was_stopped_shows_what_there_is(trained: Run) -> None:
-    words = "".join(ElementTree.fromstring(trained._repr_html_()).itertext())
-    assert "stopped at step 6 of 12, or still running" in words
-    assert "best so far" in words
-    assert "samples" not in words
+def test_an_unfinished_run_shows_how_far_it_is(trained: Run) -> None:
+    content = "".join(ElementTree.fromstring(trained._repr_html_()).itertext())
+    assert "stopped at step 6 of 12, or still running" in content
+    assert "best val loss so far" in content
+    assert "samples" not in content
 
 
-def test_markup_in_names_notes_and_samples_stays_words(tmp_path: Path, config: Config, corpus: Corpus) -> None:
+def test_markup_in_names_notes_and_samples_is_escaped(tmp_path: Path, config: RunConfig, corpus: LineCorpus) -> None:
     run = Run(tmp_path / "<img src=x>")
     data = replace(config.data, name=SCRIPT)
     run.create(replace(config, note=f"{SCRIPT}\x1b[31m", data=data), corpus)
@@ -68,15 +70,15 @@ def test_markup_in_names_notes_and_samples_stays_words(tmp_path: Path, config: C
     assert "\x1b" not in html
 
 
-def test_what_is_no_run_says_so(tmp_path: Path) -> None:
-    words = "".join(ElementTree.fromstring(Run(tmp_path / "none")._repr_html_()).itertext())
-    assert "there is no run at" in words
+def test_a_folder_without_a_run_shows_the_error(tmp_path: Path) -> None:
+    content = "".join(ElementTree.fromstring(Run(tmp_path / "none")._repr_html_()).itertext())
+    assert "there is no run at" in content
     assert repr(Run(Path("runs/a"))) == "Run('runs/a')"
 
 
-def test_curves_of_little_and_of_strange_numbers() -> None:
-    def record(step: int, train: float, **more: float) -> Any:
-        return {"step": step, "epoch": 0.1, "learning_rate": 0.1, "train_nats": train, "seconds": 1.0, **more}
+def test_curves_of_few_and_of_strange_numbers() -> None:
+    def record(step: int, train: float, **others: float) -> Any:
+        return {"step": step, "epoch": 0.1, "learning_rate": 0.1, "train_nats": train, "seconds": 1.0, **others}
 
     assert curve([record(1, 2.0)]) == ""
     assert curve([record(1, float("nan")), record(2, 2.0)]) == ""
@@ -84,10 +86,10 @@ def test_curves_of_little_and_of_strange_numbers() -> None:
         [record(1, 2.0), record(2, 2.0)],
         [record(1, 2.0), record(2, float("inf")), record(3, 1.0, val_nats=1.0)],
     ):
-        drawn = curve(records)
-        ElementTree.fromstring(drawn)
-        assert "nan" not in drawn.replace("nats", "")
-        assert "inf" not in drawn
+        svg = curve(records)
+        ElementTree.fromstring(svg)
+        assert "nan" not in svg
+        assert "inf" not in svg
 
 
 def test_it_needs_no_matplotlib(tmp_path: Path) -> None:
@@ -95,5 +97,5 @@ def test_it_needs_no_matplotlib(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; import wavemore as wm; "
         f"wm.Run(Path({str(tmp_path)!r}))._repr_html_(); print('matplotlib' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "False\n"

@@ -1,6 +1,5 @@
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,15 +15,15 @@ from hypothesis import strategies as st
 
 from wavemore.engine.evaluate import evaluate
 from wavemore.errors import RunError, UsageError
-from wavemore.runs.config import Config, write_config
-from wavemore.runs.run import FILES, Run
+from wavemore.runs.config import RunConfig
+from wavemore.runs.json_file import write_json
 from wavemore.runs.record import Summary
-from wavemore.runs.find import find_run, find_runs, is_run, new_run
-from wavemore.text.corpus import Corpus
+from wavemore.runs.run import FILES, Run
+from wavemore.text.line_corpus import LineCorpus
 
 any_bytes = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-GoOn = Callable[..., None]
+TrainUntil = Callable[..., None]
 
 SUMMARY = Summary(
     train_nats=2.0,
@@ -53,12 +52,17 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_run_killed_at_any_write_goes_on_to_the_same_bits(
-    tmp_path: Path, config: Config, corpus: Corpus, go_on: GoOn, monkeypatch: pytest.MonkeyPatch, moved: bool
+def test_a_run_killed_at_any_write_resumes_bit_identically(
+    tmp_path: Path,
+    config: RunConfig,
+    corpus: LineCorpus,
+    train_until: TrainUntil,
+    monkeypatch: pytest.MonkeyPatch,
+    moved: bool,
 ) -> None:
     whole = Run(tmp_path / "whole")
     whole.create(config, corpus)
-    go_on(whole, corpus)
+    train_until(whole, corpus)
     replace_file = Path.replace
     for fatal in range(1, 100):
         writes = 0
@@ -77,7 +81,7 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_bits(
         try:
             with run.lock():
                 run.create(config, corpus)
-                go_on(run, corpus)
+                train_until(run, corpus)
         except Killed:
             pass
         monkeypatch.undo()
@@ -86,7 +90,7 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_bits(
         with run.lock():
             if not run.exists():
                 run.create(config, corpus)
-            go_on(run, corpus)
+            train_until(run, corpus)
         for name in ("model.safetensors", "state.safetensors", "config.json", "vocabulary.json", "lines.safetensors"):
             assert content(run)[name] == content(whole)[name], (fatal, name)
         assert without_seconds(run) == without_seconds(whole)
@@ -98,18 +102,18 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_bits(
 
 
 def test_a_run_stopped_before_its_first_evaluation_has_a_model(
-    tmp_path: Path, config: Config, corpus: Corpus, go_on: GoOn
+    tmp_path: Path, config: RunConfig, corpus: LineCorpus, train_until: TrainUntil
 ) -> None:
     run = Run(tmp_path / "run")
     run.create(config, corpus)
-    with pytest.raises(RunError, match=r"stopped before its first evaluation.*--resume --run"):
+    with pytest.raises(RunError, match=r"stopped before its first evaluation.*resume it"):
         run.model()
-    go_on(run, corpus, until=1)
+    train_until(run, corpus, step=1)
     assert evaluate(run.model(), corpus.val).nats > 0
     assert [record["step"] for record in run.metrics()] == [1]
 
 
-def test_a_run_is_read_as_it_was_written(trained: Run, config: Config, corpus: Corpus) -> None:
+def test_a_run_is_read_as_it_was_written(trained: Run, config: RunConfig, corpus: LineCorpus) -> None:
     assert trained.config == config
     assert trained.vocabulary() == corpus.vocabulary
     assert np.array_equal(trained.line_hashes(), corpus.line_hashes)
@@ -130,14 +134,16 @@ def test_a_finished_run_has_a_summary(trained: Run) -> None:
     assert (trained.path / "samples.txt").read_text() == "anna\nb c\n"
 
 
-def test_a_run_is_only_begun_in_a_free_place(trained: Run, tmp_path: Path, config: Config, corpus: Corpus) -> None:
+def test_a_run_begins_only_in_a_free_folder(
+    trained: Run, tmp_path: Path, config: RunConfig, corpus: LineCorpus
+) -> None:
     before = content(trained)
-    with pytest.raises(RunError, match=r"holds a run already: go on with --resume, replace it with --overwrite"):
+    with pytest.raises(RunError, match=r"already holds a run: continue it with `resume`, replace it with `overwrite`"):
         trained.create(config, corpus)
     assert content(trained) == before
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(RunError, match=r"is a file; a run is a folder: take another --run"):
+    with pytest.raises(RunError, match=r"is no run and no empty folder: choose another `run`"):
         Run(file).create(config, corpus)
     with pytest.raises(RunError, match=r"cannot make the run folder .*: Not a directory"):
         Run(file / "run").create(config, corpus)
@@ -145,16 +151,16 @@ def test_a_run_is_only_begun_in_a_free_place(trained: Run, tmp_path: Path, confi
     folder.mkdir()
     (folder / "config.json").write_text("mine")
     for do in (partial(Run(folder).create, config, corpus), Run(folder).delete):
-        with pytest.raises(RunError, match=r"is not empty and holds no run"):
+        with pytest.raises(RunError, match=r"is no run and no empty folder"):
             do()
     assert [entry.name for entry in folder.iterdir()] == ["config.json"]
     assert file.read_text() == (folder / "config.json").read_text() == "mine"
 
 
-def test_a_run_without_its_config_is_not_overwritten_unasked(trained: Run, config: Config, corpus: Corpus) -> None:
+def test_a_run_without_its_config_is_not_overwritten(trained: Run, config: RunConfig, corpus: LineCorpus) -> None:
     (trained.path / "config.json").unlink()
     before = content(trained)
-    with pytest.raises(RunError, match=r"holds a run without its config.json: put that back"):
+    with pytest.raises(RunError, match=r"is no run and no empty folder"):
         trained.create(config, corpus)
     assert content(trained) == before
     with pytest.raises(RunError, match=r"is no complete run .it has no config.json"):
@@ -162,7 +168,9 @@ def test_a_run_without_its_config_is_not_overwritten_unasked(trained: Run, confi
 
 
 @pytest.mark.parametrize("left", [[], ["vocabulary.json"], ["vocabulary.json", "lines.safetensors"]])
-def test_a_run_that_was_not_begun_is_no_obstacle(trained: Run, config: Config, corpus: Corpus, left: list[str]) -> None:
+def test_a_run_killed_before_it_began_is_no_obstacle(
+    trained: Run, config: RunConfig, corpus: LineCorpus, left: list[str]
+) -> None:
     for path in trained.path.iterdir():
         if path.name not in left:
             path.unlink()
@@ -171,7 +179,7 @@ def test_a_run_that_was_not_begun_is_no_obstacle(trained: Run, config: Config, c
     assert trained.config == config
 
 
-def test_deleting_leaves_what_is_not_the_runs(trained: Run, config: Config, corpus: Corpus) -> None:
+def test_deleting_keeps_other_files(trained: Run, config: RunConfig, corpus: LineCorpus) -> None:
     (trained.path / "mine.txt").write_text("mine")
     trained.delete()
     assert [entry.name for entry in trained.path.iterdir()] == ["mine.txt"]
@@ -202,14 +210,14 @@ def test_a_deletion_that_was_cut_short_can_be_done_again(trained: Run, monkeypat
 
 def test_a_folder_is_for_one_training(trained: Run) -> None:
     with trained.lock():
-        with pytest.raises(RunError, match=r"another training is writing to .*: wait for it, or take another --run"):
+        with pytest.raises(RunError, match=r"another training is writing to .*: wait for it, or choose another `run`"):
             Run(trained.path).lock().__enter__()
-        assert evaluate(trained.model(), trained.corpus().val).nats > 0  # reading is free
+        assert evaluate(trained.model(), trained.corpus().val).nats > 0  # reading needs no lock
     with trained.lock():
         pass
 
 
-def test_what_a_killed_process_left_is_swept_away(trained: Run) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(trained: Run) -> None:
     for name in (".state.safetensors.99.tmp", "mine.tmp", ".mine.99.tmp"):
         (trained.path / name).write_bytes(b"half")
     with trained.lock():
@@ -218,21 +226,18 @@ def test_what_a_killed_process_left_is_swept_away(trained: Run) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors", "lines.safetensors"])
 @pytest.mark.parametrize(
-    ("tamper", "said"),
+    ("tamper", "message"),
     [
-        (lambda path, other: path.write_bytes(path.read_bytes()[:-7]), "damaged"),
-        (lambda path, other: path.write_bytes(b""), "damaged"),
-        (lambda path, other: path.write_text("some text, and more of it"), "damaged"),
-        (lambda path, other: shutil.copy(other / path.name, path), "does not belong to this run"),
-        (lambda path, other: (path.unlink(), path.mkdir()), "safetensors"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-7]), "damaged"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: path.write_text("some text, and more of it"), "damaged"),
+        (lambda path: (path.unlink(), path.mkdir()), "safetensors"),
     ],
 )
-def test_tampered_tensors_are_told(
-    trained: Run, other: Run, name: str, tamper: Callable[[Path, Path], object], said: str
-) -> None:
-    tamper(trained.path / name, other.path)
+def test_damaged_tensors_are_refused(trained: Run, name: str, tamper: Callable[[Path], object], message: str) -> None:
+    tamper(trained.path / name)
     read = {"model": trained.model, "state": trained.checkpoint, "lines": trained.line_hashes}[name.split(".")[0]]
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=message):
         read()
 
 
@@ -247,65 +252,68 @@ def test_a_flipped_bit_is_found(trained: Run) -> None:
     trained.model()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"settings": {"hidden": 10**9}},
-        {"settings": {"hidden": 16}},
-        {"settings": {"activation": "relu"}},
-        {"recipe": {"seed": 5}},
-        {"data": {"sha256": "0" * 64}},
-    ],
-)
-def test_a_changed_config_is_noticed_before_anything_is_built(
-    trained: Run, config: Config, change: dict[str, dict[str, Any]]
+@pytest.mark.parametrize("hidden", [16, 10**9, 10**40])
+def test_a_config_that_does_not_fit_the_weights_is_noticed_before_the_model_is_built(
+    trained: Run, config: RunConfig, hidden: int
 ) -> None:
-    changed = replace(config, **{key: replace(getattr(config, key), **values) for key, values in change.items()})
-    write_config(trained.path / "config.json", changed)
-    for read in (trained.model, trained.checkpoint, trained.line_hashes):
-        with pytest.raises(
-            RunError, match=r"does not belong to this run, or config.json or vocabulary.json was changed"
-        ):
-            read()
-
-
-def test_a_note_may_be_changed(trained: Run, config: Config) -> None:
-    write_config(trained.path / "config.json", replace(config, note="the good one"))
-    trained.model()
-
-
-def test_another_vocabulary_is_noticed(trained: Run, corpus: Corpus) -> None:
-    other = corpus.vocabulary.characters[:-1] + "z"
-    (trained.path / "vocabulary.json").write_text(json.dumps({"characters": other}))
-    with pytest.raises(RunError, match=r"does not belong to this run"):
+    write_json(trained.path / "config.json", replace(config, model_config=config.model_config.with_width(hidden)))
+    with pytest.raises(RunError, match=r"model.safetensors does not fit config.json and vocabulary.json: .*") as error:
         trained.model()
-    with pytest.raises(RunError, match=r"vocabulary.json is not that of the data"):
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("changes", [{"recipe": {"seed": 5}}, {"data": {"sha256": "0" * 64}}])
+def test_the_state_of_another_training_is_refused(
+    trained: Run, config: RunConfig, changes: dict[str, dict[str, Any]]
+) -> None:
+    changed = {key: replace(getattr(config, key), **values) for key, values in changes.items()}
+    write_json(trained.path / "config.json", replace(config, **changed))
+    with pytest.raises(RunError, match=r"state.safetensors is the state of a training with other data or settings"):
+        trained.checkpoint()
+
+
+def test_the_files_of_another_run_are_refused(trained: Run, other: Run) -> None:
+    for source in (other.path / "state.safetensors", trained.path / "model.safetensors"):
+        shutil.copy(source, trained.path / "state.safetensors")
+        with pytest.raises(RunError, match=r"state.safetensors is the state of a training with other data or settings"):
+            trained.checkpoint()
+
+
+def test_another_vocabulary_is_noticed(trained: Run, corpus: LineCorpus) -> None:
+    path = trained.path / "vocabulary.json"
+    path.write_text(json.dumps({"characters": corpus.vocabulary.characters[:-1] + "z"}))
+    with pytest.raises(RunError, match=r"vocabulary.json does not match the data"):
         trained.corpus()
+    path.write_text(json.dumps({"characters": corpus.vocabulary.characters + "z"}))
+    with pytest.raises(RunError, match=r"model.safetensors does not fit config.json and vocabulary.json"):
+        trained.model()
 
 
-def test_a_model_that_does_not_fit_is_not_built(tmp_path: Path, config: Config, corpus: Corpus) -> None:
+def test_a_model_that_does_not_fit_into_memory_is_not_built(
+    tmp_path: Path, config: RunConfig, corpus: LineCorpus
+) -> None:
     run = Run(tmp_path / "run")
-    run.create(replace(config, settings=config.settings.widened(10**9)), corpus)
-    with pytest.raises(UsageError, match="do not fit into memory"):
+    run.create(replace(config, model_config=config.model_config.with_width(10**8)), corpus)
+    with pytest.raises(UsageError, match="does not fit into memory"):
         run.new_model()
 
 
-def test_a_device_that_is_not_here(tmp_path: Path, config: Config, corpus: Corpus, trained: Run) -> None:
+def test_a_device_that_this_machine_lacks(config: RunConfig, trained: Run) -> None:
     for name in ("cuda:77", "no such thing"):
-        write_config(trained.path / "config.json", replace(config, device=name))
-        with pytest.raises(UsageError, match="cannot be used here"):
+        write_json(trained.path / "config.json", replace(config, device=name))
+        with pytest.raises(UsageError, match=r"`device` is .*, which cannot be used here"):
             trained.new_model()
         assert next(trained.model().parameters()).device == torch.device("cpu")
 
 
-def test_data_that_changed_or_went_is_told(tmp_path: Path, config: Config, corpus: Corpus) -> None:
+def test_changed_and_missing_data_are_errors(tmp_path: Path, config: RunConfig, corpus: LineCorpus) -> None:
     file = tmp_path / "list.txt"
     shutil.copy(corpus.source, file)
     run = Run(tmp_path / "run")
     run.create(replace(config, data=replace(config.data, source=str(file))), corpus)
     run.corpus()
     file.write_text(file.read_text() + "zoe\n")
-    with pytest.raises(RunError, match=r"list.txt has changed since .*run was begun: put the old file back"):
+    with pytest.raises(RunError, match=r"list.txt has changed since .*run began: put the old file back"):
         run.corpus()
     file.unlink()
     with pytest.raises(RunError, match=r"the data of .*run cannot be read again: .*list.txt"):
@@ -340,43 +348,7 @@ def test_damaged_lines_of_the_metrics_are_left_out(trained: Run, lines: list[byt
     content=st.binary(max_size=60)
     | st.sampled_from(list(asdict(SUMMARY))).map(lambda key: json.dumps(asdict(SUMMARY) | {key: [{}]}).encode())
 )
-def test_a_damaged_summary_is_told(trained: Run, content: bytes) -> None:
+def test_a_damaged_summary_is_an_error(trained: Run, content: bytes) -> None:
     (trained.path / "summary.json").write_bytes(content)
-    with pytest.raises(RunError, match=r"summary.json is damaged or was changed .*--resume"):
+    with pytest.raises(RunError, match=r"summary.json is damaged or was changed .*; remove it and resume the run"):
         trained.summary()
-
-
-def test_runs_are_found_in_the_order_in_which_they_were_begun(
-    tmp_path: Path, config: Config, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunError, match=r"there is no run here yet: `wavemore train` makes one"):
-        find_run()
-    for number, name in enumerate(["runs/b", "runs/a", "c"]):
-        Run(Path(name)).create(config, corpus)
-        os.utime(Path(name) / "config.json", (number, number))
-    Path("runs/empty").mkdir()
-    assert [str(run.path) for run in find_runs()] == ["runs/b", "runs/a", "c"]
-    assert find_run().path == Path("c")
-    assert find_run("a").path == find_run("runs/a").path == Path("runs/a")
-    assert is_run("a")
-    assert is_run("c")
-    assert not is_run("runs/empty")
-    assert not is_run("")
-    assert not is_run("x" * 5000)
-    for name in ("nothing", "", "x" * 5000):
-        with pytest.raises(RunError, match="there is no run"):
-            find_run(name)
-
-
-def test_new_runs_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert [new_run("list").path.name for _ in range(3)] == ["list-1", "list-2", "list-3"]
-    shutil.rmtree("runs")
-    Path("runs").write_text("mine")
-    with pytest.raises(RunError, match="cannot make the run folder runs/list-1: Not a directory"):
-        new_run("list")
-    Path("runs").unlink()
-    Path("runs").symlink_to("nowhere")
-    with pytest.raises(RunError, match="runs is no folder"):
-        new_run("list")

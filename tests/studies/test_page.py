@@ -1,22 +1,23 @@
-"""The page says what the record says: verdicts, gains, memory, tuning, failures."""
+"""The page shows what the record has: verdicts, gains, memorisation, tuning, failures."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from wavemore.studies.page import comparisons, page, table
+from wavemore.studies.page import page
+from wavemore.studies.record import answer, verdicts
 
 
-def arm(name: str, vals: list[float], against: str | None, **more: Any) -> dict[str, Any]:
+def arm(name: str, vals: list[float], baseline: str | None, **more: Any) -> dict[str, Any]:
     runs = [
         {"seed": s, "val_nats": v, "leak_free_val_nats": v + 0.01, "train_nats": v - 0.1, "parameters": 1_000,
          "steps": 10, "seconds": 2.0, "commit": "0123456789ab"}
         for s, v in enumerate(vals)
     ]  # fmt: skip
     return {
-        "name": name, "group": "", "against": against, "settings": {}, "model": {}, "recipe": {}, "epochs": 1.5,
-        "tuned": {}, "tries": [], "published": None, "runs": runs, **more,
+        "name": name, "group": "", "baseline": baseline, "settings": {}, "model": {}, "recipe": {}, "epochs": 1.5,
+        "tuned": {}, "trials": [], "published": None, "runs": runs, **more,
     }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ RECORD: dict[str, Any] = {
     "source": "",
     "measure": [],
     "data": {
-        "name": "names", "sha256": "0", "split": "lecture", "split_seed": 0, "train_lines": 80, "val_lines": 10,
+        "name": "names", "sha256": "0", "split_method": "lecture", "split_seed": 0, "train_lines": 80, "val_lines": 10,
         "val_targets": 70, "leak_free_val_targets": 60,
     },
     "seeds": [0, 1, 2],
@@ -45,33 +46,33 @@ RECORD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_verdict_is_better_worse_or_not_shown() -> None:
-    found = comparisons(RECORD)
-    assert {name: comparison.verdict for name, comparison in found.items()} == {
-        "two": "better", "three": "not shown", "four": "worse",
+def test_an_arm_is_better_worse_or_not_significantly_different() -> None:
+    found = verdicts(RECORD)
+    assert {name: verdict.verdict for name, verdict in found.items()} == {
+        "two": "better", "three": "no significant difference", "four": "worse",
     }  # fmt: skip
-    assert str(found["two"]).startswith(
-        "two is better than one by 0.1000 nats (95 % interval +0.0773 to +0.1227, 3 seeds"
+    assert str(found["two"]) == (
+        "two is better than one by 0.1000 nats per character (95 % interval +0.0773 to +0.1227, 3 seeds each)."
     )
-    assert "not shown (gain +0.0000 nats" in str(found["three"])
-    assert str(found["four"]).startswith("four is worse than one by 0.1000 nats")
+    assert str(found["three"]).startswith("three and one: no significant difference (gain +0.0000 nats per character,")
+    assert str(found["four"]).startswith("four is worse than one by 0.1000 nats per character")
     assert found["two"].test is not None
-    assert found["two"].p == pytest.approx(3 * found["two"].test.p), "three looks"
+    assert found["two"].p == pytest.approx(3 * found["two"].test.p), "three comparisons"
 
 
-def test_many_looks_make_a_verdict_harder() -> None:
-    """One difference with p = 0.03 is shown alone, and is not among ten others."""
+def test_more_comparisons_need_a_lower_p_value() -> None:
+    """A difference with p = 0.03 is significant alone, but not among ten others."""
     close = arm("close", [1.976, 1.986, 1.99], "one")
     alone = {**RECORD, "arms": [RECORD["arms"][0], close]}
-    test = comparisons(alone)["close"]
-    assert test.test is not None
-    assert 0.01 < test.test.p < 0.05
-    assert test.verdict == "better"
+    verdict = verdicts(alone)["close"]
+    assert verdict.test is not None
+    assert 0.01 < verdict.test.p < 0.05
+    assert verdict.verdict == "better"
     among = {**alone, "arms": [*alone["arms"], *(arm(f"same {n}", [2.0, 2.01, 2.03], "one") for n in range(10))]}
-    assert comparisons(among)["close"].verdict == "not shown"
+    assert not verdicts(among)["close"].significant
 
 
-def test_the_page_holds_the_question_the_answer_and_every_arm() -> None:
+def test_the_page_has_the_question_the_answer_and_every_arm() -> None:
     text = page(RECORD, ["example-1.svg"])
     assert text.startswith("# Which?\n")
     assert "**Expected before it was run:** The second." in text
@@ -80,34 +81,34 @@ def test_the_page_holds_the_question_the_answer_and_every_arm() -> None:
         "| two | 1,000 | 1.5 | 1.8100 ± 0.0100 | 1.9100 ± 0.0100 | 1.9200 ± 0.0100 | +0.1000 (+0.0773 to +0.1227) |"
         in text
     )
-    assert "Lowest of all: two, val 1.9100 ± 0.0100" in text
+    assert "- Lowest val loss of all: two, 1.9100 ± 0.0100.\n" in text
     assert "Nothing was tuned" in text
     assert "commit 0123456789ab; 24 s of training" in text
-    assert "## Memory" not in text
+    assert "## Memorisation" not in text
 
 
-def test_published_figures_stand_beside_the_measured_ones() -> None:
+def test_published_losses_are_beside_the_measured_ones() -> None:
     record = copy.deepcopy(RECORD)
     record["arms"][1]["published"] = {"val": 1.9, "train": None}
-    assert "| published train | published val | val less published |" in page(record)
+    assert "| published train | published val | val minus published |" in page(record)
     assert "|  | 1.900 | +0.0100 |" in page(record)
 
 
-def test_memory_is_what_a_gain_has_more_on_val_than_on_leak_free_val() -> None:
-    record = {**copy.deepcopy(RECORD), "measure": ["memory"]}
+def test_memorisation_is_the_part_of_a_gain_that_is_lost_on_leak_free_val() -> None:
+    record = {**copy.deepcopy(RECORD), "measure": ["memorisation"]}
     for run in record["arms"][1]["runs"]:
-        run["leak_free_val_nats"] = run["val_nats"] + 0.05  # of the gain of 0.1, 0.04 are gone
+        run["leak_free_val_nats"] = run["val_nats"] + 0.05  # 0.04 of the gain of 0.1 are lost
     text = page(record)
-    assert "| two against one | +0.1000 | +0.0600 | +0.0400 (+0.0400 to +0.0400) | 40 % |" in text
-    assert "| three against one | +0.0000 | +0.0000 | +0.0000 (+0.0000 to +0.0000) | no gain shown |" in text
+    assert "| two and one | +0.1000 | +0.0600 | +0.0400 (+0.0400 to +0.0400) | 40 % |" in text
+    assert "| three and one | +0.0000 | +0.0000 | +0.0000 (+0.0000 to +0.0000) | no significant gain |" in text
     assert "10 of 70 val characters" in text
 
 
-def test_what_was_tried_and_what_failed_is_told() -> None:
+def test_trials_and_failures() -> None:
     record = copy.deepcopy(RECORD)
     record["arms"][1] |= {
         "tuned": {"learning_rate": 0.3},
-        "tries": [
+        "trials": [
             {"settings": {"learning_rate": rate}, "val_nats": val}
             for rate, val in ((0.1, 2.0), (0.2, None), (0.3, 1.9))
         ],
@@ -116,7 +117,7 @@ def test_what_was_tried_and_what_failed_is_told() -> None:
     text = page(record)
     assert "| two | learning rate 0.3 | 1.9000 | 2.0000 | 1 | learning rate |" in text
     assert "Failed: three, seed 0: the loss is nan at step 3." in text
-    assert comparisons(record)["three"].seeds == (2, 3)
+    assert verdicts(record)["three"].num_seeds == (3, 2)
 
 
 def test_an_arm_that_always_failed_has_no_verdict() -> None:
@@ -124,10 +125,10 @@ def test_an_arm_that_always_failed_has_no_verdict() -> None:
     for run in record["arms"][3]["runs"]:
         del run["val_nats"], run["train_nats"], run["leak_free_val_nats"], run["parameters"]
         run["failed"] = "the loss is nan"
-    text = page(record)
-    assert "| four |  | 1.5 |  | failed |" in text
-    assert "four against one: not shown" in text
+    assert "| four |  | 1.5 |  | failed |" in page(record)
+    assert "four and one: no verdict, as it needs at least two finished seeds of each." in answer(record)
 
 
-def test_a_bar_in_a_name_does_not_break_the_table() -> None:
-    assert table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+def test_names_are_text_and_not_markup() -> None:
+    record = {**RECORD, "arms": [arm("a|b *c* <i>", [2.0, 2.1], None), arm("d", [2.0, 2.1], "a|b *c* <i>")]}
+    assert "| a\\|b \\*c\\* \\<i\\> |" in page(record)

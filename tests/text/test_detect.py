@@ -5,7 +5,7 @@ import pytest
 
 import wavemore as wm
 from wavemore.errors import DataError
-from wavemore.text.detect import LOOKED_AT, detect, look_at
+from wavemore.text.detect import SAMPLE_LENGTH, detect, detect_in_text
 
 VERSE = """Tell me not, in mournful numbers,
 Life is but an empty dream!
@@ -24,10 +24,10 @@ CODE = "def f(x):\n    if x:\n        return x\n    return f(x + 1)\n"
 @pytest.mark.parametrize(
     "text",
     [VERSE * 10, PROSE * 10, CODE * 10, "one endless line " * 1_000, (PROSE.replace("\n", " ") * 3 + "\n") * 5],
-    ids=["verse", "wrapped prose", "code", "one line", "a paragraph a line"],
+    ids=["verse", "wrapped prose", "code", "one line", "one paragraph per line"],
 )
-def test_continuous_text_is_known(text: str) -> None:
-    assert look_at(text).kind == "stream"
+def test_continuous_text_is_detected(text: str) -> None:
+    assert detect_in_text(text).format == "text"
 
 
 @pytest.mark.parametrize(
@@ -36,55 +36,45 @@ def test_continuous_text_is_known(text: str) -> None:
         "",
         "\n\n",
         "emma",
-        "\n".join(wm.load("names").train.lines[:200]),
-        "\n\n".join(wm.load("names").train.lines[:200]),
+        "\n".join(wm.load_corpus("names").train.lines[:200]),
+        "\n\n".join(wm.load_corpus("names").train.lines[:200]),
         "new york\nsan francisco\nlos angeles\n\nrome\n" * 9,
         "".join(f"      {number} item\n" for number in range(99)),
         "".join(f"The {number}th thing that one can say of it.\n" for number in range(99)),
         "the cat\tle chat\n" * 50,
         "anna\n" * 20 + "x" * 20_000,
     ],
-    ids=[
-        "empty",
-        "blank",
-        "one",
-        "names",
-        "names between blank lines",
-        "places",
-        "counted",
-        "sentences",
-        "pairs",
-        "a fault",
-    ],
+    ids=["empty", "blank", "one", "names", "spaced names", "places", "counted", "sentences", "pairs", "one long line"],
 )
-def test_a_list_is_known_and_what_is_unclear_is_one(text: str) -> None:
-    assert look_at(text).kind == "lines"
+def test_lists_and_unclear_cases_are_detected_as_lists(text: str) -> None:
+    assert detect_in_text(text).format == "lines"
 
 
-def test_only_the_beginning_of_a_file_is_looked_at(tmp_path: Path) -> None:
+def test_only_the_beginning_of_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
-    path.write_bytes((VERSE * (LOOKED_AT // 100)).encode() + b"\xff")
-    assert detect(path).kind == "stream"
+    path.write_bytes((VERSE * (SAMPLE_LENGTH // 100)).encode() + b"\xff")
+    assert detect(path).format == "text"
 
 
-def test_what_is_wrong_in_the_beginning_is_left_to_who_reads_all(tmp_path: Path) -> None:
+def test_a_wrong_byte_at_the_beginning_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes((VERSE * 5).encode() + b"\xff")
-    assert detect(path).kind == "stream"
+    with pytest.raises(DataError, match="byte 0xff at offset"):
+        detect(path)
 
 
-def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(DataError):
             detect(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_left_alone(tmp_path: Path) -> None:
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert detect(tmp_path / "pipe").why.startswith("it is a pipe")
+    assert detect(tmp_path / "pipe").reason.startswith("it is a pipe")
 
 
 def test_shakespeare_and_names(shared_data: Path) -> None:
-    assert detect(shared_data / "tinyshakespeare.txt").kind == "stream"
-    assert detect(shared_data / "names.txt").kind == "lines"
+    assert detect(shared_data / "tinyshakespeare.txt").format == "text"
+    assert detect(shared_data / "names.txt").format == "lines"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from wavemore.errors import DataError, UsageError, WavemoreError
 from wavemore.text import reading
-from wavemore.text.reading import read_lines, read_source
+from wavemore.text.reading import read_lines
 
 
-def written(folder: Path, content: bytes) -> Path:
+def list_file(folder: Path, content: bytes) -> Path:
     path = folder / "list.txt"
     path.write_bytes(content)
     return path
@@ -36,14 +36,14 @@ file_texts = st.lists(pieces | st.text(max_size=3), max_size=40).map("".join)
 
 
 @given(file_texts, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-le"]), st.integers(1, 9))
-def test_any_text_is_read_as_the_naive_way_reads_it(text: str, encoding: str, chunk: int) -> None:
+def test_any_text_is_read_as_by_a_naive_reader(text: str, encoding: str, chunk: int) -> None:
     content = text.replace("\x00", "").encode(encoding)
     expected = read_naively(content, encoding)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_CHUNK_BYTES", chunk)  # characters and line ends fall on edges of chunks
-        path = written(Path(folder), content)
+        patch.setattr(reading, "_CHUNK_BYTES", chunk)  # chunks end within characters and line ends
+        path = list_file(Path(folder), content)
         if expected:
-            lines, report, sha256 = read_source(path, encoding)
+            lines, report, sha256 = read_lines(path, encoding)
             assert list(lines) == expected
             assert report.lines == len(expected)
             assert sha256 == hashlib.sha256(content).hexdigest()
@@ -55,13 +55,13 @@ def test_any_text_is_read_as_the_naive_way_reads_it(text: str, encoding: str, ch
 @given(st.binary(max_size=60), st.sampled_from(["utf-8", "latin-1", "utf-16", "cp1252", "ascii", "utf-7"]))
 def test_any_bytes_are_lines_or_a_one_line_error(content: bytes, encoding: str) -> None:
     with TemporaryDirectory() as folder:
-        path = written(Path(folder), content)
-        found = lines_or_message(path, encoding)
-        if isinstance(found, str):
-            assert found.startswith(f"{path}: ")
-            assert len(found.splitlines()) == 1
+        path = list_file(Path(folder), content)
+        result = lines_or_message(path, encoding)
+        if isinstance(result, str):
+            assert result.startswith(f"{path}: ")
+            assert len(result.splitlines()) == 1
         else:
-            assert found == read_naively(content, encoding)
+            assert result == read_naively(content, encoding)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
@@ -74,23 +74,23 @@ def test_any_bytes_are_lines_or_a_one_line_error(content: bytes, encoding: str) 
         (b"ava\nzo\xc3", 6),
     ],
 )
-def test_a_byte_that_is_not_utf8_is_named_with_its_offset(
+def test_the_error_for_a_byte_that_is_not_utf8_gives_its_offset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, offset: int, chunk: int
 ) -> None:
     monkeypatch.setattr(reading, "_CHUNK_BYTES", chunk)
-    expected = rf"byte 0x{content[offset]:02x} at offset {offset} is not valid utf-8; .*--encoding latin-1"
+    expected = rf"byte 0x{content[offset]:02x} at offset {offset} is not valid utf-8; .*for example latin-1"
     with pytest.raises(DataError, match=expected):
-        read_lines(written(tmp_path, content))
+        read_lines(list_file(tmp_path, content))
 
 
-def test_latin1_reads_what_utf8_cannot(tmp_path: Path) -> None:
-    assert list(read_lines(written(tmp_path, b"zo\xeb\n"), "latin-1")[0]) == ["zoë"]
+def test_another_encoding_can_be_given(tmp_path: Path) -> None:
+    assert list(read_lines(list_file(tmp_path, b"zo\xeb\n"), "latin-1")[0]) == ["zoë"]
 
 
 @pytest.mark.parametrize("encoding", ["no-such", "hex", "rot13", "", "a\0b", "locale"])
-def test_an_unknown_encoding_is_wrong_usage(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(UsageError, match="is no text encoding"):
-        read_lines(written(tmp_path, b"emma\n"), encoding)
+def test_an_unknown_encoding_is_a_usage_error(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(UsageError, match="is not a text encoding"):
+        read_lines(list_file(tmp_path, b"emma\n"), encoding)
 
 
 @pytest.mark.parametrize(
@@ -100,20 +100,20 @@ def test_an_unknown_encoding_is_wrong_usage(tmp_path: Path, encoding: str) -> No
         (b"\xef\xbb\xbf", "is empty"),
         (b" \n\t\r\n", "only blank lines"),
         (b"\x7fELF\x00\x01", "looks like a binary file .*offset 4"),
-        ("emma\n".encode("utf-16"), "byte 0xff at offset 0 is not valid utf-8; .*--encoding utf-16"),
-        ("emma\n".encode("utf-16-le"), "looks like a binary file .*--encoding utf-16"),
+        ("emma\n".encode("utf-16"), "byte 0xff at offset 0 is not valid utf-8; .*set `encoding` to utf-16"),
+        ("emma\n".encode("utf-16-le"), "looks like a binary file .*set `encoding` to utf-16"),
         (b"emma\n\n" + b"x" * 10_001 + b"\n", "line 3 has 10,001 characters"),
         (b"emma\n" + b"x" * 3_000_000, "line 2 has at least [0-9,]+ characters, more than 10,000"),
     ],
 )
-def test_a_file_that_is_no_list_is_refused_with_a_reason(tmp_path: Path, content: bytes, message: str) -> None:
-    path = written(tmp_path, content)
+def test_the_error_for_a_file_that_is_not_a_list_gives_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
+    path = list_file(tmp_path, content)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}: .*{message}") as caught:
         read_lines(path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_file_that_cannot_be_opened_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_lines(tmp_path / "missing.txt")
     with pytest.raises(DataError, match="is a folder"):
@@ -122,21 +122,21 @@ def test_a_file_that_cannot_be_opened_is_refused_with_a_reason(tmp_path: Path, m
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)  # root may read everything, so the modes of a file prove nothing
+    monkeypatch.setattr(Path, "open", denied)  # root may read any file, whatever its mode
     with pytest.raises(DataError, match="no permission"):
         read_lines(tmp_path / "secret.txt")
 
 
-def test_long_blank_space_is_no_long_line(tmp_path: Path) -> None:
-    lines, report = read_lines(written(tmp_path, b"emma" + b" " * 600_000 + b"\n" + b"\t" * 300_000 + b"\nava"))
+def test_whitespace_does_not_make_a_line_too_long(tmp_path: Path) -> None:
+    lines, report, _ = read_lines(list_file(tmp_path, b"emma" + b" " * 600_000 + b"\n" + b"\t" * 300_000 + b"\nava"))
     assert (list(lines), report.blank) == (["emma", "ava"], 1)
 
 
 def test_memory_is_a_small_multiple_of_the_file(tmp_path: Path) -> None:
-    path = written(tmp_path, "".join(f"name {i * 7919 % 200_003:06d}\n" for i in range(200_000)).encode())
+    path = list_file(tmp_path, "".join(f"name {i * 7919 % 200_003:06d}\n" for i in range(200_000)).encode())
     tracemalloc.start()
     try:
-        lines, report = read_lines(path)
+        lines, report, _ = read_lines(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -144,6 +144,6 @@ def test_memory_is_a_small_multiple_of_the_file(tmp_path: Path) -> None:
     assert peak < 6 * path.stat().st_size
 
 
-def test_every_error_is_of_the_projects_tree(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_a_wavemore_error(tmp_path: Path) -> None:
     with pytest.raises(WavemoreError):
         read_lines(tmp_path / ("x" * 5000))

@@ -32,9 +32,9 @@ def test_encode_text_is_encode_line_by_line(some: list[str]) -> None:
 @given(st.text(characters, min_size=1))
 def test_json_round_trip(text: str) -> None:
     vocabulary = Vocabulary(text)
-    written = vocabulary.to_json()
-    assert written.isascii()
-    assert Vocabulary.from_json(written) == vocabulary
+    content = vocabulary.to_json()
+    assert content.isascii()
+    assert Vocabulary.from_json(content) == vocabulary
 
 
 def vocabulary_or_message(text: str) -> Vocabulary | str:
@@ -53,12 +53,12 @@ json_values = st.recursive(
 
 @given(st.text(st.characters()) | json_values.map(json.dumps))
 def test_from_json_of_anything_is_a_vocabulary_or_a_one_line_error(text: str) -> None:
-    found = vocabulary_or_message(text)
-    if isinstance(found, str):
-        assert len(found.splitlines()) == 1
-        assert found.encode()  # it can be printed, so it holds no lone surrogate
+    result = vocabulary_or_message(text)
+    if isinstance(result, str):
+        assert len(result.splitlines()) == 1
+        assert result.encode()  # it can be printed, as it has no lone surrogate
     else:
-        assert json.loads(text) == {"characters": found.characters}
+        assert json.loads(text) == {"characters": result.characters}
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_from_json_of_anything_is_a_vocabulary_or_a_one_line_error(text: str) ->
         '{"characters": "ab", "more": 1}',
     ],
 )
-def test_from_json_refuses_what_to_json_never_writes(text: str) -> None:
+def test_from_json_rejects_other_content(text: str) -> None:
     with pytest.raises(DataError) as caught:
         Vocabulary.from_json(text)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 250
 
 
-def test_full_stop_and_combining_marks_are_characters_like_others() -> None:
+def test_full_stops_and_combining_marks_are_ordinary_characters() -> None:
     vocabulary = Vocabulary("a.\u0301😀")
     assert vocabulary.characters == "." + "a" + "\u0301" + "😀"
     assert vocabulary.decode(vocabulary.encode("a\u0301.😀")) == "a\u0301.😀"
@@ -99,40 +99,45 @@ def test_ids_use_the_smallest_type(count: int, dtype: str) -> None:
     assert vocabulary.encode(vocabulary.characters).tolist() == list(range(1, count + 1))
 
 
-def test_equality_and_hash_are_by_the_characters() -> None:
+def test_equality_and_hash_depend_on_the_characters() -> None:
     assert Vocabulary("ab") == Vocabulary(["b", "a", "b"])
     assert Vocabulary("ab") != Vocabulary("abc")
     assert len({Vocabulary("ab"), Vocabulary("ba")}) == 1
 
 
 @pytest.mark.parametrize("wrong", [[], ["ab"], [""], ["\n"], ["a", "\udc80"]])
-def test_what_is_no_character_is_refused(wrong: list[str]) -> None:
+def test_strings_that_are_no_characters_are_errors(wrong: list[str]) -> None:
     with pytest.raises(DataError):
         Vocabulary(wrong)
 
 
 @pytest.mark.parametrize("unknown", ["é", "A", "\x00", "\n", "\ud800", "\U0010ffff", "😀"])
-def test_an_unknown_character_is_named_with_its_place(unknown: str) -> None:
+def test_the_error_for_an_unknown_character_gives_its_position(unknown: str) -> None:
     with pytest.raises(UnknownCharacterError) as caught:
         Vocabulary("abc").encode("ab" + unknown + "c")
     message = str(caught.value)
     assert f"{unknown!r} (U+{ord(unknown):04X}) at position 3 of" in message
-    assert "known are 'abc'" in message
+    assert "known: 'abc'" in message
     assert len(message.splitlines()) == 1
 
 
-def test_an_unknown_character_in_text_is_placed_in_its_line() -> None:
+def test_the_position_of_an_unknown_character_is_that_in_its_line() -> None:
     text = "abc\n" * (_CHUNK // 4) + "a" * 100 + "xbb\nabc\n"  # in the second chunk
-    with pytest.raises(UnknownCharacterError, match=r"'x' \(U\+0078\) at position 101 of \.\.\.'a{20}xbb'; known"):
+    with pytest.raises(UnknownCharacterError, match=r"'x' \(U\+0078\) at position 101 of \.\.\.'a{20}xbb'; known: "):
         Vocabulary("abc").encode_text(text)
 
 
 @pytest.mark.parametrize("wrong", [[1, 0], [0], [4], [-1], [1.5], [[1, 2]], [True], [2**70]])
-def test_decode_refuses_ids_without_a_character(wrong: list[int]) -> None:
+def test_ids_without_a_character_cannot_be_decoded(wrong: list[int]) -> None:
     with pytest.raises(DataError):
         Vocabulary("abc").decode(wrong)
 
 
-def test_decode_of_nothing_is_the_empty_line() -> None:
+def test_the_empty_line_has_no_ids() -> None:
     assert Vocabulary("abc").decode([]) == ""
     assert Vocabulary("abc").encode("").tolist() == []
+
+
+def test_null_characters_and_line_feeds_are_decoded_apart() -> None:
+    vocabulary = Vocabulary("a\0")
+    assert vocabulary.decode_text(vocabulary.encode_text("a\0\na")) == "a\0\na"

@@ -7,126 +7,113 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import Flag
-from wavemore.cli.screen import Screen, table, visible
+from wavemore.cli.options import File, Flag
+from wavemore.cli.screen import Screen, checked_figure_path, table
+from wavemore.signs import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wavemore.comparison.result import Comparison, LineDifference, Seen
+    from wavemore.comparison.result import Comparison, LineDifference, SliceResult
+
+INTERVAL = "95 % over lines"
+MAX_LINE = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Say whether B is better than A, by how much and how surely: by the seeds of each, and by the lines.
+    """Tell whether B is better than A, by how much, and on which lines.
 
-    Losses are nats per character. Better is said where neither other seeds nor other lines would be likely to turn it.
+    Better means: other seeds or other lines are unlikely to reverse the result.
 
-    Example: wavemore compare baseline wider
+    Losses are nats per character.
+
+    Example:
+      wavemore compare baseline wider
     """
 
     a: Annotated[Positional[str], arg(metavar="A")]
-    """A run, an experiment (train --experiment), or a folder with the seeds of one."""
+    """a run, an experiment (train --experiment), or a folder with the seeds of one"""
     b: Annotated[Positional[str], arg(metavar="B")]
-    """Another one, on the same data and split."""
-    part: Literal["val", "test"] = "val"
-    """The lines that are predicted; test: once, when all choices are made."""
+    """another one, on the same data and split"""
+    split: Literal["val", "test"] = "val"
+    """the lines to predict; look at test once, after all decisions"""
     json: Flag = False
-    """Print JSON: verdict, better, overall, leak_free, kinds, positions, wins, losses, ..."""
-    plot: Annotated[str, arg(metavar="FILE", help_behavior_hint="")] = ""
-    """Draw the difference by position in the line: .png, .svg or .pdf."""
+    """print JSON: verdict, better, overall, leak_free, kinds, positions, wins, losses, ..."""
+    plot: File = None
+    """draw the difference by position in the line: .png, .svg or .pdf"""
 
-    def run_command(self) -> int:
+    def run_command(self, arguments: Sequence[str]) -> int:
         """Print the verdict, and where B wins."""
         from wavemore.comparison.compare import compare
-        from wavemore.plots.save import figure_path
 
-        path = figure_path(self.plot) if self.plot else None
+        path = checked_figure_path(self.plot)
         screen = Screen(stderr=self.json)
         with screen.busy("losses of both, and the bootstrap"):
-            found = compare(self.a, self.b, self.part)
+            comparison = compare(self.a, self.b, self.split)
         if path is not None:
-            _draw(found, path)
+            _draw(comparison, path)
         if self.json:
-            print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1))
-        else:
-            _show(screen, found)
-            if path is not None:
-                screen.say(f"\ndrawn in {path}")
+            print(json.dumps(comparison.to_dict(), ensure_ascii=False, indent=1))
+            return 0
+        _show(screen, comparison)
+        if path is not None:
+            screen.say(f"\nwrote {path}")
         return 0
 
 
-def _draw(found: "Comparison", path: "Path") -> None:
+def _draw(comparison: "Comparison", path: "Path") -> None:
     from wavemore.plots import Difference, difference_by_position
     from wavemore.plots.save import write_figure
 
-    differences = [
-        Difference(
-            label=seen.what,
-            value=seen.difference,
-            low=seen.interval.low if seen.interval else None,
-            high=seen.interval.high if seen.interval else None,
-            targets=seen.targets,
-        )
-        for seen in found.positions
-    ]
-    a, b = (f"{letter} ({side.name})" for letter, side in (("A", found.a), ("B", found.b)))
-    write_figure(difference_by_position(differences, a=a, b=b, whole=found.difference), path)
+    differences = []
+    for result in comparison.positions:
+        low, high = (result.interval.low, result.interval.high) if result.interval else (None, None)
+        differences.append(Difference(result.name, result.difference, low, high, result.num_targets))
+    a, b = f"A ({comparison.a.name})", f"B ({comparison.b.name})"
+    write_figure(difference_by_position(differences, a=a, b=b, overall=comparison.difference), path)
 
 
-INTERVAL = "95 % over lines"
+def _show(screen: Screen, comparison: "Comparison") -> None:
+    from wavemore.comparison.result import CAUTION, describe_side
 
-
-def _show(screen: Screen, found: "Comparison") -> None:
-    from wavemore.comparison.result import CAUTION, side_words
-
-    for letter, side in (("A", found.a), ("B", found.b)):
-        screen.say(visible(side_words(letter, side)))
-    if found.changed:
-        screen.say(f"B differs in: {', '.join(found.changed)}")
-    targets = found.overall.targets
-    screen.say(f"{visible(found.data)}, {found.part}: {found.count:,} lines, {targets:,} targets\n")
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        screen.say(visible(describe_side(letter, side)))
+    if comparison.changed_settings:
+        screen.say(f"B differs in: {', '.join(comparison.changed_settings)}")
+    targets = comparison.overall.num_targets
+    screen.say(f"{visible(comparison.data)}, {comparison.split}: {comparison.num_lines:,} lines, {targets:,} targets\n")
     header = ["nats per character", "A", "B", "B - A", INTERVAL, "over seeds"]
-    spare = ("over seeds", INTERVAL)
-    screen.say(table(screen, header, found.figures(), left=header[:1], spare=spare))
-    screen.say(f"\n{found.verdict}.", style="bold")
-    if found.leak_free is not None and found.leak_free.better != found.better:
-        screen.say(f"On lines that train does not hold: {found.leak_free.verdict}.")
-    for title, group in (("kinds of lines", found.kinds), ("position in the line", found.positions)):
-        if group:
+    screen.say(table(screen, header, comparison.loss_rows(), left=header[:1], spare=("over seeds", INTERVAL)))
+    screen.say(f"\n{comparison.verdict}.", style="bold")
+    if comparison.leak_free is not None and comparison.leak_free.better != comparison.better:
+        screen.say(f"On the lines that are not in train: {comparison.leak_free.verdict}.")
+    for title, results in (("kinds of lines", comparison.kinds), ("position in the line", comparison.positions)):
+        if results:
             screen.say()
-            screen.say(_seen(screen, title, group, found.overall.targets))
+            screen.say(_slices(screen, title, results, targets))
     screen.say(f"\n{CAUTION}", style="dim")
-    for title, lines in (("B gains most on", found.wins), ("B loses most on", found.losses)):
+    for title, lines in (("B gains most on", comparison.wins), ("B loses most on", comparison.losses)):
         if lines:
             screen.say()
             screen.say(_lines(screen, title, lines))
 
 
-def _seen(screen: Screen, title: str, group: "Sequence[Seen]", targets: int) -> object:
-    from wavemore.comparison.result import ends
+def _slices(screen: Screen, title: str, results: "Sequence[SliceResult]", targets: int) -> object:
+    from wavemore.comparison.result import format_interval
 
-    rows = [
-        [
-            seen.what,
-            f"{seen.lines:,}",
-            f"{seen.targets / targets:.0%}",
-            f"{seen.a:.4f}",
-            f"{seen.b:.4f}",
-            f"{seen.difference:+.4f}",
-            ends(seen.interval),
-        ]
-        for seen in group
-    ]
+    rows = []
+    for result in results:
+        losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}", format_interval(result.interval)]
+        rows.append([result.name, f"{result.lines:,}", f"{result.num_targets / targets:.0%}", *losses])
     header = [title, "lines", "targets", "A", "B", "B - A", INTERVAL]
     return table(screen, header, rows, left=header[:1], spare=("targets", "lines", "A", "B", INTERVAL))
 
 
 def _lines(screen: Screen, title: str, lines: "Sequence[LineDifference]") -> object:
-    rows = [[_short(line.text), f"{line.a:.2f}", f"{line.b:.2f}", f"{line.difference:+.2f}"] for line in lines]
-    header = [title, "A: nats of the line", "B", "B - A"]
-    return table(screen, header, rows, left=header[:1], spare=())
-
-
-def _short(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    rows = []
+    for line in lines:
+        text = line.text if len(line.text) <= MAX_LINE else f"{line.text[: MAX_LINE - 1]}…"
+        rows.append([text, f"{line.a:.2f}", f"{line.b:.2f}", f"{line.difference:+.2f}"])
+    header = [title, "A: nats per line", "B", "B - A"]
+    return table(screen, header, rows, left=header[:1])

@@ -1,131 +1,92 @@
-"""Flags made from the config dataclasses: their names, types and help have one source."""
+"""The types of flags, and what is known about a command line besides its values."""
 
-import dataclasses
-from collections.abc import Collection
-from typing import Annotated, Any, Literal, get_args, get_origin
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from itertools import takewhile
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import tyro
-from tyro.conf import OmitArgPrefixes
-
-from wavemore.nn.config import CONFIGS
+from tyro.conf import Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 Auto = Literal["auto"]
-Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
-Words = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
-Number = Annotated[int, tyro.conf.arg(metavar="N")]
-RunName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RUN]")]
 
 
-def flags_of(kind: type, *, auto: Collection[str] | None = None) -> Any:
-    """A dataclass with the fields of `kind`; those in `auto` (without it: all) may be "auto" and are so by default.
+def _spec(metavar: str, kind: Callable[[str], Any], noun: str = "", word: str = "", *, many: bool = False) -> Any:
+    """Return how tyro reads a value of `kind`, or `word`, and what it says if the value is not `noun`."""
 
-    >>> from wavemore.nn.config import TreeConfig
-    >>> flags_of(TreeConfig)(hidden=64).hidden, flags_of(TreeConfig)().embedding
-    (64, 'auto')
-    """
-    fields: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(kind):
-        if auto is None or field.name in auto:
-            fields.append(_or_auto(field.name, field.type, field.metadata["help"]))
-        else:
-            hint = "" if field.type in (bool, str) else None
-            flag = tyro.conf.arg(help=field.metadata["help"], metavar=_metavar(field.type), help_behavior_hint=hint)
-            fields.append((field.name, Annotated[field.type, flag], dataclasses.field(default=field.default)))
-    return dataclasses.make_dataclass(f"{kind.__name__}Flags", fields, frozen=True, kw_only=True)
+    def read(words: list[str]) -> Any:
+        if word and words == [word]:
+            return word
+        if not words:
+            raise ValueError("it needs at least one value")
+        try:
+            values = tuple(map(kind, words))
+        except ValueError:
+            raise ValueError(f"{' '.join(words)!r} is not {noun}") from None
+        return values if many else values[0]
+
+    return PrimitiveConstructorSpec(
+        nargs="*" if many else 1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+NO_HINT = arg(help_behavior_hint="")
+"""Leaves out "(default: ...)" where the help gives the default or none is needed."""
+WHOLE, WHOLES, NUMBER = "a whole number", "a list of whole numbers", "a number"
+
+Flag = Annotated[bool, NO_HINT]
+Number = Annotated[int, _spec("N", int, WHOLE)]
+Real = Annotated[float, _spec("X", float, NUMBER)]
+Name = Annotated[str, _spec("NAME", str)]
+Words = Annotated[str, _spec("TEXT", str), NO_HINT]
+Text = Annotated[str | None, _spec("TEXT", str), NO_HINT]
+File = Annotated[str | None, _spec("FILE", str), NO_HINT]
+Folder = Annotated[str | None, _spec("FOLDER", str), NO_HINT]
+Runs = Annotated[tuple[str, ...] | None, _spec("RUN [RUN ...]", str, many=True), NO_HINT]
+RunName = Annotated[Positional[str], arg(metavar="[RUN]")]
+IntOrAll = Annotated[int | Literal["all"], _spec("N|all", int, WHOLE, "all")]
+IntOrAuto = Annotated[int | Auto, _spec("N", int, WHOLE, "auto"), NO_HINT]
+IntsOrAuto = Annotated[tuple[int, ...] | Auto, _spec("N [N ...]", int, WHOLES, "auto", many=True), NO_HINT]
+FloatOrAuto = Annotated[float | Auto, _spec("X", float, NUMBER, "auto"), NO_HINT]
 
 
 def given(flags: Any) -> dict[str, Any]:
-    """The flags that were given, by name.
-
-    >>> from wavemore.nn.config import TreeConfig
-    >>> given(flags_of(TreeConfig)(hidden=64))
-    {'hidden': 64}
-    """
+    """Return the settings that are not "auto", by name."""
     return {name: value for name, value in vars(flags).items() if value != "auto"}
 
 
-def _or_auto(name: str, kind: Any, help: str) -> tuple[str, Any, Any]:  # noqa: A002 - what it is everywhere else
-    flag = tyro.conf.arg(help=help, metavar=_metavar(kind))
-    kind_of_value: Any = kind | Auto
-    return name, Annotated[kind_of_value, flag], dataclasses.field(default="auto")
+def option_names(arguments: Sequence[str]) -> list[str]:
+    """Return the options of a command line, without their values.
+
+    >>> option_names(["score", "--json", "-n", "3", "--seed=1", "--", "--emma"])
+    ['--json', '-n', '--seed']
+    """
+    options = takewhile(lambda word: word != "--", arguments)
+    return [word.partition("=")[0] for word in options if re.match("--?[a-z]", word)]
 
 
-SHARED_HELP = {
-    "context": "characters that a prediction sees; of a tree the product of --fuse: alone, a power of 2, in pairs",
-    "embedding": "channels of a character's vector",
-    "hidden": "channels of the hidden layers",
-    "channels": "channels of the residual path",
-    "layers": "blocks on top of each other",
-    "norm": "normalisation of each layer (batch-per-position: the lecture's bug)",
-    "activation": "activation after each normalisation",
-    "dropout": "share of values set to zero in training",
-}
-"""Of what several models have, in words that are true of them all."""
+def with_flags(message: str, command: Any) -> str:
+    """Replace the parameters in backquotes in a library's message by the flags of a command: `top_k` by --top-k."""
+    names = _flag_names(command)
+    return re.sub(r"`(\w+)`", lambda match: names.get(match[1], match[0]), message)
 
 
-def _grouped() -> dict[str, list[tuple[str, Any, Any]]]:
-    """The settings of all models as fields: "" has what several have, the others by the one that has them."""
-    owners: dict[str, dict[str, Any]] = {}
-    helps: dict[str, str] = {}
-    for model, config in CONFIGS.items():
-        for field in dataclasses.fields(config):  # type: ignore[arg-type]
-            owners.setdefault(field.name, {})[model] = field.type
-            helps[field.name] = field.metadata["help"]
-    owners["context"]["tree"] = int  # a word of the plan's for what is fused
-    grouped: dict[str, list[tuple[str, Any, Any]]] = {model: [] for model in ("", *CONFIGS)}
-    for name, kinds in owners.items():
-        if len(kinds) == 1:
-            [(model, kind)] = kinds.items()
-            grouped[model].append(_or_auto(name, kind, helps[name]))
-        else:
-            models = ", ".join(model for model in CONFIGS if model in kinds)
-            grouped[""].append(_or_auto(name, _joined(list(kinds.values())), f"{SHARED_HELP[name]} ({models})"))
-    return grouped
-
-
-def _joined(kinds: list[Any]) -> Any:
-    """One type for what is of several: of choices, all of them."""
-    if all(kind == kinds[0] for kind in kinds):
-        return kinds[0]
-    choices = dict.fromkeys(choice for kind in kinds for choice in get_args(kind))
-    return Literal[tuple(choices)]
-
-
-def _metavar(kind: Any) -> str | None:
-    named = {bool: None, int: "N", float: "X", str: "TEXT", tuple[int, ...]: "N [N ...]", int | Literal["all"]: "N|all"}
-    return "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else named[kind]
-
-
-_FIELDS = _grouped()
-
-
-def _flags(model: str) -> Any:
-    return dataclasses.make_dataclass(f"{model.title()}Flags", _FIELDS[model], frozen=True, kw_only=True)
-
-
-SharedFlags: Any = _flags("")
-TreeFlags: Any = _flags("tree")
-WaveNetFlags: Any = _flags("wavenet")
-TransformerFlags: Any = _flags("transformer")
-NgramFlags: Any = _flags("ngram")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelFlags:
-    """The settings of all models, in groups."""
-
-    shared: OmitArgPrefixes[SharedFlags] = dataclasses.field(default_factory=SharedFlags)
-    """The settings of several models, whose names stand behind; auto fits the data."""
-    tree: OmitArgPrefixes[TreeFlags] = dataclasses.field(default_factory=TreeFlags)
-    """--model tree alone (mlp: the tree with one fusion of --context)."""
-    wavenet: OmitArgPrefixes[WaveNetFlags] = dataclasses.field(default_factory=WaveNetFlags)
-    """--model wavenet alone."""
-    transformer: OmitArgPrefixes[TransformerFlags] = dataclasses.field(default_factory=TransformerFlags)
-    """--model transformer alone."""
-    ngram: OmitArgPrefixes[NgramFlags] = dataclasses.field(default_factory=NgramFlags)
-    """--model ngram alone."""
-
-    def model_settings(self) -> dict[str, Any]:
-        """Those that were given, by name."""
-        groups = (self.shared, self.tree, self.wavenet, self.transformer, self.ngram)
-        return {name: value for group in groups for name, value in given(group).items()}
+def _flag_names(command: Any) -> dict[str, str]:
+    """Return the flag of every field of a command, nested ones included; positional arguments have none."""
+    if not is_dataclass(command):
+        return {}
+    positional = get_args(Positional[str])[1]
+    hints = get_type_hints(type(command), include_extras=True)
+    names: dict[str, str] = {}
+    for field in fields(command):
+        value = getattr(command, field.name)
+        if is_dataclass(value):
+            names |= _flag_names(value)
+        elif positional not in get_args(hints[field.name]):
+            names[field.name] = f"--{field.name.replace('_', '-')}" if len(field.name) > 1 else f"-{field.name}"
+    return names

@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs, and what stops it."""
+"""The progress of a training on the terminal, and the signals that stop it."""
 
 import signal
 import threading
@@ -11,78 +11,87 @@ from typing import TYPE_CHECKING
 from wavemore.cli.screen import Screen, seconds
 
 if TYPE_CHECKING:
-    from wavemore.engine.fit import Progress
+    from wavemore.engine.step_record import StepRecord
+
+Show = Callable[["StepRecord"], None]
 
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], int]]:
-    """The first Ctrl-C (or termination) is noted, so that no step is cut in half; the second one stops at once.
+    """Note the first Ctrl-C (or SIGTERM), so that no step is cut in half; the second one stops at once.
 
-    What it yields says which signal has come, 0 for none.
+    The function that this yields returns the number of the signal, 0 for none.
     """
-    noted: list[int] = []
+    numbers: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if noted:
+        if numbers:
             raise KeyboardInterrupt
-        noted.append(number)
+        numbers.append(number)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # other threads cannot catch signals
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
-                before[number] = signal.signal(number, note)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores them
+                previous[number] = signal.signal(number, note)
     try:
-        yield lambda: noted[0] if noted else 0
+        yield lambda: numbers[0] if numbers else 0
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Callable[["Progress"], None]]:
-    """A moving bar on a terminal, a line an evaluation elsewhere."""
-    began = time.monotonic()
+def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Show]:
+    """Show each record: as a moving bar on a terminal, otherwise as one line per evaluation."""
+    start = time.monotonic()
 
-    def left(progress: "Progress") -> str:  # evaluations included
-        return seconds((time.monotonic() - began) / progress.steps_here * (steps - progress.step))
+    def time_left(record: "StepRecord") -> str:  # evaluations included
+        return seconds((time.monotonic() - start) / record.steps_here * (steps - record.step))
 
-    def taught(progress: "Progress") -> str:  # what a student's steps make lower
-        return "" if progress.taught_nats is None else f"taught {progress.taught_nats:.4f}  "
-
-    if not screen.live:
-
-        def line(progress: "Progress") -> None:
-            if progress.val_nats is not None:
-                screen.say(
-                    f"step {progress.step:>{len(f'{steps:,}')},} of {steps:,}  train {progress.train_nats:.4f}  "
-                    f"{taught(progress)}val {progress.val_nats:.4f}{' *' if progress.is_best else '  '}  "
-                    f"{progress.chars_per_second:,.0f} chars/s  {seconds(seconds_before + progress.seconds)} so far, "
-                    f"{left(progress)} left"
-                )
-
-        yield line
+    if screen.live:
+        with _bar(screen, steps, time_left) as show:
+            yield show
         return
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
+
+    def show_line(record: "StepRecord") -> None:
+        if record.val_nats is not None:
+            screen.say(
+                f"step {record.step:>{len(f'{steps:,}')},} of {steps:,}  train {record.train_nats:.4f}  "
+                f"{_distill(record)}val {record.val_nats:.4f}{' *' if record.is_best else '  '}  "
+                f"{record.chars_per_second:,.0f} chars/s  {seconds(seconds_before + record.seconds)} so far, "
+                f"{time_left(record)} left"
+            )
+
+    yield show_line
+
+
+@contextmanager
+def _bar(screen: Screen, steps: int, time_left: Callable[["StepRecord"], str]) -> Iterator[Show]:
+    from rich.progress import BarColumn, Progress, TextColumn
 
     wide = screen.width >= 100
     columns = [
         TextColumn("{task.completed:,}/{task.total:,}", markup=False),
         BarColumn(bar_width=24 if wide else 8),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[numbers]}", markup=False),
     ]
-    with Bars(*columns, console=screen.console, refresh_per_second=8) as bar:
-        task = bar.add_task("train", total=steps, said="")
+    with Progress(*columns, console=screen.console, refresh_per_second=8) as bar:
+        task = bar.add_task("train", total=steps, numbers="")
         val = "…"
 
-        def move(progress: "Progress") -> None:
+        def show(record: "StepRecord") -> None:
             nonlocal val
-            if progress.val_nats is not None:
-                val = f"{progress.val_nats:.4f}"
-            said = f"train {progress.train_nats:.4f}  {taught(progress) if wide else ''}val {val}"
+            if record.val_nats is not None:
+                val = f"{record.val_nats:.4f}"
+            numbers = f"train {record.train_nats:.4f}  {_distill(record) if wide else ''}val {val}"
             if wide:
-                said += f"  {progress.chars_per_second:,.0f} chars/s"
-            bar.update(task, completed=progress.step, said=f"{said}  {left(progress)} left")
+                numbers += f"  {record.chars_per_second:,.0f} chars/s"
+            bar.update(task, completed=record.step, numbers=f"{numbers}  {time_left(record)} left")
 
-        yield move
+        yield show
+
+
+def _distill(record: "StepRecord") -> str:
+    """Return the loss of a student against its targets, which is what its steps reduce."""
+    return "" if record.distill_nats is None else f"distill {record.distill_nats:.4f}  "

@@ -3,121 +3,119 @@
 import json
 import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from wavemore.cli.options import Flag, RunName, flags_of, given
-from wavemore.cli.screen import Screen, visible
-from wavemore.engine.sampling import Sampling
+from wavemore.cli.model_flags import SamplingFlags
+from wavemore.cli.options import Flag, IntOrAuto, RunName, given
+from wavemore.cli.screen import Screen
 from wavemore.errors import UsageError
+from wavemore.signs import visible
 
 if TYPE_CHECKING:
+    from wavemore.engine.sampling import Sampling
     from wavemore.runs.run import Run
 
-SamplingFlags: Any = flags_of(Sampling, auto=("max_length", "seed"))
-
-LENGTH = 500
-"""Characters of a text, where nothing else is asked for."""
+FOR_LINES = ("min_length", "max_length", "distinct", "new")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Make new lines with a trained model, or new text with one that was trained on continuous text.
+    """Print new lines, or new text, from a trained model.
 
-    Example: wavemore sample -n 20 --prefix mar --temperature 0.8 --new --distinct   (a text: --length 500)
+    Examples:
+      wavemore sample -n 20 --prefix mar --temperature 0.8 --new --distinct
+      wavemore sample runs/story-1 --length 500
     """
 
     run: RunName = "latest"
-    """A run folder, or its name in runs/."""
-    n: Annotated[int | Literal["auto"], arg(aliases=["-n"], metavar="N")] = "auto"
-    """How many; auto: 20 lines, one text."""
-    length: Annotated[int | Literal["auto"], arg(metavar="N")] = "auto"
-    """Of continuous text: characters after the prefix (auto: 500)."""
-    sampling: OmitArgPrefixes[SamplingFlags] = field(default_factory=SamplingFlags)
-    """auto: --max-length is the data's longest line, --seed another one each time."""
+    """a run folder, or its name in runs/"""
+    n: Annotated[IntOrAuto, arg(name="num", aliases=["-n"])] = "auto"
+    """how many (auto: 20 lines, or one text)"""
+    length: IntOrAuto = "auto"
+    """for a model of continuous text: characters after the prefix (auto: 500)"""
     json: Flag = False
-    """Print a JSON list of objects with text, nats, nats_per_char, new."""
+    """print a JSON list of objects with text, nats, nats_per_char and, for lines, new"""
+    sampling: OmitArgPrefixes[SamplingFlags] = field(default_factory=SamplingFlags)
 
-    def run_command(self) -> int:
-        """Print the lines as they are drawn."""
-        from wavemore.engine.generate_lines import generate
+    def run_command(self, arguments: Sequence[str]) -> int:
+        """Print the lines, or the text, as they are drawn."""
         from wavemore.runs.find import find_run
 
         run = find_run(self.run)
-        if run.config.data.text == "stream":
-            return self._write(run)
-        if self.length != "auto":
-            raise UsageError(f"--length is for continuous text, and {run.path} makes lines: see --max-length")
-        n = 20 if self.n == "auto" else self.n
-        asked: dict[str, Any] = {
-            "max_length": max(1, run.config.data.longest, len(self.sampling.prefix)),
-            "seed": secrets.randbits(48),
-        }
-        asked |= given(self.sampling)
-        sampling = Sampling(**asked)
-        samples = generate(run.model(), run.vocabulary(), n, sampling, run.line_hashes())
-        made = 0
-        if self.json:
-            listed = [
-                {"text": s.text, "nats": s.nats, "nats_per_char": s.nats / (len(s.text) + 1), "new": s.new}
-                for s in samples
-            ]
-            made = len(listed)
-            print(json.dumps(listed, ensure_ascii=False, indent=1))
+        if run.config.data.format == "text":
+            self._print_text(run)
         else:
-            shown = visible if sys.stdout.isatty() else str  # a file or a pipe gets the lines as they are
-            for sample in samples:
-                print(shown(sample.text))
-                made += 1
-        if made < n:
+            self._print_lines(run)
+        return 0
+
+    def _print_lines(self, run: "Run") -> None:
+        from wavemore.engine.generate_lines import generate
+
+        if self.length != "auto":
+            raise UsageError(f"--length is for continuous text, and {run.path} makes lines: use --max-length")
+        n = 20 if self.n == "auto" else self.n
+        samples = generate(run.model(), run.vocabulary(), n, self._sampling(run), run.line_hashes())
+        count, records = 0, []
+        for sample in samples:
+            count += 1
+            if self.json:
+                per_char = sample.nats / (len(sample.text) + 1)
+                records.append({"text": sample.text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
+            else:
+                print(_shown(sample.text))
+        if self.json:
+            _print_json(records)
+        if count < n:
             sys.stdout.flush()
             Screen(stderr=True).say(
-                f"wavemore: {made:,} of {n:,} lines: many more draws brought nothing else that passes; "
-                "allow more with a higher --temperature, another --prefix or lengths, or without --new or --distinct"
+                f"wavemore: found only {count:,} of {n:,} lines: further draws gave nothing that passes your "
+                "filters. Try a higher --temperature, another --prefix or length, or drop --new or --distinct"
             )
-        return 0
 
-    def _write(self, run: "Run") -> int:
-        """Print a text as it is drawn; several one after the other."""
-        from wavemore.engine.generate_text import characters, write
+    def _print_text(self, run: "Run") -> None:
+        """Print one text while it is drawn, or several one after the other."""
+        from wavemore.engine.generate_text import generate_text, stream_text
 
-        asked = given(self.sampling)
-        defaults = Sampling()
-        for name in ("min_length", "max_length", "distinct", "new"):
-            if asked.get(name, getattr(defaults, name)) != getattr(defaults, name):
-                flag = name.replace("_", "-")
-                raise UsageError(f"--{flag} is for lines, and {run.path} makes continuous text: see --length")
-        length = LENGTH if self.length == "auto" else self.length
+        for name in FOR_LINES:
+            if getattr(self.sampling, name) != getattr(SamplingFlags, name):
+                raise UsageError(f"`{name}` is for lines, and {run.path} makes continuous text: use --length")
+        length = 500 if self.length == "auto" else self.length
         n = 1 if self.n == "auto" else self.n
-        prefix = self.sampling.prefix
-        sampling = Sampling(**{"seed": secrets.randbits(48), "max_length": max(1, len(prefix)), **asked})
-        model, vocabulary = run.model(), run.vocabulary()
+        model, vocabulary, sampling = run.model(), run.vocabulary(), self._sampling(run)
         if n == 1 and not self.json:
-            drawn = characters(model, vocabulary, 1, length, sampling)
-            shown = _shown_text if sys.stdout.isatty() else str
-            sys.stdout.write(shown(prefix))
-            last = prefix[-1:]
-            for step in drawn:
-                last = vocabulary.decode_text(step.ids)
-                sys.stdout.write(shown(last))
+            text, steps = sampling.prefix, stream_text(model, vocabulary, 1, length, sampling)
+            sys.stdout.write(_shown(text))
+            for step in steps:
+                text = vocabulary.decode_text(step.ids)
+                sys.stdout.write(_shown(text))
                 if sys.stdout.isatty():
                     sys.stdout.flush()
-            if last != "\n":
+            if not text.endswith("\n"):
                 sys.stdout.write("\n")
-            return 0
-        texts = write(model, vocabulary, n, length, sampling)
+            return
+        texts = generate_text(model, vocabulary, n, length, sampling)
         if self.json:
-            listed = [{"text": t.text, "nats": t.nats, "nats_per_char": t.nats / length} for t in texts]
-            print(json.dumps(listed, ensure_ascii=False, indent=1))
+            _print_json([{"text": t.text, "nats": t.nats, "nats_per_char": t.nats / length} for t in texts])
         else:
-            shown = _shown_text if sys.stdout.isatty() else str
-            for number, text in enumerate(texts, start=1):
+            for number, generated in enumerate(texts, start=1):
                 print(f"--- {number} of {n:,}")
-                print(shown(text.text))
-        return 0
+                print(_shown(generated.text))
+
+    def _sampling(self, run: "Run") -> "Sampling":
+        from wavemore.engine.sampling import Sampling
+
+        longest = max(1, run.config.data.longest_line, len(self.sampling.prefix))
+        return Sampling(**{"max_length": longest, "seed": secrets.randbits(48)} | given(self.sampling))
 
 
-def _shown_text(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
+def _shown(text: str) -> str:
+    """Return the text as it is for a file or a pipe, and with visible signs for control characters on a terminal."""
+    return "\n".join(map(visible, text.split("\n"))) if sys.stdout.isatty() else text
+
+
+def _print_json(records: list[dict[str, Any]]) -> None:
+    print(json.dumps(records, ensure_ascii=False, indent=1))

@@ -1,191 +1,176 @@
-"""`wavemore score`: how usual a model finds lines or texts, letter by letter."""
+"""`wavemore score`: how typical lines or texts are for a model, character by character."""
 
 import json
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import Flag
-from wavemore.cli.screen import Screen, cells, visible
+from wavemore.cli.options import NO_HINT, Flag
+from wavemore.cli.screen import Screen, cells
 from wavemore.errors import UsageError
+from wavemore.signs import visible
 
 if TYPE_CHECKING:
-    from wavemore.engine.evaluate import Score
+    from wavemore.engine.evaluate import Score as Scored
+    from wavemore.runs.run import Run
 
 SHADES = "▁▂▃▄▅▆▇█"
-NATS_OF_FULL_BAR = 6.0
+FULL_BAR_NATS = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreLines:
-    """Say how usual lines, or texts, are to a model: nats per character, rank, and the surprise of each letter.
+class Score:
+    """Show how typical lines or texts are for a model, letter by letter.
 
-    Example: wavemore score runs/names-1 emma xqzt   (or: cat names.txt | wavemore score runs/names-1)
+    Examples:
+      wavemore score runs/names-1 emma xqzt
+      cat names.txt | wavemore score runs/names-1
     """
 
-    words: Annotated[
-        Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]", help_behavior_hint="")
-    ] = ()
-    """A run folder (without one: the latest run), then the lines; without lines they are read from standard input
-    (for a model of continuous text: as one text). Lines that begin with - stand after --."""
+    words: Annotated[Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]"), NO_HINT] = ()
+    """a run (default: the latest), then lines (default: standard input); lines that begin with - go after --"""
     json: Flag = False
-    """Print a JSON list of objects with text, nats, nats_per_char, rank, more_usual_than_val, characters."""
+    """print a JSON list of objects with text, nats, nats_per_char, rank, percentile_rank, characters"""
 
-    def run_command(self) -> int:
-        """Print one row a line, in the order given."""
-        from wavemore.engine.evaluate import more_usual_than, score, score_texts
+    def run_command(self, arguments: Sequence[str]) -> int:
+        """Print one row per line, in the order given."""
+        from wavemore.engine.evaluate import percentile_rank, score
+
+        run, texts = self._split_words()
+        text_format = run.config.data.format
+        texts = texts or _standard_input(text_format)
+        if text_format == "text" and "" in texts:
+            raise UsageError("an empty text has no score; give one with at least one character")
+        scores = score(run.model(), run.vocabulary(), texts, text_format)
+        summary = run.summary()
+        percentiles = None if summary is None else summary.val_line_percentiles
+        nats = sorted(scored.nats_per_char for scored in scores)
+        rows = []
+        for scored in scores:
+            percentile = None if percentiles is None else percentile_rank(percentiles, scored.nats_per_char)
+            rows.append(Row(scored, 1 + bisect_left(nats, scored.nats_per_char), percentile))
+        if self.json:
+            print(json.dumps([_record(row) for row in rows], ensure_ascii=False, indent=1))
+        else:
+            _show(rows, "⏎ is a line end" if text_format == "text" else "⏎ is the end of the line")
+        return 0
+
+    def _split_words(self) -> "tuple[Run, list[str]]":
+        """Return the run and the lines; the first word is the run if it names one."""
         from wavemore.runs.find import find_run, is_run
 
         if self.words and (is_run(self.words[0]) or self.words[0].startswith("runs/")):
-            run, lines = find_run(self.words[0]), list(self.words[1:])
-        else:
-            run, lines = find_run("latest"), list(self.words)
-            if lines and "/" in lines[0] and "/" not in run.vocabulary().characters:
-                find_run(lines[0])  # a path, and no line that the model could read: says that there is no such run
-        model, vocabulary, summary = run.model(), run.vocabulary(), run.summary()
-        is_text = run.config.data.text == "stream"
-        if is_text:
-            scores = score_texts(model, vocabulary, lines or [_standard_input_text()])
-        else:
-            scores = score(model, vocabulary, lines or _standard_input())
-        if any(not one.char_nats for one in scores):
-            raise UsageError("a text without a character has no surprise: give one that is not empty")
-        rows = []
-        for one, rank in zip(scores, _ranks(scores), strict=True):
-            known = None if summary is None else summary.val_line_percentiles
-            share = None if known is None else more_usual_than(known, one.nats_per_char)
-            rows.append(Row(one.text, one.nats, one.nats_per_char, rank, share, _characters(one)))
-        if self.json:
-            print(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1))
-        else:
-            _show(rows, "⏎ is a line end" if is_text else "⏎ is the end of the line")
-        return 0
+            return find_run(self.words[0]), list(self.words[1:])
+        run = find_run("latest")
+        if self.words and "/" in self.words[0] and "/" not in run.vocabulary().characters:
+            find_run(self.words[0])  # raises: this is a path, not a line that the model could read
+        return run, list(self.words)
 
 
-@dataclass(frozen=True)
-class Row:
-    """What is said of a line."""
+class Row(NamedTuple):
+    """A score with its rank, 1 for the most typical line, and the fraction of the val lines that are less typical."""
 
-    text: str
-    nats: float
-    nats_per_char: float
+    score: "Scored"
     rank: int
-    """Among the lines that were given; 1 is the most usual one."""
-    more_usual_than_val: float | None
-    """The share of the run's val lines that are less usual; None for a run that was not finished, or of a text."""
-    characters: tuple["Character", ...]
+    percentile_rank: float | None
 
 
-@dataclass(frozen=True)
-class Character:
-    """A character, or the end of the line as an empty one, and its surprise."""
-
-    character: str
-    nats: float
-
-
-def _standard_input() -> list[str]:
-    text = _standard_input_text()
-    lines = [line.strip() for line in text.split("\n") if line.strip()]  # as files of lines are read
-    if not lines:
-        raise UsageError("no lines to score: standard input was empty")
-    return lines
+def _record(row: Row) -> dict[str, Any]:
+    scored = row.score
+    return {
+        "text": scored.text,
+        "nats": scored.nats,
+        "nats_per_char": scored.nats_per_char,
+        "rank": row.rank,
+        "percentile_rank": row.percentile_rank,
+        "characters": [{"character": character, "nats": nats} for character, nats in _characters(scored)],
+    }
 
 
-def _standard_input_text() -> str:
+def _characters(scored: "Scored") -> list[tuple[str, float]]:
+    """Return each character and its nats; the end of a line is empty, and that of a text is not scored."""
+    return list(zip([*scored.text, ""], scored.char_nats, strict=False))
+
+
+def _standard_input(text_format: str) -> list[str]:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("no lines to score: give them after the run, or on standard input")
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        text = re.sub("\r\n?", "\n", sys.stdin.buffer.read().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"standard input is not UTF-8: byte {error.start + 1:,} is 0x{error.object[error.start]:02x}"
-        ) from None
-    if not text:
+        byte = error.object[error.start]
+        raise UsageError(f"standard input is not UTF-8: byte {error.start + 1:,} is 0x{byte:02x}") from None
+    texts = [text] if text_format == "text" else [line.strip() for line in text.split("\n") if line.strip()]
+    if not any(texts):
         raise UsageError("no lines to score: standard input was empty")
-    return re.sub("\r\n?", "\n", text)
-
-
-def _ranks(scores: list["Score"]) -> list[int]:
-    """1 for the most usual line, the one with the fewest nats per character."""
-    order = sorted(range(len(scores)), key=lambda i: scores[i].nats_per_char)
-    ranks = [0] * len(scores)
-    for rank, i in enumerate(order, start=1):
-        ranks[i] = rank
-    return ranks
-
-
-def _characters(score: "Score") -> tuple[Character, ...]:
-    characters = [*score.text, ""][: len(score.char_nats)]  # the end is scored where the model knows ends
-    return tuple(Character(c, nats) for c, nats in zip(characters, score.char_nats, strict=True))
+    return texts
 
 
 def _show(rows: list[Row], sign: str) -> None:
     from rich.text import Text
 
     screen = Screen()
-    if len(rows) == 1:
-        screen.say(_about(rows[0], sign))
+    several = len(rows) > 1
+    if several:
+        screen.say(f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  {'typical':>7}  {sign}", style="dim")
     else:
-        screen.say(f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  {'usual':>5}  {sign}", style="dim")
-    indent = 0 if len(rows) == 1 else len(_numbers(rows[0]))
+        screen.say(_describe(rows[0], sign))
     for row in rows:
-        numbers = "" if len(rows) == 1 else _numbers(row)
-        for part in _in_parts(_letters(row), screen.width - indent):
+        numbers = _numbers(row) if several else ""
+        indent = len(numbers)
+        for part in _parts(_letters(_characters(row.score)), screen.width - indent):
             letters, bars = Text(f"{numbers:<{indent}}"), Text(" " * indent)
             for shown, nats in part:
                 style = "bold red" if nats > 4.5 else "yellow" if nats > 3 else "green"
                 letters.append(shown, style)
-                bars.append(SHADES[_shade(nats)] * cells(shown), style)
+                bars.append(_bar(nats) * cells(shown), style)
             screen.say(letters)
             screen.say(bars)
             numbers = ""
-    if len(rows) > 1 and rows[0].more_usual_than_val is not None:
-        screen.say("usual: the share of the run's val lines that are less usual", style="dim")
+    if several and rows[0].percentile_rank is not None:
+        screen.say("typical: percentage of the validation lines that are less typical than this one", style="dim")
 
 
-def _about(row: Row, sign: str) -> str:
-    said = f"{row.nats_per_char:.3f} nats a character, {row.nats:.3f} in all"
-    if row.more_usual_than_val is not None:
-        said += f"; more usual than {row.more_usual_than_val:.0%} of the val lines"
-    return f"{said} ({sign})"
+def _describe(row: Row, sign: str) -> str:
+    words = f"{row.score.nats_per_char:.3f} nats per character, {row.score.nats:.3f} in total"
+    if row.percentile_rank is not None:
+        words += f"; more typical than {row.percentile_rank:.0%} of the validation lines"
+    return f"{words} ({sign})"
 
 
 def _numbers(row: Row) -> str:
-    usual = "" if row.more_usual_than_val is None else f"{row.more_usual_than_val:.0%}"
-    return f"{row.rank:>6}  {row.nats_per_char:>9.3f}  {row.nats:>8.3f}  {usual:>5}  "
+    typical = "" if row.percentile_rank is None else f"{row.percentile_rank:.0%}"
+    return f"{row.rank:>6}  {row.score.nats_per_char:>9.3f}  {row.score.nats:>8.3f}  {typical:>7}  "
 
 
-def _letters(row: Row) -> list[tuple[str, float]]:
-    """What stands above a bar, and its nats: accents, which take no column, with the letter before them."""
+def _letters(characters: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return what is printed above each bar, and its nats; accents, which take no column, join the letter before."""
     letters: list[tuple[str, float]] = []
-    for character in row.characters:
-        shown = "⏎" if character.character in ("", "\n") else visible(character.character)
+    for character, nats in characters:
+        shown = "⏎" if character in ("", "\n") else visible(character)
         if cells(shown) == 0 and letters:
-            before, nats = letters.pop()
-            letters.append((before + shown, nats + character.nats))
+            letter, letter_nats = letters.pop()
+            letters.append((letter + shown, letter_nats + nats))
         else:
-            letters.append((shown if cells(shown) else f"◌{shown}", character.nats))
+            letters.append((shown if cells(shown) else f"◌{shown}", nats))
     return letters
 
 
-def _in_parts(letters: list[tuple[str, float]], width: int) -> Iterator[list[tuple[str, float]]]:
-    """The letters in rows of at most `width` columns; a line end ends a row."""
+def _parts(letters: list[tuple[str, float]], width: int) -> Iterator[list[tuple[str, float]]]:
+    """Yield the letters in rows of at most `width` columns; a line end ends a row."""
     part: list[tuple[str, float]] = []
     for letter in letters:
-        if part and part[-1][0] == "⏎":
-            yield part
-            part = []
-        if part and sum(cells(shown) for shown, _ in part) + cells(letter[0]) > max(10, width):
+        if part and (part[-1][0] == "⏎" or sum(cells(shown) for shown, _ in [*part, letter]) > max(10, width)):
             yield part
             part = []
         part.append(letter)
     yield part
 
 
-def _shade(nats: float) -> int:
-    return min(len(SHADES) - 1, int(nats / NATS_OF_FULL_BAR * len(SHADES)))
+def _bar(nats: float) -> str:
+    return SHADES[min(len(SHADES) - 1, int(nats / FULL_BAR_NATS * len(SHADES)))]

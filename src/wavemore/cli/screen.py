@@ -1,19 +1,22 @@
-"""What the commands have in common on the terminal."""
+"""What the commands share on the terminal: a console, a table, and how losses and times are written."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from math import log
 from typing import IO, TYPE_CHECKING, Any
 
+from wavemore.signs import visible
+
 if TYPE_CHECKING:  # rich is imported where it is used, so that --help is fast
+    from pathlib import Path
+
     from rich.console import Console
     from rich.table import Table
 
 
 class Screen:
-    """A console that goes on in silence when its reader has gone, so that `train | head` loses no training."""
+    """A console that falls silent when its reader has gone, so that `wavemore train | head` still trains."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         self.console = _console(stderr)
@@ -23,16 +26,16 @@ class Screen:
 
     @property
     def live(self) -> bool:
-        """Whether there is a terminal for a moving bar."""
+        """Whether this is a terminal that can show a moving bar."""
         return self.console.is_terminal and not self.console.is_dumb_terminal and self.open
 
     @property
     def width(self) -> int:
-        """How many characters stand in a row."""
+        """The number of columns."""
         return self.console.width
 
     def say(self, *parts: Any, style: str = "") -> None:
-        """Print; data is never read as markup."""
+        """Print; brackets in data are not read as markup."""
         if not self.open:
             return
         try:
@@ -40,43 +43,45 @@ class Screen:
             self.console.file.flush()
         except BrokenPipeError:
             self.open = False
-            to_nowhere(self.console.file)
+            discard(self.console.file)
 
     @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """Say on a terminal what is being waited for."""
-        with self.console.status(what) if self.live else nullcontext():
+    def busy(self, task: str) -> Iterator[None]:
+        """Show on a terminal what is being computed."""
+        with self.console.status(task) if self.live else nullcontext():
             yield
 
 
 def _console(stderr: bool) -> "Console":
     from rich.console import Console
 
-    class Enduring(Console):
+    class PersistentConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Raise the BrokenPipeError that is being handled: rich would end the program, and a training with it."""
+            """Raise the BrokenPipeError again: rich would end the program, and a training with it."""
             raise
 
-    # A cell of a notebook is a pipe: rich would show there what its reader has sent elsewhere.
-    return Enduring(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False)
+    # In a notebook, rich would print into the cell even if standard output is redirected.
+    return PersistentConsole(
+        stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
+    )
 
 
-def to_nowhere(stream: IO[str]) -> None:
-    """Let a stream end in the void: its reader has gone, or its disk is full, and Python flushes it again at exit."""
+def discard(stream: IO[str]) -> None:
+    """Send the rest of a stream nowhere: its reader has gone, or its disk is full, and Python flushes it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def losses(nats: float) -> str:
-    """A loss in both units.
+    """Return a loss in nats and bits.
 
     >>> losses(2.0)
-    '2.0000 nats (2.885 bits) a character'
+    '2.0000 nats (2.885 bits) per character'
     """
-    return f"{nats:.4f} nats ({nats / log(2):.3f} bits) a character"
+    return f"{nats:.4f} nats ({nats / log(2):.3f} bits) per character"
 
 
 def seconds(value: float) -> str:
-    """A time in the units that people say.
+    """Return a time in suitable units.
 
     >>> seconds(7.25), seconds(754)
     ('7.2 s', '12 min 34 s')
@@ -88,25 +93,17 @@ def seconds(value: float) -> str:
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def visible(text: str) -> str:
-    """The text with signs for what would move the cursor or turn the terminal's colours.
+def checked_figure_path(plot: str | None) -> "Path | None":
+    """Return the path of a figure that --plot asks for. Raises `UsageError` if it cannot be drawn there."""
+    if plot is None:
+        return None
+    from wavemore.plots.save import figure_path  # needs matplotlib
 
-    >>> visible("a\\tb\\x1b[31m"), visible("\\u2028")
-    ('a␉b␛[31m', '\ufffd')
-    """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    if character < " ":
-        return chr(0x2400 + ord(character))
-    return "\ufffd" if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") else character
+    return figure_path(plot)
 
 
 def padded(text: str, width: int) -> str:
-    r"""The text, filled up with spaces to `width` columns of a terminal: most CJK characters take two, accents none.
+    r"""Fill up a text with spaces to `width` columns of a terminal: most CJK characters take two, accents none.
 
     >>> padded("天地", 6), padded("e\u0301", 3)
     ('天地  ', 'é  ')
@@ -115,33 +112,38 @@ def padded(text: str, width: int) -> str:
 
 
 def cells(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """Return the number of columns that a text takes on a terminal."""
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
 def table(
-    screen: Screen, header: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str], spare: Sequence[str]
+    screen: Screen,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: Sequence[str],
+    spare: Sequence[str] = (),
 ) -> "Table":
-    """A plain table; the columns in `left` are text, the others numbers.
+    """Return a plain table; the columns in `left` are text, the others numbers.
 
-    Where the terminal is too narrow, columns are left out in the order of `spare`.
+    On a narrow terminal the columns in `spare` are left out, in this order, until the table fits.
     """
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
-    boundless = screen.console.options.update(max_width=100_000)
-    cells = [list(row) for row in rows]
-    shown = [name for name in header if any(row[header.index(name)] for row in cells) or name not in spare]
+    unlimited = screen.console.options.update(max_width=100_000)
+    rows = [list(row) for row in rows]
+    columns = [name for place, name in enumerate(header) if any(row[place] for row in rows) or name not in spare]
     for name in (*spare, ""):
-        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in shown:
-            made.add_column(column, justify="left" if column in left else "right", overflow="fold")
-        for row in cells:
-            made.add_row(*(Text(visible(row[header.index(column)])) for column in shown))
-        if Measurement.get(screen.console, boundless, made).maximum <= screen.width:
+        result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            result.add_column(column, justify="left" if column in left else "right", overflow="fold")
+        for row in rows:
+            result.add_row(*(Text(visible(row[header.index(column)])) for column in columns))
+        if Measurement.get(screen.console, unlimited, result).maximum <= screen.width:
             break
-        shown = [column for column in shown if column != name]
-    return made
+        columns = [column for column in columns if column != name]
+    return result

@@ -1,94 +1,114 @@
-"""`wavemore study`: an experiment file run, resumed and written up."""
+"""`wavemore study`: a question answered by many trainings, which can be stopped and continued."""
 
 import json
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import Flag, Number
+from wavemore.cli.options import NO_HINT, File, Flag, Folder, IntOrAuto, Text
 from wavemore.cli.progress import interrupts
 from wavemore.cli.screen import Screen, seconds, table
 from wavemore.errors import UsageError
 
+if TYPE_CHECKING:
+    from wavemore.studies.runner import Event
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand:
-    """Answer a question by trainings: several seeds, the same tuning for every arm, a page with a verdict.
+    """Answer a question by trainings: several seeds, equal tuning.
 
-    Example: wavemore study fusion, or with a file of your own: wavemore study mine.toml
+    It writes a page with the verdict. If stopped, the same command continues it.
+
+    Examples:
+      wavemore study fusion
+      wavemore study mine.toml
     """
 
-    study: Annotated[Positional[str], arg(metavar="[STUDY]", help_behavior_hint="")] = ""
-    """A TOML file, or a study that comes with wavemore; without one: a list of these."""
-    folder: Annotated[str, arg(metavar="FOLDER", help_behavior_hint="(default: studies/<its name>)")] = ""
-    """Where the runs, the record and the page are kept; the same folder again goes on."""
-    data: Annotated[str, arg(metavar="DATA", help_behavior_hint="(default: what the study says)")] = ""
-    """Another file or data set than the study's."""
-    seeds: Annotated[
-        tuple[int, ...], arg(metavar="N [N ...]", help_behavior_hint="(default: what the study says)")
-    ] = ()
-    """Other seeds than the study's."""
-    jobs: Number = 0
-    """Trainings at once, one thread each; 0: as many as there are cores."""
+    study: Annotated[Positional[Text], arg(metavar="[STUDY]")] = None
+    """a TOML file, or a study that comes with wavemore (default: list these)"""
+    folder: Folder = None
+    """folder for the runs, the record and the page (default: studies/NAME)"""
+    data: Annotated[File, arg(metavar="DATA")] = None
+    """another file or data set than the study's"""
+    seeds: Annotated[tuple[int, ...] | None, arg(metavar="N [N ...]"), NO_HINT] = None
+    """other seeds than the study's"""
+    jobs: IntOrAuto = "auto"
+    """trainings at a time, one thread each (auto: one per core)"""
     json: Flag = False
-    """At the end print the record as JSON; all other words go to standard error."""
+    """print the record as JSON at the end; everything else goes to standard error"""
 
-    def run_command(self) -> int:
-        """Run the study, or go on with it."""
-        from wavemore.studies.file import parse_seeds, read_study
+    def run_command(self, arguments: Sequence[str]) -> int:
+        """Run the study, or continue it."""
+        from wavemore.studies.file import read_study
 
         screen = Screen(stderr=self.json)
-        if not self.study:
+        if self.study is None:
             return self._list(screen)
-        if not 0 <= self.jobs <= 1024:
-            raise UsageError(f"jobs is {self.jobs}; it must be at least 0 and at most 1024")
+        if self.jobs != "auto" and not 1 <= self.jobs <= 1024:
+            raise UsageError(f"--jobs is {self.jobs}; it must be at least 1 and at most 1024")
         study = read_study(self.study)
-        if self.seeds:
-            study = replace(study, file=parse_seeds(study.file, self.seeds))
-        from wavemore.studies.page import page
+        if self.seeds is not None:
+            study = study.with_seeds(self.seeds)
+        from wavemore.studies.page import write_page
+        from wavemore.studies.record import answer
         from wavemore.studies.runner import StudyRunner
-        from wavemore.studies.write import write_page
 
         folder = Path(self.folder or f"studies/{study.name}")
-        runner = StudyRunner(study, folder, self.data, self.jobs)
+        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs)
         screen.say(study.file.question, style="bold")
-        screen.say(
-            f"{len(study.arms)} arms, seeds {', '.join(map(str, study.file.seeds))}, {runner.jobs} at once; {folder}"
-        )
-        began, first = time.monotonic(), -1
+        seeds = ", ".join(map(str, study.file.seeds))
+        screen.say(f"{len(study.arms)} arms, seeds {seeds}, {runner.jobs} trainings at a time; {folder}")
+        show = _event_printer(screen)
         with interrupts() as interrupted:
             for event in runner.run():
-                if first < 0 and event.total > 1:
-                    first, began = event.done, time.monotonic()
-                if event.said:
-                    left = ""
-                    if event.done > first >= 0:
-                        rest = (time.monotonic() - began) / (event.done - first) * (event.total - event.done)
-                        left = f", about {seconds(rest)} left" if event.done < event.total else ""
-                    screen.say(f"{event.done} of {event.total}{left}: {event.said}")
+                show(event)
                 if interrupted():
                     screen.say(
-                        f"\nstopped; what was trained is kept. The same command goes on: wavemore study {self.study}"
+                        f"\nstopped; all finished trainings are kept. The same command continues: "
+                        f"wavemore study {self.study}"
                     )
                     return 128 + interrupted()
         record = runner.record()
         write_page(record, folder / "page.md")
         if self.json:
             print(json.dumps(record, ensure_ascii=False, indent=1))
-        screen.say("\n" + page(record).split("## Answer\n\n")[1].split("\n\n##")[0])
+        screen.say("")
+        for sentence in answer(record):
+            screen.say(f"- {sentence}")
         screen.say(f"\npage    {folder / 'page.md'}\nrecord  {folder / 'study.json'}\nruns    wavemore log {folder}")
         return 0
 
     def _list(self, screen: Screen) -> int:
-        from wavemore.studies.file import read_study, shipped
+        from wavemore.studies.file import read_study, shipped_studies
 
-        studies = [read_study(name) for name in shipped()]
+        studies = [read_study(name) for name in shipped_studies()]
         if self.json:
             print(json.dumps([{"name": study.name, "question": study.file.question} for study in studies], indent=1))
-            return 0
-        rows = [[study.name, str(len(study.arms)), study.file.question] for study in studies]
-        screen.say(table(screen, ["study", "arms", "question"], rows, left=("study", "question"), spare=("arms",)))
+        else:
+            rows = [[study.name, str(len(study.arms)), study.file.question] for study in studies]
+            screen.say(table(screen, ["study", "arms", "question"], rows, left=("study", "question"), spare=("arms",)))
         return 0
+
+
+def _event_printer(screen: Screen) -> "Callable[[Event], None]":
+    """Return a function that prints each event with the time that is left, measured from the first training on."""
+    start = first = -1.0
+
+    def show(event: "Event") -> None:
+        nonlocal start, first
+        if first < 0 and event.total > 1:
+            first, start = event.done, time.monotonic()
+        if not event.message:
+            return
+        left = ""
+        if 0 <= first < event.done < event.total:
+            per_training = (time.monotonic() - start) / (event.done - first)
+            left = f", about {seconds(per_training * (event.total - event.done))} left"
+        screen.say(f"{event.done} of {event.total}{left}: {event.message}")
+
+    return show

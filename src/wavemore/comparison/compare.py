@@ -1,240 +1,216 @@
 """Is B better than A? Two recipes by their seeds, on the same lines, with a verdict in words.
 
-Two things could make a difference an accident: the seeds that were trained, and the lines that happen to be in val.
-The first is tested over seeds (Welch's test), the second by a bootstrap over lines, paired, as both sides predict the
-same lines. "Better" is said where both leave 0 out. Differences are B - A in nats per character: below 0, B is better.
+A difference may be due to chance in two ways: by the seeds that were trained, and by the lines that happen to be in
+val. The first is tested over seeds (Welch's test), the second by a bootstrap over lines, paired, as both sides predict
+the same lines. A side is called better if both 95 % intervals exclude 0. Differences are B - A in nats per character:
+below 0, B is better.
 
-L lines, B targets, S seeds, K looks.
+L lines, B targets, S seeds, K slices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.comparison.bootstrap import Interval, ratio_intervals
-from wavemore.comparison.result import Comparison, LineDifference, Outcome, PartName, Seen, Side
-from wavemore.comparison.slices import Look, line_sums, looks
-from wavemore.comparison.statistics import spread, welch
-from wavemore.engine.blocks import batches_to_evaluate
+from wavemore.comparison.bootstrap import ratio_intervals
+from wavemore.comparison.result import Comparison, LineDifference, Outcome, Side, SliceResult, SplitName
+from wavemore.comparison.slices import slices
+from wavemore.comparison.statistics import Interval, mean_std, welch
+from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
+from wavemore.engine.line_spans import line_sums
 from wavemore.errors import RunError, UsageError
 from wavemore.nn.model import Model
-from wavemore.runs.config import Config
-from wavemore.runs.entry import Entry, changed, data_key, data_words, model_words, other_data, read, recipe_key
+from wavemore.runs.config import RunConfig
+from wavemore.runs.describe import describe_data, describe_model
+from wavemore.runs.entry import FinishedRun, one_per_seed, read_entry
 from wavemore.runs.find import find_group
+from wavemore.runs.identity import changed_settings, data_differences, recipe_key
 from wavemore.runs.run import Run
-from wavemore.text.continuous import TextStream
-from wavemore.text.corpus import Corpus, Part
+from wavemore.text.corpus import Corpus
 from wavemore.text.lines import Lines
+from wavemore.text.parts import LinePart
 
 SHOWN_LINES = 5
-"""On which B gains most, and on which it loses most."""
+"""Lines listed as B's largest gains, and as its largest losses."""
 
 
-def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], part: PartName = "val") -> Comparison:
-    """Compare two recipes by their runs, on the val lines or, once all choices are made, the test lines.
+def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], split: SplitName = "val") -> Comparison:
+    """Compare two recipes by their runs, on the val lines or, after all decisions are made, the test lines.
 
-    A side is a name (of a run, of an experiment, or a folder of runs), a run, or runs that differ in their seed
-    alone. Runs that have not ended are left out where others have.
+    A side is a name (of a run, an experiment or a folder of runs), a run, or runs that differ only in their seed.
+    Unfinished runs are left out if the side has finished ones.
 
-    Raises `UsageError` for runs of other data or another split, of several recipes on one side, or on both sides;
-    `RunError` for runs that are missing, damaged or have not ended.
+    Raises `UsageError` for runs on other data or another split, several recipes on one side, or a run on both sides;
+    `RunError` for runs that are missing, damaged or unfinished.
     """
-    if part not in ("val", "test"):
-        raise UsageError(f"part is {part!r}; it must be val or test")
-    (name_a, entries_a, out_a), (name_b, entries_b, out_b) = _entries(a), _entries(b)
-    first, second = _config(entries_a[0]), _config(entries_b[0])
-    _check_comparable(name_a, entries_a, name_b, entries_b)
-    corpus = _corpus([*entries_a, *entries_b])
-    models_a, models_b = ([entry.run.model() for entry in entries] for entries in (entries_a, entries_b))
-    return _compare(
-        (_side(name_a, entries_a, out_a, models_a), _side(name_b, entries_b, out_b, models_b)),
-        (models_a, models_b),
-        corpus,
-        part,
-        data_words(first),
-        changed(first, second),
-    )
+    if split not in ("val", "test"):
+        raise UsageError(f"`split` is {split!r}; it must be val or test")
+    (side_a, runs_a), (side_b, runs_b) = _side(a), _side(b)
+    _check_comparable(side_a, runs_a, side_b, runs_b)
+    corpus = _corpus([*runs_a, *runs_b])
+    models = [[each.run.model() for each in runs] for runs in (runs_a, runs_b)]
+    config = runs_a[0].config
+    changes = changed_settings(config, runs_b[0].config)
+    return _compare([side_a, side_b], models, corpus, split, describe_data(config), changes)
 
 
-def compare_models(
-    a: Sequence[Model], b: Sequence[Model], corpus: Corpus | TextStream, part: PartName = "val"
-) -> Comparison:
-    """The same for models in memory, one a seed on each side.
+def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, split: SplitName = "val") -> Comparison:
+    """Compare models in memory, one per seed on each side.
 
     Raises `UsageError` for a side without a model.
     """
     if not a or not b:
-        raise UsageError("each side needs a model or more")
+        raise UsageError("each side needs at least one model")
     sides = [
         Side(name, "", models[0].parameter_count(), tuple(range(len(models))), (), ())
         for name, models in (("A", a), ("B", b))
     ]
-    return _compare((sides[0], sides[1]), (a, b), corpus, part, corpus.name, ())
+    return _compare(sides, [a, b], corpus, split, corpus.name, ())
 
 
 def _compare(
-    sides: tuple[Side, Side],
-    models: tuple[Sequence[Model], Sequence[Model]],
-    corpus: Corpus | TextStream,
-    part_name: PartName,
+    sides: Sequence[Side],
+    models: Sequence[Sequence[Model]],
+    corpus: Corpus,
+    split: SplitName,
     data: str,
     changes: tuple[str, ...],
 ) -> Comparison:
-    part, side_nats = _part_and_nats(corpus, part_name)
-    each = [np.stack([side_nats(model) for model in side]) for side in models]
-    mean_a, mean_b = (nats.mean(axis=0) for nats in each)  # (S, B) -> (B,)
-    every = np.ones(part.targets, np.bool_)
-    free = part.leak_free_targets
-    two_kinds = bool(free.any() and not free.all())
-    found = [Look("train", "all", every), *([Look("train", "leak-free", free)] if two_kinds else [])]
-    seen_in = looks(corpus, part)
-    targets = [look.targets for look in (*found, *seen_in)]
-    above = np.stack([line_sums(part, (mean_b - mean_a) * chosen) for chosen in targets], axis=1)  # (L, K)
-    below = np.stack([line_sums(part, chosen.astype(np.float64)) for chosen in targets], axis=1)
-    intervals = ratio_intervals(above, below)
-    outcomes = [_outcome_of(each, look.targets, interval) for look, interval in zip(found, intervals, strict=False)]
-    seen = [
-        Seen(
-            group=look.group,
-            what=look.what,
-            lines=int(np.count_nonzero(below[:, column])),
-            targets=int(look.targets.sum()),
-            a=float(mean_a[look.targets].mean()),
-            b=float(mean_b[look.targets].mean()),
-            difference=float((mean_b - mean_a)[look.targets].mean()),
+    part, (nats_a, nats_b) = _line_nats(models, corpus, split)
+    mean_a, mean_b = nats_a.mean(axis=0), nats_b.mean(axis=0)  # (B,)
+    leak_free = part.leak_free_targets
+    mixed = bool(leak_free.any() and not leak_free.all())
+    wholes = [np.ones(part.num_targets, np.bool_), *([leak_free] if mixed else [])]
+    parts = slices(corpus, part)
+    masks = [*wholes, *(each.targets for each in parts)]
+    differences = np.stack([line_sums(part, (mean_b - mean_a) * mask) for mask in masks], axis=1)  # (L, K)
+    counts = np.stack([line_sums(part, mask.astype(np.float64)) for mask in masks], axis=1)
+    intervals = ratio_intervals(differences, counts)
+    outcomes = [_outcome(nats_a[:, m], nats_b[:, m], interval) for m, interval in zip(wholes, intervals, strict=False)]
+    results = [
+        SliceResult(
+            group=each.group,
+            name=each.name,
+            lines=int(np.count_nonzero(counts[:, column])),
+            num_targets=int(each.targets.sum()),
+            a=float(mean_a[each.targets].mean()),
+            b=float(mean_b[each.targets].mean()),
+            difference=float((mean_b - mean_a)[each.targets].mean()),
             interval=intervals[column],
         )
-        for column, look in enumerate(seen_in, start=len(found))
+        for column, each in enumerate(parts, start=len(wholes))
     ]
-    gained = _extremes(part.lines, line_sums(part, mean_a), line_sums(part, mean_b))
+    lines_a, lines_b = line_sums(part, mean_a), line_sums(part, mean_b)
+    order = np.argsort(lines_b - lines_a, kind="stable")  # from B's largest gain to its largest loss
     return Comparison(
         a=sides[0],
         b=sides[1],
         data=data,
-        part=part_name,
-        count=len(part.lines),
-        changed=changes,
+        split=split,
+        num_lines=len(part.lines),
+        changed_settings=changes,
         overall=outcomes[0],
-        leak_free=outcomes[1] if two_kinds else None,
-        kinds=tuple(s for s in seen if s.group != "position"),
-        positions=tuple(s for s in seen if s.group == "position"),
-        wins=tuple(line for line in gained[:SHOWN_LINES] if line.difference < 0),
-        losses=tuple(line for line in gained[: -SHOWN_LINES - 1 : -1] if line.difference > 0),
+        leak_free=outcomes[1] if mixed else None,
+        kinds=tuple(result for result in results if result.group != "position"),
+        positions=tuple(result for result in results if result.group == "position"),
+        wins=tuple(line for line in _first_lines(part.lines, order, lines_a, lines_b) if line.difference < 0),
+        losses=tuple(line for line in _first_lines(part.lines, order[::-1], lines_a, lines_b) if line.difference > 0),
     )
 
 
-def _part_and_nats(corpus: Corpus | TextStream, name: PartName) -> tuple[Part, Callable[[Model], NDArray[np.float64]]]:
-    """The part as lines, and what gives the nats of their targets (B,).
+def _line_nats(
+    models: Sequence[Sequence[Model]], corpus: Corpus, split: SplitName
+) -> tuple[LinePart, list[NDArray[np.float64]]]:
+    """The lines of the split, and for each side the nats of their targets (S, B).
 
-    A text is looked at line by line, each predicted with the text before it.
+    A text is compared line by line, each line predicted with the text before it.
     """
-    if isinstance(corpus, Corpus):
-        part = corpus.val if name == "val" else corpus.test
-        return part, lambda model: token_nats(model, batches_to_evaluate(part, model))
-    if name == "test":
+    part = corpus.val if split == "val" else corpus.test
+    if part is None:
         raise UsageError(f"{corpus.name} is a continuous text, which has no test part: compare on val")
-    lines, text = corpus.val.as_lines(corpus.vocabulary), corpus.val
+    lines = part.as_lines(corpus.vocabulary)
     if not len(lines.lines):
-        raise UsageError(f"the val part of {corpus.name} has no line end, so it cannot be compared line by line")
-    return lines, lambda model: token_nats(model, batches_to_evaluate(text, model))[: lines.targets]
+        raise UsageError(f"the {split} part of {corpus.name} has no line end, so it cannot be compared line by line")
+    nats = [np.stack([token_nats(model, evaluation_batcher(part, model)) for model in side]) for side in models]
+    return lines, [each[:, : lines.num_targets] for each in nats]
 
 
-def _outcome_of(each: Sequence[NDArray[np.float64]], chosen: NDArray[np.bool_], lines: Interval | None) -> Outcome:
-    a, b = (nats[:, chosen].mean(axis=1).tolist() for nats in each)  # (S, B) -> S losses
-    one, other = spread(a), spread(b)
-    if not (isfinite(one.mean) and isfinite(other.mean)):
-        raise RunError("a loss is not finite, so the two cannot be compared: train the side again")
-    return Outcome(int(chosen.sum()), one, other, other.mean - one.mean, lines, welch(a, b))
+def _outcome(nats_a: NDArray[np.float64], nats_b: NDArray[np.float64], lines: Interval | None) -> Outcome:
+    losses_a, losses_b = nats_a.mean(axis=1).tolist(), nats_b.mean(axis=1).tolist()  # one per seed
+    a, b = mean_std(losses_a), mean_std(losses_b)
+    if not (isfinite(a.mean) and isfinite(b.mean)):
+        raise RunError("a loss is not finite, so the two cannot be compared: train that side again")
+    return Outcome(nats_a.shape[1], a, b, b.mean - a.mean, lines, welch(losses_a, losses_b))
 
 
-def _extremes(lines: Lines, a: NDArray[np.float64], b: NDArray[np.float64]) -> list[LineDifference]:
-    """Distinct lines, those on which B gains most first; of the middle, where no one looks, some are left out."""
-    order = np.argsort(b - a, kind="stable")
-    near = SHOWN_LINES * 20  # of lines that stand there several times, the first is taken
-    picked = order if len(order) <= 2 * near else np.concatenate([order[:near], order[-near:]])
-    found: dict[str, LineDifference] = {}
-    for place in picked.tolist():
-        text = lines[place]
-        found.setdefault(text, LineDifference(text, float(a[place]), float(b[place])))
-    return list(found.values())
+def _first_lines(
+    lines: Lines, order: NDArray[np.intp], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> list[LineDifference]:
+    """The first distinct lines of an order, with their losses."""
+    indices: dict[str, int] = {}
+    for index in order:
+        indices.setdefault(lines[int(index)], index)
+        if len(indices) == SHOWN_LINES:
+            break
+    return [LineDifference(text, float(a[i]), float(b[i]), float(b[i] - a[i])) for text, i in indices.items()]
 
 
-def _entries(given: str | Run | Sequence[Run]) -> tuple[str, list[Entry], list[str]]:
-    """A side's name, its runs that have ended, one a seed, and what was left out."""
-    if isinstance(given, str):
-        runs, name = find_group(given), given
-    else:
-        runs = [given] if isinstance(given, Run) else list(given)
-        name = ""
+def _side(side: str | Run | Sequence[Run]) -> tuple[Side, list[FinishedRun]]:
+    """A side, and its finished runs, one per seed."""
+    name = side if isinstance(side, str) else ""
+    runs = find_group(side) if isinstance(side, str) else [side] if isinstance(side, Run) else side
     if not runs:
-        raise UsageError("each side needs a run or more")
-    entries = [read(run) for run in runs]
-    configs = [entry.config for entry in entries if entry.config is not None]
-    if len(entries) > 1 and len({recipe_key(config) for config in configs}) > 1:
-        other = next(config for config in configs if recipe_key(config) != recipe_key(configs[0]))
-        difference = "; ".join([*other_data(configs[0].data, other.data), *changed(configs[0], other)])
-        raise UsageError(f"{name or 'a side'} holds runs of several recipes ({difference}): name the seeds of one")
-    ended: dict[int, Entry] = {}
-    left_out = []
-    for entry in entries:
-        if entry.problem or entry.config is None:
-            if len(entries) == 1:
-                raise RunError(_unfit(entry))
-            left_out.append(f"{entry.run.path}: {entry.problem}")
-        elif entry.config.recipe.seed in ended:
-            left_out.append(f"{entry.run.path}: seed {entry.config.recipe.seed} again")
-        else:
-            ended[entry.config.recipe.seed] = entry
-    if not ended:
-        raise RunError(f"no run of {name or 'a side'} has ended, the first of them: {_unfit(entries[0])}")
-    if not name:
-        config = _config(next(iter(ended.values())))
-        name = config.experiment or (str(runs[0].path) if len(runs) == 1 else model_words(config))
-    return name, [ended[seed] for seed in sorted(ended)], left_out
-
-
-def _unfit(entry: Entry) -> str:
-    if not entry.stopped:  # it says what to do already
-        return entry.problem
-    return f"{entry.run.path} was {entry.problem}; finish it: wavemore train --resume --run {entry.run.path}"
-
-
-def _check_comparable(name_a: str, a: Sequence[Entry], name_b: str, b: Sequence[Entry]) -> None:
-    paths = {entry.run.path.resolve() for entry in a}
-    both = [str(entry.run.path) for entry in b if entry.run.path.resolve() in paths]
-    if both:
-        raise UsageError(f"{both[0]} is on both sides: a run is as good as itself; name two different ones")
-    one, other = _config(a[0]), _config(b[0])
-    if data_key(one) != data_key(other):
-        difference = "; ".join(other_data(one.data, other.data))
-        raise UsageError(f"{name_a} and {name_b} cannot be compared: {difference}; train both on the same lines")
-
-
-def _corpus(entries: Sequence[Entry]) -> Corpus | TextStream:
-    """The data, from the first run that can still read it."""
-    problems = []
-    for entry in entries:
-        try:
-            return entry.run.data()
-        except RunError as error:
-            problems.append(error)
-    raise problems[0]
-
-
-def _side(name: str, entries: Sequence[Entry], left_out: Sequence[str], models: Sequence[Model]) -> Side:
-    return Side(
-        name=name,
-        model=model_words(_config(entries[0])),
-        parameters=models[0].parameter_count(),
-        seeds=tuple(_config(entry).recipe.seed for entry in entries),
-        runs=tuple(str(entry.run.path) for entry in entries),
-        left_out=tuple(left_out),
+        raise UsageError("each side needs at least one run")
+    entries = [read_entry(run) for run in runs]
+    _check_one_recipe(name or "a side", [entry.config for entry in entries if entry.config is not None])
+    finished, left_out = one_per_seed(entries)
+    if not finished:
+        entry = entries[0]
+        unfinished = f"{entry.run.path} was {entry.problem}; finish its training"
+        raise RunError(unfinished if entry.unfinished else entry.problem)
+    config = finished[0].config
+    name = name or config.experiment or (str(runs[0].path) if len(runs) == 1 else describe_model(config))
+    return (
+        Side(
+            name=name,
+            model=describe_model(config),
+            parameters=finished[0].summary.parameters,
+            seeds=tuple(each.config.recipe.seed for each in finished),
+            runs=tuple(str(each.run.path) for each in finished),
+            left_out=tuple(f"{entry.run.path}: {entry.problem}" for entry in left_out),
+        ),
+        finished,
     )
 
 
-def _config(entry: Entry) -> Config:
-    assert entry.config is not None
-    return entry.config
+def _check_one_recipe(name: str, configs: Sequence[RunConfig]) -> None:
+    other = next((config for config in configs if recipe_key(config) != recipe_key(configs[0])), None)
+    if other is not None:
+        differences = [*data_differences(configs[0].data, other.data), *changed_settings(configs[0], other)]
+        raise UsageError(
+            f"{name} holds runs of several recipes ({'; '.join(differences)}); name runs that differ only in their seed"
+        )
+
+
+def _check_comparable(a: Side, runs_a: Sequence[FinishedRun], b: Side, runs_b: Sequence[FinishedRun]) -> None:
+    paths = {each.run.path.resolve() for each in runs_a}
+    both = [each.run.path for each in runs_b if each.run.path.resolve() in paths]
+    if both:
+        raise UsageError(f"{both[0]} is on both sides; name two different sets of runs")
+    differences = data_differences(runs_a[0].config.data, runs_b[0].config.data)
+    if differences:
+        raise UsageError(
+            f"{a.name} and {b.name} cannot be compared: {'; '.join(differences)}; train both on the same lines"
+        )
+
+
+def _corpus(runs: Sequence[FinishedRun]) -> Corpus:
+    """The data, from the first run that can still read it."""
+    for each in runs[:-1]:
+        with suppress(RunError):
+            return each.run.corpus()
+    return runs[-1].run.corpus()

@@ -1,17 +1,23 @@
-"""What a comparison says: the difference of two recipes with its intervals, a verdict in words, and where B wins.
+"""The result of a comparison: the difference of two recipes with its intervals, a verdict in words, and slices.
 
 Differences are B - A in nats per character: below 0, B is better.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, Literal
 
-from wavemore.comparison.bootstrap import FEWEST, Interval
-from wavemore.comparison.statistics import SeedsTest, Spread
+from wavemore.comparison.bootstrap import MIN_LINES
+from wavemore.comparison.statistics import Interval, MeanStd, SeedsTest
+from wavemore.html import table, text
 
-PartName = Literal["val", "test"]
+SplitName = Literal["val", "test"]
+
+NO_DIFFERENCE = "no significant difference"
+
+CAUTION = (
+    "Kinds and positions show where to look; they are no verdicts: their intervals are over lines alone, "
+    "and about one in twenty excludes 0 by chance."
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Side:
 
     name: str
     model: str
-    """In words; empty where it was given as models alone."""
+    """A short description; empty for models in memory."""
     parameters: int
     seeds: tuple[int, ...]
     runs: tuple[str, ...]
@@ -32,27 +38,27 @@ class Side:
 class Outcome:
     """B against A on some lines, losses in nats per character."""
 
-    targets: int
-    a: Spread
+    num_targets: int
+    a: MeanStd
     """Over seeds."""
-    b: Spread
+    b: MeanStd
     difference: float
-    """Of the means over seeds, B - A."""
+    """B - A, of the means over seeds."""
     lines: Interval | None
-    """Where it would lie with other lines, for these models; None for fewer than 20 lines."""
+    """The difference with other lines and these models (bootstrap); None for fewer than 20 lines."""
     seeds: SeedsTest | None
-    """Where it would lie with other seeds, on these lines; None where a side has a single seed."""
+    """The difference with other seeds and these lines; None if a side has a single seed."""
 
     @property
     def interval(self) -> Interval | None:
-        """What holds both intervals; None where one of them is missing."""
+        """The smallest interval that holds both; None if one of them is missing."""
         if self.lines is None or self.seeds is None:
             return None
         return Interval(min(self.lines.low, self.seeds.low), max(self.lines.high, self.seeds.high))
 
     @property
     def better(self) -> Literal["a", "b"] | None:
-        """The side that was shown to be better: by its seeds and by the lines."""
+        """The side that is significantly better, both over seeds and over lines."""
         if self.interval is None or not self.interval.excludes_zero:
             return None
         return "b" if self.difference < 0 else "a"
@@ -61,48 +67,43 @@ class Outcome:
     def verdict(self) -> str:
         """Whether one side is better, in words."""
         if self.lines is None:
-            return f"not shown: fewer than {FEWEST} lines say too little about others"
+            return f"{NO_DIFFERENCE}: the result on fewer than {MIN_LINES} lines tells too little about others"
         if self.interval is None:
-            return f"not shown: {self._of_one_seed(self.lines)}"
-        low, high = self.interval.low, self.interval.high
-        if self.better is None:
-            size = f"B - A is {self.difference:+.4f} nats (95 % interval {low:+.4f} to {high:+.4f}, {self._counts()})"
-            return f"not shown: {size}; {self._why()}"
-        low, high = sorted((abs(low), abs(high)))
-        size = f"{abs(self.difference):.4f} nats a character (95 % interval {low:.4f} to {high:.4f}, {self._counts()})"
-        return f"{(self.better or '').upper()} is better by {size}"
-
-    def _counts(self) -> str:
+            return f"{NO_DIFFERENCE}: {self._single_seed(self.lines)}"
         a, b = self.a.n, self.b.n
-        return f"{a} seeds each" if a == b else f"{a} and {b} seeds"
+        seeds = f"{a} seeds each" if a == b else f"{a} and {b} seeds"
+        if self.better is not None:
+            size = f"{abs(self.difference):.4f} nats per character"
+            return f"{self.better.upper()} is better by {size} (95 % interval {_sizes(self.interval)}, {seeds})"
+        size = f"B - A is {self.difference:+.4f} nats per character"
+        causes = {"other seeds": self.seeds, "other lines": self.lines}
+        doubt = " or ".join(name for name, each in causes.items() if each is not None and not each.excludes_zero)
+        return (
+            f"{NO_DIFFERENCE}: {size} (95 % interval {format_interval(self.interval)}, {seeds}); "
+            f"{doubt} could reverse it"
+        )
 
-    def _why(self) -> str:
-        of_seeds = self.seeds is not None and not Interval(self.seeds.low, self.seeds.high).excludes_zero
-        of_lines = self.lines is not None and not self.lines.excludes_zero
-        if of_seeds and of_lines:
-            return "other seeds or other lines could turn it"
-        return "seeds of one recipe differ as much" if of_seeds else "other lines of the same kind could turn it"
-
-    def _of_one_seed(self, lines: Interval) -> str:
-        one = "one seed each does" if self.a.n == self.b.n else "one seed on a side does"
-        advice = f"{one} not tell luck from recipe; train 3 or more of each (--seed, --experiment)"
-        low, high = sorted((abs(lines.low), abs(lines.high)))
-        if not lines.excludes_zero:
-            known = f"Nor do these models differ clearly: B - A is {self.difference:+.4f} nats a character"
-            return f"{advice}. {known} (95 % interval over lines {lines.low:+.4f} to {lines.high:+.4f})"
-        winner = "B" if self.difference < 0 else "A"
-        known = f"Of these models, {winner}'s predicts lines like these better by {abs(self.difference):.4f} nats"
-        return f"{advice}. {known} a character (95 % interval over lines {low:.4f} to {high:.4f})"
+    def _single_seed(self, lines: Interval) -> str:
+        one = "one seed each" if self.a.n == self.b.n else "one seed on a side"
+        advice = f"{one} cannot separate the recipe from chance; train 3 or more seeds of each recipe"
+        if lines.excludes_zero:
+            winner = "B" if self.difference < 0 else "A"
+            models = f"Of these models, {winner}'s predicts lines like these better by {abs(self.difference):.4f}"
+            interval = _sizes(lines)
+        else:
+            models = f"These models do not differ clearly either: B - A is {self.difference:+.4f}"
+            interval = format_interval(lines)
+        return f"{advice}. {models} nats per character (95 % interval over lines {interval})"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """B against A on some of the targets: for looking, not for verdicts, as one of many looks differs by chance."""
+class SliceResult:
+    """B against A on a slice of the targets: to see where to look, no verdict, as one of many differs by chance."""
 
     group: str
-    what: str
+    name: str
     lines: int
-    targets: int
+    num_targets: int
     a: float
     b: float
     difference: float
@@ -112,36 +113,32 @@ class Seen:
 
 @dataclass(frozen=True)
 class LineDifference:
-    """A line and what it costs: nats of the whole line, mean over seeds."""
+    """The loss of a line under both recipes: nats of the whole line, mean over seeds."""
 
     text: str
     a: float
     b: float
-
-    @property
-    def difference(self) -> float:
-        """B - A, nats of the whole line."""
-        return self.b - self.a
+    difference: float
+    """B - A."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found."""
+    """The result of `compare`."""
 
     a: Side
     b: Side
     data: str
-    part: PartName
-    count: int
-    """Lines."""
-    changed: tuple[str, ...]
+    split: SplitName
+    num_lines: int
+    changed_settings: tuple[str, ...]
     """Settings in which B differs from A."""
     overall: Outcome
     leak_free: Outcome | None
-    """On the lines that train does not hold; None where those are all lines or none."""
-    kinds: tuple[Seen, ...]
+    """On the lines that do not occur in train; None if those are all lines or none."""
+    kinds: tuple[SliceResult, ...]
     """By kinds of lines."""
-    positions: tuple[Seen, ...]
+    positions: tuple[SliceResult, ...]
     """By positions in the line."""
     wins: tuple[LineDifference, ...]
     """Lines on which B gains most."""
@@ -150,22 +147,12 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Nats per character, B - A, of the means over seeds."""
+        """B - A of the means over seeds, in nats per character."""
         return self.overall.difference
 
     @property
-    def lines(self) -> Interval | None:
-        """The bootstrap's interval over lines."""
-        return self.overall.lines
-
-    @property
-    def seeds(self) -> SeedsTest | None:
-        """The test over seeds; None where a side has a single seed."""
-        return self.overall.seeds
-
-    @property
     def better(self) -> Literal["a", "b"] | None:
-        """The side that was shown to be better."""
+        """The side that is significantly better."""
         return self.overall.better
 
     @property
@@ -174,98 +161,58 @@ class Comparison:
         return self.overall.verdict
 
     def __str__(self) -> str:
-        sides = [side_words(letter, side) for letter, side in (("A", self.a), ("B", self.b))]
-        figures = [" ".join(cell for cell in cells if cell) for cells in self.figures()]
-        return "\n".join([*sides, *figures, f"{self.verdict}."])
+        rows = [" ".join(cell for cell in row if cell) for row in self.loss_rows()]
+        return "\n".join([describe_side("A", self.a), describe_side("B", self.b), *rows, f"{self.verdict}."])
 
     def _repr_html_(self) -> str:
-        sides = "<br>".join(escape(side_words(letter, side)) for letter, side in (("A", self.a), ("B", self.b)))
-        head = ["", "A", "B", "B - A", "95 % over lines", "95 % over seeds"]
-        seen = [[_what(s), f"{s.a:.4f}", f"{s.b:.4f}", f"{s.difference:+.4f}", ends(s.interval), ""] for s in self.seen]
-        body = [*self.figures(), *seen]
+        sides = f"{text(describe_side('A', self.a))}<br/>{text(describe_side('B', self.b))}"
+        header = ["", "A", "B", "B - A", "95 % over lines", "95 % over seeds"]
+        rows = [*self.loss_rows(), *map(_slice_row, (*self.kinds, *self.positions))]
+        losses = table(header, [[text(cell) for cell in row] for row in rows])
         return (
-            f"<div><p>{sides}</p><p><strong>{escape(self.verdict)}.</strong></p>"
-            f"{_html_table(head, body)}<p><small>{escape(CAUTION)}</small></p></div>"
+            f"<div><p>{sides}</p><p><strong>{text(self.verdict)}.</strong></p>"
+            f"{losses}<p><small>{text(CAUTION)}</small></p></div>"
         )
 
-    @property
-    def seen(self) -> tuple[Seen, ...]:
-        """Kinds and positions."""
-        return (*self.kinds, *self.positions)
-
-    def figures(self) -> list[list[str]]:
-        """The losses in words: part, A, B, the difference and its intervals over lines and over seeds."""
-        found: list[tuple[str, Outcome]] = [(self.part, self.overall)]
-        if self.leak_free is not None:
-            found.append((f"leak-free {self.part}", self.leak_free))
-        return [
-            [
-                name,
-                str(outcome.a),
-                str(outcome.b),
-                f"{outcome.difference:+.4f}",
-                ends(outcome.lines),
-                ends(Interval(outcome.seeds.low, outcome.seeds.high) if outcome.seeds else None),
-            ]
-            for name, outcome in found
-        ]
+    def loss_rows(self) -> list[list[str]]:
+        """Rows of a table: name, A, B, the difference, its interval over lines and that over seeds."""
+        rows = []
+        for name, outcome in ((self.split, self.overall), (f"leak-free {self.split}", self.leak_free)):
+            if outcome is not None:
+                losses = [str(outcome.a), str(outcome.b), f"{outcome.difference:+.4f}"]
+                rows.append([name, *losses, format_interval(outcome.lines), format_interval(outcome.seeds)])
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON; differences are B - A, in nats."""
-        return {
-            "verdict": self.verdict,
-            "better": self.better,
-            "part": self.part,
-            "data": self.data,
-            "lines": self.count,
-            "a": asdict(self.a),
-            "b": asdict(self.b),
-            "changed": list(self.changed),
-            "overall": _outcome(self.overall),
-            "leak_free": None if self.leak_free is None else _outcome(self.leak_free),
-            "kinds": [asdict(seen) for seen in self.kinds],
-            "positions": [asdict(seen) for seen in self.positions],
-            "wins": [{**asdict(line), "difference": line.difference} for line in self.wins],
-            "losses": [{**asdict(line), "difference": line.difference} for line in self.losses],
-        }
+        record = {"verdict": self.verdict, "better": self.better, **asdict(self)}
+        for name, outcome in (("overall", self.overall), ("leak_free", self.leak_free)):
+            if outcome is not None:
+                record[name] |= {"better": outcome.better, "verdict": outcome.verdict}
+        return record
 
 
-CAUTION = (
-    "Kinds and positions are for looking, not for verdicts: their intervals are over lines alone, "
-    "and of twenty looks one leaves 0 out by chance."
-)
-
-
-def side_words(letter: str, side: Side) -> str:
-    """A side in a line."""
+def describe_side(letter: str, side: Side) -> str:
+    """One line about a side: its name, model, size, seeds and the runs that are left out."""
     seeds = f"seed{'' if len(side.seeds) == 1 else 's'} {', '.join(map(str, side.seeds))}"
     model = f"{side.model}, " if side.model and side.model != side.name else ""
     left_out = f"; left out: {'; '.join(side.left_out)}" if side.left_out else ""
     return f"{letter}  {side.name}: {model}{side.parameters:,} parameters, {seeds}{left_out}"
 
 
-def _what(seen: Seen) -> str:
-    return f"position {seen.what}" if seen.group == "position" and seen.what[0].isdigit() else seen.what
-
-
-def ends(interval: Interval | None) -> str:
-    """The ends of an interval with their signs; nothing where there is none."""
+def format_interval(interval: Interval | None) -> str:
+    """Both ends with their signs; empty for None."""
     return "" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}"
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return asdict(outcome) | {"better": outcome.better, "verdict": outcome.verdict}
+def _sizes(interval: Interval) -> str:
+    """The ends of an interval that excludes 0, without signs, the smaller one first."""
+    low, high = sorted((abs(interval.low), abs(interval.high)))
+    return f"{low:.4f} to {high:.4f}"
 
 
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table without colours of its own, so that it is read on light and on dark pages."""
-
-    def cells(kind: str, words: Sequence[str]) -> str:
-        sides = ["left", *["right"] * (len(words) - 1)]
-        styled = zip(words, sides, strict=True)
-        return "".join(
-            f'<{kind} style="text-align:{side};padding:0.1em 0.7em">{escape(text)}</{kind}>' for text, side in styled
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"
+def _slice_row(result: SliceResult) -> list[str]:
+    numbered = result.group == "position" and result.name[0].isdigit()
+    name = f"position {result.name}" if numbered else result.name
+    losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}"]
+    return [name, *losses, format_interval(result.interval), ""]

@@ -1,42 +1,42 @@
-"""Exact losses: nats of every character of a part, of chosen lines, by position, on lines that train does not hold.
+"""Exact losses: of a part, of each line's positions, of the lines that do not occur in train, of single lines.
 
-B targets, V vocabulary. A target is a character or the boundary that ends a line; its nats are
--log p(target | context).
+A target is a character or the boundary that ends a line; its loss is -log p(target | context), in nats.
+
+Shapes: N targets, M models.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log
+from math import log, nan
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavemore.engine.batches import Batches, batches_of
-from wavemore.engine.blocks import batches_to_evaluate
+from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
+from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.engine.recipe import Execution
 from wavemore.nn.model import Model
-from wavemore.text.continuous import StreamPart
-from wavemore.text.corpus import Part
-from wavemore.text.vocabulary import Ids, Vocabulary
+from wavemore.text.parts import Format, LinePart, Part, TextPart
+from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Losses of one part of the data in nats per character, the end of each line counted as a character.
+    """Losses of one part of the data in nats per character; the end of a line counts as a character.
 
-    Of a text, which has no lines, there are only `nats` and `targets`.
+    For a text, which has no separate lines, only `nats` and `num_targets` are set.
     """
 
     nats: float
-    """Mean over all targets: the sum over targets by their number."""
-    targets: int
-    leak_free_nats: float
-    """Mean over the targets of lines that train does not hold; nan where there is none."""
-    leak_free_targets: int
-    by_position: tuple[float, ...]
-    """Mean nats of the first, second, ... character of a line (a line's end counts where it stands)."""
+    """Mean over all targets."""
+    num_targets: int
+    leak_free_nats: float = nan
+    """Mean over the targets of lines that do not occur in train; nan if there are none."""
+    leak_free_targets: int = 0
+    by_position: tuple[float, ...] = ()
+    """Mean nats of the first, second, ... character of a line, its end included."""
 
     @property
     def bits_per_char(self) -> float:
@@ -44,133 +44,116 @@ class Evaluation:
         return self.nats / log(2)
 
 
-def evaluate(model: Model | Sequence[Model], part: Part | StreamPart, *, execution: Execution = "unique") -> Evaluation:
-    """Exact losses of `part`, in eval mode; the model is put back into the mode that it was found in.
+def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> Evaluation:
+    """Compute the exact losses of `part` in eval mode; the mode of every layer is restored afterwards.
 
-    Of several models, it is the loss of the mean of their probabilities.
-
-    Raises `ModelError` for a BatchNorm model that never ran in training mode: its statistics would be made up.
+    For several models it is the loss of the mean of their probabilities. Raises `ModelError` for a BatchNorm model that
+    was never trained: it has no running statistics.
     """
     models = [model] if isinstance(model, Model) else model
-    if isinstance(part, StreamPart) and len(models) == 1:  # which may be too long for a number a target
-        batches = batches_to_evaluate(part, models[0])
+    if part.format == "text" and len(models) == 1:  # no array: the text may be larger than the memory
+        batcher = evaluation_batcher(part, models[0])
         with eval_mode(models[0]):
-            total = sum(float(batches.nats(positions).double().sum()) for positions in batches.chunks())
-        return Evaluation(total / part.targets, part.targets, float("nan"), 0, ())
-    each = np.stack([token_nats(model, batches_to_evaluate(part, model, execution)) for model in models])  # (models, B)
-    nats = log(len(models)) - np.logaddexp.reduce(-each, axis=0) if len(models) > 1 else each[0]
-    if isinstance(part, StreamPart):
-        return Evaluation(float(nats.mean()), len(nats), float("nan"), 0, ())
-    free = part.leak_free_targets
-    positions = positions_of(part.tokens)
-    sums = np.bincount(positions, weights=nats)
+            total = sum(float(batcher.nats(positions).double().sum()) for positions in batcher.chunks())
+        return Evaluation(total / part.num_targets, part.num_targets)
+    per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
+    nats = log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
+    if part.format == "text":
+        return Evaluation(float(nats.mean()), part.num_targets)
+    leak_free = part.leak_free_targets
+    positions = positions_in_line(part.tokens)
     return Evaluation(
         nats=float(nats.mean()),
-        targets=len(nats),
-        leak_free_nats=float(nats[free].mean()) if free.any() else float("nan"),
-        leak_free_targets=int(free.sum()),
-        by_position=tuple((sums / np.bincount(positions)).tolist()),
+        num_targets=part.num_targets,
+        leak_free_nats=float(nats[leak_free].mean()) if leak_free.any() else nan,
+        leak_free_targets=int(leak_free.sum()),
+        by_position=tuple((np.bincount(positions, weights=nats) / np.bincount(positions)).tolist()),
     )
 
 
-def token_nats(model: Model, batches: Batches) -> NDArray[np.float64]:
-    """Nats of every target: (B,) in the order of the tokens."""
-    nats = np.empty(len(batches.tokens))
+def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
+    """Return the nats of every target, in the order of the tokens: (N,)."""
+    nats = np.empty(len(batcher.tokens))
     with eval_mode(model):
-        for positions in batches.chunks():
-            nats[positions] = batches.nats(positions).cpu().numpy()
+        for positions in batcher.chunks():
+            nats[positions] = batcher.nats(positions).cpu().numpy()
     return nats
-
-
-def positions_of(tokens: Ids) -> NDArray[np.int64]:
-    """Position in its line of every target, from 0.
-
-    >>> positions_of(np.array([5, 6, 0, 7, 0], dtype=np.uint8))
-    array([0, 1, 2, 0, 1])
-    """
-    ends = np.flatnonzero(tokens == 0)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    positions: NDArray[np.int64] = np.arange(len(tokens)) - np.repeat(starts, ends - starts + 1)
-    return positions
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a model says of one line."""
+    """How likely a model finds one line or text."""
 
     text: str
     char_nats: tuple[float, ...]
-    """Surprise of each character and, of a line, last that of its ending there."""
+    """-log p of each character and, for a line, of its end."""
 
     @property
     def nats(self) -> float:
-        """Surprise of the whole line, its end included: -log p(line)."""
+        """-log p of the whole line, its end included, or of the whole text."""
         return sum(self.char_nats)
 
     @property
     def nats_per_char(self) -> float:
-        """The same by the number of characters, the end counted as one."""
+        """The mean of `char_nats`."""
         return self.nats / len(self.char_nats)
 
 
-def score(model: Model, vocabulary: Vocabulary, lines: Sequence[str]) -> list[Score]:
-    """Nats of each line, character by character.
+def score(
+    model: Model,
+    vocabulary: Vocabulary,
+    texts: Sequence[str],
+    format: Format = "lines",  # noqa: A002 - the name of the flag and of the setting
+) -> list[Score]:
+    """Compute the nats of each character of some lines or, with `format` "text", of some texts.
 
-    Raises `UnknownCharacterError` for a character that the model has never seen.
+    Nothing comes before the first character of a line or text. Raises `UnknownCharacterError` for a character that
+    is not in the vocabulary.
     """
-    if not lines:
+    if not texts:
         return []
-    encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(0)) for line in lines]
-    nats = token_nats(model, batches_of(np.concatenate(encoded), model))
-    ends = np.cumsum([len(ids) for ids in encoded])
-    return [Score(line, tuple(part.tolist())) for line, part in zip(lines, np.split(nats, ends[:-1]), strict=True)]
+    if format == "text":
+        parts = [TextPart(vocabulary.encode_text(text)) for text in texts]
+        char_nats = [token_nats(model, evaluation_batcher(part, model)) for part in parts]
+    else:
+        encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(BOUNDARY)) for line in texts]
+        nats = token_nats(model, line_batcher(np.concatenate(encoded), model))
+        char_nats = np.split(nats, np.cumsum([len(ids) for ids in encoded])[:-1])
+    return [Score(text, tuple(nats.tolist())) for text, nats in zip(texts, char_nats, strict=True)]
 
 
-def score_texts(model: Model, vocabulary: Vocabulary, texts: Sequence[str]) -> list[Score]:
-    """Nats of each text, character by character, for a model of continuous text; before a text stands nothing.
+def line_percentiles(model: Model, part: LinePart) -> tuple[float, ...]:
+    """Return the 0th, 1st, ..., 100th percentile of the nats per character of the lines of `part`."""
+    nats = line_sums(part, token_nats(model, evaluation_batcher(part, model)))
+    nats_per_char = nats / (part.lines.lengths + 1)  # the end of a line is a target too
+    return tuple(np.quantile(nats_per_char, np.linspace(0, 1, 101)).tolist())
 
-    Raises `UnknownCharacterError` for a character that the model has never seen.
+
+def percentile_rank(percentiles: Sequence[float], nats_per_char: float) -> float:
+    """Return the fraction of lines that are less likely than a line of `nats_per_char`, given their percentiles.
+
+    >>> percentiles = [1.0 + percent / 100 for percent in range(101)]
+    >>> round(percentile_rank(percentiles, 1.25), 2), percentile_rank(percentiles, 9.0)
+    (0.75, 0.0)
     """
-    parts = [StreamPart(vocabulary.encode_text(text)) for text in texts]
-    return [
-        Score(text, tuple(token_nats(model, batches_to_evaluate(part, model)).tolist()))
-        for text, part in zip(texts, parts, strict=True)
-    ]
+    more_likely = np.interp(nats_per_char, percentiles, np.linspace(0, 1, len(percentiles)), left=0.0, right=1.0)
+    return float(1 - more_likely)
 
 
 @contextmanager
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Eval mode without gradients inside; the mode of every layer as it was outside."""
-    with modes_put_back(model), torch.inference_mode():
+    """Run the block in eval mode without gradients, and restore the mode of every layer."""
+    with restored_modes(model), torch.inference_mode():
         model.eval()
         yield
 
 
 @contextmanager
-def modes_put_back(model: torch.nn.Module) -> Iterator[None]:
-    """Any mode inside; the mode of every layer as it was outside."""
+def restored_modes(model: torch.nn.Module) -> Iterator[None]:
+    """Restore the mode of every layer after the block."""
     modes = {module: module.training for module in model.modules()}
     try:
         yield
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-def line_percentiles(model: Model, part: Part) -> tuple[float, ...]:
-    """The 0th, 1st, ..., 100th percentile of the nats per character of the lines of `part`."""
-    nats = token_nats(model, batches_of(part.tokens, model))
-    targets = part.lines.lengths + 1  # a line's end is a target too
-    starts = np.cumsum(targets) - targets
-    return tuple(np.quantile(np.add.reduceat(nats, starts) / targets, np.linspace(0, 1, 101)).tolist())
-
-
-def more_usual_than(percentiles: Sequence[float], nats_per_char: float) -> float:
-    """The share of lines that are less usual than a line of `nats_per_char`, from the lines' percentiles.
-
-    >>> percentiles = [1.0 + percent / 100 for percent in range(101)]
-    >>> round(more_usual_than(percentiles, 1.25), 2), more_usual_than(percentiles, 9.0)
-    (0.75, 0.0)
-    """
-    less_or_as_usual = np.interp(nats_per_char, percentiles, np.linspace(0, 1, len(percentiles)), left=0.0, right=1.0)
-    return float(1 - less_or_as_usual)

@@ -1,10 +1,9 @@
-"""The training loop, as an iterator: each step yields a record; who reads the records is not its business."""
+"""The training loop, as an iterator: each step yields a record, and the caller decides what to do with it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite, log10
 from time import perf_counter
 
@@ -13,211 +12,171 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavemore.engine.blocks import StretchBatches, batches_to_evaluate, batches_to_train
-from wavemore.engine.distillation import NGRAM, taught_loss
-from wavemore.engine.evaluate import modes_put_back, token_nats
+from wavemore.engine.batchers import evaluation_batcher, training_batcher
+from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
+from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
-from wavemore.engine.recipe import Precision, Recipe
+from wavemore.engine.process import matmul_precision
+from wavemore.engine.recipe import Recipe
+from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
-from wavemore.nn.tree import Tree
-from wavemore.text.continuous import StreamPart, TextStream
-from wavemore.text.corpus import Corpus, Part
+from wavemore.text.corpus import Corpus
+from wavemore.text.parts import Part
 
 VAL_CHARACTERS = 500_000
-"""Of a text's val part that are enough to tell the better of two states."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """All that a training needs to go on to the same bits: plain tensors and a few numbers, copied."""
-
-    tensors: dict[str, Tensor]
-    """`model.*`, `averaged.*` where weights are averaged, `best.*` (the lowest val loss so far), `optimizer.*`."""
-    facts: str
-    """The rest as JSON: steps done, lowest val loss and its step, the train loss gathered since the last record."""
-
-
-@dataclass
-class Progress:
-    """What is known after a step. Losses are nats per character."""
-
-    step: int
-    """Steps done so far."""
-    steps: int
-    epoch: float
-    """Passes over the training targets so far."""
-    learning_rate: float
-    train_nats: float
-    """Mean loss of the batches since the last record that was `logged`, against the true characters."""
-    taught_nats: float | None
-    """Of a student, the same against its targets, which are partly its teachers': it is what the steps make lower."""
-    val_nats: float | None
-    """Exact val loss, at the steps where it is taken."""
-    best_val_nats: float
-    best_step: int
-    seconds: float
-    """Training time of this call so far, without evaluation."""
-    steps_here: int
-    """Steps done in this call: without those before a resumption."""
-    chars_per_second: float
-    """Predicted characters by training time, in this call."""
-    logged: bool
-    """Whether this step closes a stretch of the train loss: about 200 times a training, and at each evaluation."""
-    update_ratios: dict[str, float] | None
-    """Where `logged`: log10 of std(update) / std(weight) of every matrix by its name, those that did not move left out.
-
-    The lecture's rule is about -3; what is healthy depends on the optimiser (Muon: about -1.5).
-    """
-    _fit: "_Fit"
-
-    @property
-    def is_best(self) -> bool:
-        """Whether the state after this step has the lowest val loss so far."""
-        return self.best_step == self.step
-
-    def checkpoint(self) -> Checkpoint:
-        """Everything that resuming after this step needs.
-
-        Raises `UsageError` once the next step is taken or the iteration has ended: the weights are others then.
-        """
-        if self._fit.over or self._fit.step != self.step:
-            raise UsageError(
-                f"the state after step {self.step:,} is gone: take its checkpoint before the iteration goes on"
-            )
-        return self._fit.checkpoint()
-
-    def best_state(self) -> dict[str, Tensor]:
-        """The weights with the lowest val loss so far."""
-        return self._fit.best
+"""Val targets that are evaluated during training: the first ones, enough to find the best weights."""
+FACTS = ("step", "best_val_nats", "best_step", "loss_sum", "distill_sum", "loss_steps")  # of a checkpoint
 
 
 def fit(
     model: Model,
-    corpus: Corpus | TextStream,
+    corpus: Corpus,
     recipe: Recipe,
     *,
     soft_targets: Tensor | None = None,
     resume: Checkpoint | None = None,
-) -> Iterator[Progress]:
-    """Train `model` on `corpus.train`, one record a step; at the end it holds the weights with the best val loss.
+) -> Generator[StepRecord, None, None]:
+    """Train `model` on `corpus.train`, one record per step; at the end it holds the weights with the best val loss.
 
-    It does so too when the iteration is left early (`break`, Ctrl-C) after a first evaluation; before one it holds
-    the weights of the last step. The mode of every layer is put back. The same model, corpus, recipe and number of
-    threads give the same bits on a CPU, also through a `Checkpoint` in between.
+    The same holds if the iteration ends early (`break`, Ctrl-C) after the first evaluation; before that it holds the
+    weights of the last step. The mode of every layer is restored. On a CPU, the same model, corpus, recipe and number
+    of threads give bit-identical weights, also with a `Checkpoint` in between.
 
-    With `recipe.teacher_share` above 0 the model is a student: `soft_targets` (N, V), made of its teachers in
-    `engine/teaching.py`, are so much of what it is trained on. The val loss stays that of the true characters.
+    If `recipe.distill_weight` is above 0, the model is a student and needs the `soft_targets` of its teachers, (N, V)
+    (see `distillation.soft_targets`). The val loss is still that of the true characters. An n-gram model is counted, in
+    one step.
 
-    Raises `TrainingError` when the train or the val loss is no longer finite; the model then holds the weights with
-    the best val loss, or those that this call began with where there is none yet.
+    Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with the best
+    val loss or, before the first evaluation, its initial ones.
 
-    >>> from wavemore.nn.config import TreeConfig
     >>> from wavemore.nn.models import build
-    >>> corpus = Corpus.from_lines(["ab" * n for n in range(1, 21)])
+    >>> from wavemore.nn.tree import TreeConfig
+    >>> from wavemore.text.line_corpus import LineCorpus
+    >>> corpus = LineCorpus.from_lines(["ab" * n for n in range(1, 21)])
     >>> model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2,), embedding=2, hidden=4), seed=0)
-    >>> for progress in fit(model, corpus, Recipe(steps=20, batch_size=8)):
-    ...     if progress.val_nats is not None:
-    ...         last = progress
-    >>> last.step, last.val_nats < 1.0
+    >>> *_, record = fit(model, corpus, Recipe(steps=20, batch_size=8))
+    >>> record.step, record.best_val_nats < 1.0
     (20, True)
     """
-    state = _Fit(model, corpus, recipe, soft_targets)
+    if isinstance(model, Ngram):
+        yield from _count(model, corpus, recipe, resume)
+        return
+    training = _Training(model, corpus, recipe, soft_targets)
     if resume is not None:
-        state.load(resume)
-    start = copied(model.state_dict())
-    with modes_put_back(model):
+        training.load(resume)
+    initial = _copied(model.state_dict())
+    with restored_modes(model):
         try:
-            while state.step < recipe.steps:
-                yield state.advance()
+            while training.step < recipe.steps:
+                yield training.advance()
         except TrainingError:
-            model.load_state_dict(start)
+            model.load_state_dict(initial)
             raise
         finally:
-            state.over = True
-            if state.best:
-                model.load_state_dict(state.best)
+            training.ended = True
+            if training.best_state:
+                model.load_state_dict(training.best_state)
 
 
-class _Fit:
-    """A training between two steps."""
+def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | None) -> Iterator[StepRecord]:
+    if recipe.distill_weight:
+        raise UsageError(NO_NGRAM_STUDENT)
+    start = perf_counter()
+    tokens = torch.from_numpy(corpus.train.tokens.astype(np.int64)).to(model.device)
+    model.count(tokens, across_lines=corpus.format == "text")
+    seconds = perf_counter() - start
+    if resume is not None:  # from after the only step; the counts are the same again
+        return
+    val_nats = evaluate(model, val_in_training(corpus)).nats
+    best_state = _copied(model.state_dict())
+    facts = json.dumps({"step": 1, "best_val_nats": val_nats, "best_step": 1})
+    checkpoint = Checkpoint({f"best.{name}": value for name, value in best_state.items()}, facts)
+    yield StepRecord(
+        step=1,
+        steps=1,
+        epoch=1.0,
+        learning_rate=recipe.learning_rate,
+        train_nats=evaluate(model, corpus.train).nats,
+        distill_nats=None,
+        val_nats=val_nats,
+        best_val_nats=val_nats,
+        best_step=1,
+        seconds=seconds,
+        steps_here=1,
+        chars_per_second=corpus.train.num_targets / seconds,
+        logged=True,
+        update_ratios={},
+        best_state=best_state,
+        checkpoint=lambda: checkpoint,
+    )
 
-    def __init__(self, model: Model, corpus: Corpus | TextStream, recipe: Recipe, soft_targets: Tensor | None) -> None:
-        if isinstance(model, Tree) and recipe.execution == "lines":
-            raise UsageError("a tree is trained by the executions unique and windows: lines is for other models")
+
+def val_in_training(corpus: Corpus) -> Part:
+    """Return what the val loss during training is computed on: all lines of a list, the beginning of a text.
+
+    The beginning of a list is not typical of it if the file is sorted.
+    """
+    return corpus.val if corpus.format == "lines" else corpus.val.head(VAL_CHARACTERS)
+
+
+class _Training:
+    """The state of a training between two steps."""
+
+    def __init__(self, model: Model, corpus: Corpus, recipe: Recipe, soft_targets: Tensor | None) -> None:
         self.model, self.recipe = model, recipe
-        self.soft = _checked(soft_targets, model, corpus) if recipe.teacher_share else None
-        self.train = batches_to_train(corpus.train, model, recipe)
-        # The weights that are evaluated and kept: the mean over the last steps is better than any one of them.
-        self.averaged = deepcopy(model) if recipe.average and not isinstance(model, Ngram) else model
-        self.pairs = list(zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True))
-        self.val = batches_to_evaluate(val_in_training(corpus), self.averaged)
-        self.positions = self.train.positions(recipe.batch_size, recipe.order, recipe.seed)
+        self.soft_targets = _checked(soft_targets, corpus) if recipe.distill_weight else None
+        self.batcher = training_batcher(corpus.train, model, recipe)
+        self.sampler = self.batcher.sampler(recipe.batch_size, recipe.sampling, recipe.seed)
+        # The weights that are evaluated and kept: an average over the last steps is better than any single step.
+        self.averaged = deepcopy(model) if recipe.ema_decay else model
+        pairs = zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True)
+        self.pairs = list(pairs) if recipe.ema_decay else []
+        self.val = evaluation_batcher(val_in_training(corpus), self.averaged)
         self.optimizers = Optimizers(model, recipe)
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
-        self.random = any(isinstance(module, Dropout | torch.nn.Dropout) and module.p > 0 for module in model.modules())
+        self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
         self.step = self.first_step = 0
-        self.best: dict[str, Tensor] = {}
-        self.best_val_nats, self.best_step = float("inf"), 0
-        self.loss_sum, self.taught_sum, self.loss_steps = 0.0, 0.0, 0
+        self.best_state: dict[str, Tensor] = {}
+        self.best_val_nats, self.best_step = inf, 0
+        self.loss_sum, self.distill_sum, self.loss_steps = 0.0, 0.0, 0  # since the last logged record
         self.seconds = 0.0
-        self.over = False  # the iteration has ended, and the model holds the best state
+        self.ended = False  # whether the model holds the best weights instead of the last ones
 
-    def advance(self) -> Progress:
-        """One step, and an evaluation where the recipe says so."""
-        began = perf_counter()
+    def advance(self) -> StepRecord:
+        """Take one step, and measure the val loss if the recipe says so."""
+        start = perf_counter()
         evaluates = self.recipe.evaluates_after(self.step + 1)
         logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
-        before = copied(self.matrices) if logged else {}
-        loss, taught = self._train_step()
+        before = _copied(self.matrices) if logged else {}
+        train_nats, loss = self._train_step()
         ratios = update_ratios(before, self.matrices) if logged else None
-        self.seconds += perf_counter() - began
-        self._require_finite(taught, "loss")
-        self.loss_sum, self.taught_sum = self.loss_sum + loss, self.taught_sum + taught
+        self.seconds += perf_counter() - start
+        self._require_finite(loss, "loss")
+        self.loss_sum, self.distill_sum = self.loss_sum + train_nats, self.distill_sum + loss
         self.loss_steps += 1
-        val_nats = self._evaluate() if evaluates else None
-        progress = Progress(
-            step=self.step,
-            steps=self.recipe.steps,
-            epoch=self.step * self.recipe.batch_size / self.positions.targets,
-            learning_rate=self.recipe.learning_rate * self.recipe.learning_rate_scale(self.step - 1),
-            train_nats=self.loss_sum / self.loss_steps,
-            taught_nats=None if self.soft is None else self.taught_sum / self.loss_steps,
-            val_nats=val_nats,
-            best_val_nats=self.best_val_nats,
-            best_step=self.best_step,
-            seconds=self.seconds,
-            steps_here=self.step - self.first_step,
-            chars_per_second=(self.step - self.first_step) * self.recipe.batch_size / self.seconds,
-            logged=logged,
-            update_ratios=ratios,
-            _fit=self,
-        )
+        record = self._record(self._evaluate() if evaluates else None, logged, ratios)
         if logged:
-            self.loss_sum, self.taught_sum, self.loss_steps = 0.0, 0.0, 0
-        return progress
+            self.loss_sum, self.distill_sum, self.loss_steps = 0.0, 0.0, 0
+        return record
 
     def _train_step(self) -> tuple[float, float]:
-        """The batch's loss against the true characters, and the one that was made lower."""
-        if isinstance(self.model, Ngram):
-            loss_of_counts = self._count(self.model)
-            return loss_of_counts, loss_of_counts
+        """Return the batch's loss against the true characters, and the loss that was minimised."""
         self.model.train()
-        positions = self.positions.at(self.step)
-        devices = [self.train.device] if self.train.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices, enabled=self.random):
-            if self.random:  # a step's dropout masks depend on the seed and the step alone, so nothing is to be kept
+        positions = self.sampler.at(self.step)
+        devices = [self.batcher.device] if self.batcher.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices, enabled=self.drops):
+            if self.drops:  # the dropout masks depend on the seed and the step only, so a checkpoint needs no state
                 torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-            with multiplying_in(self.recipe.precision):
-                logits = self.train.logits(positions)
-                targets = self.train.targets(positions)
-                if self.soft is None:
+            with matmul_precision(self.recipe.precision):
+                logits, targets = self.batcher.logits(positions), self.batcher.targets(positions)
+                if self.soft_targets is None:
                     loss = plain = F.cross_entropy(logits, targets)
                 else:
-                    soft = self.soft[torch.from_numpy(positions)].to(logits)
-                    loss, plain = taught_loss(logits, targets, soft, self.recipe.teacher_share)
+                    soft = self.soft_targets[torch.from_numpy(positions)].to(logits)
+                    loss, plain = distill_loss(logits, targets, soft, self.recipe.distill_weight)
                 self.optimizers.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step(self.step)
@@ -225,128 +184,101 @@ class _Fit:
         self._average()
         return plain.item(), loss.item()
 
-    def _count(self, model: Ngram) -> float:
-        """What is one step for a model that is not trained."""
-        tokens = torch.from_numpy(self.train.tokens.astype(np.int64)).to(model.device)
-        model.count(tokens, across_lines=isinstance(self.train, StretchBatches))
-        self.step += 1
-        return float(token_nats(model, self.train).mean())
-
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged state towards the model's, fast in the first steps, when it has seen few."""
-        if self.averaged is self.model:
-            return
-        decay = min(self.recipe.average, self.step / (self.step + 10))
-        for kept, now in self.pairs:
-            if kept.is_floating_point():
-                kept.lerp_(now, 1 - decay)
-            else:  # BatchNorm's count of batches
-                kept.copy_(now)
+        """Move the averaged weights towards the model's, faster in the first steps."""
+        decay = min(self.recipe.ema_decay, self.step / (self.step + 10))
+        for average, current in self.pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:  # BatchNorm's number of batches
+                average.copy_(current)
 
     def _evaluate(self) -> float:
         val_nats = float(token_nats(self.averaged, self.val).mean())
         self._require_finite(val_nats, "val loss")
         if val_nats < self.best_val_nats:
             self.best_val_nats, self.best_step = val_nats, self.step
-            self.best = copied(self.averaged.state_dict())
+            self.best_state = _copied(self.averaged.state_dict())
         return val_nats
 
-    def _require_finite(self, nats: float, what: str) -> None:
+    def _require_finite(self, nats: float, name: str) -> None:
         if not isfinite(nats):
             raise TrainingError(
-                f"the {what} is {nats} at step {self.step:,}; a lower --learning-rate than "
+                f"the {name} is {nats} at step {self.step:,}; a `learning_rate` lower than "
                 f"{self.recipe.learning_rate:g} may help"
             )
 
-    def checkpoint(self) -> Checkpoint:
+    def _record(self, val_nats: float | None, logged: bool, ratios: dict[str, float] | None) -> StepRecord:
+        steps_here = self.step - self.first_step
+        return StepRecord(
+            step=self.step,
+            steps=self.recipe.steps,
+            epoch=self.step * self.recipe.batch_size / self.sampler.num_targets,
+            learning_rate=self.recipe.learning_rate * self.recipe.learning_rate_scale(self.step - 1),
+            train_nats=self.loss_sum / self.loss_steps,
+            distill_nats=None if self.soft_targets is None else self.distill_sum / self.loss_steps,
+            val_nats=val_nats,
+            best_val_nats=self.best_val_nats,
+            best_step=self.best_step,
+            seconds=self.seconds,
+            steps_here=steps_here,
+            chars_per_second=steps_here * self.recipe.batch_size / self.seconds,
+            logged=logged,
+            update_ratios=ratios,
+            best_state=self.best_state,
+            checkpoint=partial(self._checkpoint, self.step),
+        )
+
+    def _checkpoint(self, step: int) -> Checkpoint:
+        """Copy the state after `step`, which must be the last one."""
+        if self.ended or self.step != step:
+            raise UsageError(f"the state after step {step:,} is gone: call `checkpoint` before the next step")
         parts = {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not self.model else {},
-            "best": self.best,
+            "best": self.best_state,
             "optimizer": self.optimizers.state(),
         }
-        facts = {
-            "step": self.step,
-            "best_val_nats": self.best_val_nats if self.best else None,
-            "best_step": self.best_step,
-            "loss_sum": self.loss_sum,
-            "taught_sum": self.taught_sum,
-            "loss_steps": self.loss_steps,
-        }
+        facts = {name: getattr(self, name) for name in FACTS}
         tensors = {f"{part}.{name}": value.clone() for part, state in parts.items() for name, value in state.items()}
         return Checkpoint(tensors, json.dumps(facts))
 
     def load(self, checkpoint: Checkpoint) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "best": {}, "optimizer": {}}
+        """Continue from a checkpoint. Raises `RunError` if it belongs to another training."""
         try:
-            for name, value in checkpoint.tensors.items():
-                part, rest = name.split(".", 1)
-                parts[part][rest] = value.to(self.train.device)
-            facts = json.loads(checkpoint.facts)
-            self.model.load_state_dict(parts["model"])
+            self.model.load_state_dict(checkpoint.part("model"))
             if self.averaged is not self.model:
-                self.averaged.load_state_dict(parts["averaged"])
-            self.optimizers.load_state(parts["optimizer"])
-            self.step = self.first_step = int(facts["step"])
-            self.best_step = int(facts["best_step"])
-            self.loss_sum, self.loss_steps = float(facts["loss_sum"]), int(facts["loss_steps"])
-            self.taught_sum = float(facts.get("taught_sum", self.loss_sum))  # states from before have none
-            self.best = parts["best"]
-            self.best_val_nats = float(facts["best_val_nats"]) if self.best else float("inf")
+                self.averaged.load_state_dict(checkpoint.part("averaged"))
+            self.optimizers.load_state(checkpoint.part("optimizer"))
+            self.best_state = {name: value.to(self.batcher.device) for name, value in checkpoint.part("best").items()}
+            facts = json.loads(checkpoint.facts)
+            for name in FACTS:
+                setattr(self, name, facts[name])
+            self.first_step = self.step
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
 
 
-def _checked(soft_targets: Tensor | None, model: Model, corpus: Corpus | TextStream) -> Tensor:
-    """The soft targets of a student; raises `UsageError` where there are none, or they are of other data."""
-    if isinstance(model, Ngram):
-        raise UsageError(NGRAM)
+def _checked(soft_targets: Tensor | None, corpus: Corpus) -> Tensor:
+    """Return the soft targets. Raises `UsageError` if they are missing or belong to other data."""
     if soft_targets is None:
-        raise UsageError("a teacher_share above 0 needs teachers: give some, or leave it out")
-    shape = (corpus.train.targets, len(corpus.vocabulary))
+        raise UsageError("`distill_weight` is above 0, which needs teachers: give some, or leave it out")
+    shape = (corpus.train.num_targets, len(corpus.vocabulary))
     if soft_targets.shape != shape:
-        raise UsageError(
-            f"soft targets of shape {tuple(soft_targets.shape)} are not those of this data, {shape}: make them of its "
-            "train part"
-        )
+        raise UsageError(f"`soft_targets` has shape {tuple(soft_targets.shape)}; for this data it must be {shape}")
     return soft_targets
 
 
-@contextmanager
-def multiplying_in(precision: Precision) -> Iterator[None]:
-    """Let float32 matrices be multiplied in `precision`: rounded to it first, and summed in float32.
-
-    Where the processor has no instructions for bfloat16 all stays float32.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if precision == "bfloat16" else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def val_in_training(corpus: Corpus | TextStream) -> Part | StreamPart:
-    """What the val loss is taken of while training goes on: all, but for a very long text its beginning."""
-    if isinstance(corpus, TextStream):
-        return StreamPart(corpus.val.tokens[:VAL_CHARACTERS])
-    return corpus.val
-
-
 def update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:
-    """log10 of std(after - before) / std(before) of every weight by its name; those that did not move are left out."""
-    if not before:
-        return {}
-    spreads = [
-        torch.stack([(after[name] - weight).std(correction=0), weight.std(correction=0)])
-        for name, weight in before.items()
-    ]
-    pairs = zip(before, torch.stack(spreads).tolist(), strict=True)
-    moved = {name: update / weight for name, (update, weight) in pairs if weight > 0}
-    return {name: log10(ratio) for name, ratio in moved.items() if 0 < ratio < inf}
+    """Return log10 of std(after - before) / std(before) of every weight that moved, by name."""
+    ratios = {}
+    for name, weight in before.items():
+        update_std, weight_std = ((after[name] - weight).std(correction=0).item(), weight.std(correction=0).item())
+        if weight_std > 0 and 0 < update_std / weight_std < inf:
+            ratios[name] = log10(update_std / weight_std)
+    return ratios
 
 
-def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors in memory of their own."""
+def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.items()}

@@ -1,38 +1,45 @@
-"""The process: its threads and its memory.
-
-Torch and numpy's BLAS have threads of their own, so both are set.
-"""
+"""Settings of the whole process: threads, the precision of matrix products, freed memory."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np  # noqa: F401 (its BLAS can be told only once it is loaded)
+import numpy as np  # noqa: F401 (threadpoolctl can only limit a BLAS library that is loaded)
 import torch
 from threadpoolctl import threadpool_limits
 
+from wavemore.engine.recipe import Precision
+
 
 def set_threads(count: int) -> None:
-    """Let torch and numpy compute with so many threads from now on, in this process.
-
-    >>> before = torch.get_num_threads()
-    >>> set_threads(1)
-    >>> torch.get_num_threads()
-    1
-    >>> set_threads(before)
-    """
+    """Set the number of threads that torch and numpy's BLAS use in this process."""
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
 
 
-def keep_freed_memory() -> None:
-    """Ask glibc to keep large blocks that are freed, for this process: tensors of one size come and go all the time.
+@contextmanager
+def matmul_precision(precision: Precision) -> Iterator[None]:
+    """Multiply float32 matrices in `precision`: bfloat16 rounds the factors, and sums are still float32.
 
-    Otherwise each goes back to the system and costs page faults when it is wanted again, a third of the time of
-    generation. Elsewhere than with glibc this does nothing.
+    A processor without instructions for bfloat16 uses float32.
     """
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if precision == "bfloat16" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def keep_freed_memory() -> None:
+    """Let malloc keep large freed blocks for reuse; without glibc, this does nothing.
+
+    Tensors of the same size are allocated and freed at every step. By default glibc returns each to the system, and
+    the page faults when it is allocated again take a third of the time of generation.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    for what in (trim_threshold, mmap_threshold):
-        mallopt(what, 1 << 30)
+    for parameter in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+        mallopt(parameter, 1 << 30)

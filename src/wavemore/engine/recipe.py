@@ -1,129 +1,86 @@
-"""What a training is: the optimiser, its steps and its schedule, as plain data (no torch here, so that --help is fast).
+"""The recipe of a training: optimizer, steps and schedule as plain data. It imports no torch, so `--help` is fast."""
 
-The lecture's own recipe is `LECTURE`. The recipe that fits a given list is made by `engine/plan.py`.
-"""
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
+from math import inf
 from typing import Literal, get_args
 
-from wavemore.errors import UsageError
+from wavemore.errors import require
+from wavemore.nn.config import setting
 
 Optimizer = Literal["muon", "adamw", "sgd"]
 Schedule = Literal["linear", "step", "constant"]
-Order = Literal["shuffle", "replacement"]
-Execution = Literal["unique", "windows", "lines", "stretches"]
+BatchSampling = Literal["shuffle", "replacement"]
+Execution = Literal["unique", "windows"]
 Precision = Literal["float32", "bfloat16"]
 
+MAX_COUNT = 10**9
 
-LARGEST = 10**9
+HEALTHY_UPDATE_RATIO: dict[Optimizer, float] = {"muon": -2.0, "adamw": -3.0, "sgd": -3.0}
+"""A rule of thumb: log10 of std(update) / std(weight) of the matrices that an optimizer trains, in a typical step."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how weights are trained, apart from the data and the model.
+    """How weights are trained, apart from the data and the model. Raises `UsageError` for a value out of range.
 
-    Learning rates are of the peak; `schedule` scales them step by step (see `learning_rate_scale`).
+    The learning rates are peak values; `schedule` scales them at each step (see `learning_rate_scale`).
 
     >>> Recipe(steps=100).learning_rate_scale(step=0)  # one of ten warm-up steps
     0.1
     """
 
-    optimizer: Optimizer = field(
-        default="muon", metadata={"help": "muon (hidden matrices; AdamW for the rest), adamw or sgd"}
+    optimizer: Optimizer = setting("muon", "muon (hidden matrices; AdamW for all other weights), adamw or sgd")
+    steps: int = setting(1_000, "number of optimizer steps")
+    batch_size: int = setting(1_024, "characters predicted per step (approximate for models that read whole lines)")
+    learning_rate: float = setting(0.02, "peak learning rate of Muon (with adamw or sgd: of all weights)")
+    adamw_learning_rate: float = setting(0.005, "with muon: peak learning rate of AdamW, for all other weights")
+    weight_decay: float = setting(0.1, "decoupled weight decay of the hidden matrices")
+    ema_decay: float = setting(0.99, "decay of the weights' running average (0.99: about 100 steps; 0: no average)")
+    schedule: Schedule = setting("linear", "linear (decay to zero), step (a tenth after 75 % of the steps) or constant")
+    warmup_fraction: float = setting(0.1, "fraction of the steps in which the learning rate rises to its peak")
+    sampling: BatchSampling = setting(
+        "shuffle", "shuffle (each target once per epoch) or replacement (as in the lecture)"
     )
-    steps: int = field(default=1_000, metadata={"help": "optimiser steps"})
-    batch_size: int = field(
-        default=1_024, metadata={"help": "predicted characters a step (on whole lines: about so many)"}
+    num_evals: int = setting(10, "number of times the val loss is measured during training; the best weights are kept")
+    execution: Execution = setting(
+        "unique", "for a tree or mlp on a list: unique (each distinct n-gram once: fast) or windows (as in the lecture)"
     )
-    learning_rate: float = field(
-        default=0.02, metadata={"help": "peak learning rate: of Muon, or of AdamW or SGD where they do all"}
-    )
-    rest_learning_rate: float = field(
-        default=0.005,
-        metadata={"help": "peak learning rate of AdamW for what is not a hidden matrix (with muon)"},
-    )
-    weight_decay: float = field(default=0.1, metadata={"help": "decoupled weight decay of the hidden matrices"})
-    average: float = field(
-        default=0.99,
-        metadata={"help": "each step's weights enter a running mean with 1 - this; 0: the last weights alone"},
-    )
-    schedule: Schedule = field(
-        default="linear",
-        metadata={"help": "linear (decay to zero), step (a tenth after 75 % of the steps) or constant"},
-    )
-    warmup: float = field(default=0.1, metadata={"help": "share of the steps in which the learning rate rises"})
-    order: Order = field(
-        default="shuffle",
-        metadata={"help": "shuffle (each target once an epoch) or replacement (the lecture's)"},
-    )
-    evaluations: int = field(default=10, metadata={"help": "how often the val loss is taken; the best state is kept"})
-    execution: Execution = field(
-        default="unique",
-        metadata={"help": "of a tree: unique (each distinct n-gram once: fast) or windows (the lecture's); else lines"},
-    )
-    stretch: int = field(default=256, metadata={"help": "of continuous text: characters in a row, predicted at once"})
-    lead_in: int = field(
-        default=0, metadata={"help": "of continuous text: characters before each stretch, seen and not predicted"}
-    )
-    precision: Precision = field(
-        default="float32",
-        metadata={
-            "help": "of what enters the matrix products of a training: float32, or bfloat16 where the processor has it"
-        },
-    )
-    teacher_share: float = field(
-        default=0.0,
-        metadata={
-            "help": "how much of each target is the teachers' (auto: 0.5 with --teachers); else what stands there"
-        },
-    )
-    seed: int = field(default=0, metadata={"help": "of the first weights and the order of the batches"})
+    block_size: int = setting(256, "for continuous text: consecutive characters predicted together")
+    precision: Precision = setting("float32", "precision of the matrix products: float32, or bfloat16 if supported")
+    distill_weight: float = setting(0.0, "weight of the teachers in each target (auto: 0.5 with teachers)")
+    seed: int = setting(0, "seed of the initial weights and of the order of the batches")
 
     def __post_init__(self) -> None:
-        for name, kind in (
-            ("optimizer", Optimizer),
-            ("schedule", Schedule),
-            ("order", Order),
-            ("execution", Execution),
-            ("precision", Precision),
-        ):
-            if getattr(self, name) not in get_args(kind):
-                raise UsageError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}")
-        # Two at least in a batch: there are no batch statistics of one.
-        for name, least in (("steps", 1), ("batch_size", 2), ("evaluations", 1), ("stretch", 1), ("lead_in", 0)):
-            if not least <= getattr(self, name) <= LARGEST:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}, at most {LARGEST:,}")
-        for name in ("learning_rate", "rest_learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise UsageError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
-        if not 0 <= self.average < 1:
-            raise UsageError(f"average is {self.average}; it must be at least 0 and below 1")
-        if not 0 <= self.teacher_share <= 1:
-            raise UsageError(f"teacher_share is {self.teacher_share}; it is a share of the targets, between 0 and 1")
-        if not 0 <= self.warmup < 1:
-            raise UsageError(f"warmup is {self.warmup}; it is a share of the steps, at least 0 and below 1")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed is {self.seed}; it must be between 0 and 2**63 - 1")
+        for field in fields(self):
+            value, choices = getattr(self, field.name), get_args(field.type)  # no choices unless it is a Literal
+            require(not choices or value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
+        # A batch of one has no batch statistics.
+        for name, least in (("steps", 1), ("batch_size", 2), ("num_evals", 1), ("block_size", 1)):
+            value = getattr(self, name)
+            require(least <= value <= MAX_COUNT, name, value, f"at least {least}, at most {MAX_COUNT:,}")
+        for name in ("learning_rate", "adamw_learning_rate"):
+            require(0 < getattr(self, name) < inf, name, getattr(self, name), "above 0 and finite")
+        for name in ("ema_decay", "warmup_fraction"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
+        require(0 <= self.weight_decay < inf, "weight_decay", self.weight_decay, "at least 0 and finite")
+        require(0 <= self.distill_weight <= 1, "distill_weight", self.distill_weight, "between 0 and 1")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "between 0 and 2**63 - 1")
 
     def learning_rate_scale(self, step: int) -> float:
-        """Factor on the peak learning rates at `step`, counted from 0."""
-        rising = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps)) if self.warmup else 1.0
+        """Factor by which the schedule scales the learning rates at `step`, counted from 0."""
+        rising = min(1.0, (step + 1) / max(1.0, self.warmup_fraction * self.steps))
         if self.schedule == "linear":
-            falling = (self.steps - step) / max(1.0, (1 - self.warmup) * self.steps)
+            falling = (self.steps - step) / max(1.0, (1 - self.warmup_fraction) * self.steps)
             return min(rising, falling)
-        if self.schedule == "step":
-            return rising * (1.0 if step < 0.75 * self.steps else 0.1)
-        return rising
+        return 0.1 * rising if self.schedule == "step" and step >= 0.75 * self.steps else rising
 
     def evaluates_after(self, steps_done: int) -> bool:
-        """Whether the val loss is taken after `steps_done` steps: evenly spread, the last step included."""
-        return steps_done * self.evaluations // self.steps > (steps_done - 1) * self.evaluations // self.steps
+        """Whether the val loss is measured after `steps_done` steps: evenly spaced, and after the last step."""
+        return steps_done * self.num_evals // self.steps > (steps_done - 1) * self.num_evals // self.steps
 
     @property
     def log_every(self) -> int:
-        """Steps between two records of the train loss: at most 200 records a training."""
+        """Number of steps between two logged records: there are at most 200 per training."""
         return -(-self.steps // 200)
 
 
@@ -133,11 +90,11 @@ LECTURE = Recipe(
     batch_size=32,
     learning_rate=0.1,
     weight_decay=0.0,
-    average=0.0,
+    ema_decay=0.0,
     schedule="step",
-    warmup=0.0,
-    order="replacement",
-    evaluations=20,
+    warmup_fraction=0.0,
+    sampling="replacement",
+    num_evals=20,
     execution="windows",
 )
 """Karpathy, "Building makemore Part 5": 200,000 steps of 32 windows, SGD at 0.1, then 0.01 from step 150,000."""

@@ -1,46 +1,39 @@
-"""How new lines are drawn, as plain data (no torch here, so that --help is fast)."""
+"""How new lines and texts are drawn, as plain data. It imports no torch, so `--help` is fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
-from wavemore.errors import UsageError
+from wavemore.errors import require
+from wavemore.nn.config import setting
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How lines are drawn. The end of a line is a character like any other: it is drawn too."""
+    """How lines are drawn, character by character; the end of a line is drawn like any other character.
 
-    temperature: float = field(
-        default=1.0,
-        metadata={"help": "below 1 safer, above 1 wilder; 0 takes the likeliest character each time"},
+    A text has no end, so `min_length`, `max_length`, `distinct` and `new` have no effect on it. Raises `UsageError`
+    for a value out of range.
+    """
+
+    temperature: float = setting(
+        1.0, "below 1 more typical, above 1 more unusual; 0 always takes the most likely character"
     )
-    top_k: int | Literal["all"] = field(default="all", metadata={"help": "draw from the K likeliest characters only"})
-    top_p: float = field(
-        default=1.0, metadata={"help": "draw from the fewest characters that have this probability together"}
-    )
-    prefix: str = field(default="", metadata={"help": "what each line begins with"})
-    min_length: int = field(default=1, metadata={"help": "shortest line, in characters"})
-    max_length: int = field(
-        default=100,
-        metadata={"help": "longest line, in characters; lines that do not end by then are drawn again"},
-    )
-    distinct: bool = field(default=False, metadata={"help": "no line twice"})
-    new: bool = field(default=False, metadata={"help": "only lines that are not in the data"})
-    seed: int = field(default=0, metadata={"help": "the same seed gives the same lines"})
+    top_k: int | Literal["all"] = setting("all", "draw only from the K most likely characters")
+    top_p: float = setting(1.0, "draw only from the most likely characters whose probabilities add up to X (1: all)")
+    prefix: str = setting("", "the beginning of each line")
+    min_length: int = setting(1, "shortest line, in characters")
+    max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
+    distinct: bool = setting(False, "no line twice")
+    new: bool = setting(False, "only lines that are not in the data")
+    seed: int = setting(0, "the same seed gives the same lines")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise UsageError(f"temperature is {self.temperature}; it must be 0 (greedy) or above")
-        if self.top_k != "all" and self.top_k < 1:
-            raise UsageError(f"top_k is {self.top_k}; it must be at least 1, or all")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
-        if self.min_length < 0:
-            raise UsageError(f"min_length is {self.min_length}; it must be 0 or more")
-        if self.max_length < max(1, self.min_length, len(self.prefix)):
-            raise UsageError(
-                f"max_length is {self.max_length}; it must be at least 1, min_length ({self.min_length}) "
-                f"and the length of the prefix ({len(self.prefix)})"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed is {self.seed}; it must be between 0 and 2**63 - 1")
+        require(0 <= self.temperature < inf, "temperature", self.temperature, "at least 0 and finite")
+        require(self.top_k == "all" or self.top_k >= 1, "top_k", self.top_k, "at least 1, or all")
+        require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
+        require(self.min_length >= 0, "min_length", self.min_length, "at least 0")
+        shortest = max(1, self.min_length, len(self.prefix))
+        rule = f"at least 1, `min_length` ({self.min_length}) and the length of `prefix` ({len(self.prefix)})"
+        require(self.max_length >= shortest, "max_length", self.max_length, rule)
+        require(0 <= self.seed < 2**63, "seed", self.seed, "between 0 and 2**63 - 1")

@@ -1,22 +1,24 @@
-"""What an inspection found, as text, as a table in a notebook, as numbers."""
+"""The result of an inspection: as text, as a table in a notebook, as numbers."""
 
-from dataclasses import asdict, dataclass
-from html import escape
-from math import isfinite
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from wavemore.html import table, text
 from wavemore.inspection.finding import Finding, Losses
 from wavemore.inspection.layer_stats import Histogram, Layer
+from wavemore.text.parts import Format
 
-HEADER = ("layer", "shape", "numbers", "params", "mean", "std", "flat", "grad", "update")
+HEADER = ("layer", "shape", "size", "params", "mean", "std", "saturated", "grad std", "log10 update/weight")
 TEXT = (0, 1, 2)
-KINDS = ("+", "", ".0%", ".2g", ".1f")
-MEANINGS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
+"""The columns of `HEADER` that hold text."""
+UNITS = {"B": " windows", "T": " characters", "V": " tokens (the characters and the boundary)"}
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is inside of a model; a table in a notebook, and in text with `print`."""
+    """What is inside a model: a table in a notebook, text with `print`."""
 
     title: str
     layers: list[Layer]
@@ -24,137 +26,123 @@ class Inspection:
     activations: dict[str, Histogram]
     gradients: dict[str, Histogram]
     parameters: int
-    vocabulary: int
+    vocabulary_size: int
     context: int
     receptive_field: int | None
-    """How many characters back the prediction depends on anything; None where it is the whole line."""
+    """Number of characters that the prediction depends on; None for the whole line or text so far."""
     tree: str
     """A drawing of which characters meet where; empty for models without fusions."""
     fuse: tuple[int, ...]
     line: str
     """The line of the data in the drawing."""
     losses: Losses
-    letters: dict[str, int]
-    """What the letters of the shapes stand for."""
-    of_text: bool = False
-    """Whether it was looked at on a continuous text, which has no lines."""
+    format: Format
+    """Of the data."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers, as JSON takes them: no NaN."""
-        record: dict[str, Any] = {
+        """Return the numbers for JSON, with null for those that are not finite."""
+        record = {
             "title": self.title,
             "parameters": self.parameters,
-            "vocabulary": self.vocabulary,
+            "vocabulary_size": self.vocabulary_size,
             "context": self.context,
             "receptive_field": self.receptive_field,
-            "fuse": list(self.fuse),
-            "sizes": self.letters,
-            "losses": asdict(self.losses),
-            "layers": [asdict(layer) | {"shape": list(layer.shape)} for layer in self.layers],
-            "findings": [asdict(finding) for finding in self.findings],
+            "fuse": self.fuse,
+            "sizes": self.sizes,
+            "losses": self.losses,
+            "layers": self.layers,
+            "findings": self.findings,
         }
-        return {key: _finite(value) for key, value in record.items()}
+        return msgspec.json.decode(msgspec.json.encode(record), type=dict[str, Any])
 
     def rows(self) -> list[list[str]]:
         """The cells of the table below `HEADER`."""
         return [
             [
                 layer.name,
-                layer.letters,
+                layer.shape_letters,
                 " x ".join(map(str, layer.shape)),
                 f"{layer.parameters:,}" if layer.parameters else "",
-                *(_cell(value, kind) for value, kind in zip(_numbers(layer), KINDS, strict=True)),
+                _decimal(layer.mean, sign="+"),
+                _decimal(layer.std),
+                "" if layer.saturated is None else f"{layer.saturated:.0%}",
+                "" if layer.gradient_std is None else f"{layer.gradient_std:.2g}",
+                "" if layer.update_ratio is None else f"{layer.update_ratio:.1f}",
             ]
             for layer in self.layers
         ]
 
     @property
-    def sees(self) -> str:
-        """How far the prediction looks back, in words."""
+    def sizes(self) -> dict[str, int]:
+        """The values of the letters in shapes, from the layers whose output is just that letter."""
+        sizes = {"B": self.layers[0].shape[0]} if self.layers else {}
+        sizes["T"] = self.context
+        for layer in self.layers:
+            for letter, size in zip(layer.shape_letters.strip("()").split(", "), layer.shape, strict=True):
+                if letter[:1] in "EH":
+                    sizes.setdefault(letter, size)
+        return {**sizes, "V": self.vocabulary_size}
+
+    @property
+    def summary(self) -> str:
+        """The size of the model, and how far the prediction looks back: `76,579 parameters, sees 8 characters`."""
         if self.receptive_field is None:
-            return f"sees the whole {'text so far' if self.of_text else 'line'}"
-        return f"sees {self.receptive_field:,} character{'s' if self.receptive_field != 1 else ''}"
+            sees = "the whole text so far" if self.format == "text" else "the whole line"
+        else:
+            sees = f"{self.receptive_field:,} character{'s' if self.receptive_field != 1 else ''}"
+        return f"{self.parameters:,} parameters, sees {sees}"
 
     @property
     def legend(self) -> str:
-        """What the letters stand for: `B = 1,024 windows, T = 8 characters, ...`."""
-        return ", ".join(f"{letter} = {size:,}{MEANINGS.get(letter, '')}" for letter, size in self.letters.items())
+        """The values of the letters: `B = 1,024 windows, T = 8 characters, ...`."""
+        return ", ".join(f"{letter} = {size:,}{UNITS.get(letter, '')}" for letter, size in self.sizes.items())
 
     @property
-    def told(self) -> list[Finding]:
-        """The findings to be read: those that say the same of several layers are one."""
-        together: dict[tuple[str, str], list[str]] = {}
+    def problems(self) -> list[Finding]:
+        """The findings for reading: those with the same message for several layers are one."""
+        places: dict[tuple[str, str], list[str]] = {}
         for finding in self.findings:
-            together.setdefault((finding.kind, finding.words), []).append(finding.where)
-        return [Finding(kind, ", ".join(filter(None, where)), words) for (kind, words), where in together.items()]
+            places.setdefault((finding.kind, finding.message), []).append(finding.where)
+        return [Finding(kind, message, ", ".join(filter(None, where))) for (kind, message), where in places.items()]
 
     @property
     def verdict(self) -> str:
-        """How many findings there are, in words."""
-        count = len(self.told)
-        return "nothing found that is wrong" if not count else f"{count} finding{'s' if count > 1 else ''}:"
+        """The number of problems, in words."""
+        count = len(self.problems)
+        return "no problems found" if not count else f"{count} problem{'s' if count > 1 else ''}:"
 
     def __str__(self) -> str:
         rows = [list(HEADER), *self.rows()]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(HEADER))]
-        table = [
-            "  ".join(
-                cell.ljust(width) if place in TEXT else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = []
+        for row in rows:
+            cells = [
+                cell.ljust(width) if column in TEXT else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
         tree = ["", self.tree] if self.tree else []
-        found = [f"- {finding}" for finding in self.told]
-        facts = f"{self.title}: {self.parameters:,} parameters, {self.sees}"
-        return "\n".join([facts, self.legend, "", *table, *tree, "", self.verdict, *found])
+        problems = [f"- {finding}" for finding in self.problems]
+        return "\n".join([f"{self.title}: {self.summary}", self.legend, "", *lines, *tree, "", self.verdict, *problems])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='{_side(place)}'>{name}</th>" for place, name in enumerate(HEADER))
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td style='{_side(place)}'>{escape(cell)}</td>" for place, cell in enumerate(row))
-            + "</tr>"
-            for row in self.rows()
-        )
-        found = "".join(
-            f"<li><b>{escape(finding.kind)}</b>{f' ({escape(finding.where)})' if finding.where else ''}: "
-            f"{escape(finding.words)}</li>"
-            for finding in self.told
+        rows = [[text(cell) for cell in row] for row in self.rows()]
+        tree = f"<pre style='font-family:monospace;line-height:1.15'>{text(self.tree)}</pre>" if self.tree else ""
+        problems = "".join(
+            f"<li><b>{text(finding.kind)}</b>{f' ({text(finding.where)})' if finding.where else ''}: "
+            f"{text(finding.message)}</li>"
+            for finding in self.problems
         )
         return (
-            "<div class='wavemore-inspection'>"
-            f"<p><b>{escape(self.title)}</b>: {self.parameters:,} parameters, {self.sees}"
-            f"<br><small>{escape(self.legend)}</small></p>"
-            f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            + (f"<pre style='font-family:monospace;line-height:1.15'>{escape(self.tree)}</pre>" if self.tree else "")
-            + f"<p>{escape(self.verdict)}</p>"
-            + (f"<ul>{found}</ul>" if found else "")
-            + "</div>"
+            f"<div class='wavemore-inspection'><p><b>{text(self.title)}</b>: {text(self.summary)}"
+            f"<br><small>{text(self.legend)}</small></p>{table(HEADER, rows, left=TEXT)}{tree}"
+            f"<p>{text(self.verdict)}</p>{f'<ul>{problems}</ul>' if problems else ''}</div>"
         )
 
 
-def _numbers(layer: Layer) -> tuple[float | None, ...]:
-    return layer.mean, layer.std, layer.saturated, layer.gradient, layer.update_ratio
-
-
-def _cell(value: float | None, kind: str) -> str:
+def _decimal(value: float | None, sign: str = "") -> str:
+    """Format with two decimals, or two digits if the number is huge, or small and without a sign."""
     if value is None:
         return ""
-    if kind in ("", "+"):  # mean and std: two digits behind the point, unless they are tiny or huge
-        small = abs(value) < (0.1 if kind == "" else 0)
-        kind += ".2g" if small or abs(value) >= 1000 else ".2f"
-    return f"{value:{kind}}"
-
-
-def _side(place: int) -> str:
-    return f"text-align:{'left' if place in TEXT else 'right'};padding:0.1em 0.6em"
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    digits = ".2g" if abs(value) >= 1000 or (not sign and abs(value) < 0.1) else ".2f"
+    return f"{value:{sign}{digits}}"

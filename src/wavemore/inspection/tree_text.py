@@ -4,15 +4,16 @@ import unicodedata
 from collections.abc import Sequence
 from math import prod
 
-BOUNDARY = "·"
-WIDEST = 78
+from wavemore.signs import visible
+
+MAX_WIDTH = 78
 
 
-def draw_tree(fuse: Sequence[int], context: str, target: str = "") -> str:
-    """Draw how the characters of `context` are fused, oldest first; the boundary is drawn as a dot.
+def draw_tree(fuse: Sequence[int], context: str, target: str) -> str:
+    """Draw how the characters of `context` are fused, oldest first.
 
-    `context` holds as many characters as the fusions see, with a line feed for the boundary; where that is wider than
-    a terminal, only the newest ones are drawn.
+    `context` has as many characters as the fusions see; a line feed is a boundary, drawn as a dot. If the tree is wider
+    than a terminal, only the newest characters are drawn.
 
     >>> print(draw_tree((2, 2), "\\n\\nem", "m"))
      ·  ·  e  m   T
@@ -21,52 +22,52 @@ def draw_tree(fuse: Sequence[int], context: str, target: str = "") -> str:
       └──┬──┘
        ··em       T/4   then: m
     """
-    assert len(context) == prod(fuse), "one character for every position"
-    fuse, context, cut = _cut(list(fuse), context)
-    cell = max(1, min(3, WIDEST // len(context)))
-    spans = [(place * cell + cell // 2, place * cell + cell // 2) for place in range(len(context))]
-    rows = [_row([(_shown(character), *span) for character, span in zip(context, spans, strict=True)])]
+    assert len(context) == prod(fuse), "one character per position"
+    length = len(context)
+    fuse, context = _newest(list(fuse), context)
+    cell = max(1, min(3, MAX_WIDTH // len(context)))
+    centers = [place * cell + cell // 2 for place in range(len(context))]
+    rows = [_row([(_sign(character), center, center) for character, center in zip(context, centers, strict=True)])]
     labels = ["T"]
     size = 1
     for n in fuse:
-        groups = [spans[first : first + n] for first in range(0, len(spans), n)]
-        rows.append(_row([_bracket(group) for group in groups]))
+        groups = [centers[first : first + n] for first in range(0, len(centers), n)]
+        rows.append(_row([(_bracket(group), group[0], group[-1]) for group in groups]))
         labels.append("")
         size *= n
-        spans = [((group[0][0] + group[-1][0]) // 2,) * 2 for group in groups]
-        grams = [context[first : first + size] for first in range(0, len(context), size)]
-        texts = ["".join(map(_shown, gram)) for gram in grams]
-        rows.append(_row([(text, *span) for text, span in zip(texts, spans, strict=True)]))
+        centers = [(group[0] + group[-1]) // 2 for group in groups]
+        texts = ["".join(map(_sign, context[first : first + size])) for first in range(0, len(context), size)]
+        rows.append(_row([(text, center, center) for text, center in zip(texts, centers, strict=True)]))
         labels.append(f"T/{size}" if size > 1 else "T")
+    labels[-1] += f"   then: {_sign(target)}"
     width = max(map(_columns, rows)) + 3
-    labels[-1] += f"   then: {_shown(target)}" if target else ""
     lines = [f"{row}{' ' * (width - _columns(row))}{label}".rstrip() for row, label in zip(rows, labels, strict=True)]
-    return "\n".join([f"(the newest {len(context)} of {cut} characters)", *lines] if cut else lines)
+    if len(context) < length:
+        lines.insert(0, f"(the newest {len(context)} of {length} characters)")
+    return "\n".join(lines)
 
 
-def _cut(fuse: list[int], context: str) -> tuple[list[int], str, int]:
-    """The newest child of the last fusion alone, until it fits; the third is the whole length, 0 where it fits."""
-    whole = len(context)
-    while len(context) > WIDEST and len(fuse) > 1:
+def _newest(fuse: list[int], context: str) -> tuple[list[int], str]:
+    """Keep only the newest child of the last fusion until the tree fits."""
+    while len(context) > MAX_WIDTH and len(fuse) > 1:
         context = context[-(len(context) // fuse.pop()) :]
-    if len(context) > WIDEST:
-        context, fuse = context[-WIDEST:], [WIDEST]
-    return fuse, context, whole if len(context) < whole else 0
+    if len(context) > MAX_WIDTH:
+        return [MAX_WIDTH], context[-MAX_WIDTH:]
+    return fuse, context
 
 
-def _bracket(spans: Sequence[tuple[int, int]]) -> tuple[str, int, int]:
-    places = [span[0] for span in spans]
-    first, last = places[0], places[-1]
+def _bracket(centers: Sequence[int]) -> str:
+    first, last = centers[0], centers[-1]
     if first == last:
-        return ("│", first, first)
-    signs = dict.fromkeys(places, "┴") | {first: "└", last: "┘"}
+        return "│"
+    signs = dict.fromkeys(centers, "┴") | {first: "└", last: "┘"}
     middle = (first + last) // 2
     signs[middle] = {"└": "├", "┘": "┤", "┴": "┼"}.get(signs.get(middle, ""), "┬")
-    return ("".join(signs.get(place, "─") for place in range(first, last + 1)), first, last)
+    return "".join(signs.get(place, "─") for place in range(first, last + 1))
 
 
 def _row(pieces: Sequence[tuple[str, int, int]]) -> str:
-    """Each piece centred between two columns."""
+    """Write each text centred between two columns."""
     row = ""
     for text, first, last in pieces:
         start = (first + last - _columns(text) + 1) // 2
@@ -74,18 +75,8 @@ def _row(pieces: Sequence[tuple[str, int, int]]) -> str:
     return row
 
 
-def _shown(text: str) -> str:
-    """Signs that take room and move nothing."""
-    return "".join(
-        BOUNDARY
-        if character == "\n"
-        else "␣"
-        if character == " "
-        else character
-        if character.isprintable() and not unicodedata.combining(character)
-        else "\ufffd"
-        for character in text
-    )
+def _sign(character: str) -> str:
+    return {"\n": "·", " ": "␣"}.get(character) or visible(character)
 
 
 def _columns(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The activations: modules without parameters that map every value on its own, whatever the shape."""
+"""Activations: modules without parameters that map each value, or each pair of channels, on its own."""
 
 from typing import Any, cast
 
@@ -20,11 +20,11 @@ class Tanh(nn.Module):
 
 
 class _Tanh(torch.autograd.Function):
-    """tanh(x) = 2 sigmoid(2x) - 1: on a CPU torch computes sigmoid several times faster than tanh."""
+    """tanh(x) = 2 sigmoid(2x) - 1: on a CPU, torch computes sigmoid several times faster than tanh."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return tanh(x), to within the last digit of 1."""
+        # The absolute error is at most one unit in the last place of 1.
         y: Tensor = (2 * x).sigmoid_().mul_(2).sub_(1)
         ctx.save_for_backward(y)
         return y
@@ -33,23 +33,18 @@ class _Tanh(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """dx = dy * (1 - tanh(x)^2)."""
         y: Tensor = ctx.saved_tensors[0]
-        return cast(Tensor, torch.ops.aten.tanh_backward(gradients[0], y))  # torch's own, in one pass
+        return cast(Tensor, torch.ops.aten.tanh_backward(gradients[0], y))  # one pass over memory
 
 
-class ReLU(nn.Module):
-    """Replace negative values by 0.
+ReLU = nn.ReLU
+"""Replaces negative values by 0; torch's own."""
 
-    >>> ReLU()(torch.tensor([-1.0, 2.0]))
-    tensor([0., 2.])
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `x` of any shape, value by value."""
-        return torch.relu(x)
+SiLU = nn.SiLU
+"""Multiplies every value by its sigmoid, https://arxiv.org/abs/1702.03118; torch's own."""
 
 
 class GELU(nn.Module):
-    """Weigh every value by the standard normal probability of a smaller one: x * Phi(x).
+    """Multiply every value by the probability that a standard normal one is smaller: x * Phi(x).
 
     >>> GELU()(torch.tensor([-10.0, 0.0, 10.0])).round(decimals=3)
     tensor([-0.,  0., 10.])
@@ -59,27 +54,11 @@ class GELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` of any shape, value by value."""
-        return F.gelu(x)  # by hand, x * (1 + erf(x / sqrt 2)) / 2, it takes three times as long
-
-
-class SiLU(nn.Module):
-    """Weigh every value by its own sigmoid: x * sigmoid(x).
-
-    >>> SiLU()(torch.tensor([0.0, 100.0]))
-    tensor([  0., 100.])
-
-    Paper: https://arxiv.org/abs/1702.03118
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `x` of any shape, value by value."""
-        return F.silu(x)  # by hand, x * torch.sigmoid(x), it takes twice as long
+        return F.gelu(x)  # x * (1 + erf(x / sqrt 2)) / 2 takes three times as long
 
 
 class GatedTanh(nn.Module):
-    """Let a sigmoid decide how much of a tanh passes, channel by channel: tanh(a) * sigmoid(b), the WaveNet's unit.
-
-    Shapes: (..., 2C) -> (..., C); a are the first C channels, b the others.
+    """The gated activation of WaveNet: tanh(a) * sigmoid(b), with a the first C channels and b the other C.
 
     >>> GatedTanh()(torch.tensor([100.0, 100.0, 100.0, -100.0]))
     tensor([1., 0.])
@@ -93,15 +72,14 @@ class GatedTanh(nn.Module):
 
 
 class _GatedTanh(torch.autograd.Function):
-    """With tanh(x) = 2 sigmoid(2x) - 1, as in `_Tanh`, both halves are one pass of sigmoids."""
+    """With tanh(x) = 2 sigmoid(2x) - 1, as in `_Tanh`, one pass of sigmoids serves both halves."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return tanh(a) * sigmoid(b)."""
         c = x.shape[-1] // 2
         factors = x.new_ones(2 * c)
         factors[:c] = 2
-        both = (x * factors).sigmoid_()  # a sigmoid of one half alone, a row at a time, would take longer than of all
+        both = (x * factors).sigmoid_()  # faster than the sigmoid of one half, which is not contiguous
         tanh, gate = both[..., :c].mul_(2).sub_(1), both[..., c:]
         ctx.save_for_backward(both)
         return tanh * gate
@@ -113,18 +91,16 @@ class _GatedTanh(torch.autograd.Function):
         c = both.shape[-1] // 2
         tanh, gate = both[..., :c], both[..., c:]
         dy, dx = gradients[0], torch.empty_like(both)
-        of_tanh, of_gate = dx[..., :c], dx[..., c:]
-        torch.mul(dy, gate, out=of_tanh)
-        torch.mul(of_tanh, tanh, out=of_gate)  # dy * gate * tanh
-        of_tanh.addcmul_(of_gate, tanh, value=-1)
-        of_gate.addcmul_(of_gate, gate, value=-1)
+        da, db = dx[..., :c], dx[..., c:]
+        torch.mul(dy, gate, out=da)
+        torch.mul(da, tanh, out=db)  # dy * gate * tanh
+        da.addcmul_(db, tanh, value=-1)
+        db.addcmul_(db, gate, value=-1)
         return dx
 
 
 class SwiGLU(nn.Module):
-    """Let a SiLU decide how much of the other half passes, channel by channel: a * SiLU(b).
-
-    Shapes: (..., 2C) -> (..., C); a are the first C channels, b the others.
+    """A gated activation: a * SiLU(b), with a the first C channels and b the other C.
 
     >>> SwiGLU()(torch.tensor([3.0, 3.0, 100.0, -100.0])).round()
     tensor([300.,  -0.])

@@ -1,214 +1,171 @@
-"""How a model shows itself in Jupyter and VS Code: its layers in a table, and which positions meet where as a drawing.
+"""How a model displays itself in Jupyter and VS Code: its layers in a table, and a drawing of which characters meet.
 
-The colours are the page's own (`currentColor`) and one that is read on light and on dark, as a notebook's theme is
-not that of the system. The drawing is SVG and the whole is well-formed XML; words become markup in `text` alone.
+Colours are the page's own (`currentColor`) and one that is readable on light and on dark, as a notebook's theme may
+differ from the system's. The drawing is SVG, small enough for a window of 420 pixels.
 
-Shapes: B batch, T time, C channels, V vocabulary.
+Shapes: B batch, T time, C channels.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-from torch import Tensor, nn
+from torch import nn
 
-from wavemore.nn.config import MlpConfig, NgramConfig, TreeConfig, WaveNetConfig
-from wavemore.nn.layers import CausalConv1d, FlattenConsecutive, GatedTanh, Linear, SwiGLU
+from wavemore.html import ACCENT, Html, table, text
+from wavemore.nn.activations import GATES
+from wavemore.nn.config import ModelConfig
+from wavemore.nn.layers import CausalConv1d, FlattenConsecutive
 
-if TYPE_CHECKING:
-    from wavemore.nn.model import Model
+MAX_POSITIONS = 64
+"""The most positions that are drawn side by side."""
+LABEL_WIDTH, ROWS_WIDTH, ROW_HEIGHT = 94, 310, 34
+"""Sizes of a drawing in pixels: the labels of its rows, the nodes beside them, and the distance between two rows."""
 
-ACCENT = "#2f86d1"
-"""A contrast of 3.7 against white and of 4.6 against #111."""
-WIDEST = 64
-"""Positions that are drawn side by side."""
-LEFT = 118
-"""Of a drawing, for what its rows are."""
-GAP = 34
-"""Between its rows."""
-
-Level = tuple[str, list[tuple[int, tuple[int, ...]]]]
-"""What a row is, and its nodes: the newest position that each sees, and the positions of its children in the row below,
-all from the right; the last node of the last row is the prediction's."""
+Row: TypeAlias = tuple[str, list[tuple[int, tuple[int, ...]]]]
+"""A label and its nodes. A node is the position of the latest character that it sees, counted from the right, and the
+positions of its children in the row below. The last node of the last row makes the prediction."""
 
 
-def text(words: object) -> str:
-    """Words, never read as markup.
+def model_html(model: nn.Module, config: ModelConfig, size: str, details: Html | None = None) -> Html:
+    """Return a model's name, settings, size and context, the drawing of a tree or a WaveNet, and the table of layers.
 
-    >>> text("<script>")
-    '&lt;script&gt;'
+    `details` replaces the table.
     """
-    return escape(str(words))
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """A table of plain words without colours of its own; the columns in `left` are words, the others numbers."""
-
-    sides = ["left" if place in left else "right" for place in range(len(header))]
-
-    def cells(kind: str, row: Sequence[str]) -> str:
-        return "".join(
-            f"<{kind} style='text-align:{side};padding:0.1em 0.7em'>{text(cell)}</{kind}>"
-            for cell, side in zip(row, sides, strict=True)
-        )
-
-    head = f"<thead><tr>{cells('th', header)}</tr></thead>"
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table style='color:inherit;background:none'>{head}<tbody>{body}</tbody></table>"
-
-
-def model_html(model: "Model") -> str:
-    """The name, the size, what a prediction sees, the layers and, of a tree and a WaveNet, the drawing."""
-    config = model.config
-    sees = "the whole line so far" if model.context is None else f"{model.context:,} character"
-    sees += "s" if model.context is not None and model.context != 1 else ""
-    counts = f"{model.parameter_count():,} parameters"
-    if isinstance(config, NgramConfig):
-        counts = f"{sum(len(shares) for shares in _shares(model)):,} counted n-grams"
-    rows = list(_levels_of(model) if isinstance(config, NgramConfig) else _layers_of(model))
-    header = ["context", "contexts", "n-grams"] if isinstance(config, NgramConfig) else HEADER
-    return (
+    context = "the whole line so far" if config.receptive_field is None else _characters(config.receptive_field)
+    if details is None:
+        cells = [[text(cell) for cell in row] for row in _layer_rows(model, config.receptive_field or 0)]
+        details = table(["", "layer", "shape", "params"], cells, left=(0, 1, 2))
+    return Html(
         "<div class='wavemore-model'>"
-        f"<p><b>{text(type(model).__name__)}</b>: {text(config.words)}<br/>"
-        f"<small>{counts}, a vocabulary of {model.vocabulary_size:,}; a prediction sees {sees}</small></p>"
-        f"{_drawing_of(model)}<div style='overflow-x:auto'>{table(header, rows, left=(0, 1, 2))}</div></div>"
+        f"<p><b>{text(type(model).__name__)}</b>: {text(config.describe())}<br/>"
+        f"<small>{text(size)}; a prediction sees {context}</small></p>"
+        f"{_drawing_of(model)}<div style='overflow-x:auto'>{details}</div></div>"
     )
 
 
-HEADER = ["", "layer", "shape", "params"]
-
-
-def _layers_of(model: "Model") -> Iterator[list[str]]:
-    """A row a layer, in the order in which they stand: where, what, the shape of what it gives, its parameters."""
-    windows = isinstance(model.config, TreeConfig | MlpConfig)
-    time, channels = (model.context or 0) if windows else 0, 0
-    counted: set[int] = set()
-    for path, layer in model.named_modules():
-        if list(layer.children()) or isinstance(layer, nn.Identity):
+def _layer_rows(model: nn.Module, time: int) -> Iterator[list[str]]:
+    """One row per layer, in the order of the model: its path, its class, the shape of its output, its parameters."""
+    layers = [(path, layer) for path, layer in model.named_modules() if not list(layer.children())]
+    is_tree = any(isinstance(layer, FlattenConsecutive) for _, layer in layers)
+    channels = 0
+    counted: set[int] = set()  # a parameter that two layers share is counted once
+    for path, layer in layers:
+        if isinstance(layer, nn.Identity):
             continue
         if isinstance(layer, FlattenConsecutive):
-            time, channels = time // layer.n, layer.n * channels
+            time //= layer.n
         channels = _channels(layer, channels)
-        own = [parameter for parameter in layer.parameters() if id(parameter) not in counted]
-        counted |= {id(parameter) for parameter in own}
-        number = sum(parameter.numel() for parameter in own)
-        shape = f"(B, {time if windows else 'T'}, {channels})"
+        parameters = [parameter for parameter in layer.parameters() if id(parameter) not in counted]
+        counted |= {id(parameter) for parameter in parameters}
+        count = sum(parameter.numel() for parameter in parameters)
         settings = "" if isinstance(layer, nn.RNNBase) else layer.extra_repr()
-        words = f"{type(layer).__name__}({settings})" if settings else type(layer).__name__
-        yield [path.removeprefix("layers."), words, shape, f"{number:,}" if number else ""]
+        name = f"{type(layer).__name__}({settings})" if settings else type(layer).__name__
+        shape = f"(B, {time if is_tree else 'T'}, {channels})"
+        yield [path.removeprefix("layers."), name, shape, f"{count:,}" if count else ""]
 
 
 def _channels(layer: nn.Module, channels: int) -> int:
-    """The channels of what a layer gives; those of what it was given, where it changes none."""
-    if isinstance(layer, GatedTanh | SwiGLU):
+    """The channels of a layer's output, if its input has `channels`."""
+    if isinstance(layer, tuple(GATES.values())):
         return channels // 2
-    if isinstance(layer, CausalConv1d):
-        return layer.out_channels
-    if isinstance(layer, Linear | nn.Linear):
-        return layer.out_features
-    if isinstance(layer, nn.RNNBase):
-        return layer.hidden_size
-    told = getattr(layer, "embedding_dim", None)
-    return told if isinstance(told, int) else channels
+    if isinstance(layer, FlattenConsecutive):
+        return layer.n * channels
+    for name in ("out_features", "out_channels", "hidden_size", "embedding_dim"):
+        if isinstance(number := getattr(layer, name, None), int):
+            return number
+    return channels
 
 
-def _levels_of(model: "Model") -> Iterator[list[str]]:
-    """A row for each length of context of an n-gram model."""
-    for length, (level, shares) in enumerate(
-        zip(model.get_submodule("levels").children(), _shares(model), strict=True)
-    ):
-        contexts = level.get_buffer("contexts")
-        yield [f"{length} character{'s' if length != 1 else ''}", f"{len(contexts):,}", f"{len(shares):,}"]
+def _drawing_of(model: nn.Module) -> Html:
+    layers = list(model.modules())
+    if fuse := [layer.n for layer in layers if isinstance(layer, FlattenConsecutive)]:
+        return draw(*tree_rows(fuse))
+    if convolutions := [layer for layer in layers if isinstance(layer, CausalConv1d)]:
+        return draw(*wavenet_rows([layer.dilation for layer in convolutions], convolutions[0].kernel_size))
+    return Html("")
 
 
-def _shares(model: "Model") -> list[Tensor]:
-    return [level.get_buffer("shares") for level in model.get_submodule("levels").children()]
+def tree_rows(fuse: Sequence[int]) -> tuple[list[Row], int]:
+    """Return the rows of a tree from the characters up, and the number of fusions that are too wide to be drawn.
 
-
-def _drawing_of(model: "Model") -> str:
-    config = model.config
-    if isinstance(config, MlpConfig):
-        config = config.tree
-    if isinstance(config, TreeConfig):
-        return drawing(*tree_levels(config.fuse))
-    if isinstance(config, WaveNetConfig):
-        return drawing(*wavenet_levels(config.dilations * config.cycles, config.kernel_size))
-    return ""
-
-
-def tree_levels(fuse: Sequence[int]) -> tuple[list[Level], int]:
-    """The rows of a tree from the characters up, and how many of its fusions are too wide to be drawn.
-
-    >>> levels, left_out = tree_levels((2, 2))
-    >>> [(name, [place for place, _ in nodes]) for name, nodes in levels]
+    >>> rows, omitted = tree_rows((2, 2))
+    >>> [(label, [position for position, _ in nodes]) for label, nodes in rows]
     [('4 characters', [3, 2, 1, 0]), ('fuse 2', [2, 0]), ('fuse 2', [0])]
     """
     sizes = list(fuse)
-    while prod(sizes) > WIDEST:
+    while prod(sizes) > MAX_POSITIONS:
         sizes.pop()
-    span = prod(sizes)
-    levels: list[Level] = [(_characters(span), [(place, ()) for place in reversed(range(span))])]
+    count = prod(sizes)
+    rows: list[Row] = [_character_row(count)]
     size = 1
     for n in sizes:
         below, size = size, size * n
-        nodes = [(place, tuple(range(place, place + size, below))) for place in range(0, span, size)]
-        levels.append((f"fuse {n}", nodes[::-1]))
-    return levels, len(fuse) - len(sizes)
+        nodes = [(position, tuple(range(position, position + size, below))) for position in range(0, count, size)]
+        rows.append((f"fuse {n}", nodes[::-1]))
+    return rows, len(fuse) - len(sizes)
 
 
-def wavenet_levels(dilations: Sequence[int], kernel_size: int) -> tuple[list[Level], int]:
-    """The rows of a stack of dilated convolutions, and how many of its blocks are too wide to be drawn.
+def wavenet_rows(dilations: Sequence[int], kernel_size: int) -> tuple[list[Row], int]:
+    """Return the rows of a stack of dilated convolutions, and the number of blocks that are too wide to be drawn.
 
-    >>> levels, left_out = wavenet_levels((1, 2), kernel_size=2)
-    >>> levels[2]
+    >>> rows, omitted = wavenet_rows((1, 2), kernel_size=2)
+    >>> rows[2]
     ('dilation 2', [(3, (3,)), (2, (2,)), (1, (1, 3)), (0, (0, 2))])
     """
-    chosen = list(dilations)
-    while 1 + (kernel_size - 1) * sum(chosen) > WIDEST:
-        chosen.pop()
-    span = 1 + (kernel_size - 1) * sum(chosen)
-    levels: list[Level] = [(_characters(span), [(place, ()) for place in reversed(range(span))])]
-    for d in chosen:
-        seen = [(place, tuple(range(place, min(span, place + kernel_size * d), d))) for place in range(span)]
-        levels.append((f"dilation {d}", seen[::-1]))
-    return levels, len(dilations) - len(chosen)
+    drawn = list(dilations)
+    while 1 + (kernel_size - 1) * sum(drawn) > MAX_POSITIONS:
+        drawn.pop()
+    count = 1 + (kernel_size - 1) * sum(drawn)
+    rows: list[Row] = [_character_row(count)]
+    for d in drawn:
+        ends = [(position, min(count, position + kernel_size * d)) for position in reversed(range(count))]
+        rows.append((f"dilation {d}", [(position, tuple(range(position, end, d))) for position, end in ends]))
+    return rows, len(dilations) - len(drawn)
+
+
+def _character_row(count: int) -> Row:
+    return _characters(count), [(position, ()) for position in reversed(range(count))]
 
 
 def _characters(count: int) -> str:
-    return f"{count} character{'s' if count > 1 else ''}"
+    return f"{count:,} character{'s' if count != 1 else ''}"
 
 
-def drawing(levels: Sequence[Level], left_out: int = 0) -> str:
-    """Rows of nodes from the bottom up, the newest position at the right; what the newest node sees stands out."""
-    if len(levels) == 1:  # nothing fits
-        return ""
-    span = len(levels[0][1])
-    step = max(9, min(30, 560 // span))
-    width, height = LEFT + step * span + 10, GAP * (len(levels) - 1) + 40
-    used: list[set[int]] = [set() for _ in levels]
-    used[-1] = {levels[-1][1][-1][0]}
-    for row in range(len(levels) - 1, 0, -1):
-        used[row - 1] = {child for place, children in levels[row][1] if place in used[row] for child in children}
-    xs: dict[int, float] = {place: LEFT + step * (span - place - 0.5) for place in range(span)}
-    radius = max(2.5, min(5, step / 4))
-    lines, nodes, names = {False: "", True: ""}, "", ""
-    for row, (name, at) in enumerate(levels):
-        y, below = height - 20 - GAP * row, xs
-        if name.startswith("fuse"):  # a fused node stands in the middle of what it is fused from
-            xs = {place: sum(below[child] for child in children) / len(children) for place, children in at}
-        names += f"<text x='0' y='{y + 4}' font-size='12' fill='currentColor'>{text(name)}</text>"
-        for place, children in at:
-            on = place in used[row]
+def draw(rows: Sequence[Row], omitted: int = 0) -> Html:
+    """Draw rows of nodes from the bottom up, the latest position at the right; what the last node sees is coloured."""
+    if len(rows) == 1:  # not even the first fusion fits
+        return Html("")
+    count = len(rows[0][1])
+    step = min(30, ROWS_WIDTH / count)
+    width, height = LABEL_WIDTH + step * count + 10, ROW_HEIGHT * (len(rows) - 1) + 40
+    used = _used_nodes(rows)
+    xs: dict[int, float] = {position: LABEL_WIDTH + step * (count - position - 0.5) for position in range(count)}
+    lines, nodes, labels = {False: "", True: ""}, "", ""
+    for number, (label, positions) in enumerate(rows):
+        y, below = height - 20 - ROW_HEIGHT * number, xs
+        if label.startswith("fuse"):  # a fused node is drawn above the middle of its children
+            xs = {position: sum(below[child] for child in children) / len(children) for position, children in positions}
+        labels += f"<text x='0' y='{y + 4}' font-size='12' fill='currentColor'>{text(label)}</text>"
+        for position, children in positions:
+            is_used = position in used[number]
             for child in children:
-                lines[on] += f"M{below[child]:g} {y + GAP}L{xs[place]:g} {y}"
-            look = f"fill='{ACCENT}'" if on else "fill='none' stroke='currentColor' stroke-opacity='0.4'"
-            nodes += f"<circle cx='{xs[place]:g}' cy='{y}' r='{radius:g}' {look}/>"
-    title = f"Which of {_characters(span)} the newest node sees, layer by layer"
-    note = f"<p><small>Above these {len(levels) - 1} stand {left_out} more.</small></p>" if left_out else ""
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
+                lines[is_used] += f"M{below[child]:g} {y + ROW_HEIGHT}L{xs[position]:g} {y}"
+            style = f"fill='{ACCENT}'" if is_used else "fill='none' stroke='currentColor' stroke-opacity='0.4'"
+            nodes += f"<circle cx='{xs[position]:g}' cy='{y}' r='{max(1.8, min(5, step / 4)):g}' {style}/>"
+    title = f"Which of {_characters(count)} the prediction sees, layer by layer"
+    note = f"<p><small>{omitted} more above these {len(rows) - 1}.</small></p>" if omitted else ""
+    return Html(
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height}' width='{width:g}' height='{height}' "
         f"role='img' style='max-width:100%;height:auto;font-family:sans-serif'><title>{title}</title>"
         f"<path d='{lines[False]}' fill='none' stroke='currentColor' stroke-opacity='0.15'/>"
-        f"<path d='{lines[True]}' fill='none' stroke='{ACCENT}' stroke-width='1.5'/>{nodes}{names}</svg>{note}"
+        f"<path d='{lines[True]}' fill='none' stroke='{ACCENT}' stroke-width='1.5'/>{nodes}{labels}</svg>{note}"
     )
+
+
+def _used_nodes(rows: Sequence[Row]) -> list[set[int]]:
+    """The positions of the nodes in each row that the last node of the last row depends on."""
+    used = [{rows[-1][1][-1][0]}]
+    for _, nodes in reversed(rows[1:]):
+        used.append({child for position, children in nodes if position in used[-1] for child in children})
+    return used[::-1]

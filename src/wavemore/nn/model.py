@@ -1,53 +1,43 @@
-"""What all models have in common: from tokens so far to what comes next, at every position or a character at a time.
+"""The interface of all models: predict the next character at every position, or one character at a time.
 
-Shapes: B lines, T time, V vocabulary, K lines that are kept.
+Shapes: B lines, T time, V vocabulary, K selected lines.
 """
 
 from abc import ABC, abstractmethod
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.errors import UsageError
 from wavemore.nn.config import ModelConfig
+from wavemore.nn.display import model_html
 
 
-class Stream(Protocol):
-    """B lines that grow by a character a step; before the first one stand boundary tokens.
+class Decoder(ABC):
+    """B lines that grow by one character per step; only boundary tokens come before a line's first character.
 
-    The model must be in eval mode, and its weights must stay as they are, for as long as the stream is used.
+    The model must be in eval mode, and its weights must not change while the decoder is in use.
     """
 
-    @property
-    def logits(self) -> Tensor:
-        """What the model says of the next character of each line: (B, V)."""
+    logits: Tensor
+    """The prediction of each line's next character: (B, V)."""
 
+    @abstractmethod
     def step(self, tokens: Tensor) -> Tensor:
-        """Take one more character a line, (B,), and predict the next: (B, V)."""
+        """Append one character to each line, (B,), and predict the next: (B, V)."""
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these lines only, or with copies of them: (K,) row numbers."""
+    @abstractmethod
+    def select(self, rows: Tensor) -> None:
+        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
 
-
-@runtime_checkable
-class Reader(Stream, Protocol):
-    """A stream that takes many characters at once faster than one by one."""
-
-    def read(self, tokens: Tensor) -> Tensor:
-        """Take T more characters a line, (B, T), and return what was said of each before: (B, T, V)."""
-
-
-def read(stream: Stream, tokens: Tensor) -> Tensor:
-    """Let a stream take T characters a line, (B, T), and return what it said of each before: (B, T, V)."""
-    if isinstance(stream, Reader):
-        return stream.read(tokens)
-    logits = []
-    for token in tokens.unbind(dim=1):
-        logits.append(stream.logits)
-        stream.step(token)
-    return torch.stack(logits, dim=1)
+    def prefill(self, tokens: Tensor) -> Tensor:
+        """Append T characters to each line, (B, T); return the prediction made before each: (B, T, V)."""
+        logits = []
+        for token in tokens.unbind(dim=1):
+            logits.append(self.logits)
+            self.step(token)
+        return torch.stack(logits, dim=1)
 
 
 class Model(nn.Module, ABC):
@@ -58,30 +48,30 @@ class Model(nn.Module, ABC):
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
         if vocabulary_size < 2:
-            raise UsageError(f"a vocabulary has the boundary and one character or more, not {vocabulary_size} tokens")
+            raise UsageError(
+                f"`vocabulary_size` is {vocabulary_size}; it must be at least 2, for the boundary and one character"
+            )
         self.vocabulary_size = vocabulary_size
 
     @property
     def context(self) -> int | None:
-        """The number of tokens that a prediction sees; None where it is all of them."""
+        """The number of tokens that a prediction sees; None if it sees all of them."""
         return self.config.receptive_field
 
     @abstractmethod
-    def logits_at_every(self, tokens: Tensor) -> Tensor:
-        """Predict what follows each position: int64 (B, T) -> logits (B, T, V).
+    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
+        """Predict the next token at each position: int64 (B, T) -> logits (B, T, V).
 
-        A line begins with the boundary token, id 0, so that its first prediction is that of its first character;
-        before it stand boundary tokens too, as far as the model sees. No prediction depends on a later token (of a
-        model with batch statistics: in eval mode).
+        With `logits_to_keep` only the last positions are predicted: (B, logits_to_keep, V).
+
+        A line begins with the boundary token, id 0, so its first prediction is that of its first character. As far as
+        the model sees, only boundary tokens come before it. No prediction depends on a later token (for a model with
+        batch statistics: in eval mode).
         """
 
-    def logits_at_last(self, tokens: Tensor, count: int) -> Tensor:
-        """The same for the last positions alone, the others are only seen: (B, T) -> (B, count, V)."""
-        return self.logits_at_every(tokens)[:, -count:]
-
-    @abstractmethod
-    def stream(self, lines: int) -> Stream:
-        """Begin lines that grow by a character a step."""
+    def decoder(self, lines: int) -> Decoder:
+        """Start lines that grow by one character per step."""
+        return ForwardDecoder(self, lines)
 
     def parameter_count(self) -> int:
         """Count the trained numbers: weights and biases, no running statistics."""
@@ -89,27 +79,48 @@ class Model(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(chain(self.parameters(), self.buffers())).device
 
     def _repr_html_(self) -> str:
-        from wavemore.nn.display import model_html
-
-        return model_html(self)
-
-
-class LineModel(Model):
-    """A model that is run on whole lines; called like any torch module, it predicts at every position."""
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Predict what follows each position: int64 (B, T) -> logits (B, T, V); see `logits_at_every`."""
-        return self.logits_at_every(tokens)
+        return model_html(
+            self, self.config, f"{self.parameter_count():,} parameters, a vocabulary of {self.vocabulary_size:,}"
+        )
 
 
-def are_all(rows: Tensor, lines: int) -> bool:
-    """Whether the rows that are kept are all of them, as they are.
+class ForwardDecoder(Decoder):
+    """The default decoder: at every step, the model reads all that it sees once more."""
 
-    >>> are_all(torch.tensor([0, 1, 2]), 3), are_all(torch.tensor([0, 2]), 3)
-    (True, False)
-    """
-    return len(rows) == lines and bool((rows == torch.arange(lines, device=rows.device)).all())
+    def __init__(self, model: Model, lines: int) -> None:
+        self.model = model
+        self.tokens = torch.zeros(lines, model.context or 1, dtype=torch.int64, device=model.device)  # (B, T)
+        self.logits = self._predict()
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Append one character to each line, (B,), and predict the next: (B, V)."""
+        self.tokens = torch.cat([self.tokens, tokens[:, None]], dim=1)
+        if self.model.context is not None:
+            self.tokens = self.tokens[:, -self.model.context :]
+        self.logits = self._predict()
+        return self.logits
+
+    def select(self, rows: Tensor) -> None:
+        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
+        self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)
+
+    def _predict(self) -> Tensor:
+        logits: Tensor = self.model(self.tokens, logits_to_keep=1)
+        return logits[:, 0]
+
+
+def output_layer(channels: int, vocabulary_size: int) -> nn.Linear:
+    """Make the last layer of a model with weights so small that all logits are near 0: the loss starts at ln V."""
+    layer = nn.Linear(channels, vocabulary_size)
+    nn.init.normal_(layer.weight, std=0.1 / channels**0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def last_positions(x: Tensor, count: int | None) -> Tensor:
+    """Return the last `count` positions, or all of them if it is None: (B, T, ...) -> (B, count, ...)."""
+    return x if count is None else x[:, -count:]

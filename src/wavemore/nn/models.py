@@ -1,43 +1,60 @@
-"""The models by name."""
+"""All models by name: the one table that a new model is added to.
+
+>>> list(MODELS)
+['tree', 'wavenet', 'mlp', 'bigram', 'rnn', 'gru', 'lstm', 'bow', 'transformer', 'ngram']
+"""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wavemore.errors import UsageError
-from wavemore.nn.baselines import BagOfWords, Bigram, Recurrent, Transformer
-from wavemore.nn.config import CONFIGS, MlpConfig, ModelConfig, TreeConfig
+from wavemore.nn.bag_of_words import BagOfWords, BowConfig
+from wavemore.nn.bigram import Bigram, BigramConfig
+from wavemore.nn.config import ModelConfig
 from wavemore.nn.model import Model
-from wavemore.nn.ngram import Ngram
-from wavemore.nn.tree import Tree
-from wavemore.nn.wavenet import WaveNet
+from wavemore.nn.ngram import Ngram, NgramConfig
+from wavemore.nn.recurrent import Recurrent, RecurrentConfig
+from wavemore.nn.transformer import Transformer, TransformerConfig
+from wavemore.nn.tree import MlpConfig, Tree, TreeConfig
+from wavemore.nn.wavenet import WaveNet, WaveNetConfig
 
 
-def mlp(vocabulary_size: int, config: MlpConfig) -> Tree:
-    """Build a tree with one fusion."""
-    return Tree(vocabulary_size, config.tree)
+class ModelEntry(NamedTuple):
+    """A model's settings, and how it is built from a vocabulary size and these."""
+
+    config: type[ModelConfig]
+    builder: Callable[[int, Any], Model]
 
 
-BUILDERS: dict[str, Callable[[int, Any], Model]] = {
-    "tree": Tree,
-    "wavenet": WaveNet,
-    "mlp": mlp,
-    "bigram": Bigram,
-    "rnn": partial(Recurrent, kind=nn.RNN),
-    "gru": partial(Recurrent, kind=nn.GRU),
-    "lstm": partial(Recurrent, kind=nn.LSTM),
-    "bow": BagOfWords,
-    "transformer": Transformer,
-    "ngram": Ngram,
+MODELS: dict[str, ModelEntry] = {
+    "tree": ModelEntry(TreeConfig, Tree),
+    "wavenet": ModelEntry(WaveNetConfig, WaveNet),
+    "mlp": ModelEntry(MlpConfig, lambda vocabulary_size, config: Tree(vocabulary_size, config.tree)),
+    "bigram": ModelEntry(BigramConfig, Bigram),
+    "rnn": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.RNN)),
+    "gru": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.GRU)),
+    "lstm": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.LSTM)),
+    "bow": ModelEntry(BowConfig, BagOfWords),
+    "transformer": ModelEntry(TransformerConfig, Transformer),
+    "ngram": ModelEntry(NgramConfig, Ngram),
 }
 
-MODELS: dict[str, tuple[type[ModelConfig], Callable[[int, Any], Model]]] = {
-    name: (CONFIGS[name], builder) for name, builder in BUILDERS.items()
-}
-"""Settings and builder of each model."""
+
+def model_entry(name: str) -> ModelEntry:
+    """Return the entry of a model. Raises a UsageError for a name that is not in MODELS.
+
+    >>> model_entry("bush")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `model` is 'bush'; it must be one of tree, wavenet, mlp, ..., transformer, ngram
+    """
+    if name not in MODELS:
+        raise UsageError(f"`model` is {name!r}; it must be one of {', '.join(MODELS)}")
+    return MODELS[name]
 
 
 @overload
@@ -45,20 +62,61 @@ def build(name: Literal["tree"], vocabulary_size: int, config: TreeConfig, seed:
 @overload
 def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model: ...
 def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model:
-    """Build a model with fresh weights: the same seed gives the same weights, and disturbs nothing else.
+    """Build a model with fresh weights: the same seed gives the same weights, and no random state changes.
 
-    Raises a UsageError for a name that is not in MODELS, or settings of another model.
+    Raises a UsageError for a name that is not in MODELS, or the settings of another model.
 
     >>> config = TreeConfig(fuse=(2, 2, 2))
     >>> one, other = (build("tree", 27, config, seed=42) for _ in range(2))
     >>> all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters()))
     True
     """
-    if name not in MODELS:
-        raise UsageError(f"there is no model {name!r}: choose one of {', '.join(MODELS)}")
-    config_class, builder = MODELS[name]
+    config_class, builder = model_entry(name)
     if not isinstance(config, config_class):
         raise UsageError(f"model {name!r} takes a {config_class.__name__}, not a {type(config).__name__}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too, for good
         return builder(vocabulary_size, config)
+
+
+INITIALISERS = {
+    *(nn.init.normal_, nn.init.uniform_, Tensor.normal_, Tensor.uniform_),
+    *(Tensor.div, Tensor.div_, Tensor.__truediv__, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__),
+}
+"""The operations of constructors that change values and no shapes."""
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Skips initial values, which no tensor on the meta device has: torch would import its compiler, a second long."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        arguments = kwargs or {}
+        if func in INITIALISERS:
+            return args[0] if args else next(iter(arguments.values()))
+        return (torch.empty if func is torch.randn else func)(*args, **arguments)
+
+
+def build_without_memory(name: str, vocabulary_size: int, config: ModelConfig) -> Model:
+    """Build a model on the meta device, where tensors have shapes and no values.
+
+    >>> build_without_memory("tree", 27, TreeConfig()).parameter_count()
+    76579
+    """
+    with torch.device("meta"), _WithoutValues():
+        return build(name, vocabulary_size, config, seed=0)
+
+
+def parameter_count(name: str, vocabulary_size: int, config: ModelConfig) -> int:
+    """Count the parameters of a model without allocating them; for an n-gram model, which grows with its data, 0.
+
+    Raises a UsageError for a model whose size overflows 64 bits.
+
+    >>> parameter_count("tree", 27, TreeConfig())
+    76579
+    """
+    try:
+        return build_without_memory(name, vocabulary_size, config).parameter_count()
+    except (RuntimeError, TypeError) as error:  # which one depends on the size
+        if "overflow" not in str(error).lower():
+            raise
+        raise UsageError(f"no machine holds a model of {config.describe()}: reduce its settings") from error

@@ -1,36 +1,76 @@
-"""Counts of n-grams, smoothed: what was the best language model for decades, and needs no training.
+"""Smoothed counts of n-grams: the best language model for decades, and there is nothing to train.
 
-Interpolated modified Kneser-Ney: Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling",
-https://doi.org/10.1006/csla.1999.0128; after Kneser and Ney, https://doi.org/10.1109/ICASSP.1995.479394. The
-probability of a character w after a context c of k characters is
+The counts say how often each character w followed a context c, the last characters before it. A long context predicts
+well where it has often been seen, but most long contexts are rare or new. So a prediction adds up the counts after
+contexts of all lengths:
 
-    p(w | c) = (a(c w) - D(a(c w))) / a(c) + backoff(c) p(w | c without its oldest character)
+    p(w | c) = (count(c w) - discount) / count(c) + backoff(c) * p(w | c without its oldest character)
 
-where a(c w) is how often c w occurs (for the longest contexts, and those that begin a line) or else the number of
-different characters that stand before it; D are discounts for counts of 1, 2 and more; backoff(c) is what the discounts
-have taken from c; and below the empty context all characters are equally likely.
+- The discount takes a little from every count, for the characters that never followed c but may. There are three, for
+  counts of 1, of 2, and of 3 or more; their values follow from how many n-grams were counted 1, 2, 3 and 4 times.
+- backoff(c) is the sum of the discounts after c, divided by count(c). This is the weight of the shorter context, and
+  makes the probabilities sum to 1.
+- Only after the longest contexts is count(c w) the number of times that c w occurs. After shorter ones it is the number
+  of different characters that occur before c w: the shorter context decides where the longer one is new, and there a
+  character that follows many contexts is likelier than one that follows a single one very often. Contexts at the start
+  of a line have no character before them, so their counts are occurrences too.
+- The empty context backs off to 1 / V for each of the V characters.
 
-Shapes: N targets, M positions, V vocabulary, U contexts of a level, E n-grams of a level.
+This is interpolated modified Kneser-Ney smoothing: Chen and Goodman, "An Empirical Study of Smoothing Techniques for
+Language Modeling", https://doi.org/10.1006/csla.1999.0128, after Kneser and Ney,
+https://doi.org/10.1109/ICASSP.1995.479394.
+
+Shapes: N targets, M predictions, W characters of a history, V vocabulary, U contexts of a level, E n-grams of a level.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.nn.config import NgramConfig
-from wavemore.nn.model import LineModel, Stream
+from wavemore.html import table, text
+from wavemore.nn.config import ModelConfig, setting
+from wavemore.nn.display import model_html
+from wavemore.nn.model import Model, last_positions
 
-FALLBACK = (0.5, 1.0, 1.5)
-"""Discounts where a text is too small or too regular to tell them, as in Heafield's KenLM."""
+DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)
+"""The discounts if the text is too small or too regular to estimate them, as in Heafield's KenLM."""
+MAX_ORDER = 64
+
+
+@dataclass(frozen=True)
+class NgramConfig(ModelConfig):
+    """The settings of an n-gram model."""
+
+    order: int = setting(5, "number of characters counted together, the predicted one included")
+
+    def __post_init__(self) -> None:
+        self.require_at_least_one("order")
+        self.require_at_most("order", MAX_ORDER)
+
+    @property
+    def receptive_field(self) -> int:
+        """The characters before the predicted one."""
+        return max(1, self.order - 1)
+
+    def describe(self) -> str:
+        """Describe the settings in one line."""
+        return f"counts of up to {self.order} characters, modified Kneser-Ney smoothing"
+
+    @property
+    def label(self) -> str:
+        """The order, such as "order 5"."""
+        return f"order {self.order}"
 
 
 class Level(nn.Module):
-    """The contexts of one length, in order of their keys, and what follows each.
+    """The contexts of one length, sorted by their keys, and the characters that followed each.
 
-    A context's key is the number, one level below, of itself without its oldest character, times V, plus that
-    character. `characters` and `shares` of context u are those from `starts[u]` to `starts[u + 1]`.
+    The key of a context is i * V + its oldest character, where i is the index, one level below, of the context without
+    this character. The characters after context u, and their probabilities, are `characters` and `shares` from
+    `starts[u]` to `starts[u + 1]`.
     """
 
     contexts: Tensor
@@ -44,24 +84,24 @@ class Level(nn.Module):
         self.register_buffer("contexts", torch.zeros(0, dtype=torch.int64))  # (U,)
         self.register_buffer("starts", torch.zeros(1, dtype=torch.int64))  # (U + 1,)
         self.register_buffer("characters", torch.zeros(0, dtype=torch.int64))  # (E,)
-        self.register_buffer("shares", torch.zeros(0, dtype=torch.float64))  # (E,) discounted, by all of the context
+        self.register_buffer("shares", torch.zeros(0, dtype=torch.float64))  # (E,): (count - discount) / count(c)
         self.register_buffer("backoffs", torch.zeros(0, dtype=torch.float64))  # (U,)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name, value in self.named_buffers():  # as many as were counted
+        for name, value in self.named_buffers():  # the sizes depend on the text that was counted
             if prefix + name in state_dict:
                 setattr(self, name, value.new_empty(state_dict[prefix + name].shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class Ngram(LineModel):
-    """Predict from how often characters have followed the last ones: counted by `count`, not trained.
+class Ngram(Model):
+    """Predict from how often each character followed the last ones: `count` replaces training.
 
-    Before anything was counted, all characters are equally likely.
+    Before anything is counted, all characters are equally likely.
 
-    >>> model = Ngram(3, NgramConfig(n=2))
+    >>> model = Ngram(3, NgramConfig(order=2))
     >>> model.count(torch.tensor([1, 2, 1, 2, 0]))
-    >>> model.logits_at_every(torch.tensor([[0, 1]])).exp().argmax(dim=2).tolist()
+    >>> model(torch.tensor([[0, 1]])).exp().argmax(dim=2).tolist()
     [[1, 2]]
     """
 
@@ -70,126 +110,123 @@ class Ngram(LineModel):
     def __init__(self, vocabulary_size: int, config: NgramConfig) -> None:
         super().__init__(vocabulary_size)
         self.config: NgramConfig = config
-        self.levels = nn.ModuleList(Level() for _ in range(config.n))  # contexts of 0, 1, ..., n - 1 characters
+        self.levels = nn.ModuleList(Level() for _ in range(config.order))  # contexts of 0, ..., order - 1 characters
         self.register_buffer("across_lines", torch.tensor(False))
 
     @torch.no_grad()
     def count(self, tokens: Tensor, *, across_lines: bool = False) -> None:
-        """Count flat ids of lines, each ended by a boundary: (N,); what was counted before is forgotten.
+        """Count the ids of lines, each ended by a boundary, (N,), in place of all earlier counts.
 
-        With `across_lines` they are one text, in which a context goes on beyond a boundary.
+        With `across_lines` they are one text, and contexts continue beyond a boundary.
         """
         self.across_lines.fill_(across_lines)
-        size, device = self.vocabulary_size, tokens.device
-        places = torch.arange(len(tokens), device=device)
-        ended = torch.where(tokens == 0, places, -1)
-        before = F.pad(ended, (1, 0), value=-1)[:-1].cummax(0).values  # the end of the line before
-        if across_lines:
-            before.fill_(-1)
-        reach = places - before  # characters before each target in its line, and the boundary
-        padded = F.pad(tokens, (1, 0))  # the boundary before the first line
-        numbers = torch.zeros_like(places)  # of the context of each target, in its level
-        counted: list[tuple[Tensor, Tensor, Tensor]] = []  # contexts (U,), n-grams (E,) as numbers, counts (E,)
-        for k in range(len(self.levels)):
-            alive = places[reach >= k]
-            contexts = torch.zeros(1, dtype=torch.int64, device=device)
-            if k > 0:
-                keys = numbers[alive] * size + padded[alive + 1 - k]
-                contexts, numbers[alive] = torch.unique(keys, return_inverse=True)
-            grams, counts = torch.unique(numbers[alive] * size + tokens[alive], return_counts=True)
-            counted.append((contexts, grams, counts))
+        size = self.vocabulary_size
+        counted = self._occurrences(tokens, across_lines)
         for k, (contexts, grams, counts) in enumerate(counted):
             if k + 1 < len(counted):
                 longer, longer_grams, _ = counted[k + 1]
-                same = longer[longer_grams // size] // size * size + longer_grams % size  # without the oldest character
-                kinds = torch.bincount(torch.searchsorted(grams, same), minlength=len(grams))
+                # The n-grams of this level that the longer ones are without their oldest character.
+                suffixes = longer[longer_grams // size] // size * size + longer_grams % size
+                kinds = torch.bincount(torch.searchsorted(grams, suffixes), minlength=len(grams))
                 if across_lines:
-                    counts = kinds.clamp(min=1)  # before the text stands nothing: one kind too
+                    counts = kinds.clamp(min=1)  # the n-gram at the start of the text has nothing before it
                 else:
-                    begins = (contexts % size == 0)[grams // size] & (k > 0)  # nothing stands before the beginning
-                    counts = torch.where(begins, counts, kinds)
+                    starts_line = (contexts % size == 0)[grams // size] & (k > 0)
+                    counts = torch.where(starts_line, counts, kinds)
             self._fill(self.levels[k], contexts, grams, counts)
+
+    def _occurrences(self, tokens: Tensor, across_lines: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Count each n-gram, level by level: the contexts (U,), the n-grams (E,) and their numbers of occurrences (E,).
+
+        An n-gram is context * V + character, with the index of its context.
+        """
+        size, device = self.vocabulary_size, tokens.device
+        places = torch.arange(len(tokens), device=device)
+        ends = torch.where(tokens == 0, places, -1)
+        line_starts = F.pad(ends, (1, 0), value=-1)[:-1].cummax(0).values  # the boundary before each target's line
+        if across_lines:
+            line_starts.fill_(-1)
+        reach = places - line_starts  # the length of each target's longest context, the boundary included
+        padded = F.pad(tokens, (1, 0))  # the boundary before the first line
+        indices = torch.zeros_like(places)  # of each target's context in the current level
+        counted = []
+        for k in range(len(self.levels)):
+            targets = places[reach >= k]
+            contexts = torch.zeros(1, dtype=torch.int64, device=device)
+            if k > 0:
+                keys = indices[targets] * size + padded[targets + 1 - k]
+                contexts, indices[targets] = torch.unique(keys, return_inverse=True)
+            grams, counts = torch.unique(indices[targets] * size + tokens[targets], return_counts=True)
+            counted.append((contexts, grams, counts))
+        return counted
 
     def _fill(self, level: nn.Module, contexts: Tensor, grams: Tensor, counts: Tensor) -> None:
         """Turn the counts of a level into shares and backoffs."""
-        size, owner = self.vocabulary_size, grams // self.vocabulary_size  # (E,)
+        size, owner = self.vocabulary_size, grams // self.vocabulary_size  # (E,): the context of each n-gram
         discounts = counts.new_tensor([0.0, *_discounts(counts)], dtype=torch.float64)[counts.clamp(max=3)]
-        like = torch.zeros(len(contexts), dtype=torch.float64, device=counts.device)
-        totals = like.index_add(0, owner, counts.double())
+        zeros = torch.zeros(len(contexts), dtype=torch.float64, device=counts.device)
+        totals = zeros.index_add(0, owner, counts.double())
         level.contexts = contexts
         level.starts = F.pad(torch.bincount(owner, minlength=len(contexts)).cumsum(0), (1, 0))
         level.characters = grams % size
         level.shares = (counts - discounts) / totals[owner]
-        level.backoffs = like.index_add(0, owner, discounts) / totals
+        level.backoffs = zeros.index_add(0, owner, discounts) / totals
 
-    def logits_at_every(self, tokens: Tensor) -> Tensor:
-        """Predict what follows each position: int64 (B, T) -> log-probabilities (B, T, V)."""
-        width = max(1, len(self.levels) - 1)
-        histories = F.pad(tokens, (width - 1, 0)).unfold(1, width, 1)  # (B, T, W)
-        return self.log_p(histories.reshape(-1, width)).view(*tokens.shape, -1)
+    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
+        """Predict the next token at each position, or at the last ones: log-probabilities, (B, T) -> (B, T, V)."""
+        width = self.config.receptive_field
+        histories = last_positions(F.pad(tokens, (width - 1, 0)).unfold(1, width, 1), logits_to_keep)  # (B, T, W)
+        return self.log_p(histories.reshape(-1, width)).view(*histories.shape[:2], -1)
 
     @torch.no_grad()
     def log_p(self, histories: Tensor) -> Tensor:
-        """Predict what follows: (M, W) the newest last -> (M, V); of lines, none is seen beyond its beginning."""
+        """Predict the next token after each history, the latest character last: (M, W) -> (M, V).
+
+        Unless lines were counted as one text, nothing before a boundary is used.
+        """
         p = torch.full((len(histories), self.vocabulary_size), 1 / self.vocabulary_size, dtype=torch.float64)
         p = p.to(histories.device)
-        rows = torch.arange(len(histories), device=histories.device)  # those whose context is known
-        numbers = torch.zeros_like(rows)  # of their contexts
+        rows = torch.arange(len(histories), device=histories.device)  # the histories whose context is known
+        indices = torch.zeros_like(rows)  # of these contexts in the current level
         for k, level in enumerate(self.levels):
             assert isinstance(level, Level)
             if len(level.contexts) == 0:
                 break
             if k > 0:
-                keys = numbers * self.vocabulary_size + histories[rows, -k]
-                numbers = torch.searchsorted(level.contexts, keys).clamp(max=len(level.contexts) - 1)
-                known = level.contexts[numbers] == keys
-                rows, numbers = rows[known], numbers[known]
-            p[rows] *= level.backoffs[numbers, None]
-            first, last = level.starts[numbers], level.starts[numbers + 1]
+                keys = indices * self.vocabulary_size + histories[rows, -k]
+                indices = torch.searchsorted(level.contexts, keys).clamp(max=len(level.contexts) - 1)
+                known = level.contexts[indices] == keys
+                rows, indices = rows[known], indices[known]
+            p[rows] *= level.backoffs[indices, None]
+            first, last = level.starts[indices], level.starts[indices + 1]
             counts = last - first
-            into = torch.repeat_interleave(rows, counts)
-            skipped = torch.repeat_interleave(first - (counts.cumsum(0) - counts), counts)
-            grams = torch.arange(len(into), device=p.device) + skipped
-            p[into, level.characters[grams]] += level.shares[grams]  # no pair twice
+            repeated = torch.repeat_interleave(rows, counts)
+            offsets = torch.repeat_interleave(first - (counts.cumsum(0) - counts), counts)
+            grams = torch.arange(len(repeated), device=p.device) + offsets
+            p[repeated, level.characters[grams]] += level.shares[grams]  # no pair of indices occurs twice
             if k > 0:
-                goes_on = (histories[rows, -k] != 0) | self.across_lines
-                rows, numbers = rows[goes_on], numbers[goes_on]
+                continues = (histories[rows, -k] != 0) | self.across_lines
+                rows, indices = rows[continues], indices[continues]
         return p.log()
 
-    def stream(self, lines: int) -> Stream:
-        """Begin lines that grow by a character a step."""
-        return NgramStream(self, lines)
-
     def parameter_count(self) -> int:
-        """Count the numbers that were found: a share of each n-gram, and a backoff of each context."""
+        """Count the stored numbers: a share of each n-gram, and a backoff of each context."""
         return sum(len(value) for name, value in self.named_buffers() if name.endswith(("shares", "backoffs")))
 
-
-class NgramStream:
-    """The last n - 1 characters are kept."""
-
-    def __init__(self, model: Ngram, lines: int) -> None:
-        self.model = model
-        width = max(1, len(model.levels) - 1)
-        self.last = torch.zeros(lines, width, dtype=torch.int64, device=model.device)  # (B, n - 1)
-        self.logits = model.log_p(self.last)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Take one more character a line, (B,), and predict the next: (B, V)."""
-        self.last = torch.cat([self.last[:, 1:], tokens[:, None]], dim=1)
-        self.logits = self.model.log_p(self.last)
-        return self.logits
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these lines only, or with copies of them: (K,) row numbers."""
-        self.last, self.logits = self.last.index_select(0, rows), self.logits.index_select(0, rows)
+    def _repr_html_(self) -> str:
+        levels = [level for level in self.levels if isinstance(level, Level)]
+        cells = [[k, f"{len(level.contexts):,}", f"{len(level.shares):,}"] for k, level in enumerate(levels)]
+        rows = [[text(cell) for cell in row] for row in cells]
+        size = f"{sum(len(level.shares) for level in levels):,} counted n-grams"
+        return model_html(self, self.config, size, table(["context length", "contexts", "n-grams"], rows, left=()))
 
 
 def _discounts(counts: Tensor) -> tuple[float, float, float]:
-    """What is taken from counts of 1, 2, and 3 or more, from how many counts are 1, 2, 3 and 4."""
+    """Estimate the discounts of counts of 1, 2, and 3 or more, from how many counts are 1, 2, 3 and 4."""
     ones, twos, threes, fours = (int((counts == times).sum()) for times in (1, 2, 3, 4))
     if not (ones and twos and threes):
-        return FALLBACK
+        return DEFAULT_DISCOUNTS
     y = ones / (ones + 2 * twos)
-    found = (1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes)
-    return found if all(0 < discount < times for times, discount in enumerate(found, start=1)) else FALLBACK
+    discounts = (1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes)
+    in_range = all(0 < discount < count for count, discount in enumerate(discounts, start=1))
+    return discounts if in_range else DEFAULT_DISCOUNTS

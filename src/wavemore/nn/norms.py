@@ -1,9 +1,8 @@
-"""Normalisations, written out by hand and interchangeable with torch's by `load_state_dict`.
+"""Normalisations, written out by hand; their state_dicts are interchangeable with torch's.
 
 Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T or U).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -14,120 +13,155 @@ from wavemore.errors import ModelError
 
 
 def require_channels(layer: nn.Module, x: Tensor, channels: int) -> None:
-    """Raise a ModelError unless the last dimension of `x` is `channels`.
-
-    >>> require_channels(LayerNorm(4), torch.zeros(2, 5), 4)
-    Traceback (most recent call last):
-    wavemore.errors.ModelError: LayerNorm takes 4 channels in the last dimension, but was given (2, 5)
-    """
+    """Raise a ModelError unless the last dimension of `x` is `channels`."""
     if x.shape[-1] != channels:
         raise ModelError(
             f"{type(layer).__name__} takes {channels} channels in the last dimension, but was given {tuple(x.shape)}"
         )
 
 
-class BatchNorm1d(nn.Module):
-    """Give every channel mean 0 and variance 1 over the batch, then scale and shift it.
-
-    In training mode the statistics are those of the batch, over all dimensions but the last, so positions
-    and examples see each other: a model with this layer is causal in eval mode only. The batch is
-    normalised with the biased variance, and the running variance tracks the unbiased one, as in torch. The
-    layout is channels last: torch's own layer reads three dimensions as (B, C, T).
-
-    Shapes: (B, C) -> (B, C), (B, T, C) -> (B, T, C). With `counts` (R,), row i weighs as `counts[i]` equal
-    rows. Raises a ModelError in training mode when there is one row in all, and in eval mode when the layer
-    never saw a batch.
-
-    >>> norm = BatchNorm1d(3)
-    >>> norm(torch.randn(32, 4, 3)).mean((0, 1)).abs().max() < 1e-5
-    tensor(True)
-    >>> norm.running_mean.shape
-    torch.Size([3])
-
-    Paper: https://arxiv.org/abs/1502.03167
-    """
+class _BatchStatistics(nn.Module):
+    """The parameters of BatchNorm1d, and running statistics of a given shape."""
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, num_features: int, shape: tuple[int, ...], eps: float, momentum: float) -> None:
         super().__init__()
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
         self.weight = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("running_mean", torch.zeros(shape))
+        self.register_buffer("running_var", torch.ones(shape))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
-        """Normalise `x`; `counts` matter in training mode only."""
-        require_channels(self, x, self.num_features)
-        if not self.training:
-            self.require_statistics()
-            scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
-            return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
-        rows = x.reshape(-1, self.num_features)  # (R, C)
-        share, n = self.weigh(x.shape, rows.new_ones(len(rows)) if counts is None else counts.to(x.dtype))
-        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
-            rows, share, self.weight, self.bias, self.eps
-        )
-        self.track(mean, var, n)
-        return cast(Tensor, y.view(x.shape))
-
-    def weigh(self, shape: Sequence[int], counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the share of each of the R rows in a batch of this shape, (R,), and the number of rows in all, ().
-
-        Raises a ModelError where that is below two.
-        """
-        if counts.shape != (math.prod(shape[:-1]),):
-            raise ModelError(f"{math.prod(shape[:-1])} rows need as many counts, but there are {tuple(counts.shape)}")
-        if len(counts) < 2:
-            self.require_rows(int(counts.sum()), shape)
-        n = counts.sum()
-        return counts / n, n
-
-    def require_rows(self, n: int, shape: Sequence[int]) -> None:
-        """Raise a ModelError where a batch, of this shape, has fewer than two rows in all: they have no variance."""
-        if n < 2:
-            raise ModelError(
-                f"BatchNorm1d in training mode needs two rows or more, but was given {tuple(shape)}: "
-                "use a larger batch, or eval mode"
-            )
-
     def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
-        """Move the running statistics towards those of a batch of `n` rows: mean and biased variance, (C,)."""
+        """Update the running statistics from a batch of `n` rows: its mean and biased variance."""
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (n / (n - 1)), self.momentum)
         self.num_batches_tracked.add_(1)
 
+    def require_rows(self, n: int, shape: Sequence[int]) -> None:
+        """Raise a ModelError for fewer than two rows: one row has no variance."""
+        if n < 2:
+            raise ModelError(
+                f"{type(self).__name__} in training mode needs at least two rows, but was given {tuple(shape)}: "
+                "use a larger batch, or eval mode"
+            )
+
     def require_statistics(self) -> None:
-        """Raise a ModelError where no batch was ever seen: the statistics would be made up."""
-        # Reading one number costs a microsecond; a graph being compiled or exported has none to read.
+        """Raise a ModelError before the first batch, when there are no statistics."""
+        # Reading the number takes a microsecond. While compiling or exporting there is no number to read.
         if not torch.compiler.is_compiling() and self.num_batches_tracked.item() == 0:
-            raise ModelError("BatchNorm1d is in eval mode but has no running statistics: train first, or load weights")
+            raise ModelError(
+                f"{type(self).__name__} is in eval mode but has no running statistics: train first, or load weights"
+            )
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
 
 
-class _BatchNorm(torch.autograd.Function):
-    """Normalise rows (R, C), row i weighing `share[i]` of the whole, with the gradient worked out by hand.
+class BatchNorm1d(_BatchStatistics):
+    """Give every channel mean 0 and variance 1 over the batch, then scale and shift it.
 
-    Autograd would walk through a dozen passes over the rows; by hand it takes half the time. With x^ the normalised
-    rows (x - mean) / std, s the share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std,
-    where the sums are over the rows, each of whose dy is already the sum over its occurrences. Karpathy, "Becoming a
-    Backprop Ninja", derives the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
+    In training mode the statistics are those of the batch, over all dimensions but the last: positions and examples
+    influence each other, so a model with this layer is causal in eval mode only. As in torch, the batch is normalised
+    with the biased variance, and the running variance tracks the unbiased one. Torch's own layer reads three
+    dimensions as (B, C, T). Raises a ModelError in training mode for a single row, and in eval mode before the first
+    batch.
+
+    >>> norm = BatchNorm1d(3)
+    >>> norm(torch.randn(32, 4, 3)).mean((0, 1)).abs().max() < 1e-5
+    tensor(True)
+
+    Paper: https://arxiv.org/abs/1502.03167
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(num_features, (num_features,), eps, momentum)
+
+    def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Normalise `x`, (B, C) or (B, T, C); in training mode, row i counts as `counts[i]` equal rows, (R,)."""
+        require_channels(self, x, self.num_features)
+        if not self.training:
+            scale, shift = self.affine()
+            return torch.addcmul(shift, x, scale)
+        rows = x.reshape(-1, self.num_features)  # (R, C)
+        counts = rows.new_ones(len(rows)) if counts is None else counts.to(x.dtype)
+        if counts.shape != (len(rows),):
+            raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
+        if len(rows) < 2:
+            self.require_rows(int(counts.sum()), x.shape)
+        n = counts.sum()
+        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+            rows, counts / n, self.weight, self.bias, self.eps
+        )
+        self.track(mean, var, n)
+        return cast(Tensor, y.view(x.shape))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Return what eval mode does to each channel: a factor and a shift, (C,) each."""
+        self.require_statistics()
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+
+class BatchNorm1dPerPosition(_BatchStatistics):
+    """BatchNorm1d with the bug that the lecture finds and fixes: it averages over the batch, but not over time.
+
+    So every position has its own statistics, from T times fewer numbers. It is here to study what the bug costs. A
+    model with this layer depends on a character's position in the context, so it runs in the `windows` execution only.
+    Raises a ModelError in training mode for a batch of one, in eval mode before the first batch, and for another T.
+
+    >>> norm = BatchNorm1dPerPosition(3, positions=4)
+    >>> norm(torch.randn(32, 4, 3)).shape, norm.running_mean.shape
+    (torch.Size([32, 4, 3]), torch.Size([4, 3]))
+
+    Source: the lecture's notebook before "fix the bug in BatchNorm1d", https://www.youtube.com/watch?v=t3YJ5hKiMQ0
+    """
+
+    def __init__(self, num_features: int, positions: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(num_features, (positions, num_features), eps, momentum)
+        self.positions = positions
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise every position of `x` on its own: (B, T, C), or (B, C) if T is 1."""
+        require_channels(self, x, self.num_features)
+        rows = x.reshape(len(x), -1, self.num_features)  # (B, T, C)
+        if rows.shape[1] != self.positions:
+            raise ModelError(f"this layer has {self.positions} positions, but was given {tuple(x.shape)}")
+        if self.training:
+            self.require_rows(len(rows), x.shape)
+            mean, var = rows.mean(0), rows.var(0, correction=0)  # (T, C); the fix is .mean((0, 1))
+            self.track(mean.detach(), var.detach(), len(rows))
+        else:
+            self.require_statistics()
+            mean, var = self.running_mean, self.running_var
+        normal = (rows - mean) * (var + self.eps).rsqrt()
+        return torch.addcmul(self.bias, normal, self.weight).view(x.shape)
+
+    def extra_repr(self) -> str:
+        """Return the settings that `print(layer)` shows."""
+        return f"{self.num_features}, positions={self.positions}, eps={self.eps}, momentum={self.momentum}"
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Normalise rows (R, C), of which row i is a fraction `share[i]` of the batch, with a gradient written by hand.
+
+    It takes half the time of autograd's dozen passes over the rows. With x^ the normalised rows (x - mean) / std, s the
+    share, and g = weight * dy: dx = (g - s * (sum of g) - s * x^ * (sum of g * x^)) / std, where the sums are over the
+    rows, and the dy of a row is already the sum over its occurrences. Karpathy, "Becoming a Backprop Ninja", derives
+    the same for equal shares: https://www.youtube.com/watch?v=q8SA3rM6ckI.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the normalised rows (R, C), and the mean and biased variance (C,)."""
         mean = share @ x
         centred = x - mean
         var = share @ (centred * centred)
@@ -138,7 +172,6 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Turn the gradient of the normalised rows into those of x, weight and bias."""
         dy = gradients[0]
         centred, share, weight, inverse_std = ctx.saved_tensors
         dbias, dweight = dy.sum(0), (dy * centred).sum(0) * inverse_std
@@ -150,7 +183,7 @@ class _BatchNorm(torch.autograd.Function):
 class LayerNorm(nn.Module):
     """Give every row mean 0 and variance 1 over its channels, then scale and shift it.
 
-    Shapes: (..., C) -> (..., C). Raises a ModelError for another number of channels.
+    Raises a ModelError for another number of channels.
 
     >>> LayerNorm(2)(torch.tensor([[1.0, 3.0]])).round(decimals=3)
     tensor([[-1.,  1.]], grad_fn=<RoundBackward1>)
@@ -178,10 +211,9 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Divide every row by the root of its mean square, then scale it; there is no centre and no bias.
+    """Divide every row by the root of its mean square, then scale it; no mean is subtracted, and there is no bias.
 
-    Shapes: (..., C) -> (..., C). Without an `eps` it is the smallest step of the dtype above 1, as in torch. Raises a
-    ModelError for another number of channels.
+    As in torch, `eps` defaults to the machine epsilon of the dtype. Raises a ModelError for another number of channels.
 
     >>> RMSNorm(2)(torch.tensor([[3.0, 3.0]])).round(decimals=3)
     tensor([[1., 1.]], grad_fn=<RoundBackward1>)
@@ -207,21 +239,19 @@ class RMSNorm(nn.Module):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """With the gradient worked out by hand, in half of the passes over the rows that autograd needs.
+    """With a gradient written by hand, which takes half of autograd's passes over the rows.
 
     With s = 1 / sqrt(mean(x^2) + eps) and g = weight * dy: dx = s g - x s^3 mean(g x).
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """y = s x weight."""
         scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Turn the gradient of y into those of x and weight."""
         x, weight, scale = ctx.saved_tensors
         dy, channels = gradients[0], x.shape[-1]
         both = dy * x
@@ -231,67 +261,4 @@ class _RMSNorm(torch.autograd.Function):
         return dx, dweight, None
 
 
-class BatchNorm1dPerPosition(nn.Module):
-    """BatchNorm1d with the bug that the lecture finds and mends: it averages over the batch only, never over time.
-
-    So every position has statistics of its own, from T times fewer numbers, and the running ones have shape (T, C).
-    Kept as a variant to study what the bug costs. A model with it depends on where a character stands in the
-    context, so it runs in the `windows` execution only.
-
-    Shapes: (B, C) -> (B, C) where T is 1, (B, T, C) -> (B, T, C). Raises a ModelError in training mode for a batch
-    of one, in eval mode when it never saw a batch, and for another T.
-
-    >>> norm = BatchNorm1dPerPosition(3, positions=4)
-    >>> norm(torch.randn(32, 4, 3)).shape, norm.running_mean.shape
-    (torch.Size([32, 4, 3]), torch.Size([4, 3]))
-
-    Source: the lecture's notebook before "fix the bug in BatchNorm1d", https://www.youtube.com/watch?v=t3YJ5hKiMQ0
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-
-    def __init__(self, num_features: int, positions: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.positions = positions
-        self.eps = eps
-        self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(positions, num_features))
-        self.register_buffer("running_var", torch.ones(positions, num_features))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise every position of `x` by itself."""
-        require_channels(self, x, self.num_features)
-        rows = x.reshape(len(x), -1, self.num_features)  # (B, T, C)
-        if rows.shape[1] != self.positions:
-            raise ModelError(f"this layer was made for {self.positions} positions, but was given {tuple(x.shape)}")
-        if self.training:
-            if len(rows) < 2:
-                raise ModelError("BatchNorm1dPerPosition in training mode needs a batch of two or more")
-            mean, var = rows.mean(0), rows.var(0, correction=0)  # (T, C); right would be .mean((0, 1))
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(var * (len(rows) / (len(rows) - 1)), self.momentum)
-                self.num_batches_tracked += 1
-        else:
-            if self.num_batches_tracked.item() == 0:
-                raise ModelError("BatchNorm1dPerPosition is in eval mode but never saw a batch: train first")
-            mean, var = self.running_mean, self.running_var
-        normal = (rows - mean) * (var + self.eps).rsqrt()
-        return torch.addcmul(self.bias, normal, self.weight).view(x.shape)
-
-    def extra_repr(self) -> str:
-        """Return the settings that `print(layer)` shows."""
-        return f"{self.num_features}, positions={self.positions}, eps={self.eps}, momentum={self.momentum}"
-
-
-NORMS: dict[str, type[BatchNorm1d | LayerNorm | RMSNorm]] = {
-    "batch": BatchNorm1d,
-    "layer": LayerNorm,
-    "rms": RMSNorm,
-}
+NORMS: dict[str, type[BatchNorm1d | LayerNorm | RMSNorm]] = {"batch": BatchNorm1d, "layer": LayerNorm, "rms": RMSNorm}

@@ -1,152 +1,121 @@
-"""One more character at a time: what generation runs on.
+"""A tree's next character, one step at a time: the dilated execution with a cache at each level.
 
-The dilated execution, cut into steps: a step computes one new node a level, since each level keeps the nodes below it
-that it will need again. Fusion l, of n nodes that span d characters each, needs those of (n - 1) d, ..., d and 0
-characters ago, so a ring of (n - 1) d + 1 nodes is kept:
+A step computes one new node per level, since each level keeps the nodes below it that it will need again. Fusion l, of
+n nodes that span d characters each, needs the nodes of (n - 1) d, ..., d and 0 characters ago, so it keeps a ring of
+(n - 1) d + 1 nodes:
 
     level 3    g[t] = fuse(f[t-4], f[t])      keeps the last 5 nodes of level 2
     level 2    f[t] = fuse(b[t-2], b[t])      keeps the last 3 nodes of level 1
     level 1    b[t] = fuse(e[t-1], e[t])      keeps the last 2 embeddings
 
-The bottom is a table where that pays: 27 characters have only 729 bigrams, so level 1 is computed once, for all of
-them. And as a Linear of things side by side is the sum of a Linear of each, level 2's Linear is applied to the table
-too, and the two lowest levels cost an addition of two rows.
+If there are few n-grams of characters, the bottom is a table of all of them: 27 characters have only 729 bigrams, so
+level 1 is computed once. A Linear of several children side by side is the sum of a Linear of each, so the Linear of
+level 2 is applied to the table too, and the two lowest levels cost one addition of two rows per step.
 
-Shapes: B lines, C channels, V vocabulary, G = V ** n n-grams at the bottom, m nodes that level 2 fuses.
+Shapes: B lines, C channels, V vocabulary, K selected lines, G = V ** n n-grams, m nodes that level 2 fuses.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from copy import deepcopy
+from itertools import chain, islice
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.nn.layers import BatchNorm1d, FlattenConsecutive, Linear
-from wavemore.nn.tree import Tree
+from wavemore.nn.fusion import fusion_sizes
+from wavemore.nn.layers import FlattenConsecutive, Linear
+from wavemore.nn.model import Decoder
+from wavemore.nn.norms import BatchNorm1d
 
-LARGEST_TABLE = 20_000
-"""n-grams: a fraction of a second to compute, and some tens of MB."""
+MAX_TABLE = 20_000
+"""n-grams of the largest table: computed in a fraction of a second, and stored in some tens of MB."""
 
 
-class TreeStream:
-    """B lines that grow by a character a step; before the first one stand boundary tokens.
+class TreeDecoder(Decoder):
+    """The decoder of a tree with these layers; its logits are those of the other executions.
 
-    The logits are those of the other executions; the model must be in eval mode, and its weights must stay as they
-    are, for as long as the stream is used.
-
-    >>> from wavemore.nn.config import TreeConfig
-    >>> stream = TreeStream(Tree(27, TreeConfig(fuse=(2, 2), norm="none")).eval(), lines=5)
-    >>> stream.logits.shape, stream.step(torch.tensor([1, 2, 3, 4, 5])).shape
+    >>> from wavemore.nn.activations import Tanh
+    >>> from wavemore.nn.layers import Embedding
+    >>> layers = [Embedding(27, 4), FlattenConsecutive(2), Linear(8, 5), Tanh(), Linear(5, 27)]
+    >>> decoder = TreeDecoder(nn.Sequential(*layers).eval(), lines=5)
+    >>> decoder.logits.shape, decoder.step(torch.tensor([1, 2, 3, 4, 5])).shape
     (torch.Size([5, 27]), torch.Size([5, 27]))
     """
 
-    def __init__(self, model: Tree, lines: int, largest_table: int = LARGEST_TABLE) -> None:
-        assert not model.training, "batch statistics and dropout make no sense one character at a time"
-        fuse, stages = model.config.fuse, _stages(model)
-        self._bottom: _Table | _Embedding
-        if model.vocabulary_size ** fuse[0] <= largest_table:
-            self._bottom = _Table(stages, model.vocabulary_size, fuse)
-        else:
-            self._bottom = _Embedding(stages[0])
+    def __init__(self, layers: nn.Sequential, lines: int, max_table: int = MAX_TABLE) -> None:
+        stages, fuse = _stages(layers), fusion_sizes(layers)
+        table = next(stages[0].parameters())  # (V, C)
+        fits = len(table) ** fuse[0] <= max_table
+        self._bottom = _Table(stages, len(table), fuse) if fits else _Embedding(stages[0])
         self._fuse, self._stages = fuse[self._bottom.levels :], stages[self._bottom.levels + 1 :]
-        # Before a line all is boundary: every ring holds copies of the one node that n-grams of boundaries have.
-        self._rings: list[deque[_Kept]] = []
-        dilation = self._bottom.span
-        for n in self._fuse:
-            self._rings.append(deque(maxlen=(n - 1) * dilation + 1))
-            dilation *= n
-        tokens = next(model.parameters()).new_zeros(1, dtype=torch.int64)
-        x = self._bottom.step(tokens)
-        for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
-            ring.extend(_Kept(x) for _ in range(ring.maxlen or 0))
-            x = stage(x.repeat(1, n))
-        self._logits = _Kept(x)
-        self.keep(tokens.expand(lines))  # the same line, B times
-
-    @property
-    def logits(self) -> Tensor:
-        """What the model says of the next character of each line: (B, V)."""
-        return self._logits.rows()
+        # Before a line there are only boundaries: every ring holds copies of the node of that n-gram.
+        self._rings: list[deque[_Rows]] = []
+        boundary = torch.zeros(1, dtype=torch.int64, device=table.device)
+        x, dilation = self._bottom.step(boundary), self._bottom.span
+        for n, stage in zip(self._fuse, self._stages, strict=True):
+            size = (n - 1) * dilation + 1
+            self._rings.append(deque((_Rows(x) for _ in range(size)), maxlen=size))
+            x, dilation = stage(x.repeat(1, n)), dilation * n
+        self.logits = x
+        self.select(boundary.expand(lines))  # B copies of row 0
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Take one more character a line, (B,), and predict the next: (B, V)."""
+        """Append one character to each line, (B,), and predict the next: (B, V)."""
         x = self._bottom.step(tokens)  # (B, C)
         for n, stage, ring in zip(self._fuse, self._stages, self._rings, strict=True):
-            ring.append(_Kept(x))
+            ring.append(_Rows(x))
             dilation = (len(ring) - 1) // max(1, n - 1)
-            x = _fused(stage, [ring[child * dilation] for child in range(n)])  # n of (B, C), oldest first
-        self._logits = _Kept(x)
+            x = _fuse(stage, [ring[child * dilation] for child in range(n)])  # n of (B, C), oldest first
+        self.logits = x
         return x
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these lines only, or with copies of them: (K,) row numbers."""
-        self._bottom.keep(rows)
-        for kept in [self._logits, *(kept for ring in self._rings for kept in ring)]:
-            kept.keep(rows)
+    def select(self, rows: Tensor) -> None:
+        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
+        self.logits = self.logits.index_select(0, rows)
+        self._bottom.select(rows)
+        for node in chain(*self._rings):
+            node.select(rows)
 
 
-class WindowStream:
-    """The same for a model that treats each position by itself, so that no node can be kept: whole contexts again."""
-
-    def __init__(self, model: Tree, lines: int) -> None:
-        self.model = model
-        self.tokens = next(model.parameters()).new_zeros(lines, model.context, dtype=torch.int64)  # (B, T)
-        self.logits: Tensor = model(self.tokens)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Take one more character a line, (B,), and predict the next: (B, V)."""
-        self.tokens = torch.cat([self.tokens[:, 1:], tokens[:, None]], dim=1)
-        self.logits = self.model(self.tokens)
-        return self.logits
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these lines only, or with copies of them: (K,) row numbers."""
-        self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)
-
-
-def stream_of(model: Tree, lines: int) -> TreeStream | WindowStream:
-    """Lines that grow by a character a step, in the quickest way that the model can be run."""
-    return WindowStream(model, lines) if model.is_positional else TreeStream(model, lines)
-
-
-def _fused(stage: nn.Sequential, children: list["_Kept"]) -> Tensor:
-    """The stage of children side by side, without laying them side by side: its Linear is a sum over the children."""
-    linear = stage[0]
-    assert isinstance(linear, Linear)
-    parts = linear.weight.chunk(len(children), dim=1)
-    x = children[0].times(parts[0].T)
-    for child, part in zip(children[1:], parts[1:], strict=True):
-        x += child.times(part.T)
-    if linear.bias is not None:
-        x += linear.bias
-    rest: nn.Module = stage[1:]
-    return cast(Tensor, rest(x))
-
-
-class _Kept:
-    """Rows (B, C) of which some are kept, some are copied: a note of which, until they are needed."""
-
-    def times(self, weight: Tensor) -> Tensor:
-        """The rows times a matrix (C, H), before the copies are made where these are more: lines that began alike."""
-        if self.picked is None or len(self.picked) <= len(self.x):
-            return self.rows() @ weight
-        return (self.x @ weight).index_select(0, self.picked)
+class _Rows:
+    """A tensor (B, C) whose rows are selected only when they are used, as most selections are followed by another."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
-        self.picked: Tensor | None = None
+        self.selection: Tensor | None = None
 
-    def keep(self, rows: Tensor) -> None:
-        self.picked = rows if self.picked is None else self.picked.index_select(0, rows)
+    def select(self, rows: Tensor) -> None:
+        self.selection = rows if self.selection is None else self.selection.index_select(0, rows)
 
-    def rows(self) -> Tensor:
-        return self.x if self.picked is None else self.x.index_select(0, self.picked)
+    def times(self, weight: Tensor) -> Tensor:
+        """Multiply by a matrix (C, H); if the selection copies rows, as for lines that begin alike, copy afterwards."""
+        if self.selection is None:
+            return self.x @ weight
+        if len(self.selection) <= len(self.x):
+            return self.x.index_select(0, self.selection) @ weight
+        return (self.x @ weight).index_select(0, self.selection)
+
+
+def _fuse(stage: nn.Sequential, children: list[_Rows]) -> Tensor:
+    """Run a stage on children side by side; its Linear is the sum of a Linear of each child."""
+    linear = stage[0]
+    assert isinstance(linear, Linear)
+    weights = linear.weight.chunk(len(children), dim=1)
+    x = children[0].times(weights[0].T)
+    for child, weight in zip(children[1:], weights[1:], strict=True):
+        x += child.times(weight.T)
+    if linear.bias is not None:
+        x += linear.bias
+    for layer in islice(stage, 1, None):
+        x = layer(x)
+    return x
 
 
 class _Embedding:
-    """The characters themselves, where their n-grams are too many for a table."""
+    """The bottom of a tree with too many n-grams for a table: the characters."""
 
     levels, span = 0, 1
 
@@ -154,71 +123,64 @@ class _Embedding:
         self.embedding = embedding
 
     def step(self, tokens: Tensor) -> Tensor:
-        x: Tensor = self.embedding(tokens)
-        return x
+        return cast(Tensor, self.embedding(tokens))
 
-    def keep(self, rows: Tensor) -> None:
-        """Nothing is kept here: the ring of the first fusion is."""
+    def select(self, rows: Tensor) -> None:
+        """Do nothing: the ring of the first fusion holds the embeddings."""
 
 
 class _Table:
-    """Level 1 (and the Linear of level 2) for all n-grams of characters."""
+    """The bottom of a tree as a table: level 1, and the Linear of level 2, for all n-grams of characters."""
 
     def __init__(self, stages: list[nn.Sequential], vocabulary_size: int, fuse: tuple[int, ...]) -> None:
-        n = fuse[0]
-        self.vocabulary_size, self.grams = vocabulary_size, vocabulary_size**n
-        device = next(stages[0].parameters()).device
-        numbers = torch.arange(self.grams, device=device)
-        digits = [numbers // vocabulary_size ** (n - 1 - place) % vocabulary_size for place in range(n)]
-        rows: Tensor = stages[1](stages[0](torch.stack(digits, dim=1)).flatten(1))  # (G, C), oldest character first
-        if len(fuse) == 1:  # level 1 is the last: the table holds logits
-            self.levels, self.span, self.m = 1, n, 1
-            self.rest: nn.Module = nn.Sequential()
-        else:
-            self.levels, self.span, self.m = 2, n * fuse[1], fuse[1]
-            linear, rest = stages[2][0], stages[2][1:]
+        n, self.m = (*fuse, 1)[:2]
+        self.n, self.vocabulary_size, self.grams = n, vocabulary_size, vocabulary_size**n
+        self.levels, self.span = min(2, len(fuse)), n * self.m
+        characters = torch.arange(vocabulary_size, device=next(stages[0].parameters()).device)
+        grams = torch.cartesian_prod(*[characters] * n)  # (G, n), oldest character first; (G,) if n is 1
+        rows: Tensor = stages[1](stages[0](grams.view(-1, n)).flatten(1))  # (G, C)
+        self.rest: nn.Module = nn.Sequential()
+        if self.levels == 2:  # else the table holds logits
+            linear, self.rest = stages[2][0], stages[2][1:]
             assert isinstance(linear, Linear)
-            rows = torch.cat([rows @ part.T for part in linear.weight.chunk(self.m, dim=1)])  # (m G, C)
+            rows = torch.cat([rows @ weight.T for weight in linear.weight.chunk(self.m, dim=1)])  # (m G, C)
             if linear.bias is not None:
                 rows[: self.grams] += linear.bias
-            self.rest = rest
         self.rows = rows
-        self.gram = torch.zeros(1, dtype=torch.int64, device=device)  # (B,) number of the last n characters
+        self.gram = characters[:1]  # (B,) the number of the last n characters: boundaries, id 0
         self.ring = deque([self.gram] * ((self.m - 1) * n + 1), maxlen=(self.m - 1) * n + 1)
-        self.n = n
 
     def step(self, tokens: Tensor) -> Tensor:
         self.gram = (self.gram * self.vocabulary_size + tokens) % self.grams
         self.ring.append(self.gram)
         children = [self.ring[child * self.n] + child * self.grams for child in range(self.m)]
-        x: Tensor = self.rest(F.embedding_bag(torch.stack(children, dim=1), self.rows, mode="sum"))
-        return x
+        return cast(Tensor, self.rest(F.embedding_bag(torch.stack(children, dim=1), self.rows, mode="sum")))
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         self.gram = self.gram.index_select(0, rows)
         self.ring = deque((gram.index_select(0, rows) for gram in self.ring), maxlen=self.ring.maxlen)
 
 
-def _stages(model: Tree) -> list[nn.Sequential]:
-    """The layers between the fusions: the embedding, then those of each level; the last with the output."""
+def _stages(layers: Iterable[nn.Module]) -> list[nn.Sequential]:
+    """Split the layers at the fusions: the embedding, then those of each level; the last includes the output."""
     stages: list[list[nn.Module]] = [[]]
-    for layer in model.layers:
+    for layer in layers:
+        assert not layer.training, "batch statistics and dropout are undefined for one character at a time"
         if isinstance(layer, FlattenConsecutive):
             stages.append([])
         elif isinstance(layer, BatchNorm1d):
-            stages[-1][-1] = _folded(stages[-1][-1], layer)
+            stages[-1][-1] = _fold(stages[-1][-1], layer)
         else:
             stages[-1].append(layer)
     return [nn.Sequential(*stage) for stage in stages]
 
 
 @torch.no_grad()
-def _folded(linear: nn.Module, norm: BatchNorm1d) -> Linear:
-    """A Linear that does its BatchNorm1d too: in eval mode that is a factor and a shift a channel."""
+def _fold(linear: nn.Module, norm: BatchNorm1d) -> Linear:
+    """Fold a BatchNorm1d into the Linear before it."""
     assert isinstance(linear, Linear)
-    norm.require_statistics()
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (C,)
-    both = deepcopy(linear)
-    both.weight.mul_(scale[:, None])
-    both.bias = nn.Parameter(norm.bias + scale * ((0 if linear.bias is None else linear.bias) - norm.running_mean))
-    return both
+    scale, shift = norm.affine()
+    folded = deepcopy(linear)
+    folded.weight.mul_(scale[:, None])
+    folded.bias = nn.Parameter(shift if linear.bias is None else shift + scale * linear.bias)
+    return folded

@@ -1,12 +1,13 @@
-"""The distinct n-grams of a batch of contexts: which rows the `unique` execution computes at each level of a tree.
+"""The distinct n-grams of a batch of contexts: the rows that the `unique` execution computes at each level of a tree.
 
-Shapes: B batch, T time, U_l unique rows at level l (level 0: characters, level l: after l fusions, level L: whole
+Shapes: B batch, T time, U_l distinct rows at level l (level 0: characters, level l: after l fusions, level L: whole
 contexts), n_l the size of fusion l.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,11 +19,9 @@ from wavemore.errors import ModelError
 class UniquePlan:
     """The distinct n-grams of a batch of contexts, each made of n smaller ones.
 
-    Row i of level l is the fusion of the rows `children[l - 1][:, i]` of level l - 1, and occurs
-    `counts[l][i]` times in the batch. Context b of the batch is row `inverse[b]` of the last level.
-
-    An n-gram that is the first child of some fusions and the second one of others is two rows, as the two are
-    multiplied by different weights: first come all first children, then all second ones, and so on.
+    Row i of level l is the fusion of the rows `children[l - 1][:, i]` of level l - 1. An n-gram that is the first child
+    in some fusions and the second in others is two rows, as the two are multiplied by different weights. All first
+    children come first, then all second children, and so on.
     """
 
     leaves: Tensor
@@ -30,43 +29,39 @@ class UniquePlan:
     children: tuple[Tensor, ...]
     """(n_l, U_l) integers for each fusion: rows of the level below."""
     parts: tuple[tuple[int, ...], ...]
-    """n_l numbers for each fusion: how many rows of the level below are first children, second ones, ..."""
+    """n_l numbers for each fusion: how many rows of the level below are first children, second children, ..."""
     counts: tuple[Tensor, ...]
-    """(U_l,) floats for each level, 0 to L: how often each row occurs."""
+    """(U_l,) floats for each level from 0 to L: how often each row occurs."""
     inverse: Tensor
     """(B,) integers: the row of each context at level L."""
 
-    def to(self, device: torch.device | str) -> "UniquePlan":
-        """Return the same plan with its tensors on `device`."""
-        return UniquePlan(
-            leaves=self.leaves.to(device),
-            children=tuple(rows.to(device) for rows in self.children),
-            parts=self.parts,
-            counts=tuple(counts.to(device) for counts in self.counts),
-            inverse=self.inverse.to(device),
-        )
+    @cached_property
+    def totals(self) -> tuple[int, ...]:
+        """For each fusion, the number of rows after it in the whole batch, repetitions included."""
+        sizes = [len(children) for children in self.children]
+        return tuple(len(self.inverse) * math.prod(sizes[level:]) for level in range(1, len(sizes) + 1))
 
 
 def plan_of(windows: Tensor, fuse: Sequence[int]) -> UniquePlan:
     """Find the distinct n-grams of any contexts, int64 (B, T), by sorting; T is the product of `fuse`.
 
-    Raises a ModelError when it is not.
+    Raises a ModelError if it is not.
 
     >>> plan = plan_of(torch.tensor([[0, 0, 0, 1], [0, 1, 0, 1]]), fuse=(2, 2))
-    >>> plan.parts[1], plan.counts[1].tolist()
-    ((2, 1), [1.0, 1.0, 2.0])
+    >>> plan.parts[1], plan.counts[1].tolist(), plan.totals
+    ((2, 1), [1.0, 1.0, 2.0], (4, 2))
     """
     if windows.shape[1] != math.prod(fuse):
         raise ModelError(
             f"contexts of {windows.shape[1]} positions do not fit fusions of {' '.join(map(str, fuse))}, "
-            f"which take {math.prod(fuse)}"
+            f"which need {math.prod(fuse)}"
         )
-    grams = windows.unsqueeze(-1)  # (B, T, 1): what stands at each position, as a tuple of rows of the level below
+    grams = windows.unsqueeze(-1)  # (B, T, 1): the row of the level below, or several, at each position
     levels, parts, counts = [], [], []
     for n in (*fuse, 1):
-        place = torch.arange(grams.shape[1], device=grams.device).remainder(n).expand(grams.shape[:2])  # as a child
-        placed = torch.cat([place.unsqueeze(-1), grams], dim=-1).flatten(0, 1)
-        distinct, rows, occurrences = torch.unique(placed, dim=0, return_inverse=True, return_counts=True)
+        child = torch.arange(grams.shape[1], device=grams.device).remainder(n).expand(grams.shape[:2])
+        keys = torch.cat([child.unsqueeze(-1), grams], dim=-1).flatten(0, 1)
+        distinct, rows, occurrences = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
         levels.append(distinct[:, 1:].T.contiguous())
         parts.append(tuple(torch.bincount(distinct[:, 0], minlength=n).tolist()))
         counts.append(occurrences.float())

@@ -9,48 +9,92 @@ characters instead of audio samples. From the characters to the prediction, with
     block 2       (B, T, C)   dilation 2: sees 4
     block 3       (B, T, C)   dilation 4: sees 8
     ...                       and all again from dilation 1 for every further cycle (section 2.1)
-    skip sum      (B, T, S)   what every block says, added up (figure 4)
+    skip sum      (B, T, S)   the sum of the skip outputs of all blocks (figure 4)
     head          (B, T, V)   SiLU, Linear, SiLU, Linear; the paper has ReLU and 1 x 1 convolutions (figure 4)
 
-A block is figure 4's, with a normalisation before it, as networks have now: without one deep stacks learn slowly.
+A block is that of figure 4, after a normalisation, without which deep stacks learn slowly:
 
     norm          (B, T, C)
     CausalConv1d  (B, T, 2C)  the filter and the gate of equation 2, side by side
     gate          (B, T, C)   tanh x sigmoid
-    skip          (B, T, S)   a Linear, a 1 x 1 convolution: goes to the sum
-    residual      (B, T, C)   another: is added to what came in and goes to the next block
+    skip          (B, T, S)   a Linear, which is a 1 x 1 convolution: goes to the skip sum
+    residual      (B, T, C)   a second Linear: its output plus the block's input goes to the next block
 
-A tree whose fusions are 2 2 2 sees the same 8 characters as dilations 1 2 4, in the same pattern; what differs are
-gates, residual and skip paths, and that a block keeps the number of channels.
+A tree with fusions 2 2 2 sees the same 8 characters as dilations 1 2 4, in the same pattern. A WaveNet differs by its
+gates, its residual and skip paths, and by the number of channels, which no block changes.
 
-Shapes: B lines, T time, C channels, S skip channels, V vocabulary, K kernel size.
+Shapes: B lines, T time, C channels, S skip channels, V vocabulary, K kernel size, L blocks.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeGuard
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.nn.config import WaveNetConfig
-from wavemore.nn.layers import (
-    GATES,
-    NORMS,
-    CausalConv1d,
-    Dropout,
-    Embedding,
-    GatedTanh,
-    Linear,
-    RMSNorm,
-    Sequential,
-    SiLU,
-    earlier_and_now,
-    earlier_and_now_backward,
-)
-from wavemore.nn.model import LineModel, Stream
+from wavemore.errors import UsageError
+from wavemore.nn.activations import GATES, GatedTanh, SiLU
+from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
+from wavemore.nn.kernels import is_bare
+from wavemore.nn.kernels.gated_block import GatedBlock
+from wavemore.nn.layers import CausalConv1d, Dropout, Embedding, Linear, Sequential
+from wavemore.nn.model import Decoder, Model, last_positions
+from wavemore.nn.norms import NORMS, LayerNorm, RMSNorm
+from wavemore.nn.wavenet_decoder import StackedWeights, WaveNetDecoder
+
+GateName: TypeAlias = Literal["glu", "swiglu"]
+RowNormName: TypeAlias = Literal["layer", "rms", "none"]
+MAX_RECEPTIVE_FIELD = 2**20
+
+
+@dataclass(frozen=True)
+class WaveNetConfig(ModelConfig):
+    """The settings of a WaveNet: cycles of blocks whose dilations grow.
+
+    >>> WaveNetConfig(dilations=(1, 2, 4, 8)).receptive_field
+    16
+    >>> WaveNetConfig(dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)).receptive_field  # as in the paper
+    1024
+    """
+
+    channels: int = setting(64, "channels of the residual path")
+    dilations: tuple[int, ...] = setting((1, 2, 4, 8), "distance between the positions that each block of a cycle sees")
+    cycles: int = setting(1, "how many times the dilations are repeated")
+    kernel_size: int = setting(2, "number of positions that each block sees")
+    skip_channels: int = setting(64, "channels of the skip path, from every block to the head")
+    gate: GateName = setting("glu", "glu (tanh x sigmoid, as in the paper) or swiglu")
+    norm: RowNormName = setting("rms", "normalisation before each block")
+    dropout: float = setting(0.0, DROPOUT_HELP)
+    width_settings = ("channels", "skip_channels")
+
+    def __post_init__(self) -> None:
+        self.require_at_least_one("channels", "cycles", "kernel_size", "skip_channels")
+        if not self.dilations or min(self.dilations) < 1:
+            dilations = " ".join(map(str, self.dilations)) or "empty"
+            raise UsageError(f"`dilations` is {dilations}; it must be one or more numbers of at least 1, such as 1 2 4")
+        if len(self.dilations) * self.cycles > MAX_LAYERS:
+            blocks = f"{len(self.dilations)} `dilations` x {self.cycles:,} `cycles`"
+            raise UsageError(f"{blocks} are too many blocks: at most {MAX_LAYERS:,}")
+        self.require_at_most("receptive_field", MAX_RECEPTIVE_FIELD)
+        self.require_one_of("gate", GateName)
+        self.require_one_of("norm", RowNormName)
+        self.require_fraction("dropout")
+
+    @property
+    def receptive_field(self) -> int:
+        """The characters that the last block sees through all those below it."""
+        return 1 + (self.kernel_size - 1) * self.cycles * sum(self.dilations)
+
+    @property
+    def label(self) -> str:
+        """Receptive field, blocks and channels, such as "16 (4 blocks) 64/64"."""
+        times = f"x{self.cycles}" if self.cycles > 1 else ""
+        return f"{self.receptive_field} ({len(self.dilations)}{times} blocks) {self.channels}/{self.skip_channels}"
 
 
 class Block(nn.Module):
-    """One dilated convolution with its gate: (B, T, C) -> what goes on (B, T, C), and what goes to the skip sum.
+    """One dilated convolution with its gate: (B, T, C) -> the next block's input (B, T, C), the skip output (B, T, S).
 
     The last block of a network has no residual path: nothing comes after it.
     """
@@ -67,90 +111,43 @@ class Block(nn.Module):
         self.skip = Linear(c, config.skip_channels, bias=False)
         self.residual = None if last else Linear(c, c, bias=False)
 
-    def forward(self, x: Tensor, skips: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the input of the next block (T, B, C) and the skip sum (T, B, S) with this block's part.
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the input of the next block (B, T, C) and the skip output (B, T, S)."""
+        h = self.norm(x)
+        # The first position of a line is a boundary, and so are all positions before it.
+        before = h[:, :1].expand(-1, self.conv.reach, -1)
+        u = self.drop(self.gate(self.conv(h, before)))
+        return x if self.residual is None else x + self.residual(u), self.skip(u)
 
-        The sum so far is changed in place.
+    def fused(self, x: Tensor, skips: Tensor) -> tuple[Tensor, Tensor]:
+        """Run a block that `is_fusable` accepts, with time first: (T, B, C), and the skip sum so far (T, B, S).
+
+        Returns the input of the next block, and the skip sum, which is changed in place.
         """
-        if isinstance(self.norm, RMSNorm) and isinstance(self.gate, GatedTanh) and isinstance(self.drop, nn.Identity):
-            return self.at_once(x, skips)
-        # Before a line stand boundaries alone, so each of those positions is as the first one, which is a boundary.
-        u = self.drop(self.gate(self.conv.time_first(self.norm(x))))
-        skips = torch.addmm(skips.flatten(0, 1), u.flatten(0, 1), self.skip.weight.T).view_as(skips)
-        return x if self.residual is None else x + self.residual(u), skips
-
-    def at_once(self, x: Tensor, skips: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for the usual norm and gate, in fewer passes over memory; their factors go into the weights."""
         assert isinstance(self.norm, RMSNorm)
+        assert self.conv.bias is not None
         eps = torch.finfo(x.dtype).eps if self.norm.eps is None else self.norm.eps
         factors = x.new_ones(2 * self.conv.in_channels)
         factors[: self.conv.in_channels] = 2
-        taps = self.conv.taps() * self.norm.weight[:, None] * factors
-        bias, skip = self.conv.get_parameter("bias") * factors, 2 * self.skip.weight.T
+        taps = self.conv.weight.permute(2, 1, 0).flip(0) * self.norm.weight[:, None] * factors  # the latest first
         residual = None if self.residual is None else 2 * self.residual.weight.T
-        further, skips = _Block.apply(  # type: ignore[no-untyped-call]
-            x, skips, taps, bias, residual, skip, self.conv.dilation, eps
+        out, skips = GatedBlock.apply(  # type: ignore[no-untyped-call]
+            x, skips, taps, self.conv.bias * factors, residual, 2 * self.skip.weight.T, self.conv.dilation, eps
         )
-        return x if further is None else further, skips
+        return x if out is None else out, skips
 
 
-class _Block(torch.autograd.Function):
-    """A block with its gradient worked out by hand.
-
-    n = x s with s = 1 / sqrt(mean(x^2) + eps); conv(n) is twice the filter beside the gate; with the sigmoids p and q
-    of its halves and t = p - 1/2, u = t q is half of tanh x sigmoid, as tanh(x) = 2 sigmoid(2x) - 1.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        skips: Tensor,
-        taps: Tensor,
-        bias: Tensor,
-        residual: Tensor | None,
-        skip: Tensor,
-        dilation: int,
-        eps: float,
-    ) -> tuple[Tensor | None, Tensor]:
-        """Return x + u @ residual, and skips + u @ skip in the memory of skips."""
-        x, taps = x.contiguous(), taps.contiguous()
-        scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()  # (T, B, 1)
-        normal = x * scale
-        both = earlier_and_now(normal, taps, bias, dilation).sigmoid_()  # (T, B, 2C)
-        t, q = both.flatten(0, 1).chunk(2, dim=1)
-        u = t.sub_(0.5) * q
-        ctx.save_for_backward(normal, scale, both, u, taps, skip, residual)
-        ctx.dilation = dilation
-        skips.flatten(0, 1).addmm_(u, skip)
-        ctx.mark_dirty(skips)
-        return None if residual is None else torch.addmm(x.flatten(0, 1), u, residual).view_as(x), skips
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Turn the gradients of both results into those of all that is not a setting."""
-        normal, scale, both, u, taps, skip, residual = ctx.saved_tensors
-        onward, dskips = gradients[0], gradients[1].flatten(0, 1)
-        t, q = both.flatten(0, 1).chunk(2, dim=1)
-        du = dskips @ skip.T
-        dskip, dresidual = u.T @ dskips, None
-        if residual is not None:
-            du.addmm_(onward.flatten(0, 1), residual.T)
-            dresidual = u.T @ onward.flatten(0, 1)
-        # p' = p (1 - p) = 1/4 - t^2, of which this is four times as much, and q' = q (1 - q).
-        dz = torch.empty_like(both)
-        dp, dq = dz.flatten(0, 1).chunk(2, dim=1)
-        torch.mul(du, u, out=dq)
-        torch.mul(du, q, out=dp).addcmul_(dq, t, value=-4)
-        dq.addcmul_(dq, q, value=-1)
-        quarter = torch.cat([scale.new_full((u.shape[1],), 0.25), scale.new_ones(u.shape[1])])
-        dnormal, dtaps = earlier_and_now_backward(normal, taps * quarter, ctx.dilation, dz)
-        dnormal.addcmul_(normal, (dnormal * normal).mean(-1, keepdim=True), value=-1)
-        dx = dnormal.mul_(scale) if residual is None else torch.addcmul(onward, dnormal, scale)
-        return dx, gradients[1], dtaps * quarter, dz.sum((0, 1)) * quarter, dresidual, dskip, None, None
+FUSABLE = (Block, RMSNorm, CausalConv1d, GatedTanh, nn.Identity, Linear, Linear)
+"""The layers of a block by default; the last block has one Linear less."""
 
 
-class WaveNet(LineModel):
+def is_fusable(block: nn.Module) -> TypeGuard[Block]:
+    """Whether `Block.fused` can run the block: it has the default layers, and they have no hooks."""
+    layers = list(block.modules())
+    return len(FUSABLE) - 1 <= len(layers) <= len(FUSABLE) and all(map(is_bare, layers, FUSABLE))
+
+
+class WaveNet(Model):
     """Predict the next character at every position from the `context` ones before it.
 
     >>> model = WaveNet(27, WaveNetConfig(channels=64, dilations=(1, 2, 4, 8)))
@@ -170,40 +167,88 @@ class WaveNet(LineModel):
         self.head = Sequential(SiLU(), Linear(s, s), SiLU(), last)
         with torch.no_grad():
             for block in blocks:
-                block.skip.weight.div_(len(dilations) ** 0.5)  # so that their sum is of the size of one
-            last.weight.mul_(0.1)  # no opinion yet: the loss starts at ln V
+                block.skip.weight.div_(len(dilations) ** 0.5)  # so that the skip sum has unit variance
+            last.weight.mul_(0.1)  # logits near 0: the loss starts at ln V
+        self._kinds = [type(layer) for layer in self.modules()]
 
-    def logits_at_every(self, tokens: Tensor) -> Tensor:
-        """Predict what follows each position of lines that begin with a boundary: (B, T) -> (B, T, V)."""
-        return self.logits_at_last(tokens, tokens.shape[1])
-
-    def logits_at_last(self, tokens: Tensor, count: int) -> Tensor:
-        """The same for the last positions alone: (B, T) -> (B, count, V)."""
-        x = self.embedding(tokens.T)  # (T, B, C): see CausalConv1d.time_first
+    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
+        """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
+        blocks = [block for block in self.blocks if is_fusable(block)]
+        if len(blocks) < len(self.blocks):
+            return self.layer_by_layer(tokens, logits_to_keep)
+        x = self.embedding(tokens.T)  # (T, B, C): see nn/kernels/gated_block.py
         skips = x.new_zeros(*x.shape[:2], self.config.skip_channels)
-        for block in self.blocks:
-            x, skips = block(x, skips)
+        for block in blocks:
+            x, skips = block.fused(x, skips)
+        count = len(skips) if logits_to_keep is None else logits_to_keep
         logits: Tensor = self.head(skips[-count:])
         return logits.transpose(0, 1)
 
-    def layer_by_layer(self, tokens: Tensor) -> Tensor:
-        """The same as `logits_at_every`, each layer called by itself, for whoever looks at layers: it takes longer."""
+    def layer_by_layer(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
+        """Do the same as `forward` by calling every layer, which takes about 10 % longer."""
         x = self.embedding(tokens)  # (B, T, C)
-        skips: Tensor | None = None
+        skips = x.new_zeros(*tokens.shape, self.config.skip_channels)
         for block in self.blocks:
-            assert isinstance(block, Block)
-            y = block.norm(x)
-            before = y[:, :1].expand(-1, block.conv.reach, -1)  # boundaries, as the first position is one
-            y = block.drop(block.gate(block.conv(y, before)))
-            said = block.skip(y)
-            skips = said if skips is None else skips + said
-            if block.residual is not None:
-                x = x + block.residual(y)
-        logits: Tensor = self.head(skips)
+            x, skip = block(x)
+            skips = skips + skip
+        logits: Tensor = self.head(last_positions(skips, logits_to_keep))
         return logits
 
-    def stream(self, lines: int) -> Stream:
-        """Begin lines that grow by a character a step, in the same time for each; see nn/wavenet_stream.py."""
-        from wavemore.nn.wavenet_decoder import WaveNetStream
+    def decoder(self, lines: int) -> Decoder:
+        """Start lines that grow by one character per step.
 
-        return WaveNetStream(self, lines)
+        If a layer was replaced or has hooks, every step is a whole pass, so that the layer is called.
+        """
+        layers = list(self.modules())
+        if type(self) is WaveNet and len(layers) == len(self._kinds) and all(map(is_bare, layers, self._kinds)):
+            return WaveNetDecoder(self.stacked_weights(), lines)
+        return super().decoder(lines)
+
+    @torch.no_grad()
+    def stacked_weights(self) -> StackedWeights:
+        """Stack the weights of all blocks for the decoder; the model must be in eval mode.
+
+        A LayerNorm is an RMSNorm of rows whose mean is 0. All rows are if the means are taken out of the embedding and
+        of what the blocks add to it.
+        """
+        assert not self.training
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        norm, c = blocks[0].norm, self.config.channels
+        taps = torch.stack([block.conv.weight for block in blocks]).permute(0, 3, 2, 1)  # (L, K, C, 2C)
+        bias = torch.stack([block.conv.get_parameter("bias") for block in blocks])  # (L, 2C)
+        embedding = self.embedding.weight.detach()
+        residual = taps.new_zeros(len(blocks) - 1, c, c)
+        for block, rows in zip(blocks, residual, strict=False):
+            rows.copy_(block.get_parameter("residual.weight").T)
+        eps = None
+        if isinstance(norm, RMSNorm | LayerNorm):
+            eps = torch.finfo(taps.dtype).eps if norm.eps is None else norm.eps
+            if isinstance(norm, LayerNorm):
+                shifts = torch.stack([block.norm.get_parameter("bias") for block in blocks])
+                bias = bias + torch.einsum("lc,lkco->lo", shifts, taps)
+                embedding, residual = (rows - rows.mean(-1, keepdim=True) for rows in (embedding, residual))
+            taps = taps * torch.stack([block.norm.get_parameter("weight") for block in blocks])[:, None, :, None]
+        normalise = F.layer_norm if isinstance(norm, LayerNorm) else F.rms_norm
+        before, x = [], embedding[None, :1]  # a line of one boundary: (1, 1, C)
+        for block in blocks:
+            before.append(x[0] if eps is None else normalise(x[0], (c,), eps=eps))
+            x, _ = block(x)
+        halves = torch.cat([taps.new_ones(c), taps.new_full((c,), 0.5)])  # of the inputs of a gate
+        half = 0.5 if self.config.gate == "glu" else 1.0
+        hidden, hidden_bias, output, output_bias = self.head.parameters()
+        return StackedWeights(
+            dilations=self.config.dilations * self.config.cycles,
+            glu=self.config.gate == "glu",
+            eps=eps,
+            before=torch.stack(before),
+            embedding=embedding,
+            earlier=taps[:, :-1].flatten(1, 2) * halves,
+            latest=taps[:, -1] * halves,
+            bias=bias[:, None] * halves,
+            residual=residual * half,
+            skip=torch.cat([block.skip.weight.T for block in blocks]) * (half / 2),
+            hidden=hidden.T / 2,
+            hidden_bias=hidden_bias / 2,
+            output=output.T,
+            output_bias=output_bias,
+        )

@@ -1,29 +1,34 @@
-"""Figures: rows in, Figure out. Nothing here reads a disk, shows a window or keeps a state.
+"""Figures: plain rows in, a matplotlib Figure out. Nothing here knows runs, models or torch, or opens a window.
 
-Every function returns a `matplotlib.figure.Figure` that draws itself in a notebook and belongs to no window; a script
-keeps it by `figure.savefig("curve.png")`, or as bytes by `to_png` and `to_svg`.
+- training: `learning_curves`, `update_ratios`, `activation_histograms`, `gradient_histograms`
+- where the loss is: `surprise`, `loss_by_position`, `loss_by_length`
+- models next to each other: `losses_against`, `arms`, `difference_by_position`
+- the model itself: `tree`, `embedding`
+
+A figure displays itself in a notebook. A script saves it with `figure.savefig("curve.png")`, or turns it into bytes
+with `to_png`, `to_svg` and `to_pdf`.
 
 >>> from wavemore import plots
->>> figure = plots.loss_by_position([2.9, 2.3, 2.0])
->>> figure.axes[0].get_ylabel()
-'loss (nats per character)'
+>>> figure = plots.surprise("ann", [2.9, 2.3, 2.0, 0.5])
+>>> figure.get_supylabel()
+'surprise (nats)'
 """
 
 from wavemore.errors import UsageError
 
 try:
-    import matplotlib as _matplotlib  # noqa: F401 (asked for here, before any of the rooms below needs it)
+    import matplotlib as _matplotlib  # noqa: F401 (here, so that the message comes before any other import fails)
 except ImportError:
     raise UsageError("figures need matplotlib: pip install 'wavemore[plot]'") from None
 
 from matplotlib.figure import Figure
 
-from wavemore.plots.comparison import Arm, Point, arms, losses_against, losses_against_costs
-from wavemore.plots.differences import Difference, difference_by_position
+from wavemore.plots.comparison import Arm, Difference, Point, arms, difference_by_position, losses_against
+from wavemore.plots.embedding import embedding
+from wavemore.plots.figure import to_pdf, to_png, to_svg
 from wavemore.plots.lines import loss_by_length, loss_by_position, surprise
-from wavemore.plots.style import to_pdf, to_png, to_svg
 from wavemore.plots.training import activation_histograms, gradient_histograms, learning_curves, update_ratios
-from wavemore.plots.tree import embedding, tree
+from wavemore.plots.tree import tree
 
 __all__ = [
     "Arm",
@@ -39,7 +44,6 @@ __all__ = [
     "loss_by_length",
     "loss_by_position",
     "losses_against",
-    "losses_against_costs",
     "surprise",
     "to_pdf",
     "to_png",

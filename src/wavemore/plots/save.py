@@ -1,44 +1,37 @@
-"""Figures as files; what is in them is `wavemore.plots`."""
+"""Figures as files."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from wavemore.errors import UsageError
 from wavemore.files import write_atomic
+from wavemore.plots.figure import to_pdf, to_png, to_svg
 
-if TYPE_CHECKING:
-    from wavemore.plots import Figure
-
-SUFFIXES = (".png", ".svg", ".pdf")
+FORMATS: dict[str, Callable[[Figure], bytes]] = {".png": to_png, ".svg": to_svg, ".pdf": to_pdf}
 
 
 def figure_path(file: str) -> Path:
-    """The path of a figure that is to be written, looked at before any work is done for it.
+    """Return the path of a figure that will be written, checked before the work for it begins.
 
-    Raises `UsageError` for a suffix that is none of .png, .svg and .pdf, a folder that is not there, and where there
-    is no matplotlib.
+    Raises `UsageError` for a suffix other than .png, .svg and .pdf, and for a missing folder.
 
     >>> figure_path("log.gif")
     Traceback (most recent call last):
-    wavemore.errors.UsageError: log.gif is no figure that can be drawn: take a name that ends with .png, .svg or .pdf
+    wavemore.errors.UsageError: cannot write a figure as log.gif: use a name that ends in .png, .svg or .pdf
     """
     path = Path(file)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{file} is no figure that can be drawn: take a name that ends with .png, .svg or .pdf")
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write a figure as {file}: use a name that ends in .png, .svg or .pdf")
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} for the figure {path.name}: make it, or take another")
-    import wavemore.plots  # noqa: F401 (it says so where there is no matplotlib)
-
+        raise UsageError(f"there is no folder {path.parent} for the figure {path.name}: create it, or name another")
     return path
 
 
-def write_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure in the form that its suffix asks for.
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the path's suffix.
 
-    Raises `RunError` where it cannot be written.
+    Raises `RunError` if it cannot be written.
     """
-    from wavemore.plots import to_pdf, to_png, to_svg
-
-    forms: dict[str, Callable[[Figure], bytes]] = {".png": to_png, ".svg": to_svg, ".pdf": to_pdf}
-    write_atomic(path, forms[path.suffix.lower()](figure))
+    write_atomic(path, FORMATS[path.suffix.lower()](figure))

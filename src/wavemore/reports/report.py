@@ -1,36 +1,38 @@
-"""`report`: a run or a study as one page of HTML that needs nothing else."""
+"""`report`: a run or a study as one HTML page."""
 
+import os
 from pathlib import Path
 
 from wavemore.errors import RunError
-from wavemore.reports.run_page import report_run
-from wavemore.reports.study_page import StudyFolder, report_study
+from wavemore.reports.run_page import run_page
+from wavemore.reports.study_page import study_page
 from wavemore.runs.find import find_run, is_run
 from wavemore.runs.run import Run
 
 
-def report(what: Run | StudyFolder) -> str:
-    """The page of a run or a study: pictures inside, no network, no scripts; `HTML(report(run))` in a notebook.
+def report(run_or_study: Run | Path) -> str:
+    """Return a page about a run, or about the run or the study in a folder; `HTML(report(run))` displays it.
 
-    Of a run that is not finished, or whose data has gone, there is what can be known. Raises `RunError` where there
-    is no run or a damaged one, `UsageError` without matplotlib.
+    For an unfinished run, or one whose data is gone, the page shows what is available. Raises `RunError` for a
+    missing or damaged run or study, `UsageError` without matplotlib.
     """
-    return report_run(what) if isinstance(what, Run) else report_study(what)
+    if isinstance(run_or_study, Run):
+        return run_page(run_or_study)
+    return study_page(run_or_study) if _is_study(run_or_study) else run_page(Run(run_or_study))
 
 
-def subject(name: str = "latest") -> Run | StudyFolder:
-    """The run or the study of that path, or of that name in `runs/` or `studies/`; `latest` is the last run.
+def subject(name: str = "latest") -> Path:
+    """Return the folder of the run or study at a path or of that name, in `runs/` or `studies/`.
 
-    Raises `RunError` where there is neither.
+    `latest` is the last run. Raises `RunError` if there is neither.
     """
     if is_run(name):
-        return find_run(name)
+        return find_run(name).path
     for path in (Path(name), Path("studies") / name):
-        if StudyFolder(path).exists():
-            return StudyFolder(path)
-    try:
-        return find_run(name)
-    except RunError:
-        if name == "latest":
-            raise
-        raise RunError(f"there is no run and no finished study {name!r}; `wavemore log` lists the runs") from None
+        if _is_study(path):
+            return path
+    raise RunError(f"there is no run and no finished study {name!r}; `wavemore log` lists the runs")
+
+
+def _is_study(folder: Path) -> bool:
+    return os.path.isfile(folder / "study.json")  # noqa: PTH113 (false, not an error, if the name is too long)

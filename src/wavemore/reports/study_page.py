@@ -1,107 +1,49 @@
-"""A study on one page of HTML: what its page of Markdown says, with the pictures inside."""
+"""The page of a study: its Markdown page, with the figures inside."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from markdown_it import MarkdownIt
 
 from wavemore.errors import RunError
-from wavemore.reports.tags import Html, items, page, picture, table, text
-from wavemore.studies import page as study_page
-from wavemore.studies.write import figures
+from wavemore.html import Html
+from wavemore.reports.tags import page, picture
+from wavemore.signs import visible
+from wavemore.studies.page import figures
+from wavemore.studies.page import page as markdown_page
+from wavemore.studies.record import Record, read_record
 
 
-@dataclass(frozen=True)
-class StudyFolder:
-    """Where `wavemore study` keeps its runs and its record, `study.json`."""
+def study_page(folder: Path) -> str:
+    """Return the page of a finished study.
 
-    path: Path
-
-    def exists(self) -> bool:
-        """Whether a study was finished here."""
-        try:
-            return (self.path / "study.json").is_file()
-        except OSError:  # a name that is too long for a file
-            return False
-
-    def record(self) -> dict[str, Any]:
-        """What the study found.
-
-        Raises `RunError` for a file that is damaged.
-        """
-        file = self.path / "study.json"
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        except OSError as error:
-            raise RunError(f"cannot read {file}: {error.strerror}") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _damaged(file, error) from None
-
-
-def report_study(folder: StudyFolder) -> str:
-    """The page of a finished study.
-
-    Raises `RunError` where its record is missing or damaged.
+    Raises `RunError` if its record is missing or damaged.
     """
-    record = folder.record()
+    record = read_record(folder)
     try:
         return _page(record)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(folder.path / "study.json", error) from None
+        path = folder / "study.json"
+        raise RunError(f"{path} is damaged ({error!r}); `wavemore study` makes it again from the runs") from None
 
 
-def _damaged(file: Path, why: Exception) -> RunError:
-    said = str(why).splitlines()[0] if str(why) else type(why).__name__
-    return RunError(f"{file} is damaged or was changed ({said}); `wavemore study` makes it anew from the runs")
+def _page(record: Record) -> str:
+    introduction, *rest = markdown_page(record).split("\n## ")
+    parts = (section.partition("\n") for section in rest)
+    sections = [(heading, [render(body)]) for heading, _, body in parts]
+    for name, figure in figures(record).items():
+        sections[0][1].append(picture(figure, f"Each seed, mean and 95 % interval of the arms of {name}"))
+    return page(str(record["question"]), [render(introduction.partition("\n")[2])], sections)
 
 
-def _page(record: Mapping[str, Any]) -> str:
-    opening, *rest = study_page.page(record).split("\n## ")
-    question = str(record["question"])
-    sections: list[tuple[str, list[Html]]] = []
-    for section in rest:
-        heading, _, body = section.partition("\n")
-        sections.append((heading, list(html_of(body))))
-    sections[0][1].extend(
-        picture(figure, f"Each seed, mean and 95 % interval of the arms of {name}")
-        for name, figure in figures(record).items()
-    )
-    lead = html_of(opening.partition("\n")[2])
-    return page(question, list(lead), sections)
+def render(markdown: str) -> Html:
+    r"""Render Markdown as HTML: text, lists and tables; HTML, links and images in it are shown as text.
 
-
-def html_of(markdown: str) -> Iterator[Html]:
-    r"""The blocks of our own Markdown (paragraphs, lists, tables; bold, code, links) as HTML.
-
-    >>> list(html_of("Of **two** `a < b`.\n\n- one"))
-    ['<p>Of <b>two</b> <code>a &lt; b</code>.</p>\n', '<ul><li>one</li>\n</ul>\n']
+    >>> render("**Two** `a < b` <b>\n\n- one")
+    '<p><strong>Two</strong> <code>a &lt; b</code> &lt;b&gt;</p>\n<ul>\n<li>one</li>\n</ul>\n'
     """
-    for block in re.split(r"\n\s*\n", markdown.strip()):
-        lines = block.splitlines()
-        if not lines or block.startswith(("<!--", "![")):
-            continue
-        if block.startswith("|"):
-            header, _, *rows = [_cells(line) for line in lines]
-            said = [column for column in range(len(header)) if not any(NUMBER.match(row[column]) for row in rows)]
-            yield table(header, [[_inline(cell) for cell in row] for row in rows], left=said)
-        elif block.startswith("### "):
-            yield Html(f"<h3>{_inline(block.removeprefix('### '))}</h3>\n")
-        elif block.startswith("- "):
-            yield items(_inline(line.removeprefix("- ")) for line in lines)
-        else:
-            yield Html(f"<p>{_inline(' '.join(lines))}</p>\n")
-
-
-NUMBER = re.compile(r"[+-]?\d")
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-
-
-def _inline(words: str) -> Html:
-    made = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text(words))
-    return Html(re.sub(r"`(.+?)`", r"<code>\1</code>", made))
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "autolink", "image"])
+    without_comments = re.sub(r"^<!--.*-->$", "", markdown, flags=re.MULTILINE)
+    content = parser.render("\n".join(map(visible, without_comments.split("\n"))))
+    content = content.replace("<table>", '<div class="wide" tabindex="0"><table>')
+    return Html(content.replace("</table>", "</table></div>"))

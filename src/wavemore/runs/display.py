@@ -1,62 +1,62 @@
-"""How a run shows itself in Jupyter and VS Code: what it is, its losses as a small curve, and lines that it made.
+"""How Jupyter and VS Code display a run: a description, its losses as a small curve, and samples.
 
-The curve is SVG in the page's own colour and one that is read on light and on dark; no matplotlib. What the files of
-the run say is data of strangers: it becomes markup in `text` alone.
+The curve is SVG, in the page's own colour and one that is readable on light and dark pages. The files of a run may come
+from a stranger: their content becomes markup only in `wavemore.html`.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 
-from wavemore.errors import RunError
-from wavemore.runs.config import Config
-from wavemore.reports.tags import text, visible
+from wavemore.html import ACCENT, Html, text
+from wavemore.runs.config import RunConfig
+from wavemore.runs.describe import describe_progress
 from wavemore.runs.record import Record, Summary
-from wavemore.runs.run import Run
-from wavemore.nn.display import ACCENT
+from wavemore.signs import visible
 
-SAMPLES = 24
-LONGEST = 80
+MAX_SAMPLES = 24
+MAX_LENGTH = 80
 """Characters of a sample that are shown."""
-WIDTH, HEIGHT = 420, 170
-LEFT, RIGHT, TOP, BOTTOM = 44, 62, 12, 34
+WIDTH, HEIGHT = 360, 130
+"""Of the curve without its labels, in pixels."""
 
 
-def run_html(run: Run) -> str:
-    """The run as HTML; of one that is not finished, what there is, and of one that cannot be read, why."""
-    name = f"<b>{text(visible(str(run.path)))}</b>"
-    try:
-        config = run.config
-        summary, records = run.summary(), run.metrics()
-    except RunError as error:
-        return f"<div class='wavemore-run'><p>{name}: {text(visible(str(error)))}</p></div>"
-    words = ", ".join([config.model, config.settings.words, config.data.name, f"seed {config.recipe.seed}"])
-    lines = [words, *([config.note] if config.note else []), *_numbers(config, summary, records)]
+def run_html(
+    path: Path, config: RunConfig, summary: Summary | None, records: Sequence[Record], samples: Sequence[str]
+) -> str:
+    """Return a run as HTML, an unfinished one as far as it is."""
+    lines = "<br/>".join(text(visible(line)) for line in _description(config, summary, records))
     return (
-        f"<div class='wavemore-run'><p>{name}<br/>{'<br/>'.join(text(visible(line)) for line in lines)}</p>"
+        f"<div class='wavemore-run'><p><b>{text(visible(str(path)))}</b><br/>{lines}</p>"
         f"<div style='display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start'>{curve(records)}"
-        f"{_samples(run, config)}</div></div>"
+        f"{_samples(samples[:MAX_SAMPLES], in_columns=config.data.format == 'lines')}</div></div>"
     )
 
 
-def _numbers(config: Config, summary: Summary | None, records: Sequence[Record]) -> Iterator[str]:
+def problem_html(path: Path, problem: str) -> str:
+    """Return a run that cannot be read as HTML, with the reason."""
+    return f"<div class='wavemore-run'><p><b>{text(visible(str(path)))}</b>: {text(visible(problem))}</p></div>"
+
+
+def _description(config: RunConfig, summary: Summary | None, records: Sequence[Record]) -> Iterator[str]:
+    yield f"{config.model}: {config.model_config.describe()}; {config.data.name}, seed {config.recipe.seed}"
+    if config.note:
+        yield config.note
     if summary is None:
+        yield describe_progress(config, records)
         vals = [record["val_nats"] for record in records if "val_nats" in record]
-        last = records[-1]["step"] if records else 0
-        yield f"stopped at step {last:,} of {config.recipe.steps:,}, or still running"
         if vals:
-            yield f"val {min(vals):.4f} nats a character, best so far"
+            yield f"best val loss so far {min(vals):.4f} nats per character"
         return
-    yield f"val {summary.val_nats:.4f}, train {summary.train_nats:.4f} nats a character"
+    yield f"val {summary.val_nats:.4f}, train {summary.train_nats:.4f} nats per character"
     yield (
         f"{summary.parameters:,} parameters, {summary.steps:,} steps of {config.recipe.batch_size:,} in "
-        f"{summary.train_seconds:.1f} s, the best at step {summary.best_step:,}"
+        f"{summary.train_seconds:.1f} s, best step {summary.best_step:,}"
     )
 
 
-def curve(records: Sequence[Record]) -> str:
-    """Train and val loss over the steps; empty where there are fewer than two records to draw.
+def curve(records: Sequence[Record]) -> Html:
+    """Draw train and val loss over the steps; empty for fewer than two records.
 
     >>> curve([])
     ''
@@ -64,61 +64,47 @@ def curve(records: Sequence[Record]) -> str:
     train = [(record["step"], record["train_nats"]) for record in records if isfinite(record["train_nats"])]
     val = [(r["step"], r["val_nats"]) for r in records if "val_nats" in r and isfinite(r["val_nats"])]
     if len(train) < 2:
-        return ""
-    losses = sorted(loss for _, loss in [*train, *val])
-    low, high = losses[0], losses[-1]
-    first, last = train[0][0], max(train[-1][0], train[0][0] + 1)
+        return Html("")
+    losses = [loss for _, loss in [*train, *val]]
+    low, high, first, last = min(losses), max(losses), train[0][0], train[-1][0]
 
-    def x(step: int) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (step - first) / (last - first)
+    def at(step: int, loss: float) -> str:
+        x = WIDTH * (step - first) / max(last - first, 1)
+        y = HEIGHT * (high - loss) / max(high - low, 1e-9)
+        return f"{x:.1f},{y:.1f}"
 
-    def y(loss: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / max(high - low, 1e-9)
+    def line(points: Sequence[tuple[int, float]], style: str) -> str:
+        places = " ".join(at(*point) for point in [*points, *points[-1:]])  # a single point becomes a dot
+        return f"<polyline points='{places}' fill='none' {style}/>"
 
-    def path(points: Sequence[tuple[int, float]]) -> str:
-        return "M" + "L".join(f"{x(step):.1f} {y(loss):.1f}" for step, loss in points)
+    def label(x: float, y: float, anchor: str, content: str) -> str:
+        return f"<text x='{x}' y='{y}' text-anchor='{anchor}'>{content}</text>"
 
-    ticks = "".join(
-        f"<path d='M{LEFT} {y(loss):.1f}H{WIDTH - RIGHT}' stroke='currentColor' stroke-opacity='0.2'/>"
-        f"<text x='{LEFT - 6}' y='{y(loss) + 4:.1f}' text-anchor='end'>{loss:.2f}</text>"
-        for loss in (low, (low + high) / 2, high)
-    )
-    ends = sorted([(y(train[-1][1]), "train")] + ([(y(val[-1][1]), "val")] if val else []))
-    names = ""
-    for above, (place, name) in pairwise([(0.0, ""), *ends]):
-        apart = above[0] + 13 if above[1] and place - above[0] < 13 else place  # two words do not lie on each other
-        look = f"fill='{ACCENT}' font-weight='bold'" if name == "val" else "fill='currentColor'"
-        names += f"<text x='{WIDTH - RIGHT + 7}' y='{apart + 4:.1f}' {look}>{name}</text>"
-    dots = "".join(f"<circle cx='{x(step):.1f}' cy='{y(loss):.1f}' r='2.5' fill='{ACCENT}'/>" for step, loss in val)
-    marked = f"<path d='{path(val)}' fill='none' stroke='{ACCENT}' stroke-width='2'/>{dots}" if val else ""
-    foot = f"<text y='{HEIGHT - 14}' text-anchor='middle' x="
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' height='{HEIGHT}' "
+    blue = f"fill='{ACCENT}' font-weight='bold'"
+    return Html(
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-45 -10 {WIDTH + 65} {HEIGHT + 40}' width='{WIDTH + 65}' "
         "role='img' style='max-width:100%;height:auto;font-family:sans-serif' font-size='11' fill='currentColor'>"
-        f"<title>Train and val loss, nats a character, over {last:,} steps</title>{ticks}"
-        f"<path d='{path(train)}' fill='none' stroke='currentColor' stroke-opacity='0.55'/>{marked}{names}"
-        f"{foot}'{LEFT}'>{first:,}</text>{foot}'{(LEFT + WIDTH - RIGHT) / 2}'>steps; nats a character</text>"
-        f"{foot}'{WIDTH - RIGHT}'>{last:,}</text></svg>"
+        f"<title>Train and val loss in nats per character, over {last:,} steps</title>"
+        f"<path d='M0 0V{HEIGHT}H{WIDTH}' fill='none' stroke='currentColor' stroke-opacity='0.3'/>"
+        + line(train, "stroke='currentColor' stroke-opacity='0.55'")
+        + line(val, f"stroke='{ACCENT}' stroke-width='2.5' stroke-linecap='round'")
+        + label(-6, 4, "end", f"{high:.2f}")
+        + label(-6, HEIGHT + 4, "end", f"{low:.2f}")
+        + label(0, HEIGHT + 18, "middle", f"{first:,}")
+        + label(WIDTH, HEIGHT + 18, "middle", f"{last:,}")
+        + label(WIDTH / 2, HEIGHT + 18, "middle", f"step; nats per character: train, <tspan {blue}>val</tspan>")
+        + "</svg>"
     )
 
 
-def _samples(run: Run, config: Config) -> str:
-    """Lines that the run made when it ended; of a text, its first lines."""
-    lines = _read(run.path / "samples.txt")[:SAMPLES]
-    if not lines:
-        return ""
-    shown = [visible(line[:LONGEST]) + ("…" if len(line) > LONGEST else "") for line in lines]
-    if config.data.text == "stream":
-        return f"<pre style='color:inherit;background:none;margin:0'>{text(chr(10).join(shown))}</pre>"
-    made = "".join(f"<li style='break-inside:avoid'><bdi>{text(line)}</bdi></li>" for line in shown)
-    return (
+def _samples(samples: Sequence[str], in_columns: bool) -> Html:
+    if not samples:
+        return Html("")
+    lines = [visible(line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]}…") for line in samples]
+    if not in_columns:
+        return Html(f"<pre style='color:inherit;background:none;margin:0'>{text(chr(10).join(lines))}</pre>")
+    entries = "".join(f"<li style='break-inside:avoid'><bdi>{text(line)}</bdi></li>" for line in lines)
+    return Html(
         "<div style='flex:1 1 16em'><small>samples</small>"
-        f"<ul style='columns:9em;list-style:none;padding:0;margin:0'>{made}</ul></div>"
+        f"<ul style='columns:9em;list-style:none;padding:0;margin:0'>{entries}</ul></div>"
     )
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

@@ -1,8 +1,9 @@
-"""Where a number was measured: a result without its machine and versions cannot be repeated."""
+"""The machine and the versions that a result was measured with."""
 
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy
@@ -12,7 +13,7 @@ from wavemore.version import __version__
 
 
 def environment() -> dict[str, str | int]:
-    """Versions, processor, threads, and the commit where wavemore runs from a checkout.
+    """Versions, processor, threads, and the commit if wavemore runs from a checkout.
 
     >>> sorted(environment())
     ['commit', 'cores', 'cpu', 'numpy', 'platform', 'python', 'threads', 'torch', 'wavemore']
@@ -36,28 +37,25 @@ def cores() -> int:
 
 
 def _cpu() -> str:
-    try:
+    with suppress(OSError):  # only Linux has this file
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass  # no such file outside Linux
     return platform.processor() or platform.machine()
 
 
 def _commit() -> str:
-    """Commit of the checkout that this file is in, with a + where src has changed; empty elsewhere."""
+    """Commit of the checkout that this file is in, with a + if src has changed; empty elsewhere."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return ""
     try:
-        commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "src")
+        commit = _output(root, "git", "rev-parse", "--short=12", "HEAD")
+        changed = _output(root, "git", "status", "--porcelain", "--untracked-files=no", "--", "src")
     except (OSError, subprocess.SubprocessError):
         return ""
     return f"{commit}+" if changed else commit
 
 
-def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
+def _output(folder: Path, *command: str) -> str:
+    return subprocess.check_output(command, cwd=folder, text=True, stderr=subprocess.DEVNULL, timeout=10).strip()

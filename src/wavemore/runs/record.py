@@ -1,4 +1,4 @@
-"""What a run writes down: one record per logged step, and a summary at its end."""
+"""The records of a run: one per logged step, and a summary at its end."""
 
 from dataclasses import dataclass
 from typing import Annotated, NotRequired, TypedDict
@@ -8,36 +8,33 @@ import msgspec
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended; losses are nats per character, of the state that was kept.
+    """The result of a finished run; losses are nats per character, of the best checkpoint.
 
-    Of a text, `train_nats` is of the last training characters, as many as there are val characters, 500,000 at most.
+    The train loss of a text is that of its last training characters, as many as val has, but at most 500,000.
     """
 
     train_nats: float
     val_nats: float
     leak_free_val_nats: float | None
-    """None where train holds every val line."""
+    """None if every val line occurs in train."""
     parameters: int
     steps: int
     best_step: int
     train_seconds: float
-    """Training alone, without evaluation, over all stretches of a resumed run.
+    """Training time without evaluation, over all parts of a resumed run.
 
-    Of a student it includes the time in which its teachers' probabilities were computed.
+    For a student, this includes the time to compute its teachers' probabilities.
     """
     finished: str
     val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)] | None
-    """Percentiles 0, 1, ..., 100 of the nats per character of the val lines: how usual is a line among them?
-
-    None of a text, which has no lines to be compared with.
-    """
+    """Percentiles 0, 1, ..., 100 of the nats per character of the val lines, to rank other lines; None for a text."""
     environment: dict[str, str | int]
     teachers_train_seconds: float | None = None
-    """Of a student: what the training of its teachers took, and of theirs; it is not in `train_seconds`."""
+    """For a student, the training time of its teachers and of theirs; not part of `train_seconds`."""
 
     @property
     def total_seconds(self) -> float:
-        """What it took to train all that the run needed: itself and, of a student, its teachers."""
+        """Training time of the run and of all its teachers."""
         return self.train_seconds + (self.teachers_train_seconds or 0.0)
 
 
@@ -48,11 +45,11 @@ class Record(TypedDict):
     epoch: float
     learning_rate: float
     train_nats: float
-    """Mean loss of the batches since the record before, against the true characters."""
+    """Mean loss of the batches since the previous record, against the true characters."""
     val_nats: NotRequired[float]
     seconds: float
-    """Training time so far, without evaluation, over all stretches of a resumed run."""
-    taught_nats: NotRequired[float]
-    """Of a student, the same as `train_nats` against its targets, which are partly its teachers'."""
+    """Training time so far, without evaluation, over all parts of a resumed run."""
+    distill_nats: NotRequired[float]
+    """For a student, the mean of its own loss, which includes the teachers' probabilities."""
     update_ratios: NotRequired[dict[str, float]]
-    """log10 of std(update) / std(weight) in this step, by the weight's name; those that did not move left out."""
+    """log10 of std(update) / std(weight) in this step, by the weight's name, for the weights that moved."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from wavemore.errors import RunError, UsageError
@@ -13,60 +13,53 @@ SCALARS = ("train_nats", "val_nats", "learning_rate")
 
 
 def require_tensorboard() -> None:
-    """Raise `UsageError` where the package is missing."""
+    """Raise `UsageError` if the package is missing."""
     try:
-        _writer()
+        _writer_class()
     except ImportError:
-        raise UsageError("--tensorboard needs tensorboard: pip install 'wavemore[tensorboard]'") from None
+        raise UsageError("`tensorboard` needs the package of that name: pip install 'wavemore[tensorboard]'") from None
 
 
-class Board:
-    """Writes what `metrics.jsonl` holds to `tensorboard/` in the run folder, record by record.
+class Board(AbstractContextManager["Board"]):
+    """Writes the content of `metrics.jsonl` to `tensorboard/` in the run folder, record by record.
 
-    It begins with the records that there are already, and tells TensorBoard to forget what older event files say:
-    a run that was resumed, even from before its last record, has every step once.
+    It begins with the records so far and tells TensorBoard to forget older event files, so that a resumed run shows
+    every step once.
     """
 
     def __init__(self, run: Run, records: Sequence[Record]) -> None:
-        self.folder = run.events
+        self.folder = run.path / "tensorboard"
         try:
-            self._events = _writer()(str(self.folder), purge_step=0, flush_secs=5)
+            self._events = _writer_class()(str(self.folder), purge_step=0, flush_secs=5)
         except OSError as error:
             raise self._failed(error) from None
         for record in records:
             self.add(record, seconds_ago=records[-1]["seconds"] - record["seconds"])
 
-    def __enter__(self) -> "Board":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         try:
             self._events.close()
         except OSError as error:
-            if value is None:
-                raise self._failed(error) from None
+            raise self._failed(error) from None
 
     def add(self, record: Record, seconds_ago: float = 0.0) -> None:
-        """Write the scalars of a record, of now or of some training time ago.
+        """Write the scalars of a record, `seconds_ago` before now.
 
-        Raises `RunError` where the disk is full.
+        Raises `RunError` if the disk is full.
         """
-        step, when = record["step"], time.time() - seconds_ago
+        scalars: dict[str, Any] = {name: record[name] for name in SCALARS if name in record}  # type: ignore[literal-required]
+        scalars |= {f"update_ratios/{name}": ratio for name, ratio in record.get("update_ratios", {}).items()}
         try:
-            for name in SCALARS:
-                value = record.get(name)
-                if isinstance(value, float):
-                    self._events.add_scalar(name, value, step, when)
-            for name, ratio in record.get("update_ratios", {}).items():
-                self._events.add_scalar(f"update_ratios/{name}", ratio, step, when)
+            for name, value in scalars.items():
+                self._events.add_scalar(name, value, record["step"], time.time() - seconds_ago)
         except OSError as error:
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> RunError:
-        return RunError(f"cannot write {self.folder}: {error.strerror or error}; go on without --tensorboard")
+        return RunError(f"cannot write {self.folder}: {error.strerror or error}; continue without `tensorboard`")
 
 
-def _writer() -> Any:
+def _writer_class() -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter

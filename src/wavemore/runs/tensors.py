@@ -1,4 +1,4 @@
-"""Tensors on disk with a checksum. No pickle."""
+"""Tensor files with a checksum, in the format of safetensors: no pickle."""
 
 import hashlib
 import json
@@ -6,53 +6,48 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from wavemore.errors import RunError
 from wavemore.files import write_atomic
+from wavemore.runs.json_file import PUT_BACK
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], facts: str = "{}", *, owner: str = "") -> None:
-    """Write named tensors and some JSON, with a digest of both, and whose they are: `owner` and the file's name."""
+def write_tensors(path: Path, tensors: dict[str, Tensor], facts: str = "{}") -> None:
+    """Write named tensors and some JSON, with a checksum of both."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    note = {"facts": facts, "owner": owner, "file": path.name, "sha256": _digest(tensors, facts)}
-    write_atomic(path, safetensors.torch.save(tensors, metadata={"wavemore": json.dumps(note)}))
+    # One key: several would be in any order, and the same content would not be the same bytes.
+    metadata = {"wavemore": json.dumps({"facts": facts, "sha256": _sha256(tensors, facts)})}
+    write_atomic(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
-def read_tensors(path: Path, *, owner: str = "") -> tuple[dict[str, Tensor], str]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """Read what `write_tensors` wrote.
 
-    Raises `RunError` when the file is missing, is no safetensors file, does not hold what was written, or was written
-    for another owner or under another name.
+    Raises `RunError` for a file that is missing, is no safetensors file, or does not match its checksum.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            note = json.loads((file.metadata() or {})["wavemore"])
+            metadata = json.loads((file.metadata() or {})["wavemore"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        facts, written_for = str(note["facts"]), (note["owner"], note["file"])
-        intact = _digest(tensors, facts) == note["sha256"]
+        facts = str(metadata["facts"])
+        intact = _sha256(tensors, facts) == metadata["sha256"]
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: put it back, or train again") from None
+        raise RunError(f"{path} is missing: {PUT_BACK}") from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from None
     except (safetensors.SafetensorError, LookupError, ValueError, TypeError, AttributeError, RuntimeError):
         intact = False
     if not intact:
-        raise RunError(
-            f"{path} is damaged or was changed: its content does not fit its checksum; put it back, or train again"
-        )
-    if written_for != (owner, path.name):
-        raise RunError(
-            f"{path} does not belong to this run, or config.json or vocabulary.json was changed: "
-            "put the files back, or train again"
-        )
+        raise RunError(f"{path} is damaged or was changed: its content does not match its checksum; {PUT_BACK}")
     return tensors, facts
 
 
-def _digest(tensors: dict[str, Tensor], facts: str) -> str:
+def _sha256(tensors: dict[str, Tensor], facts: str) -> str:
     digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-        digest.update(value.flatten().numpy().tobytes())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

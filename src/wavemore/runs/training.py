@@ -1,4 +1,4 @@
-"""A training into its run folder: what `wavemore train` and `wavemore study` have in common."""
+"""A training that writes to its run folder: shared by single trainings and studies."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -6,30 +6,31 @@ from datetime import datetime
 import torch
 from torch import Tensor
 
-from wavemore.version import __version__
-from wavemore.engine.evaluate import Evaluation, evaluate
-from wavemore.engine.fit import VAL_CHARACTERS, Progress, fit
+from wavemore.engine.evaluate import Evaluation, evaluate, line_percentiles
+from wavemore.engine.fit import VAL_CHARACTERS, fit
 from wavemore.engine.generate_lines import Sample, generate
+from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
-from wavemore.engine.generate_text import Written, write
-from wavemore.runs.config import FORMAT, Config, DataConfig, TeacherConfig
+from wavemore.engine.step_record import StepRecord
+from wavemore.nn.model import Model
+from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
 from wavemore.runs.environment import environment
+from wavemore.runs.record import Summary
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
-from wavemore.runs.record import Summary
-from wavemore.engine.evaluate import line_percentiles
-from wavemore.nn.model import Model
-from wavemore.text.corpus import Corpus, Part
+from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
-from wavemore.text.continuous import StreamPart, TextStream
+from wavemore.text.parts import Part
+from wavemore.version import __version__
 
-WRITTEN = 500
-"""Characters of a text that a run ends with."""
+SAMPLE_LINES = 10
+SAMPLE_CHARACTERS = 500
+"""Length of the one sample of a text."""
 
 
 def config_of(
-    chosen: Plan,
+    plan: Plan,
     data: DataConfig,
     *,
     command: Sequence[str] = (),
@@ -37,17 +38,17 @@ def config_of(
     note: str = "",
     experiment: str = "",
     teachers: Sequence[TeacherConfig] = (),
-) -> Config:
-    """The `config.json` of a training that begins now, with as many threads as torch has."""
-    return Config(
+) -> RunConfig:
+    """The config of a training that begins now, with the current number of torch's threads."""
+    return RunConfig(
         format=FORMAT,
         wavemore=__version__,
         command=tuple(command),
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        created=_now(),
         data=data,
-        model=chosen.model,
-        settings=chosen.settings,
-        recipe=chosen.recipe,
+        model=plan.model,
+        model_config=plan.model_config,
+        recipe=plan.recipe,
         device=device,
         threads=torch.get_num_threads(),
         note=note,
@@ -56,50 +57,51 @@ def config_of(
     )
 
 
-def data_config(corpus: Corpus | TextStream, data: str, split: str = "distinct", split_seed: int = 0) -> DataConfig:
-    """Where the lines, or the text, came from: `data` is what was asked for, a data set's name or a path."""
-    if isinstance(corpus, TextStream):
-        return DataConfig(
-            source=data if data in DATASETS else corpus.source,
-            name=corpus.name,
-            sha256=corpus.sha256,
-            encoding=corpus.encoding,
-            split="share",
-            split_seed=0,
-            longest=0,
-            share=corpus.share,
-        )
+def data_config(corpus: Corpus, data: str) -> DataConfig:
+    """The source and the split of a corpus; `data` is the requested data set or path."""
     return DataConfig(
         source=data if data in DATASETS else corpus.source,
         name=corpus.name,
         sha256=corpus.sha256,
         encoding=corpus.encoding,
-        split="lecture" if split == "lecture" else "distinct",
-        split_seed=split_seed,
-        longest=corpus.report.longest,
+        split_method=corpus.split_method,
+        split_seed=corpus.split_seed,
+        longest_line=corpus.longest_line,
+        train_fraction=corpus.train_fraction,
     )
 
 
 def train(
-    run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder, soft_targets: Tensor | None = None
-) -> Iterator[Progress]:
-    """Train, or go on where the run was stopped, and keep every record; the caller holds the run's lock.
+    run: Run, model: Model, corpus: Corpus, recorder: Recorder, soft_targets: Tensor | None = None
+) -> Iterator[StepRecord]:
+    """Train, or resume from the recorder's checkpoint, and record every step; the caller holds the run's lock.
 
-    A student needs its teachers' `soft_targets`, each time (see runs/teachers.py).
+    A student needs its teachers' probabilities as `soft_targets`, also when it resumes (see `teachers.py`).
 
-    Raises `TrainingError` where the loss is no longer finite.
+    Raises `TrainingError` if the loss is no longer finite.
     """
-    for progress in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
-        recorder.add(progress)
-        yield progress
+    for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
+        recorder.add(step)
+        yield step
 
 
 def finish(
-    run: Run, model: Model, corpus: Corpus | TextStream, recorder: Recorder
-) -> tuple[Summary, Evaluation, list[Sample | Written]]:
-    """Take the exact losses of the kept state, draw ten lines or a text, and write both: the run is then finished."""
-    train, val = evaluate(model, train_to_evaluate(corpus)), evaluate(model, corpus.val)
+    run: Run, model: Model, corpus: Corpus, recorder: Recorder
+) -> tuple[Summary, Evaluation, list[Sample] | list[GeneratedText]]:
+    """Compute the exact losses of the best weights, generate samples, and write both: the run is then finished.
+
+    Returns the summary, the losses on val, and the samples.
+    """
+    train, val = evaluate(model, train_loss_part(corpus)), evaluate(model, corpus.val)
     recipe, teachers = run.config.recipe, run.config.teachers
+    percentiles: tuple[float, ...] | None = None
+    samples: list[Sample] | list[GeneratedText]
+    if corpus.format == "lines":
+        percentiles = line_percentiles(model, corpus.val.as_lines(corpus.vocabulary))
+        sampling = Sampling(max_length=corpus.longest_line, seed=recipe.seed)
+        samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
+    else:
+        samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(seed=recipe.seed))
     summary = Summary(
         train_nats=train.nats,
         val_nats=val.nats,
@@ -108,23 +110,24 @@ def finish(
         steps=recipe.steps,
         best_step=recorder.best_step,
         train_seconds=round(recorder.train_seconds, 3),
-        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
-        val_line_percentiles=line_percentiles(model, corpus.val) if isinstance(corpus, Corpus) else None,
+        finished=_now(),
+        val_line_percentiles=percentiles,
         environment=environment(),
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
     )
-    samples: list[Sample | Written]
-    if isinstance(corpus, TextStream):
-        samples = [*write(model, corpus.vocabulary, 1, WRITTEN, Sampling(seed=recipe.seed))]
-    else:
-        sampling = Sampling(max_length=corpus.report.longest, seed=recipe.seed)
-        samples = [*generate(model, corpus.vocabulary, 10, sampling, corpus.line_hashes)]
     run.finish(summary, [sample.text for sample in samples])
     return summary, val, samples
 
 
-def train_to_evaluate(corpus: Corpus | TextStream) -> Part | StreamPart:
-    """What the train loss is taken of: all lines, but of a text as much of its end as there is val, or less."""
-    if isinstance(corpus, TextStream):
-        return StreamPart(corpus.train.tokens[-min(corpus.val.targets, VAL_CHARACTERS) :])
-    return corpus.train
+def train_loss_part(corpus: Corpus) -> Part:
+    """The part that the final train loss is computed on.
+
+    All train lines of a list; of a text, the last train characters, as many as val has, but at most 500,000.
+    """
+    if corpus.format == "lines":
+        return corpus.train
+    return corpus.train.tail(min(corpus.val.num_targets, VAL_CHARACTERS))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,1 +1,9 @@
-"""Studies: a question, many trainings, a verdict."""
+"""Studies: questions in TOML files that are answered by many trainings, and written up as a Markdown page.
+
+The way of a study, file by file: `file` reads the TOML file into a `Study` with its arms; `budget` gives arms equal
+parameters or equal training time; `runner` trains every arm, several runs at once, each of them a `job`; `record` is
+the result, `study.json`, with the verdicts; `page` makes the page and its figures.
+
+Start with `file.read_study`, `runner.StudyRunner`, `record.read_record`, `record.verdicts` and `page.write_page`.
+The TOML files in this folder are the studies that come with wavemore.
+"""

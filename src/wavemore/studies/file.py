@@ -1,18 +1,18 @@
-"""A study: a question, what varies, what is fixed, and the same tuning for every arm, as a TOML file says it.
+"""A study file in TOML: a question, the arms that answer it, the settings they share, and how each arm is tuned.
 
     question = "Is a fusion of two better than one of eight?"
     data = "names"
     seeds = [0, 1, 2]
 
-    [fixed]                     # settings of `wavemore train`, the same for every arm
-    parameters = 22_000         # the largest hidden with at most so many parameters
-    seconds = 4                 # instead of epochs: as many steps as one core does in that time
+    [fixed]                      # settings of `wavemore train` that all arms share
+    parameters = 22_000          # the largest width with at most this many parameters
+    seconds = 4                  # instead of epochs: as many steps as fit into 4 CPU-seconds
 
-    [tune]                      # every arm tries all combinations and keeps the best by val
+    [tune]                       # each arm tries all combinations and uses the one with the lowest val loss
     seeds = [100]
-    learning_rate = [0.02, 0.04] # an arm's own `tune` says what else, or other values
+    learning_rate = [0.02, 0.04] # the `tune` of an arm adds settings or replaces these values
 
-    [[arm]]                     # or [vary]: all combinations of its lists
+    [[arm]]                      # or [vary]: one arm for each combination of its lists
     name = "flat"
     fuse = [8]
 
@@ -20,46 +20,39 @@
     name = "tree"
     fuse = [2, 2, 2]
 
-Arms of one `group` stand together in the table; each is compared with the first arm of its group, or with what
-`against` says: "first", "previous", or an arm's name.
+Arms with the same `group` share a table. Each arm is compared with its `baseline`: "first" (the first arm of its group,
+the default), "previous" (the arm before it in its group) or the name of an arm.
 
-Arms may be of different models. An n-gram is counted: what [fixed] and [tune] say of trainings is not for it, and what
-it tries is its own, as in `tune = { n = [4, 5] }`. With `text = "stream"` the data is one continuous text.
+Arms may be different models. An n-gram model is counted, not trained, so settings of the training in [fixed] and [tune]
+do not apply to it; it has trials of its own, such as `tune = { order = [4, 5] }`. With `format = "text"` the data is
+one continuous text.
 """
 
 import itertools
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
-import torch
 
-from wavemore.engine.plan import Plan, Preset, plan
+from wavemore.engine.plan import Preset
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import UsageError, WavemoreError
-from wavemore.nn.config import CONFIGS, ModelConfig, ModelName
-from wavemore.nn.models import BUILDERS
-from wavemore.text.continuous import SHARE, TextStream
-from wavemore.text.corpus import Corpus
-from wavemore.text.detect import TextKind
+from wavemore.nn.models import MODELS
+from wavemore.text.parts import Format
 
-C = TypeVar("C", bound=ModelConfig)
+MAX_TRIALS = 200
+"""Combinations of settings per arm."""
 
-MOST_TRIES = 200
-"""Combinations that one arm may try."""
-
-MEASURES = ("mode_gap", "memory")
-"""What a study may measure beside the losses: see `StudyFile.measure`."""
+Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+Seeds = Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]], msgspec.Meta(min_length=1)]
 
 
 class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody else has published for an arm, nats per character."""
+    """Losses that somebody else has published for an arm, in nats per character."""
 
     val: float
     train: float | None = None
@@ -68,101 +61,93 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The TOML file, key by key."""
 
-    question: str
-    seeds: list[int]
+    question: Text
+    seeds: Seeds
     expected: str = ""
-    """What was expected before the study was run."""
+    """The result that was expected before the study was run."""
     data: str = "names"
-    split: Literal["distinct", "lecture"] = "distinct"
+    format: Format = "lines"
+    split_method: Literal["distinct", "lecture"] = "distinct"
     split_seed: int = 0
-    text: TextKind = "lines"
-    """lines: a list, one thing a line; stream: one continuous text."""
-    split_share: float | None = None
-    """Of a continuous text: what is trained on, from its beginning; without it 0.9."""
-    against: str = "first"
-    measure: list[str] = []
-    """mode_gap: the loss in training mode less that in eval mode, on the same train batches; memory: the share of a
-    gain that is gone on lines that train does not hold."""
+    train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """The fraction of a text that is its train part; 0.9 if None."""
+    baseline: str = "first"
+    measure: list[Literal["mode_gap", "memorisation"]] = []
+    """Figures besides the losses. mode_gap: the loss in training mode minus that in eval mode, on the same train
+    batches. memorisation: how much of each gain is lost on lines that do not occur in train."""
     fixed: dict[str, Any] = {}
     tune: dict[str, list[Any]] = {}
     vary: dict[str, list[Any]] = {}
     group_by: str = ""
-    """With `vary`: what makes the groups."""
+    """The setting in `vary` that defines the groups."""
     arm: list[dict[str, Any]] = []
     source: str = ""
-    """Where published figures come from."""
-
-    @property
-    def share(self) -> float:
-        """Of a continuous text, what is trained on."""
-        return SHARE if self.split_share is None else self.split_share
+    """Where the published losses come from."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of a study's table: settings, and what is tried to tune them."""
+    """One row in the table of a study."""
 
     name: str
     group: str
     settings: dict[str, Any]
-    tries: tuple[dict[str, Any], ...]
-    """Combinations of settings to choose from, by val; one, empty, where nothing is tuned."""
+    trials: tuple[dict[str, Any], ...]
+    """The combinations of settings that are tried; a single empty one if nothing is tuned."""
     published: Published | None
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked and how it is answered."""
+    """A question, and the arms that answer it."""
 
     name: str
     file: StudyFile
     arms: tuple[Arm, ...]
     tune_seeds: tuple[int, ...]
 
-    def base_of(self, arm: Arm) -> Arm | None:
-        """The arm that `arm` is compared with; None for the one that the others are compared with."""
+    def baseline_of(self, arm: Arm) -> Arm | None:
+        """Return the arm that `arm` is compared with; None for a baseline itself."""
         group = [other for other in self.arms if other.group == arm.group]
-        if self.file.against == "previous":
-            place = group.index(arm)
-            return group[place - 1] if place else None
-        base = group[0] if self.file.against == "first" else self.arm(self.file.against)
-        return None if base == arm else base
+        if self.file.baseline == "previous":
+            baseline = group[max(0, group.index(arm) - 1)]
+        elif self.file.baseline == "first":
+            baseline = group[0]
+        else:
+            baseline = next(other for other in self.arms if other.name == self.file.baseline)
+        return None if baseline == arm else baseline
 
-    def arm(self, name: str) -> Arm:
-        """The arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
+    def with_seeds(self, seeds: Sequence[int]) -> "Study":
+        """Return the same study with other seeds."""
+        return replace(self, file=msgspec.structs.replace(self.file, seeds=_seeds("`seeds`", seeds)))
 
 
-def shipped() -> dict[str, Path]:
-    """The studies that come with wavemore, by name."""
-    folder = Path(str(files("wavemore"))) / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
+def shipped_studies() -> dict[str, Path]:
+    """The files of the studies that come with wavemore, by name."""
+    return dict(sorted((path.stem, path) for path in Path(__file__).parent.glob("*.toml")))
 
 
 def read_study(name: str) -> Study:
-    """Read a study that is shipped, by its name, or a file.
+    """Read a study that comes with wavemore, by its name, or any file.
 
-    Raises `UsageError` for a file that is missing, no TOML, or no study: one line that names the key.
+    Raises `UsageError` for a file that is missing or not a valid study; the message is one line and names the key.
     """
-    path = shipped().get(name, Path(name))
+    path = shipped_studies().get(name, Path(name))
     try:
-        content = path.read_text(encoding="utf-8")
+        return parse_study(path.read_text(encoding="utf-8"), path.stem)
     except FileNotFoundError:
-        known = ", ".join(shipped())
+        known = ", ".join(shipped_studies())
         raise UsageError(f"there is no study {name!r}: give a TOML file, or one of {known}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"cannot read {path}: {why}") from None
-    try:
-        return parse_study(content, path.stem)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"cannot read {path}: it is not UTF-8 text") from None
     except WavemoreError as error:
         raise UsageError(f"{path}: {error}") from None
 
 
 def parse_study(content: str, name: str) -> Study:
-    """A study from the text of its file.
-
-    Raises `UsageError` for what is no study.
+    """Parse the text of a study file. Raises `UsageError` if it is not a valid study.
 
     >>> study = parse_study('question = "?"\\nseeds = [0, 1]\\n[vary]\\nfuse = [[8], [2, 2, 2]]', "example")
     >>> [arm.name for arm in study.arms]
@@ -171,52 +156,25 @@ def parse_study(content: str, name: str) -> Study:
     try:
         table = tomllib.loads(content)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"this is no TOML: {str(error).splitlines()[0]}") from None
-    return study_of(table, name)
+        raise UsageError(f"not valid TOML: {str(error).splitlines()[0]}") from None
+    return convert_study(table, name)
 
 
-def study_of(table: Mapping[str, Any], name: str) -> Study:
-    """A study from the tables of its file; raises `UsageError` for what is no study."""
-    try:
-        file = msgspec.convert(table, StudyFile)
-    except msgspec.ValidationError as error:
-        raise UsageError(_said(error)) from None
-    _require(file.question.strip() != "", "question is empty: say what the study asks")
-    _require_seeds("seeds", file.seeds)
-    unknown = [measure for measure in file.measure if measure not in MEASURES]
-    _require(not unknown, f"there is no measure {unknown[0] if unknown else ''!r}: choose of {', '.join(MEASURES)}")
-    _require_one_kind_of_data(file)
+def convert_study(table: Mapping[str, Any], name: str) -> Study:
+    """Convert the tables of a study file. Raises `UsageError` if they are not a valid study."""
+    file = _convert(table, StudyFile)
+    _check_file(file)
     fixed = {key: _value(key, value) for key, value in file.fixed.items()}
     tune = dict(file.tune)
-    tune_seeds = tune.pop("seeds", [1_000])
-    _require_seeds("tune.seeds", tune_seeds)
-    _require(not (file.vary and file.arm), "give [vary] or [[arm]], not both")
-    _require(bool(file.vary or file.arm), "nothing varies: give a [vary] table or two [[arm]] tables")
-    raw = _varied(file) if file.vary else file.arm
-    arms = tuple(_arm(number, entry, fixed, tune) for number, entry in enumerate(raw, start=1))
-    names = [arm.name for arm in arms]
-    twice = {name for name in names if names.count(name) > 1}
-    _require(not twice, f"two arms have the name {min(twice, default='')!r}")
-    slugs = {slug(name) for name in names}
-    _require(len(slugs) == len(names), "two arms have names that differ in signs only: give them different words")
-    _require(len(arms) > 1, "a study compares two arms or more")
-    budgets = {len(arm.tries) for arm in arms}
-    _require(len(budgets) == 1, f"the arms have different tuning budgets: {', '.join(map(str, sorted(budgets)))} tries")
-    _require(
-        file.against in ("first", "previous", *names),
-        f"against is {file.against!r}: say first, previous or the name of an arm",
-    )
+    tune_seeds = _seeds("tune.seeds", tune.pop("seeds", [1_000]))
+    tables = _tables_of_vary(file) if file.vary else file.arm
+    arms = tuple(_arm(number, entry, fixed, tune) for number, entry in enumerate(tables, start=1))
+    _check_arms(arms, file.baseline)
     return Study(name=name, file=file, arms=arms, tune_seeds=tuple(tune_seeds))
 
 
-def parse_seeds(file: StudyFile, seeds: Sequence[int]) -> StudyFile:
-    """The same study on other seeds."""
-    _require_seeds("seeds", seeds)
-    return msgspec.structs.replace(file, seeds=list(seeds))
-
-
 def slug(name: str) -> str:
-    """A folder's name for an arm.
+    """Turn the name of an arm into the name of a folder.
 
     >>> slug("context 8, BatchNorm bug")
     'context-8-batchnorm-bug'
@@ -224,168 +182,125 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "arm"
 
 
-def words(value: Any) -> str:
-    """A setting's value as people say it: fusions as 2x2x2, numbers without useless digits."""
+def format_value(value: Any) -> str:
+    """Format the value of a setting for people.
+
+    >>> format_value((2, 2, 2)), format_value(0.10), format_value(76579)
+    ('2x2x2', '0.1', '76,579')
+    """
     if isinstance(value, (list, tuple)):
         return "x".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _require_one_kind_of_data(file: StudyFile) -> None:
-    """Raise `UsageError` for keys of lists in a study of a text, and the other way round."""
-    if file.text == "lines":
-        _require(file.split_share is None, 'split_share is of a continuous text: say text = "stream", or leave it out')
-        return
-    _require(file.split == "distinct" and not file.split_seed, "a continuous text is split by split_share alone")
-    _require(0 < file.share < 1, f"split_share is {file.share:g}; it must be above 0 and below 1")
-    _require(not file.measure, f"{', '.join(file.measure)} is measured on lines, and a continuous text has none")
+def require(condition: bool, message: str) -> None:
+    """Raise `UsageError` with this message unless the condition is true."""
+    if not condition:
+        raise UsageError(message)
 
 
-def _varied(file: StudyFile) -> list[dict[str, Any]]:
+def _check_file(file: StudyFile) -> None:
+    """Raise `UsageError` for values that are wrong by themselves or contradict each other."""
+    _seeds("seeds", file.seeds)
+    require(not (file.vary and file.arm), "give [vary] or [[arm]], not both")
+    require(bool(file.vary or file.arm), "nothing varies: give a [vary] table or two [[arm]] tables")
+    require(not file.group_by or file.group_by in file.vary, f"group_by is {file.group_by!r}, which does not vary")
     for key, values in file.vary.items():
-        _require(len(values) > 0, f"vary.{key} is empty: give it two values or more")
-    _require(not file.group_by or file.group_by in file.vary, f"group_by is {file.group_by!r}, which does not vary")
-    arms = []
-    for combination in itertools.product(*file.vary.values()):
-        chosen = dict(zip(file.vary, combination, strict=True))
-        name = ", ".join(f"{key.replace('_', ' ')} {words(value)}" for key, value in chosen.items())
-        group = f"{file.group_by.replace('_', ' ')} {words(chosen[file.group_by])}" if file.group_by else ""
-        arms.append({"name": name, "group": group, **chosen})
-    return arms
+        require(len(values) > 0, f"vary.{key} is empty: give it two or more values")
+    if file.format == "lines":
+        message = 'train_fraction is only for a continuous text: add format = "text", or remove it'
+        require(file.train_fraction is None, message)
+    else:
+        by_position = file.split_method == "distinct" and not file.split_seed
+        require(by_position, "a continuous text is split by train_fraction only: remove split_method and split_seed")
+        require(not file.measure, "measure is only for lines, which a continuous text does not have")
+
+
+def _check_arms(arms: Sequence[Arm], baseline: str) -> None:
+    """Raise `UsageError` for arms that cannot be told apart or compared."""
+    slugs = [slug(arm.name) for arm in arms]
+    for arm in arms:
+        require(slugs.count(slug(arm.name)) == 1, f"two arms have the name {arm.name!r}, or nearly: rename one")
+    require(len(arms) > 1, "a study needs two or more arms")
+    budgets = sorted({len(arm.trials) for arm in arms})
+    require(len(budgets) == 1, f"the arms have different tuning budgets: {', '.join(map(str, budgets))} trials")
+    known = baseline in ("first", "previous", *(arm.name for arm in arms))
+    require(known, f"baseline is {baseline!r}; it must be first, previous or the name of an arm")
+
+
+def _tables_of_vary(file: StudyFile) -> list[dict[str, Any]]:
+    """Make one arm for each combination of the values that vary."""
+    tables = []
+    for values in itertools.product(*file.vary.values()):
+        settings = dict(zip(file.vary, values, strict=True))
+        texts = {key: f"{key.replace('_', ' ')} {format_value(value)}" for key, value in settings.items()}
+        tables.append({"name": ", ".join(texts.values()), "group": texts.get(file.group_by, ""), **settings})
+    return tables
 
 
 def _arm(number: int, entry: Mapping[str, Any], fixed: Mapping[str, Any], tune: Mapping[str, list[Any]]) -> Arm:
     rest = dict(entry)
     name, group = rest.pop("name", ""), rest.pop("group", "")
-    _require(isinstance(name, str) and name.strip() != "", f"arm {number} has no name")
-    _require(isinstance(group, str), f"arm {name!r}: group is a word or some, not {group!r}")
-    try:
-        published = msgspec.convert(rest.pop("published", None), Published | None)
-        own_tune = msgspec.convert(rest.pop("tune", {}), dict[str, list[Any]])
-    except msgspec.ValidationError as error:
-        raise UsageError(f"arm {name!r}: {_said(error)}") from None
+    require(isinstance(name, str) and name.strip() != "", f"arm {number} has no name")
+    require(isinstance(group, str), f"arm {name!r}: group is {group!r}; it must be a string")
+    published = _convert(rest.pop("published", None), Published | None, f"arm {name!r}: ")
+    own_tune = _convert(rest.pop("tune", {}), dict[str, list[Any]], f"arm {name!r}: ")
     own = {key: _value(key, value) for key, value in rest.items()}
     if own.get("model", fixed.get("model")) == "ngram":
-        fixed, tune = ({key: kept[key] for key in kept if key not in TRAINED} for kept in (fixed, tune))
-    settings = {**fixed, **own}
-    ranges = {**tune, **own_tune}
-    for key, values in ranges.items():
-        _require(len(values) > 0, f"tune.{key} is empty: give it values to try")
-        _require(key not in ("model", "parameters", "seconds", "recipe"), f"{key} cannot be tuned")
-    ranges = {key: [_value(key, value) for value in values] for key, values in ranges.items()}
-    tries = tuple(dict(zip(ranges, chosen, strict=True)) for chosen in itertools.product(*ranges.values()))
-    _require(len(tries) <= MOST_TRIES, f"arm {name!r} has {len(tries):,} combinations to try; at most {MOST_TRIES}")
-    return Arm(name.strip(), group, settings, tries, published)
+        fixed, tune = ({k: v for k, v in shared.items() if k not in TRAINING_SETTINGS} for shared in (fixed, tune))
+    ranges = {}
+    for key, values in {**tune, **own_tune}.items():
+        require(len(values) > 0, f"tune.{key} is empty: give it values to try")
+        require(key not in ("model", "parameters", "seconds", "preset"), f"{key} cannot be tuned")
+        ranges[key] = [_value(key, value) for value in values]
+    trials = tuple(dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values()))
+    require(len(trials) <= MAX_TRIALS, f"arm {name!r} has {len(trials):,} trials; at most {MAX_TRIALS} are allowed")
+    return Arm(name.strip(), group, {**fixed, **own}, trials, published)
 
 
-KINDS: dict[str, Any] = {
-    **{name: kind for config in reversed(CONFIGS.values()) for name, kind in config.kinds().items()},
-    **{field.name: field.type for field in fields(Recipe) if field.name != "seed"},
-    "model": ModelName,
+SETTING_TYPES: dict[str, Any] = {
+    **{field.name: field.type for entry in reversed(MODELS.values()) for field in fields(entry.config)},
+    **{field.name: field.type for field in fields(Recipe) if field.name not in ("seed", "distill_weight")},
+    "model": str,
     "context": int,
     "epochs": float,
     "parameters": int,
     "seconds": float,
-    "recipe": Preset,
+    "preset": Preset,
 }
-"""The settings of an arm: those of `wavemore train`, and two that make arms equal."""
+"""The settings of an arm: those of `wavemore train`, and `parameters` and `seconds`, which make arms comparable."""
 
-TRAINED = {"epochs", "recipe", *(field.name for field in fields(Recipe))}
-"""Those of a training, which counting has not."""
+TRAINING_SETTINGS = {"epochs", "preset", *(field.name for field in fields(Recipe))}
+"""Settings that do not apply to an n-gram model."""
 
 
 def _value(key: str, value: Any) -> Any:
-    """A setting's value in its own type."""
-    if key == "seed":
-        raise UsageError("seed is no setting of a study: its seeds are those of `seeds`")
-    if key == "teacher_share":
-        raise UsageError("teacher_share is no setting of a study: its arms have no teachers")
-    _require(key in KINDS, f"there is no setting {key!r}: choose of {', '.join(KINDS)}")
-    if get_origin(KINDS[key]) is Literal:
-        choices = get_args(KINDS[key])
-        _require(value in choices, f"there is no {key} {value!r}: choose of {', '.join(map(str, choices))}")
+    """Convert the value of a setting to its type."""
+    require(key != "seed", "seed is not a setting of an arm: list the seeds in seeds")
+    require(key != "distill_weight", "distill_weight is not a setting of an arm: studies have no teachers")
+    require(key in SETTING_TYPES, f"there is no setting {key!r}; the settings are {', '.join(SETTING_TYPES)}")
+    kind = SETTING_TYPES[key]
+    choices = list(MODELS) if key == "model" else get_args(kind) if get_origin(kind) is Literal else ()
+    require(not choices or value in choices, f"{key} is {value!r}; it must be one of {', '.join(choices)}")
+    return _convert(value, kind, f"{key} is {value!r}: ")
+
+
+def _seeds(key: str, seeds: Any) -> list[int]:
+    seeds = _convert(seeds, Seeds, f"{key}: ")
+    require(len(set(seeds)) == len(seeds), f"{key} has the same seed twice")
+    return list(seeds)
+
+
+def _convert(value: Any, kind: Any, prefix: str = "") -> Any:
+    """Convert a value to a type; raise `UsageError` with the prefix if that is not possible.
+
+    >>> _convert({"question": "?", "seeds": [0], "sedes": [1]}, StudyFile)
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: there is no key `sedes`
+    """
     try:
-        return msgspec.convert(value, KINDS[key])
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{key} is {value!r}: {_said(error)}") from None
-
-
-def settle(arm: Arm, tried: Mapping[str, Any], corpus: Corpus | TextStream, steps: int | None = None) -> Plan:
-    """The model and the training of an arm, with one of its combinations; `steps` where its time is given.
-
-    Raises `UsageError` for settings that contradict each other, or that no model can have.
-    """
-    settings = {**arm.settings, **tried}
-    preset: Preset = settings.pop("recipe", "auto")
-    seconds, parameters = settings.pop("seconds", None), settings.pop("parameters", None)
-    try:
-        if seconds is not None:
-            _require(not {"epochs", "steps"} & set(settings), "seconds stands instead of epochs or steps")
-            _require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
-            if settings.get("model") != "ngram":  # which takes the time that it takes
-                settings["steps"] = steps or 1_000
-        chosen = plan(corpus, preset, settings)
-        if parameters is not None and chosen.settings.width:  # a table has as many as it has
-            given = [name for name in _of_width(chosen.settings) if name in settings]
-            _require(not given, f"parameters stands instead of {' and '.join(given)}")
-            size = len(corpus.vocabulary)
-            found = largest(chosen.settings, lambda tried: parameter_count(chosen.model, size, tried), parameters)
-            chosen = replace(chosen, settings=found)
-    except UsageError as error:
-        raise UsageError(f"arm {arm.name!r}: {error}") from None
-    return chosen
-
-
-def largest(settings: C, count: Callable[[C], int], most: int) -> C:
-    """The widest model that `count` finds to have `most` parameters at most.
-
-    Raises `UsageError` where none has, and for a model without a width to choose.
-
-    >>> from wavemore.nn.config import TreeConfig
-    >>> largest(TreeConfig(), lambda tree: tree.hidden ** 2, 100).hidden
-    10
-    """
-    low, high = 0, 1
-    while count(settings.widened(high)) <= most and high < 2**16:
-        low, high = high, 2 * high
-    _require(low > 0, f"no model has as few as {most:,} parameters with these settings")
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(settings.widened(middle)) <= most else (low, middle)
-    return settings.widened(low)
-
-
-def _of_width(settings: ModelConfig) -> list[str]:
-    """The settings that a width decides."""
-    wider = settings.widened(settings.width + 1).values()
-    return [name for name, value in settings.values().items() if wider[name] != value]
-
-
-@cache  # the tries of an arm ask for the same sizes
-def parameter_count(model: str, vocabulary_size: int, settings: ModelConfig) -> int:
-    """Parameters of a model, without making their values."""
-    with torch.device("meta"):
-        return BUILDERS[model](vocabulary_size, settings).parameter_count()
-
-
-def _require_seeds(key: str, seeds: Sequence[Any]) -> None:
-    right = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in seeds)
-    _require(right and len(seeds) > 0, f"{key} is a list of whole numbers of 0 or more, not {seeds!r}")
-    _require(len(set(seeds)) == len(seeds), f"{key} names a seed twice")
-
-
-def _require(met: bool, said: str) -> None:
-    if not met:
-        raise UsageError(said)
-
-
-def _said(error: msgspec.ValidationError) -> str:
-    """What msgspec says, in the words of the file.
-
-    >>> _said(msgspec.ValidationError("Object contains unknown field `sedes`"))
-    'there is no key `sedes` here'
-    """
-    text = str(error)
-    text = re.sub(r"Object contains unknown field (`.*?`)( - at `\$.*`)?", r"there is no key \1 here", text)
-    text = re.sub(r"Object missing required field (`.*?`)", r"the key \1 is missing", text)
-    return re.sub(r" - at `\$\.?(.*?)`", r" (\1)", text)
+        text = str(error).replace("Object contains unknown field", "there is no key")
+        text = text.replace("Object missing required field", "there must be a key")
+        raise UsageError(prefix + re.sub(r" - at `\$\.?(.*?)`", r" (in \1)", text)) from None

@@ -1,345 +1,253 @@
-"""From the record of a study to a page of Markdown and its figures: nothing here but what the record says."""
+"""The page of a study in Markdown, and its figures, made from the record alone."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from math import log
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from wavemore.comparison.statistics import LEVEL, SeedsTest, Spread, holm, spread, welch
-from wavemore.studies.file import words
+from wavemore.comparison.statistics import half_interval, mean_std, welch
+from wavemore.errors import UsageError
+from wavemore.files import write_atomic
+from wavemore.markdown import escape, markdown_table
+from wavemore.studies.file import format_value
+from wavemore.studies.record import Record, answer, groups, interval, signed, values, verdicts
 
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An arm against the one that it is compared with."""
-
-    arm: str
-    base: str
-    test: SeedsTest | None
-    """None where one of them has a single seed that did not fail."""
-    p: float
-    """Adjusted for all comparisons of the study."""
-    seeds: tuple[int, int]
-
-    @property
-    def verdict(self) -> str:
-        """better, worse or not shown."""
-        if self.test is None or self.p >= 1 - LEVEL:
-            return "not shown"
-        return "better" if self.test.difference < 0 else "worse"
-
-    def __str__(self) -> str:
-        if self.test is None:
-            return f"{self.arm} against {self.base}: not shown, it takes two seeds or more each."
-        interval = f"95 % interval {signed(-self.test.high)} to {signed(-self.test.low)}"
-        one, other = self.seeds
-        seeds = f"{one} seeds each" if one == other else f"{one} and {other} seeds"
-        if self.verdict == "not shown":
-            gain = f"gain {signed(-self.test.difference)} nats, {interval}, {seeds}"
-            return f"{self.arm} against {self.base}: not shown ({gain})."
-        by = f"by {abs(self.test.difference):.4f} nats ({interval}, {seeds})"
-        return f"{self.arm} is {self.verdict} than {self.base} {by}."
+if TYPE_CHECKING:
+    from wavemore.plots import Figure
 
 
-def signed(nats: float) -> str:
-    """A difference with its sign; what is nothing has none to speak of.
-
-    >>> signed(0.01), signed(-0.00001)
-    ('+0.0100', '+0.0000')
-    """
-    return f"{round(nats, 4) + 0.0:+.4f}"
-
-
-def values(arm: Mapping[str, Any], key: str) -> list[float]:
-    """A figure of every seed of an arm that did not fail."""
-    return [run[key] for run in arm["runs"] if run.get(key) is not None]
+def write_page(record: Record, path: Path) -> None:
+    """Write the page to `path` and its figures beside it; without matplotlib, the page says why it has none."""
+    try:
+        drawn = pictures(record)
+    except UsageError as error:
+        write_atomic(path, f"{page(record)}\nNo pictures: {error}\n".encode())
+        return
+    for name, content in drawn.items():
+        write_atomic(path.parent / name, content)
+    write_atomic(path, page(record, list(drawn)).encode())
 
 
-def comparisons(record: Record, key: str = "val_nats") -> dict[str, Comparison]:
-    """Each arm against its base, by the arm's name; the p-values are adjusted for their number."""
-    arms = {arm["name"]: arm for arm in record["arms"]}
-    pairs = [(arm, arms[arm["against"]]) for arm in record["arms"] if arm["against"] is not None]
-    tests = [_welch(values(base, key), values(arm, key)) for arm, base in pairs]
-    adjusted = iter(holm([test.p for test in tests if test is not None]))
-    return {
-        arm["name"]: Comparison(
-            arm["name"],
-            base["name"],
-            test,
-            next(adjusted) if test else 1.0,
-            (len(values(arm, key)), len(values(base, key))),
-        )
-        for (arm, base), test in zip(pairs, tests, strict=True)
-    }
+def pictures(record: Record) -> dict[str, bytes]:
+    """Return the figures as SVG by file name; they adapt to light and dark pages."""
+    from wavemore.plots import to_svg
+
+    return {f"{name}.svg": to_svg(figure, page="any") for name, figure in figures(record).items()}
 
 
-def _welch(a: Sequence[float], b: Sequence[float]) -> SeedsTest | None:
-    return welch(a, b) if a and b else None
+def figures(record: Record) -> dict[str, "Figure"]:
+    """Draw one figure per group of arms: the loss of each seed, the mean and its interval. Keyed by file name."""
+    from wavemore.plots import Arm, arms
+
+    drawn = {}
+    for number, group in enumerate(groups(record).values(), start=1):
+        finished = [(arm, nats) for arm in group if (nats := values(arm, "val_nats"))]
+        if finished:
+            rows = [Arm(arm["name"], n, (arm["published"] or {}).get("val"), half_interval(n)) for arm, n in finished]
+            drawn[f"{record['name']}-{number}"] = arms(rows)
+    return drawn
 
 
 def page(record: Record, figures: Sequence[str] = ()) -> str:
-    """The study as Markdown; `figures` are the addresses of its pictures, as seen from the page."""
-    machine = record["environment"]
+    """Write the study as Markdown; `figures` are the addresses of its pictures, relative to the page."""
+    question = escape(record["question"])
     parts = [
-        f"# {record['question']}",
-        f"<!-- Made from the record of `wavemore study {record['name']}`; do not edit. -->",
+        f"# {question}",
+        f"<!-- Generated from the record of `wavemore study {escape(record['name'])}`; do not edit. -->",
     ]
     if record["expected"]:
-        parts.append(f"**Expected before it was run:** {record['expected']}")
-    parts += ["## Answer", _answer(record), *(f"![{record['question']}]({address})" for address in figures)]
-    parts += ["## Results", _results(record)]
+        parts.append(f"**Expected before it was run:** {escape(record['expected'])}")
+    parts += ["## Answer", "\n".join(f"- {escape(sentence)}" for sentence in answer(record))]
+    parts += [f"![{question}]({address})" for address in figures]
+    parts += ["## Results", *_results(record)]
     if len({arm.get("model", {}).get("name") for arm in record["arms"]}) > 1:
-        parts += ["## Models", _models(record)]
-    if "memory" in record["measure"]:
-        parts += ["## Memory", _memory(record)]
-    parts += ["## Tuning", _tuning(record)]
-    parts += [
-        "## How it was measured",
-        f"{_measured(record)} Each verdict is Welch's t-test over the seeds at 5 %, its p-value adjusted after Holm "
-        "for all comparisons of this page; the intervals are of each difference alone. A gain above 0 is a lower loss. "
-        "The state with the best val loss of each run is kept, the same for all arms.",
-        f"{machine['cpu']}, {_at_once(record['jobs'])}; torch {machine['torch']}, commit "
-        f"{_commits(record)}; {record['training_seconds']:,.0f} s of training in all.",
-    ]
+        parts += ["## Models", *_models(record)]
+    if "memorisation" in record["measure"]:
+        parts += ["## Memorisation", *_memorisation(record)]
+    parts += ["## Tuning", *_tuning(record), "## Method", *_method(record)]
     return "\n\n".join(parts) + "\n"
 
 
-def _measured(record: Record) -> str:
-    """The data and the losses."""
-    data, seeds = record["data"], ", ".join(map(str, record["seeds"]))
-    if is_text(record):
-        return (
-            f"`wavemore study {record['name']}` on {data['name']}, a continuous text, the first "
-            f"{100 * data['share']:g} % of it train: {data['train_targets']:,} train and {data['val_targets']:,} val "
-            "characters. Losses are nats per character, exact, over the whole val part, each character with all that "
-            f"the model sees before it; bits are nats by ln 2; mean ± standard deviation over seeds {seeds}. The train "
-            "loss is that of the last train characters, as many as are val, 500,000 at most."
-        )
-    return (
-        f"`wavemore study {record['name']}` on {data['name']}, {data['split']} split: {data['train_lines']:,} train "
-        f"and {data['val_lines']:,} val lines. Losses are nats per character, exact, the end of a line counted as one; "
-        f"mean ± standard deviation over seeds {seeds}. Leak-free: on the val lines that train does not hold, "
-        f"{data['leak_free_val_targets']:,} of {data['val_targets']:,} characters."
-    )
-
-
-def is_text(record: Record) -> bool:
-    """Whether the study is of a continuous text; else it is of a list."""
-    return bool(record["data"].get("text") == "stream")
-
-
-def _at_once(jobs: int) -> str:
-    return "one training at a time, one thread" if jobs == 1 else f"{jobs} trainings at once, one thread each"
-
-
-def _commits(record: Record) -> str:
-    """What the runs were trained by; a study that was interrupted may have been updated in between."""
-    found = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
-    return ", ".join(found) or "unknown"
-
-
-def _answer(record: Record) -> str:
-    found = comparisons(record)
-    said = [f"- {comparison}" for comparison in found.values()]
-    for group in groups(record):
-        arms = [arm for arm in record["arms"] if arm["group"] == group and values(arm, "val_nats")]
-        if arms and len(groups(record)) <= 6:
-            best = min(arms, key=lambda arm: spread(values(arm, "val_nats")).mean)
-            where = f"Lowest of {group}" if group else "Lowest of all"
-            said.append(f"- {where}: {best['name']}, val {spread(values(best, 'val_nats'))}.")
-    return "\n".join(said)
-
-
-def groups(record: Record) -> list[str]:
-    """The groups of arms, in the order of the file."""
-    return list(dict.fromkeys(arm["group"] for arm in record["arms"]))
-
-
-def _results(record: Record) -> str:
-    """A table a group of arms."""
-    tables = [
-        f"### {sentence(group)}\n\n{_results_of(record, group)}" if group else _results_of(record, group)
-        for group in groups(record)
-    ]
-    said = "\n\n".join(tables)
-    failed = [
+def _results(record: Record) -> list[str]:
+    """One table per group of arms, then the failures and the source of published losses."""
+    parts = []
+    for group, arms in groups(record).items():
+        if group:
+            parts.append(f"### {escape(group[:1].upper() + group[1:])}")
+        parts.append(_results_table(record, arms))
+    failures = [
         f"{arm['name']}, seed {run['seed']}: {run['failed']}"
         for arm in record["arms"]
         for run in arm["runs"]
         if "failed" in run
     ]
-    if failed:
-        said += "\n\nFailed: " + "; ".join(failed) + "."
+    if failures:
+        parts.append(f"Failed: {escape('; '.join(failures))}.")
     if record["source"]:
-        said += f"\n\nPublished figures: {record['source']}"
-    return said
+        parts.append(f"Published losses: {escape(record['source'])}")
+    return parts
 
 
-def sentence(words: str) -> str:
-    """The same with a capital at its beginning.
-
-    >>> sentence("larger BatchNorm")
-    'Larger BatchNorm'
-    """
-    return words[:1].upper() + words[1:]
-
-
-def _results_of(record: Record, group: str) -> str:
-    arms = [arm for arm in record["arms"] if arm["group"] == group]
-    published = any(arm["published"] for arm in arms)
-    gaps, text = "mode_gap" in record["measure"], is_text(record)
-    header = ["arm", "parameters", "epochs", "train", "val", "bits" if text else "leak-free val"]
-    header += ["published train", "published val", "val less published"] if published else []
-    header += ["gain", "verdict"]
-    header += ["train-mode less eval-mode loss"] if gaps else []
-    header += ["training"]
-    found = comparisons(record)
+def _results_table(record: Record, arms: Sequence[Mapping[str, Any]]) -> str:
+    all_verdicts = verdicts(record)
     rows = []
     for arm in arms:
-        row = [arm["name"], _parameters(arm), f"{arm['epochs']:g}"]
-        row += [_spread(arm, "train_nats"), _spread(arm, "val_nats")]
-        row += [_bits(arm) if text else _spread(arm, "leak_free_val_nats")]
-        row += _published(arm) if published else []
-        row += _gain(found.get(arm["name"]))
-        row += [_spread(arm, "mode_gap")] if gaps else []
-        times = values(arm, "seconds")
-        rows.append([*row, f"{spread(times).mean:.1f} s" if times else ""])
-    return table(header, rows)
+        parameters, seconds, nats = values(arm, "parameters"), values(arm, "seconds"), values(arm, "val_nats")
+        row = {
+            "arm": escape(arm["name"]),
+            "parameters": f"{parameters[0]:,}" if parameters else "",
+            "epochs": f"{arm['epochs']:g}",
+            "train": _mean_std(arm, "train_nats"),
+            "val": _mean_std(arm, "val_nats") or "failed",
+        }
+        if record["data"].get("format") == "text":
+            row["bits per character"] = f"{mean_std(nats).mean / log(2):.4f}" if nats else ""
+        else:
+            row["leak-free val"] = _mean_std(arm, "leak_free_val_nats")
+        if any(arm["published"] for arm in arms):
+            row |= _published(arm)
+        verdict = all_verdicts.get(arm["name"])
+        test = verdict.test if verdict else None
+        row["gain"] = f"{signed(-test.difference)} ({interval(test)})" if test else ""
+        row["verdict"] = verdict.verdict if verdict else ""
+        if "mode_gap" in record["measure"]:
+            row["loss in training mode minus eval mode"] = _mean_std(arm, "mode_gap")
+        row["training"] = f"{mean_std(seconds).mean:.1f} s" if seconds else ""
+        rows.append(row)
+    return _table(rows, text=("arm", "verdict"))
 
 
-def _models(record: Record) -> str:
-    """What each arm was, where they are different models."""
-    rows = [[arm["name"], arm["model"]["name"], arm.get("words", "")] for arm in record["arms"]]
-    said = table(["arm", "model", ""], rows)
-    if any(row[1] == "ngram" for row in rows):
-        said += (
-            "\n\nAn n-gram is counted, not trained: it takes the time that it takes, has as many parameters as n-grams "
-            "were found, and is the same for every seed."
+def _published(arm: Mapping[str, Any]) -> dict[str, str]:
+    published, nats = arm["published"] or {}, values(arm, "val_nats")
+    train, val = published.get("train"), published.get("val")
+    return {
+        "published train": "" if train is None else f"{train:.3f}",
+        "published val": "" if val is None else f"{val:.3f}",
+        "val minus published": "" if val is None or not nats else signed(mean_std(nats).mean - val),
+    }
+
+
+def _models(record: Record) -> list[str]:
+    rows = [
+        {"arm": escape(arm["name"]), "model": arm["model"]["name"], "settings": escape(arm["description"])}
+        for arm in record["arms"]
+    ]
+    parts = [_table(rows, text=("arm", "model", "settings"))]
+    if any(row["model"] == "ngram" for row in rows):
+        parts.append(
+            "An n-gram model is counted, not trained: it has no time budget, has one parameter per n-gram of the text, "
+            "and is the same for every seed."
         )
-    return said
+    return parts
 
 
-def _bits(arm: Mapping[str, Any]) -> str:
-    """The val loss in bits per character."""
-    known = values(arm, "val_nats")
-    return f"{spread(known).mean / log(2):.4f}" if known else ""
-
-
-def _parameters(arm: Mapping[str, Any]) -> str:
-    known = values(arm, "parameters")
-    return f"{known[0]:,}" if known else ""
-
-
-def _spread(arm: Mapping[str, Any], key: str) -> str:
-    known = values(arm, key)
-    return str(spread(known)) if known else "failed" if key == "val_nats" else ""
-
-
-def _published(arm: Mapping[str, Any]) -> list[str]:
-    published, known = arm["published"], values(arm, "val_nats")
-    if not published:
-        return ["", "", ""]
-    train = "" if published["train"] is None else f"{published['train']:.3f}"
-    less = f"{signed(spread(known).mean - published['val'])}" if known else ""
-    return [train, f"{published['val']:.3f}", less]
-
-
-def _gain(comparison: Comparison | None) -> list[str]:
-    if comparison is None:
-        return ["", ""]
-    if comparison.test is None:
-        return ["", comparison.verdict]
-    test = comparison.test
-    return [f"{signed(-test.difference)} ({signed(-test.high)} to {signed(-test.low)})", comparison.verdict]
-
-
-def _memory(record: Record) -> str:
-    """How much of each gain is gone on lines that train does not hold."""
+def _memorisation(record: Record) -> list[str]:
+    """How much of each gain is lost on lines that do not occur in train."""
     arms = {arm["name"]: arm for arm in record["arms"]}
     rows = []
-    for name, comparison in comparisons(record).items():
-        arm, base = arms[name], arms[comparison.base]
-        free = _welch(values(base, "leak_free_val_nats"), values(arm, "leak_free_val_nats"))
-        excess = [
-            [
-                val - leak_free
-                for val, leak_free in zip(values(one, "val_nats"), values(one, "leak_free_val_nats"), strict=True)
-            ]
-            for one in (base, arm)
-        ]
-        memory = _welch(*excess)
-        if comparison.test is None or free is None or memory is None:
+    for name, verdict in verdicts(record).items():
+        pair = arms[verdict.baseline], arms[name]
+        leak_free = welch(*(values(arm, "leak_free_val_nats") for arm in pair))
+        excess = welch(*(_excess(arm) for arm in pair))
+        if verdict.test is None or leak_free is None or excess is None:
             continue
-        gain, part = -comparison.test.difference, -memory.difference
-        share = f"{100 * part / gain:.0f} %" if comparison.verdict == "better" else "no gain shown"
+        fraction = excess.difference / verdict.test.difference if verdict.verdict == "better" else None
         rows.append(
-            [
-                f"{name} against {comparison.base}",
-                f"{signed(gain)}",
-                f"{signed(-free.difference)}",
-                f"{signed(part)} ({signed(-memory.high)} to {signed(-memory.low)})",
-                share,
-            ]
+            {
+                "arm and baseline": escape(f"{name} and {verdict.baseline}"),
+                "gain on val": signed(-verdict.test.difference),
+                "gain on leak-free val": signed(-leak_free.difference),
+                "difference": f"{signed(-excess.difference)} ({interval(excess)})",
+                "share of the gain": "no significant gain" if fraction is None else f"{100 * fraction:.0f} %",
+            }
         )
-    data = record["data"]
-    leaked = data["val_targets"] - data["leak_free_val_targets"]
-    said = (
-        f"{leaked:,} of {data['val_targets']:,} val characters are in lines that train holds too. What a gain on val "
-        "has more than the gain on the other lines comes from these: memory of lines that were trained on, or lines "
-        "that are easier to learn. Intervals of 95 %."
-    )
-    header = ["", "gain on val", "gain on leak-free val", "difference: memory", "share of the gain"]
-    return f"{said}\n\n{table(header, rows)}"
+    total, leak_free_targets = record["data"]["val_targets"], record["data"]["leak_free_val_targets"]
+    return [
+        f"{total - leak_free_targets:,} of {total:,} val characters are in lines that also occur in train. If a gain "
+        "is larger on val than on leak-free val, the difference comes from these lines: they were memorised, or are "
+        "easier to predict. The intervals are 95 % intervals.",
+        *([_table(rows, text=("arm and baseline",))] if rows else []),
+    ]
 
 
 def _excess(arm: Mapping[str, Any]) -> list[float]:
-    """Of each seed, the val loss less the leak-free one."""
+    """The val loss minus the leak-free one, per seed."""
     pairs = zip(values(arm, "val_nats"), values(arm, "leak_free_val_nats"), strict=True)
     return [val - leak_free for val, leak_free in pairs]
 
 
-def _tuning(record: Record) -> str:
-    tuned = [arm for arm in record["arms"] if arm["tries"]]
-    if not tuned:
-        return "Nothing was tuned for this study: the settings are those of its file."
-    seeds = ", ".join(map(str, record["tune_seeds"]))
-    said = f"Each arm tried {len(tuned[0]['tries'])} combinations on seed {seeds} and kept the one with the lowest val."
+def _tuning(record: Record) -> list[str]:
+    arms = [arm for arm in record["arms"] if arm["trials"]]
+    if not arms:
+        return ["Nothing was tuned for this study: the settings are those of its file."]
     rows = []
-    for arm in tuned:
-        tried = [one["val_nats"] for one in arm["tries"] if one["val_nats"] is not None]
-        failed = len(arm["tries"]) - len(tried)
-        kept = ", ".join(f"{key.replace('_', ' ')} {words(value)}" for key, value in arm["tuned"].items())
-        edges = ", ".join(key.replace("_", " ") for key in _at_the_edge(arm))
-        rows.append([arm["name"], kept, f"{min(tried):.4f}", f"{max(tried):.4f}", str(failed or ""), edges])
-    header = ["arm", "kept", "lowest val", "highest val", "failed", "at the edge of what was tried"]
-    return f"{said}\n\n{table(header, rows)}"
+    for arm in arms:
+        nats = [trial["val_nats"] for trial in arm["trials"] if trial["val_nats"] is not None]
+        tuned = [f"{key.replace('_', ' ')} {format_value(value)}" for key, value in arm["tuned"].items()]
+        rows.append(
+            {
+                "arm": escape(arm["name"]),
+                "chosen": ", ".join(tuned),
+                "lowest val": f"{min(nats):.4f}",
+                "highest val": f"{max(nats):.4f}",
+                "failed": str(len(arm["trials"]) - len(nats) or ""),
+                "at the edge of its range": _at_the_edge(arm),
+            }
+        )
+    count, seeds = len(arms[0]["trials"]), ", ".join(map(str, record["tune_seeds"]))
+    return [
+        f"Each arm tried {count} combinations on seed {seeds} and uses the one with the lowest val loss.",
+        _table(rows, text=("arm", "chosen", "at the edge of its range")),
+    ]
 
 
-def _at_the_edge(arm: Mapping[str, Any]) -> list[str]:
-    """The tuned settings whose best value is the least or the greatest that was tried, of three or more."""
-    found = []
-    for key, value in arm["tuned"].items():
-        tried = sorted({one["settings"][key] for one in arm["tries"] if isinstance(value, int | float)})
-        if len(tried) > 2 and value in (tried[0], tried[-1]):
-            found.append(key)
-    return found
+def _at_the_edge(arm: Mapping[str, Any]) -> str:
+    """The tuned settings whose chosen value is the lowest or highest of three or more."""
+    numbers = {key: value for key, value in arm["tuned"].items() if isinstance(value, int | float)}
+    tried = {key: {trial["settings"][key] for trial in arm["trials"]} for key in numbers}
+    edges = [key for key, n in numbers.items() if len(tried[key]) > 2 and n in (min(tried[key]), max(tried[key]))]
+    return ", ".join(edges).replace("_", " ")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown.
+def _method(record: Record) -> list[str]:
+    machine, jobs = record["environment"], record["jobs"]
+    parallel = "one training at a time, one thread" if jobs == 1 else f"{jobs} trainings at once, one thread each"
+    # An interrupted study may have been continued with a newer version.
+    commits = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
+    return [
+        f"{_data(record)} Losses are exact, in nats per character: mean ± standard deviation over seeds "
+        f"{', '.join(map(str, record['seeds']))}.",
+        "A gain is the loss of the baseline minus that of the arm, so above 0 the arm is better. Each verdict is "
+        "Welch's t-test over the seeds at the 5 % level, its p-value adjusted by Holm's method for all comparisons on "
+        "this page; the intervals are not adjusted. Each run is judged by its checkpoint with the lowest val loss.",
+        f"{escape(machine['cpu'])}, {parallel}; torch {machine['torch']}, commit {', '.join(commits) or 'unknown'}; "
+        f"{record['training_seconds']:,.0f} s of training in total.",
+    ]
 
-    >>> print(table(["a", "b"], [["1", "x|y"]]))
-    | a | b |
-    |---|---|
-    | 1 | x\\|y |
-    """
-    lines = [header, *rows]
-    cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in lines]
-    return "\n".join([f"| {cells[0]} |", "|" + "---|" * len(header), *(f"| {row} |" for row in cells[1:])])
+
+def _data(record: Record) -> str:
+    data, command = record["data"], f"`wavemore study {escape(record['name'])}`"
+    if data.get("format") == "text":
+        return (
+            f"{command} on {escape(data['name'])}, a continuous text whose first {100 * data['train_fraction']:g} % "
+            f"are train: {data['train_targets']:,} train and {data['val_targets']:,} val characters. The val loss is "
+            "that of the whole val part, each character predicted from all that the model can see before it. The train "
+            "loss is that of as many characters from the end of train, at most 500,000."
+        )
+    return (
+        f"{command} on {escape(data['name'])}, {data['split_method']} split: {data['train_lines']:,} train and "
+        f"{data['val_lines']:,} val lines. The end of a line counts as a character. Leak-free val has the val lines "
+        f"that do not occur in train, {data['leak_free_val_targets']:,} of {data['val_targets']:,} characters."
+    )
 
 
-def spreads(record: Record, key: str = "val_nats") -> dict[str, Spread]:
-    """Mean and deviation of each arm that has a figure."""
-    return {arm["name"]: spread(values(arm, key)) for arm in record["arms"] if values(arm, key)}
+def _table(rows: Sequence[Mapping[str, str]], text: Collection[str]) -> str:
+    """Build a table from rows with the same keys; the columns that are not in `text` hold numbers."""
+    header = list(rows[0])
+    right = [number for number, name in enumerate(header) if name not in text]
+    return markdown_table(header, [list(row.values()) for row in rows], right)
+
+
+def _mean_std(arm: Mapping[str, Any], key: str) -> str:
+    known = values(arm, key)
+    return str(mean_std(known)) if known else ""

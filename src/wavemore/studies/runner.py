@@ -1,105 +1,108 @@
-"""The trainings of a study: planned, done in parallel, resumed where they were interrupted, gathered into a record.
+"""The trainings of a study: planned, run in parallel, resumed after an interruption, and gathered into a record.
 
-The study's folder holds `runs/<arm>/<what>-seed-<n>`, each a run folder like any other, and `study.json`, the record
-that the page is made of. A run that is finished is never done again.
+The folder of a study has `runs/<arm>/<trial and seed>`, each a run folder like any other, and at the end `study.json`.
+Finished runs are never repeated.
 """
 
 import contextlib
-import json
+import itertools
 import multiprocessing
-import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from statistics import fmean, median
-from time import process_time
+from statistics import fmean
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 
-from wavemore.engine.fit import fit
-from wavemore.engine.plan import Plan
 from wavemore.engine.process import set_threads
-from wavemore.engine.recipe import Recipe
 from wavemore.errors import RunError, UsageError
-from wavemore.files import write_atomic
-from wavemore.nn.model import Model
-from wavemore.nn.models import build
 from wavemore.runs.environment import cores, environment
+from wavemore.runs.json_file import write_json
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
-from wavemore.studies.file import Arm, Study, settle, slug
-from wavemore.studies.job import Job, Result, begin_process, do, read_result, train_job
-from wavemore.text.continuous import TextStream
-from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load, load_text
+from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
+from wavemore.studies.file import Arm, Study, slug
+from wavemore.studies.job import Job, Result, read_result, run_in_worker, start_worker, train_job
+from wavemore.studies.record import FILE, FORMAT
+from wavemore.text.datasets import load_corpus
 
-FORMAT = 1
-"""Of study.json."""
+Finished = tuple[Job, Result]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that has happened while a study runs."""
+    """The progress of a study."""
 
     done: int
+    """Finished trainings."""
     total: int
-    """Trainings, those of the tuning included."""
-    said: str
-    """What has just been finished; empty where nothing was, so that the caller can look at the clock."""
+    """All trainings, those of the tuning included."""
+    message: str
+    """What has just finished; empty if nothing has, so that the caller can react to Ctrl-C."""
 
 
 class StudyRunner:
     """Runs a study in its folder."""
 
     def __init__(self, study: Study, folder: Path, data: str = "", jobs: int = 0) -> None:
+        """`data` replaces that of the study file; `jobs` is the number of parallel trainings, 0 for one per core.
+
+        All settings are checked here, before anything is trained.
+        """
         self.study, self.folder = study, folder
         self.data = data or study.file.data
         self.jobs = jobs or cores()
-        self.corpus: Corpus | TextStream
-        if study.file.text == "stream":
-            self.corpus = load_text(self.data, share=study.file.share)
-        else:
-            self.corpus = load(self.data, split=study.file.split, split_seed=study.file.split_seed)
-        self.steps: dict[tuple[int, int], int] = {}
+        self.corpus = load_corpus(
+            self.data,
+            format=study.file.format,
+            split_method=study.file.split_method,
+            split_seed=study.file.split_seed,
+            train_fraction=study.file.train_fraction,
+        )
+        self.plans = [[plan_trial(arm, trial, self.corpus) for trial in arm.trials] for arm in study.arms]
         self.results: dict[tuple[int, int, int], Result] = {}
-        self.chosen: dict[int, int] = {}
-        for arm in study.arms:  # all mistakes are found before anything is trained
-            for tried in arm.tries:
-                check_fits(len(self.corpus.vocabulary), settle(arm, tried, self.corpus).settings)
+        """By arm, trial and seed."""
+        self.best_trial: dict[int, int] = {}
+        for planned in itertools.chain(*self.plans):
+            check_fits(planned.model, len(self.corpus.vocabulary), planned.model_config)
 
     def run(self) -> Iterator[Event]:
-        """Do what is left to do, and write `study.json` at the end.
+        """Run everything that is not finished yet, and write `study.json` at the end.
 
-        Can be left early at any event: the runs that were begun are kept and resumed next time. Raises `RunError`
-        for a folder with runs of other settings, `UsageError` where all tries of an arm fail.
+        The iteration can be left at any event: runs that have started are saved, and resumed next time. Raises
+        `RunError` for a folder that has runs with other settings, `UsageError` if all trials of an arm fail.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot make the study's folder {self.folder}: {error.strerror}") from None
+            raise RunError(f"cannot create the study's folder {self.folder}: {error.strerror}") from None
         threads = torch.get_num_threads()
         set_threads(1)
         try:
-            yield from self._measure_speeds()
-            tuning = [job for arm in range(len(self.study.arms)) for job in self._tuning(arm)]
-            finals = len(self.study.arms) * len(self.study.file.seeds)
-            yield from self._do(tuning, 0, len(tuning) + finals)
-            for number, arm in enumerate(self.study.arms):
-                self.chosen[number] = self._best_try(number, arm)
-            yield from self._do(self._finals(), len(tuning), len(tuning) + finals)
+            yield from self._measure_steps()
+            arms = range(len(self.study.arms))
+            tuning = [
+                self._job(arm, trial, seed, tuning=True)
+                for arm in arms
+                for trial in (range(len(self.plans[arm])) if len(self.plans[arm]) > 1 else ())
+                for seed in self.study.tune_seeds
+            ]
+            total = len(tuning) + len(arms) * len(self.study.file.seeds)
+            yield from self._run_jobs(tuning, 0, total)
+            self.best_trial = {arm: self._choose_trial(arm) for arm in arms}
+            final = [self._job(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds for arm in arms]
+            yield from self._run_jobs(final, len(tuning), total)
         finally:
             set_threads(threads)
-        content = json.dumps(self.record(), indent=1, ensure_ascii=False).encode() + b"\n"
-        write_atomic(self.folder / "study.json", content)
+        write_json(self.folder / FILE, self.record())
 
     def record(self) -> dict[str, Any]:
-        """All that was found, ready for JSON: what the page is made of."""
+        """The results, ready for JSON."""
         file = self.study.file
         return {
             "format": FORMAT,
@@ -119,246 +122,149 @@ class StudyRunner:
         }
 
     def _split_record(self) -> dict[str, Any]:
-        file, corpus = self.study.file, self.corpus
-        if isinstance(corpus, TextStream):
+        corpus = self.corpus
+        if corpus.format == "text":
             return {
-                "text": "stream",
-                "split": "share",
-                "share": corpus.share,
-                "train_targets": corpus.train.targets,
-                "val_targets": corpus.val.targets,
+                "format": "text",
+                "split_method": "position",
+                "train_fraction": corpus.train_fraction,
+                "train_targets": corpus.train.num_targets,
+                "val_targets": corpus.val.num_targets,
             }
         return {
-            "split": file.split,
-            "split_seed": file.split_seed,
-            "train_lines": len(corpus.train.lines),
-            "val_lines": len(corpus.val.lines),
-            "val_targets": corpus.val.targets,
+            "split_method": corpus.split_method,
+            "split_seed": corpus.split_seed,
+            "train_lines": len(corpus.train.as_lines(corpus.vocabulary).lines),
+            "val_lines": len(corpus.val.as_lines(corpus.vocabulary).lines),
+            "val_targets": corpus.val.num_targets,
             "leak_free_val_targets": int(corpus.val.leak_free_targets.sum()),
         }
 
     def _arm_record(self, number: int, arm: Arm) -> dict[str, Any]:
-        base = self.study.base_of(arm)
-        tried = self.chosen[number]
-        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
-        tries = []
-        if len(arm.tries) > 1:
-            for index, settings in enumerate(arm.tries):
-                vals = [self.results[number, index, seed].get("val_nats") for seed in self.study.tune_seeds]
-                tries.append({"settings": settings, "val_nats": _mean(vals)})
+        baseline, best = self.study.baseline_of(arm), self.best_trial[number]
+        planned = self.plans[number][best]
+        trials = [
+            {"settings": settings, "val_nats": self._tuning_nats(number, trial)}
+            for trial, settings in enumerate(arm.trials if len(arm.trials) > 1 else ())
+        ]
         return {
             "name": arm.name,
             "group": arm.group,
-            "against": base.name if base else None,
-            "settings": {**arm.settings, **arm.tries[tried]},
-            "model": {"name": chosen.model, **chosen.settings.values()},
-            "words": chosen.settings.words,
-            "recipe": {name: value for name, value in asdict(chosen.recipe).items() if name != "seed"},
-            "epochs": round(chosen.recipe.steps * chosen.recipe.batch_size / self.corpus.train.targets, 2),
-            "tuned": arm.tries[tried],
-            "tries": tries,
-            "published": None if arm.published is None else {"val": arm.published.val, "train": arm.published.train},
-            "runs": [{"seed": seed, **self.results[number, tried, seed]} for seed in self.study.file.seeds],
+            "baseline": baseline.name if baseline else None,
+            "settings": {**arm.settings, **arm.trials[best]},
+            "model": {"name": planned.model, **asdict(planned.model_config)},
+            "description": planned.model_config.describe(),
+            "recipe": {name: value for name, value in asdict(planned.recipe).items() if name != "seed"},
+            "epochs": round(planned.recipe.steps * planned.recipe.batch_size / self.corpus.train.num_targets, 2),
+            "tuned": arm.trials[best],
+            "trials": trials,
+            "published": None if arm.published is None else msgspec.structs.asdict(arm.published),
+            "runs": [{"seed": seed, **self.results[number, best, seed]} for seed in self.study.file.seeds],
         }
 
-    def _measure_speeds(self) -> Iterator[Event]:
-        """Steps that fit into the seconds of an arm: all kinds of steps in turns, medians, kept in a file."""
-        kinds: dict[tuple[int, int], str] = {}  # (arm, try): what decides how long its steps take
-        plans: dict[str, Plan] = {}
-        for number, arm in enumerate(self.study.arms):
-            if "seconds" in arm.settings and arm.settings.get("model") != "ngram":
-                for tried, settings in enumerate(arm.tries):
-                    chosen = settle(arm, settings, self.corpus)
-                    kinds[number, tried] = _kind_of_step(chosen)
-                    plans[kinds[number, tried]] = chosen
+    def _measure_steps(self) -> Iterator[Event]:
+        """Give the arms with a time budget as many steps as fit into it."""
+        seconds = {
+            number: arm.settings["seconds"]
+            for number, arm in enumerate(self.study.arms)
+            if "seconds" in arm.settings and arm.settings.get("model") != "ngram"
+        }
+        plans = {step_type(planned, self.corpus): planned for number in seconds for planned in self.plans[number]}
         path = self.folder / "step_ms.json"
-        known: dict[str, float] = {}
-        with contextlib.suppress(OSError, msgspec.MsgspecError):  # else it is measured anew
-            known = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
-        new = {kind: chosen for kind, chosen in plans.items() if kind not in known}
-        times: dict[str, list[float]] = {kind: [] for kind in new}
-        for _ in range(ROUNDS):
-            for kind, chosen in new.items():
-                times[kind].append(1e3 * _seconds_a_step(chosen, self.corpus))
-                yield Event(0, 1, "")
-        if new:
-            known |= {kind: median(step_ms) for kind, step_ms in times.items()}
-            write_atomic(path, json.dumps(known, indent=1).encode() + b"\n")
-            yield Event(0, 1, "a step takes " + ", ".join(f"{known[kind]:.2f} ms ({kind})" for kind in new))
-        for (number, tried), kind in kinds.items():
-            seconds = self.study.arms[number].settings["seconds"]
-            self.steps[number, tried] = max(1, round(1e3 * seconds / known[kind]))
+        for message in time_steps(plans, self.corpus, path):
+            yield Event(0, 1, message)
+        step_ms = read_step_ms(path)
+        for number, limit in seconds.items():
+            plans_of_arm = self.plans[number]
+            self.plans[number] = [with_time(p, limit, step_ms[step_type(p, self.corpus)]) for p in plans_of_arm]
 
-    def _tuning(self, number: int) -> list[Job]:
-        arm = self.study.arms[number]
-        if len(arm.tries) == 1:
-            self.chosen[number] = 0
-            return []
-        return [
-            self._job(number, tried, seed, f", try {tried + 1}")
-            for tried in range(len(arm.tries))
-            for seed in self.study.tune_seeds
-        ]
-
-    def _best_try(self, number: int, arm: Arm) -> int:
-        if len(arm.tries) == 1:
+    def _choose_trial(self, arm: int) -> int:
+        """Return the trial with the lowest val loss."""
+        trials = range(len(self.study.arms[arm].trials))
+        if len(trials) == 1:
             return 0
-        means = []
-        for tried in range(len(arm.tries)):
-            vals = [self.results[number, tried, seed].get("val_nats") for seed in self.study.tune_seeds]
-            mean = _mean(vals)
-            means.append(float("inf") if mean is None else mean)
-        best = int(np.argmin(means))
-        if means[best] == float("inf"):
-            why = self.results[number, best, self.study.tune_seeds[0]]["failed"]
-            raise UsageError(f"arm {arm.name!r}: every combination that was tried has failed: {why}")
-        return best
+        known = {trial: nats for trial in trials if (nats := self._tuning_nats(arm, trial)) is not None}
+        if not known:
+            reason = next(r["failed"] for key, r in self.results.items() if key[0] == arm and "failed" in r)
+            raise UsageError(f"arm {self.study.arms[arm].name!r}: all trials have failed: {reason}")
+        return min(known, key=lambda trial: known[trial])
 
-    def _finals(self) -> list[Job]:
-        numbers = range(len(self.study.arms))
-        return [self._job(number, self.chosen[number], seed) for seed in self.study.file.seeds for number in numbers]
+    def _tuning_nats(self, arm: int, trial: int) -> float | None:
+        """Return the mean val loss of a trial; None if a training has failed."""
+        results = [self.results[arm, trial, seed] for seed in self.study.tune_seeds]
+        return None if any("failed" in result for result in results) else fmean(r["val_nats"] for r in results)
 
-    def _job(self, number: int, tried: int, seed: int, what: str = "") -> Job:
+    def _job(self, number: int, trial: int, seed: int, tuning: bool = False) -> Job:
         arm = self.study.arms[number]
-        chosen = settle(arm, arm.tries[tried], self.corpus, self.steps.get((number, tried)))
-        chosen = replace(chosen, recipe=replace(chosen.recipe, seed=seed))
-        tuned = ", ".join(f"{key} {value}" for key, value in arm.tries[tried].items())
+        planned = self.plans[number][trial]
         config = config_of(
-            chosen,
-            data_config(self.corpus, self.data, self.study.file.split, self.study.file.split_seed),
+            replace(planned, recipe=replace(planned.recipe, seed=seed)),
+            data_config(self.corpus, self.data),
             command=("wavemore", "study", self.study.name),
-            note=tuned,
-            experiment=f"{self.study.name}: {arm.name}{what}",
+            note=", ".join(f"{key} {value}" for key, value in arm.trials[trial].items()),
+            experiment=f"{self.study.name}: {arm.name}" + (f", trial {trial + 1}" if tuning else ""),
         )
-        kind = f"try-{tried + 1}-" if len(arm.tries) > 1 else ""
-        path = self.folder / "runs" / slug(arm.name) / f"{kind}seed-{seed}"
-        return Job(number, tried, seed, config, path, tuple(self.study.file.measure))
+        prefix = f"trial-{trial + 1}-" if len(arm.trials) > 1 else ""
+        path = self.folder / "runs" / slug(arm.name) / f"{prefix}seed-{seed}"
+        return Job((number, trial, seed), config, path, tuple(self.study.file.measure))
 
-    def _do(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
-        """Do the jobs, `self.jobs` at once; those that are finished already are read."""
-        left = []
-        for job in jobs:
-            result = read_result(job)
-            if result is None:
-                left.append(job)
-            else:
-                self.results[job.arm, job.tried, job.seed] = result
-        done += len(jobs) - len(left)
+    def _run_jobs(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
+        """Run the jobs that are not finished, and read those that are."""
+        results = {job: read_result(job) for job in jobs}
+        self.results |= {job.key: result for job, result in results.items() if result is not None}
+        waiting = [job for job, result in results.items() if result is None]
+        done += len(jobs) - len(waiting)
         yield Event(done, total, "")
-        if not left:
-            return
-        if self.jobs == 1:
-            for job in left:
-                with contextlib.closing(train_job(job)) as steps:
-                    while True:
-                        try:
-                            next(steps)
-                        except StopIteration as end:
-                            result = end.value
-                            break
-                        yield Event(done, total, "")
-                self.results[job.arm, job.tried, job.seed] = result
-                done += 1
-                yield Event(done, total, self._said(job, result))
-            return
-        yield from self._do_in_parallel(left, done, total)
+        train = _train_one_by_one(waiting) if self.jobs == 1 else _train_in_parallel(waiting, self.jobs)
+        with contextlib.closing(train):
+            for finished in train:
+                message = ""
+                if finished is not None:
+                    job, result = finished
+                    self.results[job.key] = result
+                    done, message = done + 1, self._message(job, result)
+                yield Event(done, total, message)
 
-    def _do_in_parallel(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
-        context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
-        stop = context.Event()
-        pool = ProcessPoolExecutor(
-            self.jobs, mp_context=context, initializer=begin_process, initargs=(stop, os.getpid())
-        )
-        try:
-            # The longest first would be quicker by a little; in the order of seeds a stopped study is of use.
-            futures: dict[Future[Result], Job] = {pool.submit(do, job): job for job in jobs}
-            waiting = set(futures)
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    job, result = futures[future], future.result()
-                    if result.get("stopped"):
-                        continue
-                    self.results[job.arm, job.tried, job.seed] = result
-                    done += 1
-                    yield Event(done, total, self._said(job, result))
-                if not finished:
-                    yield Event(done, total, "")
-        except BrokenProcessPool:
-            raise RunError(
-                "a training process was killed, perhaps for memory: the same command goes on; --jobs 1 needs less"
-            ) from None
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _said(self, job: Job, result: Result) -> str:
-        arm = self.study.arms[job.arm]
-        what = f"{arm.name}, seed {job.seed}"
-        if job.config.note:
-            what += f" ({job.config.note})"
+    def _message(self, job: Job, result: Result) -> str:
+        arm, _, seed = job.key
+        trial = f" ({job.config.note})" if job.config.note else ""
+        run = f"{self.study.arms[arm].name}, seed {seed}{trial}"
         if "failed" in result:
-            return f"{what}: failed, {result['failed']}"
-        return f"{what}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
+            return f"{run}: failed, {result['failed']}"
+        return f"{run}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
 
 
-ROUNDS, STEPS_A_ROUND, SECONDS_A_ROUND = 5, 60, 0.8
-"""Of the measurement of speeds: medians of five rounds, in turns; fewer steps a round where they are slow."""
-
-WARM_UP_STEPS, WARM_UP_SECONDS = 10, 0.2
-"""The first steps, which are not counted."""
-
-
-def _kind_of_step(chosen: Plan) -> str:
-    """What decides how long a step takes, in words."""
-    recipe = chosen.recipe
-    how = f"{recipe.optimizer}, batch {recipe.batch_size}, {recipe.execution}"
-    if recipe.execution == "stretches":
-        how += f" of {recipe.stretch} after {recipe.lead_in}"
-    if recipe.precision != "float32":
-        how += f", {recipe.precision}"
-    return f"{chosen.model}: {chosen.settings.words}, {how}"
+def _train_one_by_one(jobs: Sequence[Job]) -> Generator[Finished | None, None, None]:
+    """Train the jobs in this process; yield each that has finished, and None in between."""
+    for job in jobs:
+        yield from train_job(job)
+        result = read_result(job)
+        assert result is not None
+        yield job, result
 
 
-def _seconds_a_step(chosen: Plan, corpus: Corpus | TextStream) -> float:
-    """Processor time, which other work on the machine disturbs less than it does the clock."""
-    # So many steps that none of those that are taken is the last one, which evaluates; of ten, one is logged.
-    recipe = replace(chosen.recipe, steps=2_000, evaluations=1)
-    model = build(chosen.model, len(corpus.vocabulary), chosen.settings, seed=0)
-    with contextlib.closing(_times(model, corpus, recipe)) as times:
-        began = next(times)
-        for step, start in enumerate(times, start=1):
-            if step >= WARM_UP_STEPS or start - began > WARM_UP_SECONDS:
-                break
-        for steps, now in enumerate(times, start=1):
-            if steps >= STEPS_A_ROUND or now - start > SECONDS_A_ROUND:
-                break
-    return (now - start) / steps
-
-
-def _times(model: Model, corpus: Corpus | TextStream, recipe: Recipe) -> Generator[float, None, None]:
-    """The processor time after each step of a training."""
-    for _ in fit(model, corpus, recipe):
-        yield process_time()
-
-
-def _mean(vals: Sequence[float | None]) -> float | None:
-    """The mean; None where a training has failed."""
-    known = [val for val in vals if val is not None]
-    return fmean(known) if known and len(known) == len(vals) else None
-
-
-def read_record(path: Path) -> Mapping[str, Any]:
-    """The `study.json` of a study's folder.
-
-    Raises `RunError` where there is none, or one of another format.
-    """
+def _train_in_parallel(jobs: Sequence[Job], processes: int) -> Generator[Finished | None, None, None]:
+    """Train the jobs in worker processes; yield each that has finished, and None in between."""
+    context = multiprocessing.get_context("spawn")  # torch with several threads hangs in forked processes
+    stop = context.Event()
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker, initargs=(stop,))
     try:
-        record = json.loads((path / "study.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} holds no finished study (it has no study.json): `wavemore study` makes one") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path / 'study.json'}: {error}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise RunError(f"{path / 'study.json'} is of another format; this wavemore reads format {FORMAT}")
-    return record
+        # The longest first would be a little faster, but in the order of seeds an interrupted study is more useful.
+        futures: dict[Future[Result | None], Job] = {pool.submit(run_in_worker, job): job for job in jobs}
+        waiting = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in finished:
+                result = future.result()
+                if result is not None:
+                    yield futures[future], result
+            if not finished:
+                yield None
+    except BrokenProcessPool:
+        raise RunError(
+            "a training process was killed, perhaps because memory ran out: the same command continues; fewer `jobs` "
+            "need less memory"
+        ) from None
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,1 +1,11 @@
-"""Text in, integer arrays out; no torch in this room."""
+"""From files to arrays of token ids. This room knows no torch.
+
+Start with these names:
+
+- `datasets.load_corpus` reads, splits and encodes a data set or a file; `datasets.detect_format` guesses its format.
+- `corpus.Corpus` is what it returns: a `line_corpus.LineCorpus` (a list, one item per line) or a
+  `text_corpus.TextCorpus` (one continuous text).
+- `parts.Part` is one part of the split, a `LinePart` or a `TextPart`; `parts.windows` gives the contexts of targets.
+- `vocabulary.Vocabulary` maps characters to ids and back.
+- `lines.Lines` holds many lines compactly.
+"""

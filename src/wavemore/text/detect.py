@@ -1,85 +1,73 @@
-"""Is a file a list, one thing a line, or one continuous text? A look at its beginning, and the reason in words."""
+"""Guess from the beginning of a file whether it is a list, with one item per line, or one continuous text."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from wavemore.errors import DataError
-from wavemore.text.reading import codec_of, decoded, opened
+from wavemore.text.parts import Format
+from wavemore.text.reading import find_codec, open_file, text_pieces
 
-TextKind = Literal["lines", "stream"]
-
-LOOKED_AT = 1 << 18
-"""Characters of the file's beginning."""
-
-LONG = 200
-"""Characters that hardly a thing of a list has."""
-
+SAMPLE_LENGTH = 1 << 18  # characters at the beginning of the file
+LONG_LINE = 200  # characters; items of a list are hardly ever longer
 SENTENCE_ENDS = ".!?:;)\"'\u2019\u201d"
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What a file looks like, and by what."""
+    """What a file looks like, and the reason in words."""
 
-    kind: TextKind
-    why: str
+    format: Format
+    reason: str
 
 
 def detect(path: Path, encoding: str = "utf-8") -> Detected:
-    """Look at the beginning of a file; what is unclear is a list.
+    """Guess the format of a file from its beginning. A pipe, which can be read only once, counts as a list.
 
     Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding.
     """
-    codec = codec_of(encoding)
+    codec = find_codec(encoding)
     if path.exists() and not path.is_file() and not path.is_dir():
         return Detected("lines", "it is a pipe, which can be read only once")
-    pieces: list[str] = []
-    with opened(path) as file:
-        try:
-            for text in decoded(file, codec, hashlib.sha256()):
-                pieces.append(text)
-                if sum(map(len, pieces)) >= LOOKED_AT:
-                    break
-        except DataError:
-            if not pieces:
-                raise
-            # What is wrong further on is said, with all it takes, by whatever reads the whole file.
-    return look_at("".join(pieces)[:LOOKED_AT])
+    beginning = ""
+    with open_file(path) as file:
+        for text in text_pieces(file, codec):
+            beginning += text
+            if len(beginning) >= SAMPLE_LENGTH:
+                break
+    return detect_in_text(beginning[:SAMPLE_LENGTH])
 
 
-def look_at(text: str) -> Detected:
-    r"""Tell a list from a continuous text by its lines.
+def detect_in_text(text: str) -> Detected:
+    r"""Tell a list from a continuous text by its lines; unclear cases count as lists.
 
-    Continuous is what has long lines, lines of many words with blank lines between them or lines that go on in
-    the next one, or indented lines.
+    A text has long lines, indented lines, or lines of many words with blank lines between them or sentences that
+    continue on the next line.
 
-    >>> look_at("emma\nolivia\nava\n").kind
+    >>> detect_in_text("emma\nolivia\nava\n").format
     'lines'
-    >>> print(look_at("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it to you?\n\n" * 10))
-    Detected(kind='stream', why='3.8 words a line, 33 % of the lines blank')
+    >>> print(detect_in_text("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it to you?\n\n" * 10))
+    Detected(format='text', reason='3.8 words per line, 33 % of the lines blank')
     """
-    rows = text.split("\n")
-    lines = [row for row in rows if row.strip()]
+    all_lines = text.split("\n")
+    lines = [line for line in all_lines if line.strip()]
     if not lines:
         return Detected("lines", "it holds no characters")
-    middle = sorted(map(len, lines))[len(lines) // 2]
-    if middle >= LONG:  # one overlong line among short ones is a fault in a list
-        return Detected("stream", f"half of the lines have {middle:,} characters or more")
-    blank = (len(rows) - len(lines) - (not rows[-1].strip())) / len(rows)  # what follows the last line end is no line
+    median_length = sorted(map(len, lines))[len(lines) // 2]
+    if median_length >= LONG_LINE:  # one such line among short ones is an error in a list
+        return Detected("text", f"half of the lines have {median_length:,} characters or more")
+    num_blank = len(all_lines) - len(lines) - (not all_lines[-1].strip())  # nothing after the last line end is no line
+    blank = num_blank / len(all_lines)
     indented = sum(line[0] in " \t" for line in lines) / len(lines)
     words = sum(len(line.split()) for line in lines) / len(lines)
-    going_on = sum(map(_goes_on, lines, lines[1:])) / len(lines)
+    continued = sum(map(_continues, lines, lines[1:])) / len(lines)
     if len(lines) >= 10 and indented >= 0.2 and (indented < 0.95 or blank >= 0.05):
-        return Detected("stream", f"{100 * indented:.0f} % of the lines indented")
+        return Detected("text", f"{100 * indented:.0f} % of the lines are indented")
     if len(lines) >= 10 and words >= 2.5 and blank >= 0.05:
-        return Detected("stream", f"{words:.1f} words a line, {100 * blank:.0f} % of the lines blank")
-    if len(lines) >= 10 and words >= 5 and going_on >= 0.25:
-        return Detected("stream", f"{words:.1f} words a line, {100 * going_on:.0f} % of the lines go on in the next")
-    return Detected("lines", f"{words:.1f} words a line, {100 * blank:.0f} % of the lines blank")
+        return Detected("text", f"{words:.1f} words per line, {100 * blank:.0f} % of the lines blank")
+    if len(lines) >= 10 and words >= 5 and continued >= 0.25:
+        return Detected("text", f"{words:.1f} words per line, {100 * continued:.0f} % continue on the next line")
+    return Detected("lines", f"{words:.1f} words per line, {100 * blank:.0f} % of the lines blank")
 
 
-def _goes_on(line: str, after: str) -> bool:
-    """Whether a sentence seems to go on in the next line."""
-    return line.rstrip()[-1] not in SENTENCE_ENDS and after.lstrip()[0].islower()
+def _continues(line: str, following: str) -> bool:
+    """Whether a sentence seems to continue on the following line."""
+    return line.rstrip()[-1] not in SENTENCE_ENDS and following.lstrip()[0].islower()

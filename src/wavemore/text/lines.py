@@ -1,6 +1,6 @@
-"""Lines of text kept compactly: one string and the place where each line begins.
+"""Lines of text, stored compactly: one string, and the offset at which each line begins.
 
-A million Python strings take about 60 MB for 7 MB of text. Here the same lines take 7 MB and 4 bytes a line.
+A million lines of 7 characters take about 60 MB as Python strings, and here 7 MB plus 4 bytes per line.
 """
 
 import itertools
@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
+from wavemore.text.vocabulary import code_points
 
 MAX_LINE_LENGTH = 10_000
-"""The most characters that a line may have: one thing a line, not a book on one."""
+"""The most characters that an item of a list may have."""
 
 _CHUNK = 1 << 14  # lines that are separate Python strings at the same time
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found while lines were read: counts of lines and characters, line ends not counted.
+class LineReport:
+    """Counts of what was read from a list; line ends are no characters here.
 
-    >>> print(Report(lines=3, distinct=2, blank=1, longest=4, characters=11, alphabet=5))
-    3 lines (2 distinct), 11 characters of 5 kinds, longest line 4, 1 blank line skipped
+    >>> print(LineReport(lines=3, distinct=2, blank=1, longest=4, characters=11, alphabet=5))
+    3 lines (2 distinct), 11 characters (5 distinct), longest line 4, 1 blank line skipped
     """
 
     lines: int
@@ -37,17 +38,35 @@ class Report:
     def __str__(self) -> str:
         distinct = "all distinct" if self.distinct == self.lines else f"{self.distinct:,} distinct"
         sentence = (
-            f"{counted(self.lines, 'line')} ({distinct}), {counted(self.characters, 'character')} "
-            f"of {counted(self.alphabet, 'kind')}, longest line {self.longest:,}"
+            f"{pluralize(self.lines, 'line')} ({distinct}), {pluralize(self.characters, 'character')} "
+            f"({self.alphabet:,} distinct), longest line {self.longest:,}"
         )
-        return f"{sentence}, {counted(self.blank, 'blank line')} skipped" if self.blank else sentence
+        return f"{sentence}, {pluralize(self.blank, 'blank line')} skipped" if self.blank else sentence
+
+
+@dataclass(frozen=True)
+class TextReport:
+    """Counts of what was read from a text; line feeds are characters here.
+
+    >>> print(TextReport(characters=1_115_394, alphabet=65, line_feeds=40_000))
+    1,115,394 characters (65 distinct), 40,000 line ends
+    """
+
+    characters: int
+    alphabet: int
+    line_feeds: int
+
+    def __str__(self) -> str:
+        return (
+            f"{pluralize(self.characters, 'character')} ({self.alphabet:,} distinct), "
+            f"{pluralize(self.line_feeds, 'line end')}"
+        )
 
 
 class Lines(Sequence[str]):
-    r"""An immutable sequence of lines, made by `Lines.from_iterable` or `read_lines`.
+    r"""An immutable sequence of N lines, made by `Lines.from_iterable` or `reading.read_lines`.
 
-    `text` holds the lines, each ended by a line feed; `lengths` is (N,), the characters of each line without
-    it.
+    `text` is all lines, each followed by a line feed; `lengths` is (N,), the characters of each line without it.
 
     >>> lines = Lines.from_iterable(["emma", "  olivia\n", "", "ava"])
     >>> len(lines), lines[1], list(lines[1:]), lines.lengths.tolist()
@@ -57,25 +76,23 @@ class Lines(Sequence[str]):
     def __init__(self, text: str, lengths: NDArray[np.integer[Any]]) -> None:
         self.text = text
         dtype = np.uint32 if len(text) < 2**32 else np.int64
-        self._offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
-        np.cumsum(lengths + 1, out=self._offsets[1:])
-        assert self._offsets[-1] == len(text), "lengths and text do not belong together"
+        self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
+        """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
+        np.cumsum(lengths + 1, out=self.offsets[1:])
+        assert self.offsets[-1] == len(text), "lengths and text do not belong together"
         self._hashes: NDArray[np.uint64] | None = None
 
     @classmethod
     def from_iterable(cls, lines: Iterable[str]) -> "Lines":
-        """Gather lines as a file is read: whitespace around a line is stripped, blank lines are skipped.
+        """Collect lines as from a file: whitespace around a line is stripped, blank lines are skipped.
 
-        Raises `DataError` for a line longer than `MAX_LINE_LENGTH`, one with a line break inside, and what is
-        no text.
-
-        >>> list(Lines.from_iterable(["new york ", "", "rome"]))
-        ['new york', 'rome']
+        Raises `DataError` for a line longer than `MAX_LINE_LENGTH`, one with a line break inside, and a value that is
+        not a string.
         """
         return collect(lines)[0]
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self.offsets) - 1
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -84,21 +101,21 @@ class Lines(Sequence[str]):
     def __getitem__(self, index: int | slice) -> "str | Lines":
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
-        place = range(len(self))[index]  # an IndexError here, and negative numbers counted from the end
-        return self.text[int(self._offsets[place]) : int(self._offsets[place + 1]) - 1]
+        number = range(len(self))[index]  # raises IndexError; negative indices count from the end
+        return self.text[int(self.offsets[number]) : int(self.offsets[number + 1]) - 1]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _CHUNK):
             stop = min(start + _CHUNK, len(self))
-            yield from self.text[int(self._offsets[start]) : int(self._offsets[stop]) - 1].split("\n")
+            yield from self.text[int(self.offsets[start]) : int(self.offsets[stop]) - 1].split("\n")
 
     def __repr__(self) -> str:
-        return f"<{counted(len(self), 'line')}>"
+        return f"<{pluralize(len(self), 'line')}>"
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """The characters of each line, (N,)."""
-        return np.diff(self._offsets).astype(np.int64) - 1
+        return np.diff(self.offsets).astype(np.int64) - 1
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> "Lines":
         """Return the lines at the (M,) indices, in that order.
@@ -106,41 +123,41 @@ class Lines(Sequence[str]):
         >>> list(Lines.from_iterable(["a", "b", "c"]).take([2, 0]))
         ['c', 'a']
         """
-        places = np.asarray(indices, np.int64)
-        begins, ends = self._offsets[places], self._offsets[places + 1]
+        numbers = np.asarray(indices, np.int64)
+        begins, ends = self.offsets[numbers], self.offsets[numbers + 1]
         pieces = []
-        for start in range(0, len(places), _CHUNK):
+        for start in range(0, len(numbers), _CHUNK):
             spans = zip(begins[start : start + _CHUNK].tolist(), ends[start : start + _CHUNK].tolist(), strict=True)
             pieces.append("".join([self.text[begin:end] for begin, end in spans]))
         taken = Lines("".join(pieces), ends - begins - 1)
         if self._hashes is not None:
-            taken._hashes = self._hashes[places]
+            taken._hashes = self._hashes[numbers]
         return taken
 
     def hashes(self) -> NDArray[np.uint64]:
-        """Return a 64-bit hash of each line, (N,): the same on every machine, in every process.
+        """Return a 64-bit hash of each line, (N,), which is the same on every machine and in every process.
 
-        A line's hash is the sum, modulo 2 ** 64, of a scrambled number for each of its characters at its place and
-        for the end at its place (Zobrist, "A New Hashing Method with Application for Game Playing", 1970).
+        The hash is a sum modulo 2 ** 64: one scrambled number per character and its position in the line, the line end
+        included (Zobrist, "A New Hashing Method with Application for Game Playing", 1970).
 
         >>> Lines.from_iterable(["emma", "ava", "emma"]).hashes().tolist()
         [15991479069336283553, 4918206010412090640, 15991479069336283553]
         """
         if self._hashes is None:
             chunks = [np.zeros(0, np.uint64)]
-            for start in range(0, len(self), 2_048):  # few lines at once: eight bytes a character, several times
-                offsets = self._offsets[start : start + 2_049].astype(np.int64)
+            for start in range(0, len(self), 2_048):  # few lines at once, as each array has eight bytes per character
+                offsets = self.offsets[start : start + 2_049].astype(np.int64)
                 text = self.text[offsets[0] : offsets[-1]]
-                codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
+                codes = code_points(text).astype(np.uint64)
                 begins, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
-                places = np.arange(len(codes), dtype=np.uint64) - np.repeat(begins, sizes).astype(np.uint64)
-                chunks.append(np.add.reduceat(scramble(codes | (places << np.uint64(32))), begins))
+                positions = np.arange(len(codes), dtype=np.uint64) - np.repeat(begins, sizes).astype(np.uint64)
+                chunks.append(np.add.reduceat(scramble(codes | (positions << np.uint64(32))), begins))
             self._hashes = np.concatenate(chunks)
         return self._hashes
 
 
 def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter 64-bit numbers one to one (splitmix64, Steele et al., https://doi.org/10.1145/2660193.2660195).
+    """Map 64-bit numbers one to one to pseudorandom ones (splitmix64, https://doi.org/10.1145/2660193.2660195).
 
     >>> scramble(np.array([1, 2], np.uint64)).tolist()
     [10451216379200822465, 10905525725756348110]
@@ -152,80 +169,72 @@ def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Collector:
-    """Gathers raw lines into `Lines`: strips them, skips blank ones, refuses those that are too long."""
+    """Collects raw lines into `Lines`: strips them, skips blank ones, and raises `DataError` for one too long."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._lengths: list[NDArray[np.int32]] = []
-        self._alphabet: set[str] = set()
-        self.seen = 0  # raw lines, blank ones included, so that errors can give the number of a line
+        self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
 
     def add(self, raw: list[str]) -> None:
-        """Add some raw lines, without line ends; they are transient, so add a few thousand at once."""
+        """Add raw lines without line ends; to save memory, add a few thousand at a time."""
         stripped = [line.strip() for line in raw]
-        kept = [line for line in stripped if line]
-        if kept:
-            lengths = np.fromiter(map(len, kept), np.int32, len(kept))
+        lines = [line for line in stripped if line]
+        if lines:
+            lengths = np.fromiter(map(len, lines), np.int32, len(lines))
             if lengths.max() > MAX_LINE_LENGTH:
                 number, length = next((i, len(s)) for i, s in enumerate(stripped, 1) if len(s) > MAX_LINE_LENGTH)
-                raise too_long(self.seen + number, f"{length:,}")
-            piece = "\n".join(kept) + "\n"
-            self._alphabet.update(piece)
-            self._pieces.append(piece)
+                raise line_too_long(self.num_lines + number, f"{length:,}")
+            self._pieces.append("\n".join(lines) + "\n")
             self._lengths.append(lengths)
-        self.seen += len(raw)
+        self.num_lines += len(raw)
 
-    def finish(self) -> tuple[Lines, Report]:
-        """Return the lines that were gathered, and what was found."""
+    def finish(self) -> tuple[Lines, LineReport]:
+        """Return the collected lines and a report; call this once, at the end."""
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         text = "".join(self._pieces)
-        self._pieces.clear()  # the text is in memory once, not twice, from here on
+        self._pieces.clear()  # so that the text is in memory once
         lines = Lines(text, lengths)
-        report = Report(
+        report = LineReport(
             lines=len(lines),
             distinct=len(np.unique(lines.hashes())),
-            blank=self.seen - len(lines),
+            blank=self.num_lines - len(lines),
             longest=int(lengths.max(initial=0)),
             characters=len(text) - len(lines),
-            alphabet=len(self._alphabet - {"\n"}),
+            alphabet=len(set(text) - {"\n"}),
         )
         return lines, report
 
 
-def collect(lines: Iterable[str]) -> tuple[Lines, Report]:
-    """Gather lines as `Lines.from_iterable` does, and report what was found.
-
-    >>> print(collect(["emma", "", "ava"])[1])
-    2 lines (all distinct), 7 characters of 4 kinds, longest line 4, 1 blank line skipped
-    """
+def collect(lines: Iterable[str]) -> tuple[Lines, LineReport]:
+    """Collect lines as `Lines.from_iterable` does, and return a report too."""
     if isinstance(lines, str):
-        raise UsageError("one string was given where lines are needed; give a list, for example text.splitlines()")
+        raise UsageError("`lines` is one string; give a list of strings, for example text.splitlines()")
     collector = Collector()
     iterator = iter(lines)
     while chunk := list(itertools.islice(iterator, _CHUNK)):
-        for number, line in enumerate(chunk, collector.seen + 1):
+        for number, line in enumerate(chunk, collector.num_lines + 1):
             if not isinstance(line, str):
-                raise DataError(f"line {number:,} is {type(line).__name__}, not text; give strings")
-            if "\n" in line or "\r" in line:
-                body = line.strip()
-                if "\n" in body or "\r" in body:
-                    raise DataError(f"line {number:,} has a line break inside ({body[:40]!r}); split it into lines")
+                raise DataError(f"line {number:,} is of type {type(line).__name__}; give strings")
+            body = line.strip()
+            if "\n" in body or "\r" in body:
+                raise DataError(f"line {number:,} has a line break inside ({body[:40]!r}); split it into lines")
         collector.add(chunk)
     return collector.finish()
 
 
-def too_long(number: int, length: str) -> DataError:
-    """Return the error for a line of more than `MAX_LINE_LENGTH` characters."""
+def line_too_long(number: int, length: str) -> DataError:
+    """Return the error for a line that is too long."""
     return DataError(
-        f"line {number:,} has {length} characters, more than {MAX_LINE_LENGTH:,}; "
-        "one thing a line is expected, so break long text into lines"
+        f"line {number:,} has {length} characters, more than {MAX_LINE_LENGTH:,}; one item per line is expected: "
+        "break long lines, or read the file as one continuous text"
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
+def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun.
 
-    >>> counted(1, "line"), counted(2_000, "line")
+    >>> pluralize(1, "line"), pluralize(2_000, "line")
     ('1 line', '2,000 lines')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,7 +1,7 @@
-"""The vocabulary: which characters there are, and the id of each.
+"""The vocabulary: the distinct characters and their ids.
 
-Id 0 is the boundary token. It begins and ends every line and is no character, so that the text may hold any
-character, '.' included. The characters have the ids from 1 on, in the order of their code points.
+Id 0 is the boundary token, which begins and ends every line (<bos> and <eos> in one). It is not a character, so lines
+may contain any character, '.' included. The characters have the ids from 1 on, in the order of their code points.
 """
 
 import json
@@ -14,27 +14,23 @@ from numpy.typing import NDArray
 from wavemore.errors import DataError, UnknownCharacterError
 
 BOUNDARY = 0
-"""The id of the boundary token, which begins and ends every line and is no character."""
+"""The id of the boundary token."""
 
 Ids = NDArray[np.unsignedinteger[Any]]
 
-_CHUNK = 1 << 20  # characters encoded at once: 4 bytes each while they are UTF-32
-_SHOWN = 40  # characters of a line, or of the vocabulary, that an error message shows
+_CHUNK = 1 << 20  # characters encoded at once, each of 4 bytes as UTF-32
+_SHOWN = 40  # characters of a line or of the vocabulary in an error message
 
 
 class Vocabulary:
-    """The distinct characters of a text, sorted, and the way from text to ids and back.
+    """The distinct characters of a text, sorted; it encodes text as ids and decodes ids to text.
 
-    Raises `DataError` for an empty vocabulary and for what cannot be a character of a line: strings of
-    another length than one, line feeds, lone surrogates.
+    Raises `DataError` for an empty vocabulary, for strings that are not one character long, and for characters that no
+    line can contain: line feeds and lone surrogates.
 
     >>> vocabulary = Vocabulary("anna")
     >>> vocabulary.characters, len(vocabulary)
     ('an', 3)
-    >>> vocabulary.encode("nan").tolist()
-    [2, 1, 2]
-    >>> vocabulary.decode([1, 2, 1])
-    'ana'
     """
 
     characters: str
@@ -44,19 +40,17 @@ class Vocabulary:
         distinct = sorted(set(characters))
         for character in distinct:
             if len(character) != 1:
-                raise DataError(f"{_shorten(character)} is not one character; a vocabulary is made of single ones")
+                raise DataError(f"{_shorten(character)} is not a single character; give single characters")
             if character == "\n":
-                raise DataError("a line feed ends a line and cannot be a character of the vocabulary; split the text")
+                raise DataError("a line feed cannot be in the vocabulary, as it ends a line; split the text into lines")
             if "\ud800" <= character <= "\udfff":
-                raise DataError(
-                    f"{_name(character)} is half of a surrogate pair, not a character; decode the text anew"
-                )
+                raise DataError(f"{_name(character)} is half of a surrogate pair; decode the text correctly first")
         if not distinct:
-            raise DataError("a vocabulary needs at least one character; give text that is not empty")
+            raise DataError("a vocabulary needs at least one character; give a text that is not empty")
         self.characters = "".join(distinct)
-        codes = _code_points(self.characters)
-        self._codes = np.concatenate([np.zeros(1, codes.dtype), codes])
-        # Code point -> id. The last slot stays unknown, for every code point beyond the largest known one.
+        codes = code_points(self.characters)
+        self._codes = np.concatenate([code_points("\n"), codes])  # id -> code point
+        # Code point -> id, 0 if unknown; the last entry is for all code points beyond the largest known one.
         self._ids: Ids = np.zeros(int(codes[-1]) + 2, self.dtype)
         self._ids[codes] = np.arange(1, len(self))
 
@@ -79,40 +73,37 @@ class Vocabulary:
         >>> Vocabulary("abc").dtype
         dtype('uint8')
         """
-        if len(self) <= 2**8:
-            return np.dtype(np.uint8)
-        return np.dtype(np.uint16 if len(self) <= 2**16 else np.uint32)
+        return np.min_scalar_type(len(self) - 1)
 
     def encode(self, line: str) -> Ids:
-        r"""Turn one line of T characters into its (T,) ids, without boundaries.
+        r"""Encode a line of T characters as ids (T,), without boundaries.
 
-        Raises `UnknownCharacterError`, which names the character and its place, counted from 1.
+        Raises `UnknownCharacterError`, which names the character and its position, counted from 1.
 
         >>> Vocabulary("abc").encode("cab").tolist()
         [3, 1, 2]
         >>> Vocabulary("abc").encode("cat")
         Traceback (most recent call last):
-        wavemore.errors.UnknownCharacterError: unknown character 't' (U+0074) at position 3 of 'cat'; known are 'abc'
+        wavemore.errors.UnknownCharacterError: unknown character 't' (U+0074) at position 3 of 'cat'; known: 'abc'
         """
-        ids = self._look_up(_code_points(line))
-        unknown = np.flatnonzero(ids == BOUNDARY)
-        if len(unknown) > 0:
-            raise self._unknown(line, int(unknown[0]))
+        ids: Ids = self._ids.take(code_points(line), mode="clip")
+        if BOUNDARY in ids:
+            raise self._unknown(line, int((ids == BOUNDARY).argmax()))
         return ids
 
     def encode_text(self, text: str) -> Ids:
-        r"""Turn text of N characters into its (N,) ids, where each line feed becomes `BOUNDARY`.
+        r"""Encode a text of N characters as ids (N,); a line feed becomes `BOUNDARY`.
 
-        Raises `UnknownCharacterError`, which names the character, its line and its place in that line.
+        Raises `UnknownCharacterError`, which names the character, its line and its position in the line.
 
         >>> Vocabulary("abc").encode_text("ab\nc\n").tolist()
         [1, 2, 0, 3, 0]
         """
         ids: Ids = np.empty(len(text), self.dtype)
         for start in range(0, len(text), _CHUNK):
-            codes = _code_points(text[start : start + _CHUNK])
+            codes = code_points(text[start : start + _CHUNK])
             chunk = ids[start : start + _CHUNK]
-            chunk[:] = self._look_up(codes)
+            chunk[:] = self._ids.take(codes, mode="clip")
             unknown = np.flatnonzero((chunk == BOUNDARY) & (codes != ord("\n")))
             if len(unknown) > 0:
                 position = start + int(unknown[0])
@@ -122,44 +113,41 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Turn the (T,) ids of one line, without boundaries, into its T characters.
+        """Decode the ids (T,) of one line, without boundaries, to its T characters.
 
-        Raises `DataError` for an id that stands for no character.
+        Raises `DataError` for an id without a character.
 
         >>> Vocabulary("abc").decode([3, 1, 2])
         'cab'
         >>> Vocabulary("abc").decode([3, 0])
         Traceback (most recent call last):
-        wavemore.errors.DataError: id 0 is the boundary, which is no character; decode a line without it
+        wavemore.errors.DataError: id 0 is the boundary, not a character; decode each line without it
         """
         array = np.asarray(ids)
         if array.size == 0:
             return ""
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise DataError(f"ids are a row of integers, not {array.dtype} of shape {array.shape}; decode line by line")
+            raise DataError(f"`ids` has type {array.dtype} and shape {array.shape}; give the integers of one line")
         if (array == BOUNDARY).any():
-            raise DataError("id 0 is the boundary, which is no character; decode a line without it")
-        return self._decoded(array)
+            raise DataError("id 0 is the boundary, not a character; decode each line without it")
+        return self.decode_text(array)
 
     def decode_text(self, ids: NDArray[np.integer[Any]]) -> str:
-        r"""Turn the (N,) ids of a text into its N characters, where each `BOUNDARY` is a line feed.
+        r"""Decode the ids (N,) of a text to its N characters; `BOUNDARY` becomes a line feed.
 
-        Raises `DataError` for an id that stands for nothing.
+        Raises `DataError` for an id that is not in the vocabulary.
 
         >>> Vocabulary("abc").decode_text(np.array([1, 2, 0, 3, 0]))
         'ab\nc\n'
         """
-        return self._decoded(ids).replace("\0", "\n") if BOUNDARY in ids else self._decoded(ids)
-
-    def _decoded(self, array: NDArray[np.integer[Any]]) -> str:
-        outside = (array < 0) | (array >= len(self))
+        outside = (ids < 0) | (ids >= len(self))
         if outside.any():
-            raise DataError(f"id {array[outside][0]} stands for no character; the ids are 1 to {len(self) - 1}")
-        text: str = self._codes[array].tobytes().decode("utf-32-le")
+            raise DataError(f"id {ids[outside][0]} is not in the vocabulary; its ids are 0 to {len(self) - 1}")
+        text: str = self._codes[ids].tobytes().decode("utf-32-le")
         return text
 
     def to_json(self) -> str:
-        r"""Write the vocabulary as a line of JSON in ASCII.
+        r"""Return the vocabulary as one line of JSON in ASCII.
 
         >>> Vocabulary("bé").to_json()
         '{"characters": "b\\u00e9"}'
@@ -168,39 +156,35 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
-        """Read what `to_json` wrote.
+        """Read the result of `to_json`.
 
-        Raises `DataError` for anything else, for example characters out of order, which would shift the ids.
+        Raises `DataError` for any other text, for example unsorted characters, whose ids would be wrong.
 
         >>> Vocabulary.from_json('{"characters": "abc"}')
         Vocabulary('abc')
         """
+        problem = f'{_shorten(text)} is not {{"characters": "..."}} with sorted, distinct characters; restore the file'
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"the vocabulary is not JSON ({_shorten(text)}); restore the file") from error
-        characters = value.get("characters") if isinstance(value, dict) and len(value) == 1 else None
-        if not isinstance(characters, str):
-            raise DataError(f'the vocabulary is not {{"characters": "..."}} ({_shorten(text)}); restore the file')
-        vocabulary = cls(characters)
-        if vocabulary.characters != characters:
-            raise DataError(f"the characters {_shorten(characters)} are not distinct and sorted; restore the file")
+            vocabulary = cls(value["characters"])
+        except (ValueError, RecursionError, TypeError, LookupError) as error:
+            raise DataError(problem) from error
+        if value != {"characters": vocabulary.characters}:
+            raise DataError(problem)
         return vocabulary
 
-    def _look_up(self, codes: NDArray[np.uint32]) -> Ids:
-        return self._ids.take(codes, mode="clip")
-
     def _unknown(self, line: str, index: int) -> UnknownCharacterError:
-        begin = 0 if index < _SHOWN else index - _SHOWN // 2  # so that the character itself is shown
+        begin = 0 if index < _SHOWN else index - _SHOWN // 2  # the character itself is shown
         shown = ("..." if begin else "") + _shorten(line[begin:])
         return UnknownCharacterError(
             f"unknown character {_name(line[index])} at position {index + 1} of {shown}; "
-            f"known are {_shorten(self.characters)}"
+            f"known: {_shorten(self.characters)}"
         )
 
 
-def _code_points(text: str) -> NDArray[np.uint32]:
-    # 'surrogatepass': a lone surrogate is looked up and found unknown, instead of a UnicodeEncodeError.
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of N characters, (N,)."""
+    # surrogatepass: a lone surrogate is an unknown character, not a UnicodeEncodeError.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 

@@ -1,175 +1,167 @@
-"""What is wrong with weights, units and the scale of what flows through the layers, in words."""
+"""Checks of the weights, of the units of activations, and of the scale of activations and gradients.
 
-from collections.abc import Iterator, Sequence
+Shapes: R rows, C channels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.inspection.finding import Finding
-from wavemore.inspection.layer_stats import FLAT, Pass, flat_values, parameters_and_buffers
-from wavemore.inspection.shapes import short
+from wavemore.inspection.layer_stats import Pass, activation_kind, layer_name, saturated_values, short_path
 
-SATURATED = 0.6
-"""Share of flat values of a tanh, GELU or SiLU; of a ReLU, where the half is usual, `SATURATED_RELU`."""
-SATURATED_RELU = 0.9
-LARGE, SMALL = 30.0, 0.01
-"""Standard deviations of a hidden layer's output that are far from 1."""
+MAX_SATURATED, MAX_SATURATED_RELU = 0.6, 0.9
+"""Saturated fraction of a tanh, GELU or SiLU; a ReLU typically has half."""
+MIN_STD, MAX_STD = 0.01, 30.0
+"""Standard deviation of a hidden layer's output."""
+MIN_GRADIENT, MAX_GRADIENT = 1e-4, 1e3
+"""Standard deviation of a gradient, relative to that of the last layer."""
 
 
 @dataclass(frozen=True)
-class Units:
-    """Units of an activation, over a large sample."""
+class UnitStats:
+    """The units of an activation on a large sample."""
 
-    path: str
     name: str
     kind: str
+    count: int
     saturated: float
     dead: int
-    """Units that are flat for every input."""
+    """Units that are saturated for every input."""
     constant: int
-    """Units that give the same value for every input, and are not flat."""
-    count: int
+    """Other units that give the same value for every input."""
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether so many values are saturated that gradients hardly pass."""
+        return self.saturated > (MAX_SATURATED_RELU if self.kind == "ReLU" else MAX_SATURATED)
 
 
-def units_of(path: str, layer: nn.Module, x: Tensor, y: Tensor) -> Units | None:
-    """Look at the units of an activation that we know: (..., C)."""
-    flat = flat_values(layer, x, y)
-    if flat is None:
+def unit_stats(path: str, layer: nn.Module, x: Tensor, y: Tensor) -> UnitStats | None:
+    """Measure the units of an activation, (..., C); None for other layers."""
+    kind, saturated = activation_kind(layer), saturated_values(layer, x, y)
+    if kind is None or saturated is None:
         return None
-    rows, values = flat.flatten(0, -2), y.detach().flatten(0, -2)  # (R, C)
+    rows, values = saturated.flatten(0, -2), y.detach().flatten(0, -2)  # (R, C)
     dead = rows.all(dim=0) & (values.amax(0) - values.amin(0) < 0.1)
-    kind = next(k.__name__ for k in type(layer).__mro__ if k.__name__ in FLAT)
-    if kind == "ReLU" and float(dead.float().mean()) < 0.1:  # where few are dead by chance, another step may wake them
+    if kind == "ReLU" and float(dead.float().mean()) < 0.1:  # a few that are barely dead: the next step may wake them
         inputs = x.detach().flatten(0, -2)
         dead &= inputs.amax(0) < -0.5 * inputs.std()
-    spread = values.std(dim=0, correction=0)
-    constant = (spread <= 1e-5 * (values.abs().mean() + 1e-12)) & ~rows.all(dim=0)
-    name = f"{short(path)} {type(layer).__name__}".strip()
-    return Units(path, name, kind, float(rows.float().mean()), int(dead.sum()), int(constant.sum()), rows.shape[1])
+    std = values.std(dim=0, correction=0)
+    constant = (std <= 1e-5 * (values.abs().mean() + 1e-12)) & ~rows.all(dim=0)
+    return UnitStats(
+        name=layer_name(path, layer),
+        kind=kind,
+        count=rows.shape[1],
+        saturated=float(rows.float().mean()),
+        dead=int(dead.sum()),
+        constant=int(constant.sum()),
+    )
 
 
-def of_weights(model: nn.Module, idle: Sequence[str], start: dict[str, Tensor], trained: bool) -> Iterator[Finding]:
-    """Findings about the numbers that a model holds: not finite, zero, alike, frozen."""
-    matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
-    last = list(matrices)[-1:] if matrices else []
-    for name, value in parameters_and_buffers(model):
-        bad = int((~value.detach().isfinite()).sum()) if value.is_floating_point() else 0
-        if bad:
+def check_weights(
+    model: nn.Module, without_gradient: Sequence[str], start: Mapping[str, Tensor], trained: bool
+) -> Iterator[Finding]:
+    """Find weights that are not finite, zero, identical or frozen; `start` is the state before training, if known."""
+    for name, value in chain(model.named_parameters(), model.named_buffers()):
+        if bad := int((~value.detach().isfinite()).sum()):
             yield Finding(
                 "not finite",
-                short(name),
-                f"{bad:,} of {value.numel():,} values are NaN or infinite, so every loss is: take the weights of an "
+                f"{bad:,} of {value.numel():,} values are NaN or infinite, and so is every loss: use the weights of an "
                 "earlier step, and train with a lower learning rate",
+                short_path(name),
             )
-    for name, value in matrices.items():
-        if not trained and name in last:  # a fresh last layer may be zero or all alike: its gradients are not
-            continue
+    matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
+    # The last layer of an untrained model may be zero or constant: its gradients are not.
+    checked = matrices if trained else dict(list(matrices.items())[:-1])
+    for name, value in checked.items():
         if not value.any():
             yield Finding(
                 "zero weights",
-                short(name),
-                "all weights are 0, so nothing of the input passes: start them at random, as normal values with "
-                "standard deviation 1 / sqrt(inputs)",
+                "all weights are 0, so nothing of the input passes: start them with normal random values of standard "
+                "deviation 1 / sqrt(inputs)",
+                short_path(name),
             )
-        elif len(value) > 1 and bool(value.isfinite().all()):
-            alike = len(value) - len(torch.unique(value, dim=0))
-            if alike:
-                yield Finding(
-                    "identical units",
-                    short(name),
-                    f"{alike:,} of {len(value):,} rows are copies of others; units with equal weights get equal "
-                    "gradients and stay equal: start the weights at random",
-                )
-    yield from _frozen(model, matrices, idle, start, trained)
-
-
-def _frozen(
-    model: nn.Module, matrices: dict[str, Tensor], idle: Sequence[str], start: dict[str, Tensor], trained: bool
-) -> Iterator[Finding]:
+        elif bool(value.isfinite().all()) and (copies := len(value) - len(torch.unique(value, dim=0))):
+            yield Finding(
+                "identical units",
+                f"{copies:,} of {len(value):,} rows are copies of others; units with equal weights get equal "
+                "gradients and stay equal: start the weights with random values",
+                short_path(name),
+            )
     for name, parameter in model.named_parameters():
-        before = start.get(name)
-        why = ""
+        reason, before = "", start.get(name)
         if not parameter.requires_grad:
-            why = "it does not ask for gradients (requires_grad is False)"
-        elif trained and before is not None and before.shape == parameter.shape and name in matrices:
-            after = parameter.detach().flatten().double().cpu()
-            first = before.flatten().double().cpu()
-            if torch.equal(after, first):
-                why = "its weights are those that it began with"
-            elif bool(after.isfinite().all()) and float(torch.cosine_similarity(after, first, dim=0)) > 1 - 1e-9:
-                why = "its weights are those that it began with, but for a factor (weight decay)"
-        if not why and trained and name in idle and name in matrices:
-            why = "no gradient reaches it"
-        if why:
+            reason = "it takes no gradients (requires_grad is False)"
+        elif trained and name in matrices and before is not None and torch.equal(before.to(parameter), parameter):
+            reason = "its weights are the initial ones"
+        elif trained and name in matrices and name in without_gradient:
+            reason = "no gradient reaches it"
+        if reason:
             yield Finding(
                 "frozen layer",
-                short(name),
-                f"{why}, so it learns nothing: call requires_grad_(True), let the optimiser have it, and look for a "
-                "detach() or a no_grad() behind it",
+                f"{reason}, so it learns nothing: call requires_grad_(True), pass it to the optimizer, and look for a "
+                "detach() or no_grad() after it",
+                short_path(name),
             )
 
 
-def of_units(units: Sequence[Units], before: Sequence[Units]) -> Iterator[Finding]:
-    """Findings about saturated layers and dead units, and about layers that were saturated before training."""
-    for first, layer in zip(before, units, strict=False):
-        if _saturated(first) and not _saturated(layer):
+def check_units(units: Sequence[UnitStats], initial_units: Sequence[UnitStats]) -> Iterator[Finding]:
+    """Find saturated layers and dead units, and layers that were saturated before training."""
+    remedy = "smaller initial weights before it (standard deviation 1 / sqrt(inputs)), or a normalisation before it"
+    for initial, layer in zip(initial_units, units, strict=False):
+        if initial.is_saturated and not layer.is_saturated:
             yield Finding(
                 "saturated layer",
-                first.name,
-                f"before training {first.saturated:.0%} of its values were where {first.kind.lower()} is flat (now "
-                f"{layer.saturated:.0%}), so the first steps had hardly any gradient: begin with smaller weights "
-                "before it (standard deviation 1 / sqrt(inputs)), or put a normalisation before it",
+                f"before training {initial.saturated:.0%} of its values were where {initial.kind} is flat (now "
+                f"{layer.saturated:.0%}), so the first steps had hardly any gradient: use {remedy}",
+                initial.name,
             )
     for layer in units:
         if layer.dead or layer.constant:
-            many = layer.dead + layer.constant
-            what = "flat for every input" if layer.dead else "the same value for every input"
+            behaviour = "saturated" if layer.dead else "the same value"
             yield Finding(
                 "dead units",
+                f"{layer.dead + layer.constant:,} of {layer.count:,} units are dead: {behaviour} for every input, so "
+                "they carry no information and pass no gradient: check the bias and the scale before them, add a "
+                "normalisation there, or lower the learning rate",
                 layer.name,
-                f"{many:,} of {layer.count:,} units are dead: {what}, so they tell nothing and no gradient passes: "
-                "look at the bias and the scale before them, put a normalisation there, lower the learning rate",
             )
-        if _saturated(layer) and layer.dead < layer.count:
+        if layer.is_saturated and layer.dead < layer.count:
             yield Finding(
                 "saturated layer",
+                f"{layer.saturated:.0%} of its values are where {layer.kind} is flat, so hardly any gradient passes: "
+                f"use {remedy}",
                 layer.name,
-                f"{layer.saturated:.0%} of its values lie where {layer.kind.lower()} is flat, so hardly any gradient "
-                "passes: make the weights before it smaller (standard deviation 1 / sqrt(inputs)), or put a "
-                "normalisation before it",
             )
 
 
-def _saturated(layer: Units) -> bool:
-    return layer.saturated > (SATURATED_RELU if layer.kind == "ReLU" else SATURATED)
-
-
-def of_scales(seen: Pass) -> Iterator[Finding]:
-    """Findings about activations and gradients that grow or die from layer to layer."""
-    for layer in seen.layers[:-1]:
+def check_scales(result: Pass) -> Iterator[Finding]:
+    """Find activations and gradients that explode or vanish from layer to layer."""
+    for layer in result.layers[:-1]:
         if layer.std is None:
-            yield Finding("not finite", layer.name, "its output is NaN or infinite: look at the first layer named here")
+            yield Finding("not finite", "its output is NaN or infinite: start with the first such layer", layer.name)
             return
-        if not SMALL <= layer.std <= LARGE:
-            grown = layer.std > LARGE
+        if not MIN_STD <= layer.std <= MAX_STD:
+            large = layer.std > MAX_STD
             yield Finding(
-                "exploding activations" if grown else "vanishing activations",
+                "exploding activations" if large else "vanishing activations",
+                f"the standard deviation of its output is {layer.std:.2g}; about 1 is healthy: "
+                f"{'divide' if large else 'multiply'} the weights before it, or add a normalisation after them",
                 layer.name,
-                f"the standard deviation of its output is {layer.std:.2g}, and about 1 is healthy: "
-                f"{'divide' if grown else 'multiply'} the weights before it, or put a normalisation after them",
             )
             break  # the layers above only pass it on
-    scales = [(layer.name, layer.gradient) for layer in seen.layers if layer.gradient]
-    if len(scales) < 2:
-        return
-    top = scales[-1][1]
+    scales = [(layer.name, layer.gradient_std) for layer in result.layers if layer.gradient_std]
     for name, scale in reversed(scales[:-1]):
-        if not top / 1e4 <= scale <= top * 1e3:
+        last = scales[-1][1]
+        if not MIN_GRADIENT * last <= scale <= MAX_GRADIENT * last:
             yield Finding(
-                "exploding gradients" if scale > top else "vanishing gradients",
+                "exploding gradients" if scale > last else "vanishing gradients",
+                f"the gradient is {scale:.1g} here and {last:.1g} at the last layer, so no step size suits both: add a "
+                "normalisation between them, and look for saturated layers above",
                 name,
-                f"the gradient is {scale:.1g} here and {top:.1g} at the last layer: a step that suits one of them does "
-                "not suit the other; put a normalisation between, and look for saturated layers above",
             )
             return

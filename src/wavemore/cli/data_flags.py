@@ -1,0 +1,65 @@
+"""The flags that say how data is read and split."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from wavemore.cli.options import NO_HINT, FloatOrAuto, Name, Number
+from wavemore.errors import UsageError
+
+if TYPE_CHECKING:
+    from wavemore.text.corpus import Corpus
+    from wavemore.text.parts import Format
+
+KINDS = {"lines": "a list, one item per line", "text": "continuous text"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFlags:
+    """How the data is read and split into train, val and test."""
+
+    format: Annotated[Literal["auto", "lines", "text"], NO_HINT] = "auto"
+    """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
+    split_method: Literal["distinct", "lecture"] = "distinct"
+    """for a list: distinct (no line in two parts) or lecture (Karpathy's split, with duplicates); 80/10/10"""
+    split_seed: Number = 0
+    """for a list: another seed puts other lines into train, val and test (distinct only)"""
+    train_fraction: FloatOrAuto = "auto"
+    """for continuous text: the fraction, from the beginning, to train on (auto: 0.9)"""
+    encoding: Name = "utf-8"
+    """encoding of the file"""
+
+    def load(self, data: str) -> tuple["Corpus", str]:
+        """Read and split the data; return also how it is read, empty for a data set of lines.
+
+        Raises `UsageError` for a flag of the other format.
+        """
+        from wavemore.text.datasets import detect_format, load_corpus
+
+        detected = detect_format(data, self.encoding)
+        looks = "lines" if detected is None else detected.format
+        resolved: Format = looks if self.format == "auto" else self.format
+        other = "lines" if resolved == "text" else "text"
+        reason = f"--format {resolved}" if self.format != "auto" or detected is None else detected.reason
+        for flag in self._flags_of(other):
+            raise UsageError(f"{flag} is not for {KINDS[resolved]} ({reason}); leave it out, or add --format {other}")
+        corpus = load_corpus(
+            data,
+            format=resolved,
+            split_method=self.split_method,
+            split_seed=self.split_seed,
+            train_fraction=None if self.train_fraction == "auto" else self.train_fraction,
+            encoding=self.encoding,
+        )
+        explanation = f"treated as {KINDS[resolved]} ({reason})"
+        if self.format == "auto":
+            explanation += f"; if it is {KINDS[other]}, add --format {other}"
+        elif detected is not None and detected.format == other:
+            explanation += f", although it looks like {KINDS[other]} ({detected.reason})"
+        return corpus, "" if detected is None and resolved == "lines" else explanation
+
+    def _flags_of(self, data_format: str) -> list[str]:
+        """Return the given flags that are for one format only."""
+        if data_format == "text":
+            return [] if self.train_fraction == "auto" else ["--train-fraction"]
+        given = {"--split-method": self.split_method != "distinct", "--split-seed": self.split_seed != 0}
+        return [flag for flag, is_given in given.items() if is_given]

@@ -1,0 +1,45 @@
+"""`wavemore train --resume`: a stopped run is continued with its own settings."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from wavemore.cli.options import option_names
+from wavemore.cli.screen import Screen, losses
+from wavemore.errors import UsageError
+
+ALLOWED = ("--resume", "--tensorboard", "--json")
+
+
+def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: bool) -> int:
+    """Continue a run, or start it if it has not begun yet.
+
+    Raises `UsageError` for any other flag: the run keeps its settings.
+    """
+    from wavemore.cli.training import train_run
+    from wavemore.engine.process import set_threads
+    from wavemore.runs.find import find_run
+    from wavemore.runs.teachers import check_teachers
+
+    for option in option_names(arguments):
+        if option not in ALLOWED:
+            raise UsageError(f"--resume continues a run with its own settings; leave {option} out, or train a new run")
+    if Path(name).is_file():
+        raise UsageError(f"--resume continues a run, and {name} is a file; name the run's folder, or nothing")
+    screen = Screen(stderr=as_json)
+    run = find_run(name)
+    config = run.config  # raises if the folder holds no run
+    with run.lock():
+        summary = run.summary()
+        if summary is not None:
+            if tensorboard:
+                raise UsageError(f"{run.path} is finished; leave --tensorboard out, or train a new run")
+            screen.say(f"{run.path} is finished ({summary.steps:,} steps, val {losses(summary.val_nats)})")
+            if as_json:
+                print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
+            return 0
+        corpus = run.corpus()
+        check_teachers(config, corpus)
+        set_threads(config.threads)
+        return train_run(run, corpus, screen, tensorboard=tensorboard, as_json=as_json)

@@ -1,0 +1,120 @@
+"""What `wavemore train` prints before and after a training."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from wavemore.cli.screen import Screen, cells, losses, padded, seconds
+from wavemore.signs import visible
+
+if TYPE_CHECKING:
+    from wavemore.engine.evaluate import Evaluation
+    from wavemore.engine.recipe import Recipe
+    from wavemore.nn.model import Model
+    from wavemore.runs.record import Summary
+    from wavemore.runs.run import Run
+    from wavemore.text.corpus import Corpus
+
+FEW_CHARACTERS = 5_000
+"""Below this number of val characters, the loss of a text is uncertain by more than 0.02 nats."""
+
+
+def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", explanation: str) -> None:
+    """Print the data, its split, the model and the recipe; `explanation` says how the data is read."""
+    from wavemore.runs.describe import describe_split, describe_teachers
+
+    config = run.config
+    screen.say(f"data    {corpus.name}: {corpus.report}")
+    if explanation:
+        screen.say(f"format  {explanation}")
+    screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
+    count = corpus.val.num_targets
+    if corpus.format == "text" and count < FEW_CHARACTERS:
+        # The loss of a character has a standard deviation of about 1.5 nats, and characters are not independent.
+        screen.say(
+            f"note    with only {count:,} val characters the loss is uncertain by {1.5 / count**0.5:.2f} nats or more; "
+            "a longer text would give a more reliable figure"
+        )
+    if config.model == "ngram":
+        screen.say(f"model   ngram: {config.model_config.describe()}; counted in one pass")
+    else:
+        screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
+        screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
+    if config.teachers:
+        time = seconds(sum(teacher.train_seconds for teacher in config.teachers))
+        screen.say(
+            f"distill from {describe_teachers(config)}, weight {config.recipe.distill_weight:g}; "
+            f"training the teachers took {time}"
+        )
+    screen.say(f"run     {run.path}")
+
+
+def show_result(
+    screen: Screen, run: "Run", corpus: "Corpus", summary: "Summary", val: "Evaluation", samples: Sequence[Any]
+) -> None:
+    """Print the losses, the samples and the commands that a user may want next."""
+    from wavemore.runs.training import train_loss_part
+
+    part = train_loss_part(corpus)
+    of_end = f", on the last {part.num_targets:,} train characters" if part is not corpus.train else ""
+    screen.say(f"\ntrain  {losses(summary.train_nats)}{of_end}")
+    screen.say(f"val    {losses(val.nats)}", style="bold")
+    if val.leak_free_targets not in (0, val.num_targets):
+        screen.say(f"       {losses(val.leak_free_nats)}, on the val lines that are not in train")
+    screen.say(
+        f"trained for {seconds(summary.train_seconds)}; "
+        f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}\n"
+    )
+    path = shlex.quote(str(run.path))
+    commands = [f"wavemore evaluate {path}", "wavemore log"]
+    if corpus.format == "text":
+        for row in samples[0].text.split("\n"):
+            screen.say(f"  {visible(row)}")
+        commands.insert(0, f"wavemore sample {path} --length 500")
+    else:
+        _show_lines(screen, samples)
+        commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct", *_score_command(path, corpus)]
+    screen.say("\nnext:")
+    for command in commands:
+        screen.say(f"  {command}")
+
+
+def _sizes(corpus: "Corpus") -> str:
+    """Return the sizes of train, val and test: characters of a text, lines of a list."""
+    parts = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
+    if corpus.format == "text":
+        sizes = {name: part.num_targets for name, part in parts.items() if part is not None}
+        unit = "characters"
+    else:
+        sizes = {n: len(part.as_lines(corpus.vocabulary).lines) for n, part in parts.items() if part is not None}
+        unit = "lines"
+    return ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + f" {unit}"
+
+
+def _recipe(recipe: "Recipe", corpus: "Corpus") -> str:
+    epochs = recipe.steps * recipe.batch_size / corpus.train.num_targets
+    batch = f"{recipe.batch_size:,} characters"
+    if corpus.format == "text":
+        batch += f" in blocks of {recipe.block_size:,}"
+    rates = f"learning rate {recipe.learning_rate:g}"
+    if recipe.optimizer == "muon":
+        rates += f" (AdamW {recipe.adamw_learning_rate:g})"
+    return (
+        f"{recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, {rates}, "
+        f"schedule {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
+    )
+
+
+def _show_lines(screen: Screen, samples: Sequence[Any]) -> None:
+    texts = [visible(sample.text) for sample in samples]
+    width = max(map(cells, texts), default=0)
+    for sample, text in zip(samples, texts, strict=True):
+        screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
+
+
+def _score_command(path: str, corpus: "Corpus") -> list[str]:
+    """Return a command that scores a val line, if one is short and printable."""
+    for line in corpus.val.as_lines(corpus.vocabulary).lines:
+        if len(line) <= 40 and line.isprintable():
+            return [f"wavemore score {path} {'-- ' if line.startswith('-') else ''}{shlex.quote(line)}"]
+    return []

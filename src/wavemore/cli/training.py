@@ -1,0 +1,70 @@
+"""A training in its run folder, shown step by step until its end or Ctrl-C."""
+
+import json
+import shlex
+from contextlib import nullcontext
+from dataclasses import asdict
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from wavemore.cli.progress import display, interrupts
+from wavemore.cli.screen import Screen
+from wavemore.cli.train_output import show_result, show_settings
+from wavemore.errors import TrainingError
+
+if TYPE_CHECKING:
+    from wavemore.runs.run import Run
+    from wavemore.text.corpus import Corpus
+
+
+def train_run(
+    run: "Run", corpus: "Corpus", screen: Screen, *, tensorboard: bool, as_json: bool, explanation: str = ""
+) -> int:
+    """Train in a run folder, from its checkpoint if there is one; the caller holds the run's lock.
+
+    `explanation` says how the data is read. Return the exit code: 128 plus the signal if one stopped the training.
+    """
+    from wavemore.runs.recorder import Recorder
+    from wavemore.runs.teachers import teacher_probabilities
+    from wavemore.runs.tensorboard import Board
+    from wavemore.runs.training import finish, train
+
+    config, checkpoint, model = run.config, run.checkpoint(), run.new_model()
+    show_settings(screen, run, model, corpus, explanation)
+    start = perf_counter()
+    with screen.busy("the teachers' probabilities") if config.teachers else nullcontext():
+        soft_targets = teacher_probabilities(config, corpus)
+    recorder = Recorder(run, checkpoint, seconds=perf_counter() - start if config.teachers else 0.0)
+    if checkpoint is not None:
+        screen.say(f"resuming after step {recorder.last_step:,} of {config.recipe.steps:,}")
+    command = shlex.join(["wavemore", "train", "--resume", str(run.path)])
+    if tensorboard:
+        command += " --tensorboard"
+        screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.path))}")
+    try:
+        with (
+            interrupts() as interrupted,
+            Board(run, recorder.records) if tensorboard else nullcontext() as board,
+            display(screen, config.recipe.steps, recorder.seconds_before) as show,
+        ):
+            for record in train(run, model, corpus, recorder, soft_targets):
+                show(record)
+                if board is not None and record.logged:
+                    board.add(recorder.records[-1])
+                if interrupted() and record.step < record.steps:
+                    recorder.save(record)
+                    break
+        if recorder.last_step < config.recipe.steps:
+            screen.say(f"\nstopped after step {recorder.last_step:,}; the run is kept. Continue with:\n  {command}")
+            return 128 + interrupted()
+        with screen.busy("exact losses of train and val"):
+            summary, val, samples = finish(run, model, corpus, recorder)
+    except TrainingError as error:
+        state = "the best checkpoint" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
+        raise TrainingError(f"{error}; {state} is in {run.path}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; the last checkpoint is kept. Continue with: {command}") from None
+    if as_json:
+        print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
+    show_result(screen, run, corpus, summary, val, samples)
+    return 0

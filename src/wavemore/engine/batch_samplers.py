@@ -1,0 +1,125 @@
+"""Which targets each training step predicts: any targets, whole lines, or blocks of a text.
+
+A batch depends on the seed and the step only, so a resumed training needs no state of a random generator.
+
+Shapes: B targets of a batch.
+"""
+
+# ruff: noqa: D102 - methods that override another are documented in BatchSampler
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavemore.engine.line_spans import LineSpans
+from wavemore.engine.recipe import BatchSampling
+from wavemore.errors import UsageError
+
+
+class BatchSampler:
+    """Samples single targets.
+
+    With `shuffle` every epoch has each target once, in an order of its own; `replacement` draws any target each time.
+    """
+
+    def __init__(self, num_targets: int, batch_size: int, sampling: BatchSampling, seed: int) -> None:
+        self.num_targets, self.batch_size, self.sampling, self.seed = num_targets, batch_size, sampling, seed
+        self._shuffled = lru_cache(maxsize=1)(self._shuffle)  # an epoch is shuffled once, not at each of its steps
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        """Return the positions of the targets of `step`, counted from 0: (B,)."""
+        if self.sampling == "replacement":
+            return self._generator(step).integers(self.num_targets, size=self.batch_size)
+        pieces = self._epochs(step, self.batch_size, self.num_targets)
+        return np.concatenate([self._shuffled(epoch, self.num_targets)[first:end] for epoch, first, end in pieces])
+
+    def _generator(self, *numbers: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *numbers])
+
+    @staticmethod
+    def _epochs(step: int, items_per_step: int, items_per_epoch: int) -> Iterator[tuple[int, int, int]]:
+        """Split a step where an epoch ends: the epoch, and the first and the end of its items, for each piece."""
+        first, end = step * items_per_step, (step + 1) * items_per_step
+        while first < end:
+            epoch, offset = divmod(first, items_per_epoch)
+            count = min(end - first, items_per_epoch - offset)
+            yield epoch, offset, offset + count
+            first += count
+
+    def _shuffle(self, epoch: int, count: int) -> NDArray[np.int64]:
+        return self._generator(epoch).permutation(count)
+
+
+class LineBatchSampler(BatchSampler):
+    """Samples whole lines: on average `batch_size` targets per step, and at least one line.
+
+    With `shuffle` the shuffled lines of an epoch are cut into steps of `batch_size` targets. A step has the lines that
+    begin in its piece or, if none does, the line that covers it.
+    """
+
+    def __init__(self, spans: LineSpans, batch_size: int, sampling: BatchSampling, seed: int) -> None:
+        super().__init__(int(spans.lengths.sum()), batch_size, sampling, seed)
+        self.spans = spans
+        self._shuffled_lines = lru_cache(maxsize=1)(self._shuffle_lines)
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        lengths = self.spans.lengths
+        if self.sampling == "replacement":
+            count = max(1, round(self.batch_size * len(lengths) / self.num_targets))
+            return self.spans.positions(self._generator(step).integers(len(lengths), size=count))
+        pieces = []
+        for epoch, first, end in self._epochs(step, self.batch_size, self.num_targets):
+            order, starts = self._shuffled_lines(epoch)
+            left, right = np.searchsorted(starts, [first, end])
+            pieces.append(order[left:right])
+        lines = np.concatenate(pieces)
+        if len(lines) == 0:
+            lines = order[left - 1 : left]
+        return self.spans.positions(lines)
+
+    def _shuffle_lines(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the lines of an epoch in their order, and the number of targets before each."""
+        order = self._shuffle(epoch, len(self.spans.lengths))
+        lengths = self.spans.lengths[order]
+        return order, np.cumsum(lengths) - lengths
+
+
+class BlockBatchSampler(BatchSampler):
+    """Samples blocks of `block_size` consecutive characters of a text.
+
+    With `shuffle` every epoch cuts the text into blocks, starting at a random place, and has each block once;
+    `replacement` draws blocks from anywhere. Raises `UsageError` for a block that is longer than the text, and for a
+    batch that is not a whole number of blocks.
+    """
+
+    def __init__(self, num_targets: int, batch_size: int, sampling: BatchSampling, seed: int, block_size: int) -> None:
+        super().__init__(num_targets, batch_size, sampling, seed)
+        if block_size > num_targets:
+            raise UsageError(
+                f"`block_size` is {block_size:,}, more than the {num_targets:,} characters to train on: choose shorter "
+                "blocks, or use more text"
+            )
+        if batch_size % block_size:
+            nearest = max(1, round(batch_size / block_size)) * block_size
+            raise UsageError(
+                f"`batch_size` is {batch_size:,}; for continuous text it must be a multiple of `block_size` "
+                f"({block_size:,}), such as {nearest:,}"
+            )
+        self.block_size, self.blocks_per_step = block_size, batch_size // block_size
+        # One block fewer than there is room for, so that the cuts can be shifted.
+        self.blocks_per_epoch = max(1, num_targets // block_size - 1)
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        if self.sampling == "replacement":
+            starts = self._generator(step).integers(self.num_targets - self.block_size + 1, size=self.blocks_per_step)
+        else:
+            pieces = []
+            for epoch, first, end in self._epochs(step, self.blocks_per_step, self.blocks_per_epoch):
+                blocks = self._shuffled(epoch, self.blocks_per_epoch)[first:end]
+                room = self.num_targets - self.blocks_per_epoch * self.block_size
+                shift = self._generator(epoch, 1).integers(room + 1)
+                pieces.append(blocks * self.block_size + shift)
+            starts = np.concatenate(pieces)
+        return np.ravel(starts[:, None] + np.arange(self.block_size))

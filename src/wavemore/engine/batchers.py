@@ -1,0 +1,258 @@
+"""From integer arrays to tensors: batchers run a model on the targets of a part.
+
+Shapes: N targets of a part, B targets of a batch, L lines or blocks of a batch, T positions of a row, U distinct
+contexts, V vocabulary.
+"""
+
+# ruff: noqa: D102 - methods that override another are documented in Batcher
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler
+from wavemore.engine.line_spans import LineSpans
+from wavemore.engine.ngram_tables import NgramTables
+from wavemore.engine.recipe import BatchSampling, Execution, Recipe
+from wavemore.nn.fusion import unique_logits
+from wavemore.nn.model import Model
+from wavemore.nn.tree import Tree
+from wavemore.nn.unique_plan import UniquePlan
+from wavemore.text.parts import Part, windows
+from wavemore.text.vocabulary import BOUNDARY, Ids
+
+CHUNK = 131_072  # contexts of a tree that are evaluated at once: some tens of MB of activations
+LINE_CHUNK = 32_768  # the same for models of whole lines and blocks, which keep more activations per position
+MAX_CHUNK_LOGITS = 2**23  # with a large vocabulary, fewer positions of lines are evaluated at once
+MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
+MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
+
+
+def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
+    """Choose how a training runs `model` on a part: in blocks, in windows or in whole lines."""
+    if part.format == "text":
+        # A tree computes the positions before a block in any case, so it is given the text there.
+        left_context = model.context - 1 if isinstance(model, Tree) else 0
+        return BlockBatcher(part.tokens, model, recipe.block_size, left_context)
+    return line_batcher(part.tokens, model, recipe.execution)
+
+
+def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> "Batcher":
+    """Choose how `model` predicts every target of a part, each from all that the model can see before it.
+
+    `execution` is for a tree on a list; all other models and texts have only one.
+    """
+    if part.format == "lines":
+        return line_batcher(part.tokens, model, execution)
+    if model.context is None:
+        return SequentialBatcher(part.tokens, model)
+    block_size = max(MIN_EVALUATION_BLOCK, 4 * model.context)
+    return BlockBatcher(part.tokens, model, block_size, left_context=model.context - 1)
+
+
+def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batcher":
+    """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines."""
+    return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LineBatcher(tokens, model)
+
+
+def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return -log p of each target: (B, V), (B,) -> (B,).
+
+    >>> nats_of(torch.zeros(1, 4), torch.tensor([2])).exp()
+    tensor([4.])
+    """
+    return logits.logsumexp(dim=1) - logits.gather(1, targets[:, None]).squeeze(1)
+
+
+class Batcher(ABC):
+    """The targets of one part, flat ids (N,), and the model that predicts them."""
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        self.tokens = tokens
+        self.model = model
+        self.device = model.device
+
+    @abstractmethod
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Predict the targets at `positions`: (B,) -> (B, V)."""
+
+    def targets(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return the targets at `positions`: (B,)."""
+        return self._tensor(self.tokens[positions])
+
+    def nats(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return -log p of the targets at `positions`: (B,); for evaluation."""
+        return nats_of(self.logits(positions), self.targets(positions))
+
+    @abstractmethod
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        """Yield all positions once, in pieces and an order that are evaluated quickly."""
+
+    @abstractmethod
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        """Choose the targets of each training step."""
+
+    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
+
+
+class WindowBatcher(Batcher):
+    """Runs a tree on the window of characters before each target.
+
+    The execution `windows` takes the windows as they are; `unique` finds the n-grams of the part once, here, and
+    computes each distinct n-gram of a batch once. A tree with layers that depend on the position is always run by
+    `windows`.
+    """
+
+    model: Tree
+
+    def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
+        super().__init__(tokens, model)
+        unique = execution == "unique" and not model.is_positional
+        self.tables = NgramTables(tokens, model.config.fuse) if unique else None
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        if self.tables is None:
+            return self.model.windows(self._tensor(windows(self.tokens, positions, self.model.context)))
+        return self.model.unique(self.plan(positions))
+
+    def nats(self, positions: NDArray[np.int64]) -> Tensor:
+        if self.tables is None:
+            return super().nats(positions)
+        plan = self.plan(positions)
+        logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
+        picked = rows * logits.shape[1] + self.targets(positions)
+        return logits.logsumexp(dim=1).index_select(0, rows) - logits.flatten().index_select(0, picked)
+
+    def plan(self, positions: NDArray[np.int64]) -> UniquePlan:
+        """Find the distinct n-grams of the windows before `positions`; only for the execution `unique`."""
+        assert self.tables is not None
+        return self.tables.batch(positions, self.device, next(self.model.parameters()).dtype)
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        if self.tables is None:  # the bottom level has one row for every character of every window
+            order, size = np.arange(len(self.tokens)), max(1, CHUNK // self.model.context)
+        else:  # equal contexts together
+            order, size = np.argsort(self.tables.top, kind="stable"), CHUNK
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        return BatchSampler(len(self.tokens), batch_size, sampling, seed)
+
+
+class LineBatcher(Batcher):
+    """Runs a model on whole lines, at all positions in one pass.
+
+    The row of a line begins with a boundary. Shorter lines are padded with boundaries, whose logits are not used. To
+    save padding, the lines of a batch are run in a few groups of similar length.
+    """
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        super().__init__(tokens, model)
+        self.spans = LineSpans.of(tokens)
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1  # (B,)
+        lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
+        lengths = self.spans.lengths[lines]
+        groups = int(min(MAX_GROUPS, len(lines), max(1, lengths.sum() // MIN_GROUP)))
+        first = np.empty(len(lines), dtype=np.int64)  # the row of each line's first logits
+        logits, count = [], 0
+        for group in np.array_split(np.argsort(lengths, kind="stable"), groups):
+            longest = int(lengths[group].max())
+            logits.append(self.model(self._tensor(self._rows(lines[group], longest))).flatten(0, 1))
+            first[group] = count + longest * np.arange(len(group))
+            count += longest * len(group)
+        picked = first[row_of] + positions - self.spans.starts[line_of]
+        return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self._tensor(picked))
+
+    def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
+        """Return the character before each target of the lines, first a boundary: (L, T)."""
+        columns = np.arange(longest)
+        places = self.spans.starts[lines][:, None] + columns - 1
+        inside = (columns > 0) & (columns < self.spans.lengths[lines][:, None])
+        return np.where(inside, self.tokens[np.where(inside, places, 0)], BOUNDARY).astype(np.int64)
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        size = max(1, min(LINE_CHUNK, MAX_CHUNK_LOGITS // self.model.vocabulary_size))
+        order = np.argsort(self.spans.lengths, kind="stable")
+        lengths = self.spans.lengths[order]
+        start = 0
+        while start < len(order):
+            # As many lines as fit when all are padded to the length of the last one, the longest.
+            ahead = lengths[start : start + size]
+            padded = ahead * np.arange(1, len(ahead) + 1)
+            count = max(1, int(np.searchsorted(padded, size, side="right")))
+            yield self.spans.positions(order[start : start + count])
+            start += count
+
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        return LineBatchSampler(self.spans, batch_size, sampling, seed)
+
+
+class BlockBatcher(Batcher):
+    """Runs a model on blocks of consecutive characters of a text.
+
+    The model sees `left_context` characters of the text before each block. If it could see more, they are preceded
+    by one boundary, as if the text began there.
+    """
+
+    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int) -> None:
+        super().__init__(tokens, model)
+        self.block_size, self.left_context = block_size, left_context
+        self.cuts_context = model.context is None or left_context + 1 < model.context
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Predict the targets at `positions`, whole blocks or a single shorter one: (B,) -> (B, V)."""
+        blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
+        length = blocks.shape[1]
+        tokens = self._tensor(self._rows(blocks[:, 0], length))  # (L, about left_context + T)
+        logits: Tensor = self.model(tokens, logits_to_keep=length)
+        return logits.flatten(0, 1)
+
+    def _rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the left context of each block and the character before each target: (L,) -> (L, T)."""
+        before = self.left_context + self.cuts_context
+        if len(starts) == 1:  # a single block needs no padding to the length of others
+            before = min(before, int(starts[0]))
+        places = starts[:, None] + np.arange(-before - 1, length - 1)
+        ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
+        ids[places < 0] = BOUNDARY
+        if self.cuts_context:
+            ids[:, 0] = BOUNDARY
+        return ids
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        count, size = len(self.tokens), self.block_size
+        whole = count - count % size
+        blocks_per_chunk = max(1, LINE_CHUNK // (self.left_context + size))
+        # The first block is alone, as it has no left context.
+        edges = sorted({0, *range(size, whole, blocks_per_chunk * size), whole, count})
+        for start, end in pairwise(edges):
+            yield np.arange(start, end)
+
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        return BlockBatchSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
+
+
+class SequentialBatcher(BlockBatcher):
+    """Reads a text once from beginning to end, for models that see everything before a target; for evaluation.
+
+    The chunks must be used in their order, each by one call of `logits` or `nats`.
+    """
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        super().__init__(tokens, model, LINE_CHUNK, left_context=0)
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        self._decoder = self.model.decoder(1)
+        return super().chunks()
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        return self._decoder.prefill(self.targets(positions)[None])[0]

@@ -1,0 +1,120 @@
+"""Default settings, chosen from the size of the data; `docs/defaults.md` has the rules and the evidence."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from math import log2
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wavemore.engine.recipe import Recipe
+from wavemore.nn.bag_of_words import BowConfig
+from wavemore.nn.config import ModelConfig
+from wavemore.nn.models import MODELS
+from wavemore.nn.ngram import NgramConfig
+from wavemore.nn.recurrent import RecurrentConfig
+from wavemore.nn.transformer import TransformerConfig
+from wavemore.nn.tree import MlpConfig, TreeConfig
+from wavemore.nn.wavenet import WaveNetConfig
+from wavemore.text.corpus import Corpus
+
+
+class Defaults(NamedTuple):
+    """The settings of a model and of its training."""
+
+    model_config: ModelConfig
+    recipe: Recipe
+    epochs: float | None
+    """The length of the training, instead of the recipe's `steps`."""
+
+
+def default_model(corpus: Corpus, settings: Mapping[str, Any]) -> str:
+    """Choose a tree for a list; for a text the model that has most of the requested settings, preferably an lstm."""
+    if corpus.format == "lines":
+        return "tree"
+    return max(("lstm", "wavenet", "tree"), key=lambda model: len(settings_of(model) & set(settings)))
+
+
+def settings_of(model: str) -> set[str]:
+    """Return the names of a model's own settings; `context` sets the `fuse` of a tree."""
+    names = {field.name for field in fields(MODELS[model].config)}
+    return names | {"context"} if model == "tree" else names
+
+
+def default_settings(model: str, corpus: Corpus, settings: Mapping[str, Any]) -> Defaults:
+    """Return the settings that suit `corpus`; some depend on others that were requested."""
+    if model == "ngram":
+        targets = max(2, corpus.train.num_targets)
+        recipe = Recipe(steps=1, batch_size=targets, ema_decay=0.0, warmup_fraction=0.0, num_evals=1)
+        return Defaults(NgramConfig(order=7) if corpus.format == "text" else NgramConfig(), recipe, None)
+    if corpus.format == "text":
+        return _for_text(model, corpus.train.num_targets, settings)
+    return _for_list(model, corpus)
+
+
+def _for_list(model: str, corpus: Corpus) -> Defaults:
+    targets = corpus.train.num_targets
+    batch_size = _power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048)
+    learning_rate = 0.04
+    # learning_rate * weight_decay * steps per epoch is how many times per epoch the weights forget what they learned:
+    # twice for small lists, which would be memorised otherwise.
+    forgotten = 2.0 if targets < 50_000 else 0.75
+    recipe = Recipe(
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        adamw_learning_rate=0.01,
+        weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
+        warmup_fraction=0.05,
+    )
+    return Defaults(_list_config(model, corpus), recipe, epochs=min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5)))
+
+
+def _list_config(model: str, corpus: Corpus) -> ModelConfig:
+    if model not in ("tree", "mlp"):
+        return MODELS[model].config()
+    targets = corpus.train.num_targets
+    hidden = 32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < 1_000_000 else 256
+    lengths = corpus.train.as_lines(corpus.vocabulary).lines.lengths
+    fusions = 3 if np.quantile(lengths, 0.9) <= 20 else 4
+    if model == "mlp":
+        return MlpConfig(2**fusions, embedding=24, hidden=hidden, activation="silu")
+    return TreeConfig((2,) * fusions, embedding=24, hidden=hidden, activation="silu")
+
+
+def _for_text(model: str, targets: int, settings: Mapping[str, Any]) -> Defaults:
+    block_size = max(1, settings.get("block_size", _power_of_two(targets / 64, least=16, most=256)))
+    blocks = max(1, _power_of_two(targets / 80, least=64, most=4_096) // block_size)
+    recipe = Recipe(
+        batch_size=blocks * block_size,
+        learning_rate=0.08,
+        adamw_learning_rate=0.02,
+        warmup_fraction=0.05,
+        block_size=block_size,
+        precision="bfloat16",
+    )
+    epochs = min(10.0, max(0.5, 3.5 * (1_000_000 / targets) ** 0.5))
+    return Defaults(_text_config(model, targets, settings), recipe, epochs)
+
+
+def _text_config(model: str, targets: int, settings: Mapping[str, Any]) -> ModelConfig:
+    """Wider models that see further than those of lists: a text has more to learn and no ends to stop at."""
+    width = 64 if targets < 100_000 else 128
+    channels = min(96, width)
+    # Two cycles of dilations see at most an eighth of the text; requested dilations are not repeated.
+    dilations = tuple(2**n for n in range(int(min(6, max(2, log2(max(1, targets / 16)))))))
+    cycles = 1 if "dilations" in settings else 2
+    configs: dict[str, ModelConfig] = {
+        "tree": TreeConfig((2, 2, 2, 2), embedding=24, hidden=2 * width, norm="layer", activation="silu"),
+        "mlp": MlpConfig(16, embedding=24, hidden=2 * width, norm="layer", activation="silu"),
+        "wavenet": WaveNetConfig(channels=channels, skip_channels=channels, dilations=dilations, cycles=cycles),
+        "rnn": RecurrentConfig(embedding=64, hidden=2 * width),
+        "gru": RecurrentConfig(embedding=64, hidden=2 * width),
+        "lstm": RecurrentConfig(embedding=64, hidden=3 * width),
+        "bow": BowConfig(context=16),
+        "transformer": TransformerConfig(channels=width, context=64),
+    }
+    return configs.get(model) or MODELS[model].config()
+
+
+def _power_of_two(size: float, least: int, most: int) -> int:
+    return int(min(most, max(least, 2 ** round(log2(size)))))

@@ -1,0 +1,49 @@
+"""The lines in flat token ids, each line followed by a boundary.
+
+Shapes: N targets of a part, L lines, B positions of targets.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavemore.text.parts import LinePart
+from wavemore.text.vocabulary import BOUNDARY, Ids
+
+
+class LineSpans(NamedTuple):
+    """The first position of each line and its number of targets, the end of the line included: (L,) each."""
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tokens: Ids) -> "LineSpans":
+        """Find the lines in flat ids, (N,)."""
+        ends = np.flatnonzero(tokens == BOUNDARY)
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        return cls(starts, ends - starts + 1)
+
+    def positions(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the positions of all targets of some lines, one line after the other: (L,) -> (B,)."""
+        starts, lengths = self.starts[lines], self.lengths[lines]
+        first = np.cumsum(lengths) - lengths  # where each line begins in the result
+        positions: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - first, lengths)
+        return positions
+
+
+def positions_in_line(tokens: Ids) -> NDArray[np.int64]:
+    """Return the position of every target in its line, from 0: (N,).
+
+    >>> positions_in_line(np.array([5, 6, 0, 7, 0], dtype=np.uint8)).tolist()
+    [0, 1, 2, 0, 1]
+    """
+    starts, lengths = LineSpans.of(tokens)
+    return np.subtract(np.arange(len(tokens)), np.repeat(starts, lengths))
+
+
+def line_sums(part: LinePart, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum the values of the targets of each line: (N,) -> (L,)."""
+    sums: NDArray[np.float64] = np.add.reduceat(values, LineSpans.of(part.tokens).starts)
+    return sums

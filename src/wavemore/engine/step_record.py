@@ -1,0 +1,63 @@
+"""What the training loop yields after each step, and what resuming a training needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to resume bit-identically: copied tensors and a few numbers."""
+
+    tensors: dict[str, Tensor]
+    """`model.*`, `averaged.*` if weights are averaged, `best.*` (lowest val loss so far) and `optimizer.*`."""
+    facts: str
+    """The rest as JSON: steps done, lowest val loss and its step, the train loss since the last logged record."""
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of `model`, `averaged`, `best` or `optimizer`."""
+        start = f"{name}."
+        return {key.removeprefix(start): value for key, value in self.tensors.items() if key.startswith(start)}
+
+
+@dataclass
+class StepRecord:
+    """What is known after a step. Losses are in nats per character."""
+
+    step: int
+    """Steps done so far."""
+    steps: int
+    epoch: float
+    """Passes over the training targets so far."""
+    learning_rate: float
+    train_nats: float
+    """Mean loss of the batches since the last `logged` record, against the true characters."""
+    distill_nats: float | None
+    """For a student, the same for its own loss, which includes the teachers' probabilities."""
+    val_nats: float | None
+    """Val loss, at the steps where it is measured."""
+    best_val_nats: float
+    best_step: int
+    seconds: float
+    """Training time of this call so far, without evaluation."""
+    steps_here: int
+    """Steps done in this call, without those before a resumption."""
+    chars_per_second: float
+    """Predicted characters per second of training time, in this call."""
+    logged: bool
+    """Whether a mean train loss ends here: about 200 times per training, and at each evaluation."""
+    update_ratios: dict[str, float] | None
+    """If `logged`: log10 of std(update) / std(weight) of each matrix that moved (see `recipe.HEALTHY_UPDATE_RATIO`)."""
+    best_state: dict[str, Tensor] = field(repr=False, compare=False)
+    """The weights with the lowest val loss so far; empty before the first evaluation."""
+    checkpoint: Callable[[], Checkpoint] = field(repr=False, compare=False)
+    """Copies everything that resuming after this step needs.
+
+    Raises `UsageError` after the next step or the end of the iteration: the weights have changed by then.
+    """
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the weights after this step have the lowest val loss so far."""
+        return self.best_step == self.step

@@ -1,0 +1,105 @@
+"""A WaveNet block as one autograd function, for blocks with RMSNorm, the tanh x sigmoid gate and no dropout.
+
+It makes fewer passes over memory than autograd does. With time as the first dimension, a shift in time is a contiguous
+block of memory, so the convolution copies no input. The plain path is `Block.forward` in nn/wavenet.py.
+
+Shapes: T time, B lines, C channels, S skip channels, K kernel size.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class GatedBlock(torch.autograd.Function):
+    """Normalise, convolve, gate, and add to the residual and the skip path; it has no second derivatives.
+
+    n = x s with s = 1 / sqrt(mean(x^2) + eps). The weights hold all constant factors: `taps` those of the norm's gain,
+    and of 2 for the filter, so with p and q the sigmoids of both halves of conv(n), and t = p - 1/2, u = t q is half of
+    tanh x sigmoid, as tanh(x) = 2 sigmoid(2x) - 1; `residual` and `skip` are doubled in turn.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        skips: Tensor,
+        taps: Tensor,
+        bias: Tensor,
+        residual: Tensor | None,
+        skip: Tensor,
+        dilation: int,
+        eps: float,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return x + u @ residual, (T, B, C), and skips + u @ skip, (T, B, S), in the memory of skips.
+
+        Shapes: x (T, B, C), skips (T, B, S), taps (K, C, 2C), bias (2C,), residual (C, C), skip (C, S).
+        """
+        x, taps = x.contiguous(), taps.contiguous()
+        scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()  # (T, B, 1)
+        normal = x * scale
+        sigmoids = convolve(normal, taps, bias, dilation).sigmoid_()  # (T, B, 2C)
+        t, q = sigmoids.flatten(0, 1).chunk(2, dim=1)
+        u = t.sub_(0.5) * q
+        ctx.save_for_backward(normal, scale, sigmoids, u, taps, skip, residual)
+        ctx.dilation = dilation
+        skips.flatten(0, 1).addmm_(u, skip)
+        ctx.mark_dirty(skips)
+        return None if residual is None else torch.addmm(x.flatten(0, 1), u, residual).view_as(x), skips
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Turn the gradients of both outputs into those of x, skips and the weights."""
+        normal, scale, sigmoids, u, taps, skip, residual = ctx.saved_tensors
+        dy, dskips = gradients[0], gradients[1].flatten(0, 1)
+        t, q = sigmoids.flatten(0, 1).chunk(2, dim=1)
+        du = dskips @ skip.T
+        dskip, dresidual = u.T @ dskips, None
+        if residual is not None:
+            du.addmm_(dy.flatten(0, 1), residual.T)
+            dresidual = u.T @ dy.flatten(0, 1)
+        # q' = q (1 - q), and 4 p' = 4 p (1 - p) = 1 - 4 t^2; `quarter` takes the factor back.
+        dz = torch.empty_like(sigmoids)
+        dp, dq = dz.flatten(0, 1).chunk(2, dim=1)
+        torch.mul(du, u, out=dq)
+        torch.mul(du, q, out=dp).addcmul_(dq, t, value=-4)
+        dq.addcmul_(dq, q, value=-1)
+        quarter = torch.cat([scale.new_full((u.shape[1],), 0.25), scale.new_ones(u.shape[1])])
+        dnormal, dtaps = convolve_backward(normal, taps * quarter, ctx.dilation, dz)
+        dnormal.addcmul_(normal, (dnormal * normal).mean(-1, keepdim=True), value=-1)
+        dx = dnormal.mul_(scale) if residual is None else torch.addcmul(dy, dnormal, scale)
+        return dx, gradients[1], dtaps * quarter, dz.sum((0, 1)) * quarter, dresidual, dskip, None, None
+
+
+def convolve(x: Tensor, taps: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """y[t] = bias + sum over k of x[t - k dilation] @ taps[k]; before the first position, x is x[0].
+
+    Shapes: x (T, B, C), taps (K, C, out), bias (out,) -> (T, B, out). Autograd does not see this function.
+    """
+    rows = x.flatten(0, 1)
+    y = torch.addmm(bias, rows, taps[0]).view(*x.shape[:2], -1)
+    for back, tap in enumerate(taps[1:], start=1):
+        shift = min(back * dilation, len(x))
+        y[shift:].flatten(0, 1).addmm_(x[: len(x) - shift].flatten(0, 1), tap)
+        y[:shift] += x[0] @ tap
+    return y
+
+
+def convolve_backward(x: Tensor, taps: Tensor, dilation: int, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn the gradient of y, contiguous, into those of x and of the taps."""
+    rows, transposed = dy.flatten(0, 1), taps.mT.contiguous()
+    dx = (rows @ transposed[0]).view_as(x)
+    dtaps = torch.empty_like(taps)
+    torch.mm(x.flatten(0, 1).T, rows, out=dtaps[0])
+    for back, tap in enumerate(transposed[1:], start=1):
+        shift = min(back * dilation, len(x))
+        earlier, later = x[: len(x) - shift].flatten(0, 1), dy[shift:].flatten(0, 1)
+        first = dy[:shift].sum(0)  # (B, out): from the positions that see x[0] in place of one before the line
+        dx[: len(x) - shift].flatten(0, 1).addmm_(later, tap)
+        dx[0].addmm_(first, tap)
+        torch.mm(earlier.T, later, out=dtaps[back])
+        dtaps[back].addmm_(x[0].T, first)
+    return dx, dtaps

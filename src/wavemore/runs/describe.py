@@ -1,0 +1,44 @@
+"""Short descriptions of a run for tables and messages: its model, its data, its teachers, how far it is."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from wavemore.runs.config import DataConfig, RunConfig
+from wavemore.runs.record import Record
+from wavemore.text.text_corpus import TRAIN_FRACTION
+
+
+def describe_model(config: RunConfig) -> str:
+    """The model, its size and its optimizer, such as "tree 2x2x2 24/128 muon"."""
+    optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
+    return f"{config.model} {config.model_config.label}{optimizer}"
+
+
+def describe_teachers(config: RunConfig) -> str:
+    """The number of teachers of each kind, such as "3 x tree 2x2x2 24/128 muon"; empty without teachers."""
+    counts = Counter(teacher.model for teacher in config.teachers)
+    return " and ".join(f"{count} x {model}" for model, count in sorted(counts.items()))
+
+
+def describe_data(config: RunConfig) -> str:
+    """The name of the data, and its split unless it is the default one."""
+    data = config.data
+    if data.train_fraction is not None:
+        fraction = "" if data.train_fraction == TRAIN_FRACTION else f" {100 * data.train_fraction:g} %"
+        return f"{data.name} text{fraction}"
+    if data.split_method == "lecture":
+        return f"{data.name} lecture split"
+    return f"{data.name} split {data.split_seed}" if data.split_seed else data.name
+
+
+def describe_split(data: DataConfig) -> str:
+    """The split, such as "distinct, seed 0" or "the first 90 % train"."""
+    if data.train_fraction is not None:
+        return f"the first {100 * data.train_fraction:g} % train"
+    return data.split_method if data.split_method == "lecture" else f"{data.split_method}, seed {data.split_seed}"
+
+
+def describe_progress(config: RunConfig, records: Sequence[Record]) -> str:
+    """How far an unfinished run is: "stopped at step 6 of 12, or still running"."""
+    step = records[-1]["step"] if records else 0
+    return f"stopped at step {step:,} of {config.recipe.steps:,}, or still running"

@@ -1,0 +1,63 @@
+"""Whether two runs have the same data or the same recipe, and what differs."""
+
+import hashlib
+from dataclasses import asdict, replace
+from typing import Any
+
+import msgspec
+
+from wavemore.runs.config import DataConfig, RunConfig
+from wavemore.runs.describe import describe_split, describe_teachers
+
+
+def data_key(data: DataConfig) -> tuple[Any, ...]:
+    """All that decides the train, val and test parts: losses are comparable if it is equal."""
+    split_seed = data.split_seed if data.split_method == "distinct" else 0
+    return data.sha256, data.encoding, data.split_method, split_seed, data.train_fraction
+
+
+def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
+    """What differs between the train, val and test parts of two runs; empty if they are the same."""
+    differences = []
+    if a.sha256 != b.sha256:
+        differences.append(f"data {a.name} ({a.sha256[:8]}) and {b.name} ({b.sha256[:8]})")
+    if a.encoding != b.encoding:
+        differences.append(f"encoding {a.encoding} and {b.encoding}")
+    if data_key(a)[2:] != data_key(b)[2:]:
+        differences.append(f"split {describe_split(a)} and {describe_split(b)}")
+    return differences
+
+
+def recipe_key(config: RunConfig) -> tuple[Any, ...]:
+    """All that must be equal for two runs to be seeds of the same experiment."""
+    teachers = tuple(sorted(teacher.model for teacher in config.teachers))
+    return *data_key(config.data), config.model, config.model_config, replace(config.recipe, seed=0), teachers
+
+
+def training_digest(config: RunConfig) -> str:
+    """SHA-256 of all settings that decide a training, its seed and its teachers' weights included."""
+    teachers = [teacher.sha256 for teacher in config.teachers]
+    settings = [data_key(config.data), config.model, config.model_config, config.recipe, teachers]
+    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
+
+
+def changed_settings(a: RunConfig, b: RunConfig) -> tuple[str, ...]:
+    """The settings in which b differs from a, except the seed, such as "hidden 8 → 48"; the model's come first."""
+    before, after = (
+        {
+            "model": config.model,
+            **(asdict(config.model_config) if a.model == b.model else {"size": config.model_config.label}),
+            **asdict(replace(config.recipe, seed=0)),
+            "teachers": describe_teachers(config) or "none",
+        }
+        for config in (a, b)
+    )
+    return tuple(
+        f"{name.replace('_', ' ')} {_text(before[name])} → {_text(after[name])}"
+        for name in before
+        if before[name] != after[name]
+    )
+
+
+def _text(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,44 @@
+"""The JSON files of a run: written atomically, read with errors of one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from wavemore.errors import RunError, WavemoreError
+from wavemore.files import write_atomic
+
+T = TypeVar("T")
+
+PUT_BACK = "put it back, or train again"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON.
+
+    Raises `RunError` for a value that JSON cannot hold, such as text that is not valid Unicode.
+    """
+    try:
+        content = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise RunError(f"cannot write {path}: {error}; change that value") from None
+    write_atomic(path, content + b"\n")
+
+
+def read_json(path: Path, decode: Callable[[bytes], T], remedy: str) -> T | None:
+    """Read a file by `decode`; None if there is no such file.
+
+    Raises `RunError` for a file that cannot be read, and for a damaged one with `remedy` as the advice.
+    """
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    except RunError:
+        raise
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, WavemoreError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path} is damaged or was changed ({reason}); {remedy}") from None

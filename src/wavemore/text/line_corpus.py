@@ -1,0 +1,96 @@
+"""A corpus of separate lines: lists of names, words, places, products."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from wavemore.text.corpus import Corpus
+from wavemore.text.lines import LineReport, Lines, collect
+from wavemore.text.parts import Format, LinePart
+from wavemore.text.splits import SplitMethod, split
+from wavemore.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LineCorpus(Corpus):
+    """A list with its split and its vocabulary.
+
+    If there is no file, `sha256` is the checksum of the lines, each followed by a line feed, in UTF-8.
+
+    >>> corpus = LineCorpus.from_lines("ada bea cleo dora ella fay gwen hope iris june".split())
+    >>> len(corpus.train.lines), len(corpus.val.lines), len(corpus.test.lines)
+    (8, 1, 1)
+    """
+
+    format: ClassVar[Format] = "lines"
+
+    report: LineReport
+    train: LinePart
+    val: LinePart
+    test: LinePart
+    train_fraction: None = None
+
+    @classmethod
+    def from_lines(
+        cls,
+        lines: Iterable[str],
+        name: str = "lines",
+        split_method: SplitMethod = "distinct",
+        split_seed: int = 0,
+        vocabulary: Vocabulary | None = None,
+    ) -> "LineCorpus":
+        """Make a corpus of strings; whitespace around them is stripped, and blank ones are skipped.
+
+        Without a `vocabulary`, one is made of the characters of all lines. Raises `DataError` for too few lines or
+        lines that are too long, and `UnknownCharacterError` for a character that is not in the given vocabulary.
+        """
+        collected, report = collect(lines)
+        sha256 = hashlib.sha256(collected.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return build_corpus(
+            collected,
+            report,
+            name=name,
+            sha256=sha256,
+            split_method=split_method,
+            split_seed=split_seed,
+            vocabulary=vocabulary,
+        )
+
+
+def build_corpus(
+    lines: Lines,
+    report: LineReport,
+    *,
+    name: str,
+    sha256: str,
+    source: str = "",
+    encoding: str = "utf-8",
+    split_method: SplitMethod = "distinct",
+    split_seed: int = 0,
+    vocabulary: Vocabulary | None = None,
+) -> LineCorpus:
+    """Split and encode lines as `LineCorpus.from_lines` does; the other arguments become attributes of the corpus."""
+    train_lines, val_lines, test_lines = map(lines.take, split(lines, split_method, split_seed))
+    vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"})
+    train_hashes = train_lines.hashes()
+
+    def part(lines: Lines) -> LinePart:
+        return LinePart(lines, vocabulary.encode_text(lines.text), ~np.isin(lines.hashes(), train_hashes))
+
+    return LineCorpus(
+        name=name,
+        source=source,
+        sha256=sha256,
+        encoding=encoding,
+        split_method=split_method,
+        split_seed=split_seed,
+        report=report,
+        vocabulary=vocabulary,
+        train=part(train_lines),
+        val=part(val_lines),
+        test=part(test_lines),
+        line_hashes=np.unique(lines.hashes()),
+    )

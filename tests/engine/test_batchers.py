@@ -1,0 +1,152 @@
+"""How a model is run on the targets of a part: in windows, in whole lines, in blocks of a text."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wavemore.engine import batchers
+from wavemore.engine.batchers import BlockBatcher, LineBatcher, WindowBatcher, evaluation_batcher, training_batcher
+from wavemore.engine.evaluate import token_nats
+from wavemore.engine.recipe import Recipe
+from wavemore.nn.bigram import BigramConfig
+from wavemore.nn.model import Model
+from wavemore.nn.models import MODELS, build
+from wavemore.nn.tree import Tree, TreeConfig
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.parts import TextPart
+
+NAMES = list(MODELS)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("dtype", "exact"), [(torch.float32, 2e-5), (torch.float64, 1e-12)])
+def test_both_executions_give_the_same_logits(
+    corpus: LineCorpus, lively: Callable[..., Tree], training: bool, dtype: torch.dtype, exact: float
+) -> None:
+    model = lively(TreeConfig(fuse=(2, 3), embedding=4, hidden=8)).to(dtype).train(training)
+    positions = np.random.default_rng(0).integers(corpus.train.num_targets, size=64)
+    unique, windows = (
+        WindowBatcher(corpus.train.tokens, model, execution).logits(positions) for execution in ("unique", "windows")
+    )
+    assert unique.shape == (64, len(corpus.vocabulary))
+    torch.testing.assert_close(unique, windows, rtol=0, atol=exact)
+
+
+def test_targets_are_the_characters_at_the_positions(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
+    positions = np.array([3, 0, 3, 1])
+    targets = WindowBatcher(corpus.val.tokens, lively(), "windows").targets(positions)
+    assert targets.dtype == torch.int64
+    assert targets.tolist() == corpus.val.tokens[positions].tolist()
+
+
+@pytest.mark.parametrize("execution", ["unique", "windows"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_the_chunks_of_windows_are_all_positions_once(
+    corpus: LineCorpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, execution: Any, size: int
+) -> None:
+    monkeypatch.setattr(batchers, "CHUNK", size)
+    chunks = list(WindowBatcher(corpus.train.tokens, lively(), execution).chunks())
+    assert max(map(len, chunks)) <= size
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(corpus.train.num_targets))
+
+
+def test_equal_contexts_come_together(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:
+    batcher = WindowBatcher(corpus.train.tokens, lively(), "unique")
+    [order] = batcher.chunks()
+    contexts = batcher.plan(order).inverse
+    changes = int((contexts[1:] != contexts[:-1]).sum())
+    assert changes == len(set(contexts.tolist())) - 1 < len(order) - 1
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 10_000])
+def test_the_chunks_of_lines_are_all_positions_once_in_whole_lines(
+    corpus: LineCorpus, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    batcher = LineBatcher(corpus.train.tokens, build("bigram", len(corpus.vocabulary), BigramConfig(), seed=0))
+    chunks = list(batcher.chunks())
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(corpus.train.num_targets))
+    assert all(corpus.train.tokens[positions[-1]] == 0 for positions in chunks)
+    if chunk == 30:
+        assert max(map(len, chunks)) <= 30
+
+
+@pytest.mark.parametrize("group", [1, 100, 10_000])  # the least number of targets of a group of similar lines
+def test_the_logits_of_any_positions_are_those_of_their_lines(
+    corpus: LineCorpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    monkeypatch.setattr(batchers, "MIN_GROUP", group)
+    model = lively().eval()
+    positions = np.random.default_rng(0).integers(corpus.train.num_targets, size=40)
+    lines = LineBatcher(corpus.train.tokens, model).logits(positions)
+    windows = WindowBatcher(corpus.train.tokens, model, "windows").logits(positions)
+    torch.testing.assert_close(lines, windows, rtol=0, atol=1e-12)
+
+
+def tokens_of(count: int, size: int) -> Any:
+    return np.random.default_rng(0).integers(size, size=count).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("count", "block_size", "chunk"), [(1, 8, 64), (7, 8, 64), (100, 8, 64), (103, 1, 1), (64, 8, 99)]
+)
+def test_every_target_of_a_text_is_predicted_once_from_all_that_the_model_sees(
+    name: str,
+    count: int,
+    block_size: int,
+    chunk: int,
+    small_model: Callable[..., Model],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batchers, "MIN_EVALUATION_BLOCK", block_size)
+    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    model, tokens = small_model(name, 7), tokens_of(count, 7)
+    batcher = evaluation_batcher(TextPart(tokens), model)
+    assert np.sort(np.concatenate(list(batcher.chunks()))).tolist() == list(range(count))
+    # The whole text in one pass, with nothing before its first character.
+    before = torch.from_numpy(np.concatenate(([0], tokens[:-1]))).long()[None]
+    with torch.no_grad():
+        log_p = model(before)[0].log_softmax(dim=1)
+    expected = -log_p[torch.arange(count), torch.from_numpy(tokens).long()]
+    assert np.allclose(token_nats(model, batcher), expected.numpy(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_sees_its_left_context(name: str, small_model: Callable[..., Model]) -> None:
+    model, tokens = small_model(name, 7), tokens_of(200, 7)
+    context = (model.context or 50) - 1
+    positions = (np.array([[0], [90], [180]]) + np.arange(20)).ravel()
+
+    def logits(left_context: int) -> torch.Tensor:
+        with torch.no_grad():
+            batcher = BlockBatcher(tokens, model, block_size=20, left_context=left_context)
+            return batcher.logits(positions).reshape(3, 20, 7)
+
+    whole, wider, none = logits(context), logits(context + 7), logits(0)
+    if model.context is not None:
+        assert torch.allclose(whole, wider, rtol=0, atol=1e-10)
+        assert torch.allclose(none[:, context:], whole[:, context:], rtol=0, atol=1e-10)
+    if context:
+        assert not torch.allclose(none[1, 0], whole[1, 0])
+        assert not torch.allclose(none[1, 0], wider[1, 0])
+
+
+def test_boundaries_come_before_the_text(small_model: Callable[..., Model]) -> None:
+    tokens, starts = np.array([5, 6, 7, 8], np.uint8), np.array([0, 2])
+    batcher = BlockBatcher(tokens, small_model("bigram", 9), block_size=2, left_context=3)
+    assert batcher._rows(starts, 2).tolist() == [[0, 0, 0, 0, 5], [0, 0, 5, 6, 7]]
+    batcher = BlockBatcher(tokens, small_model("tree", 9), block_size=2, left_context=0)  # it sees four characters
+    assert batcher._rows(starts, 2).tolist() == [[0, 0, 5], [0, 6, 7]]
+
+
+@pytest.mark.parametrize(("name", "left_context"), [("tree", 3), ("mlp", 2), ("wavenet", 0), ("lstm", 0)])
+def test_in_training_trees_see_the_text_before_a_block(
+    name: str, left_context: int, small_model: Callable[..., Model]
+) -> None:
+    batcher = training_batcher(TextPart(tokens_of(200, 7)), small_model(name, 7), Recipe(block_size=20))
+    assert isinstance(batcher, BlockBatcher)
+    assert (batcher.block_size, batcher.left_context) == (20, left_context)

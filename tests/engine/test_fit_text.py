@@ -1,0 +1,70 @@
+"""Trainings on continuous text, of every model."""
+
+from itertools import islice
+from math import log
+from typing import Any
+
+import pytest
+import torch
+
+from wavemore.engine.evaluate import evaluate
+from wavemore.engine.fit import fit
+from wavemore.engine.plan import plan
+from wavemore.engine.recipe import Recipe
+from wavemore.nn.bigram import BigramConfig
+from wavemore.nn.models import MODELS, build
+from wavemore.nn.tree import TreeConfig
+from wavemore.text.parts import TextPart
+from wavemore.text.text_corpus import TextCorpus
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_learns_a_text(name: str, text: TextCorpus, small_settings: dict[str, dict[str, Any]]) -> None:
+    training: dict[str, Any] = (
+        {} if name == "ngram" else {"steps": 120, "batch_size": 320, "block_size": 40, "num_evals": 3}
+    )
+    planned = plan(text, model=name, **small_settings[name], **training)
+    model = build(name, len(text.vocabulary), planned.model_config, seed=0)
+    first = evaluate(model, text.val).nats
+    losses = [record.val_nats for record in fit(model, text, planned.recipe) if record.val_nats is not None]
+    assert len(losses) == (1 if name == "ngram" else 3)
+    last = evaluate(model, text.val)
+    assert last.nats == pytest.approx(min(losses), abs=1e-5)
+    assert last.nats < first - 0.4
+    assert last.num_targets == text.val.num_targets
+
+
+def test_ngrams_of_a_text_reach_across_lines(text: TextCorpus) -> None:
+    planned = plan(text, model="ngram", order=4)
+    model = build("ngram", len(text.vocabulary), planned.model_config, seed=0)
+    list(fit(model, text, planned.recipe))
+    a, b = (model(torch.tensor([[0, *text.vocabulary.encode_text(s)]]))[0, -1] for s in ("t\n", ".\n"))
+    assert not torch.allclose(a, b)
+
+
+def test_a_resumed_training_gives_the_same_bits(text: TextCorpus, small_settings: dict[str, dict[str, Any]]) -> None:
+    planned = plan(text, **small_settings["tree"], steps=12, batch_size=64, block_size=32, num_evals=2)
+    whole, resumed, other = (build("tree", len(text.vocabulary), planned.model_config, seed=seed) for seed in (0, 0, 9))
+    records = list(fit(whole, text, planned.recipe))
+    training = fit(resumed, text, planned.recipe)
+    *_, record = islice(training, 5)
+    rest = list(fit(other, text, planned.recipe, resume=record.checkpoint()))
+    assert [r.train_nats for r in rest[-3:]] == [r.train_nats for r in records[-3:]]
+    assert all(torch.equal(p, q) for p, q in zip(other.parameters(), whole.parameters(), strict=True))
+
+
+def test_the_val_loss_in_training_is_that_of_the_beginning_of_a_long_val_part(
+    text: TextCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavemore.engine.fit.VAL_CHARACTERS", 100)
+    model = build("bigram", len(text.vocabulary), BigramConfig(), seed=0)
+    [record] = fit(model, text, Recipe(steps=1, batch_size=32, block_size=32, num_evals=1))
+    assert record.val_nats == pytest.approx(evaluate(model, TextPart(text.val.tokens[:100])).nats, abs=1e-6)
+
+
+def test_a_tree_that_depends_on_the_position_is_trained_on_a_text_too(text: TextCorpus) -> None:
+    config = TreeConfig(fuse=(2, 2), embedding=4, hidden=8, norm="batch-per-position")
+    model = build("tree", len(text.vocabulary), config, seed=0)
+    *_, record = fit(model, text, Recipe(steps=30, batch_size=64, block_size=32, num_evals=1))
+    assert record.best_val_nats == pytest.approx(evaluate(model, text.val).nats, abs=1e-6)
+    assert record.best_val_nats < log(len(text.vocabulary)) - 0.2

@@ -1,0 +1,123 @@
+"""Studies are run once, continue after an interruption, and take no runs that were trained otherwise."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wavemore.engine.process import set_threads
+from wavemore.errors import RunError, UsageError
+from wavemore.studies.file import Study, parse_study
+from wavemore.studies.record import read_record
+from wavemore.studies.runner import Event, StudyRunner
+
+TINY = """
+question = "Two or three?"
+seeds = [0, 1]
+split_seed = 0
+measure = ["mode_gap"]
+[fixed]
+hidden = 6
+embedding = 3
+steps = 12
+batch_size = 8
+[tune]
+learning_rate = [0.01, 0.05]
+[[arm]]
+name = "Two"
+fuse = [2]
+[[arm]]
+name = "Three"
+fuse = [3]
+"""
+
+
+def study(**replaced: str) -> Study:
+    text = TINY
+    for key, line in replaced.items():
+        [old] = [other for other in text.splitlines() if other.startswith(f"{key} = ")]
+        text = text.replace(old, line)
+    return parse_study(text, "tiny")
+
+
+def run(study: Study, folder: Path, data: Path, jobs: int = 1) -> tuple[dict[str, Any], list[Event]]:
+    runner = StudyRunner(study, folder, str(data), jobs)
+    events = list(runner.run())
+    return dict(read_record(folder)), events
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, names_file: Path) -> Path:
+    """The folder of a finished study."""
+    folder = tmp_path_factory.mktemp("finished")
+    set_threads(1)
+    run(study(), folder, names_file)
+    return folder
+
+
+def test_every_arm_is_tuned_and_trained_on_all_seeds(finished: Path, names_file: Path) -> None:
+    record = read_record(finished)
+    for arm in record["arms"]:
+        assert [run["seed"] for run in arm["runs"]] == [0, 1]
+        assert all(isinstance(run["mode_gap"], float) for run in arm["runs"])
+        best = min(arm["trials"], key=lambda trial: trial["val_nats"])
+        assert arm["tuned"] == best["settings"]
+    assert [arm["baseline"] for arm in record["arms"]] == [None, "Two"]
+    again, events = run(study(), finished, names_file)
+    assert not any(event.message for event in events), "nothing is trained twice"
+    assert again["arms"] == record["arms"]
+
+
+def test_an_interrupted_study_continues(tmp_path: Path, names_file: Path) -> None:
+    runner = StudyRunner(study(), tmp_path, str(names_file), jobs=1)
+    iteration = runner.run()
+    for event in iteration:
+        if event.done == 3:
+            break
+    iteration.close()  # type: ignore[attr-defined]
+    assert len(list(tmp_path.rglob("summary.json"))) == 3
+    with pytest.raises(RunError, match="has no finished study"):
+        read_record(tmp_path)
+    _, events = run(study(), tmp_path, names_file)
+    assert [event.done for event in events if event.message] == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    "change", [{"split_seed": "split_seed = 7"}, {"split_seed": 'split_method = "lecture"'}, {"hidden": "hidden = 7"}]
+)
+def test_runs_with_another_split_or_other_settings_are_refused(
+    finished: Path, names_file: Path, change: dict[str, str]
+) -> None:
+    with pytest.raises(RunError, match="was trained with other settings, data or split"):
+        run(study(**change), finished, names_file)
+
+
+def test_equal_time_is_measured_once(tmp_path: Path, names_file: Path) -> None:
+    timed = study(steps="seconds = 0.02")
+    record, events = run(timed, tmp_path, names_file)
+    assert "time per step: " in "".join(event.message for event in events)
+    _, events = run(timed, tmp_path, names_file)
+    assert not any(event.message for event in events)
+    assert all(run["steps"] >= 1 for arm in record["arms"] for run in arm["runs"])
+
+
+def test_a_failed_training_is_a_result(tmp_path: Path, names_file: Path) -> None:
+    settings = 'steps = 12\noptimizer = "sgd"\nnorm = "none"\nactivation = "relu"'
+    wild = study(steps=settings, learning_rate="learning_rate = [0.05, 1e30]")
+    record, _ = run(wild, tmp_path, names_file)
+    assert [trial["val_nats"] is None for trial in record["arms"][0]["trials"]] == [False, True]
+    _, events = run(wild, tmp_path, names_file)
+    assert not any(event.message for event in events), "a failed training is not repeated"
+    hopeless = study(steps=settings, learning_rate="learning_rate = [1e29, 1e30]")
+    with pytest.raises(UsageError, match="arm 'Two': all trials have failed: the"):
+        run(hopeless, tmp_path / "hopeless", names_file)
+
+
+def test_a_damaged_record_or_one_of_another_format(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match="is damaged"):
+        read_record(tmp_path)
+    (tmp_path / "study.json").write_text(json.dumps({"format": 9}), encoding="utf-8")
+    with pytest.raises(RunError, match="has format 9; this version of wavemore reads format 1"):
+        read_record(tmp_path)
