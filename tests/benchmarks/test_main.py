@@ -56,7 +56,7 @@ def test_a_missing_text_is_reported_and_the_rest_is_measured(names: str, capsys:
 
 def test_a_missing_text_fails_if_nothing_else_is_measured(names: str, capsys: Output) -> None:
     assert main([names, "--only", "wavenet_text_ratio", "--text", "no.txt"]) == 1
-    assert "'no.txt' is no file" in capsys.readouterr().err
+    assert "'no.txt' is neither a file nor a data set" in capsys.readouterr().err
 
 
 def test_rivals_are_measured_only_if_named() -> None:

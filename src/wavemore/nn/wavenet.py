@@ -235,7 +235,7 @@ class WaveNet(Model):
             x, _ = block(x)
         halves = torch.cat([taps.new_ones(c), taps.new_full((c,), 0.5)])  # of the inputs of a gate
         half = 0.5 if self.config.gate == "glu" else 1.0
-        hidden, hidden_bias, output, output_bias = self.head.parameters()
+        hidden, hidden_bias, output, output_bias = (parameter.detach() for parameter in self.head.parameters())
         return StackedWeights(
             dilations=self.config.dilations * self.config.cycles,
             glu=self.config.gate == "glu",

@@ -62,7 +62,6 @@ class WaveNetDecoder(Decoder):
     (torch.Size([5, 27]), torch.Size([5, 27]))
     """
 
-    @torch.no_grad()
     def __init__(self, weights: StackedWeights, lines: int, with_numpy: bool = True) -> None:
         self.time = 0
         blocks, channels, _ = weights.latest.shape
@@ -85,9 +84,9 @@ class WaveNetDecoder(Decoder):
             tensors = {name: value for name, value in weights._asdict().items() if isinstance(value, Tensor)}
             arrays: dict[str, Any] = {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
             self._weights, self._mean = weights._replace(**arrays), mean.numpy()
+        self._latest, self._residual = list(self._weights.latest), [*self._weights.residual, None]
         self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=self._rings.device))
 
-    @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
         """Append one character to each line, (B,), and predict the next: (B, V)."""
         if self.time == self._ring_size < self._reach.max():
@@ -96,53 +95,50 @@ class WaveNetDecoder(Decoder):
         read = np.where(is_known, self._starts + (self.time - self._back) % self._sizes, self._blocks)  # (L, K - 1)
         write = (self._starts + self.time % self._sizes).ravel().tolist()
         self.time += 1
+        embedding, rings = self._weights.embedding, self._rings
         if self._with_numpy:
-            self.logits = torch.from_numpy(self._compute(tokens.numpy(), self._rings.numpy(), read, write))
+            rings = rings.numpy()
+            x, earlier = embedding.take(tokens.numpy(), axis=0), rings.take(read, axis=0)  # faster than [...]
+            self.logits = torch.from_numpy(self._compute(x, earlier, rings, write))
         else:
-            self.logits = self._compute(tokens, self._rings, torch.from_numpy(read), write)
+            self.logits = self._compute(embedding[tokens], rings[torch.from_numpy(read)], rings, write)
         return self.logits
 
-    @torch.no_grad()
     def select(self, rows: Tensor) -> None:
         """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
         self.logits = self.logits.index_select(0, rows)
         self._rings = self._rings.index_select(1, rows)
 
-    def _compute(self, tokens: Array, rings: Array, read: Array, write: list[int]) -> Array:
-        """Compute one position of every block: tokens (B,) -> logits (B, V).
+    def _compute(self, x: Array, earlier: Array, rings: Array, write: list[int]) -> Array:
+        """Compute one position of every block: embedded tokens `x` (B, C), which is changed -> logits (B, V).
 
-        `read` are the rows of the rings that the blocks look back at, `write` those that get the new inputs.
+        The blocks look back at `earlier` (L, K - 1, B, C); their new inputs are put into the rows `write` of the rings.
         """
-        xp, dot, weights = self._xp, self._dot, self._weights
-        x = weights.embedding[tokens]  # (B, C), a copy
+        xp, dot, weights, eps = self._xp, self._dot, self._weights, self._weights.eps
         lines, c = x.shape
-        earlier = rings[read].swapaxes(1, 2).reshape(len(write), lines, -1)  # (L, B, (K - 1) C)
+        earlier = earlier.swapaxes(1, 2).reshape(len(write), lines, -1)  # (L, B, (K - 1) C)
         parts = earlier @ weights.earlier + weights.bias  # (L, B, 2C)
-        gated = []
-        for block, (row, z, latest) in enumerate(zip(write, parts, weights.latest, strict=True)):
+        for row, z, latest, residual in zip(write, parts, self._latest, self._residual, strict=True):
             h = rings[row]  # (B, C)
-            if weights.eps is None:
+            if eps is None:
                 h[:] = x
+            elif self._with_numpy and lines == 1:  # a number in place of a matrix is faster
+                xp.multiply(x, 1 / sqrt(xp.vdot(x, x) / c + eps), out=h)
             else:
-                xp.multiply(x, self._inverse_rms(x), out=h)
+                xp.multiply(x, ((x * x) @ self._mean + eps) ** -0.5, out=h)
             z += dot(h, latest)
+            u = z[:, c:]
             if weights.glu:
                 xp.tanh(z, out=z)
-                u = (z[:, c:] + 1) * z[:, :c]
+                u += 1
             else:
-                u = silu_of_double(xp, z[:, c:]) * z[:, :c]
-            if block < len(weights.residual):
-                x += dot(u, weights.residual[block])
-            gated.append(u)
-        skips = xp.concatenate(gated, axis=1) @ weights.skip
+                u[:] = silu_of_double(xp, u)
+            u *= z[:, :c]
+            if residual is not None:
+                x += dot(u, residual)
+        skips = parts[:, :, c:].swapaxes(0, 1).reshape(lines, -1) @ weights.skip
         hidden = silu_of_double(xp, skips) @ weights.hidden + weights.hidden_bias
         return silu_of_double(xp, hidden) @ weights.output + weights.output_bias
-
-    def _inverse_rms(self, x: Array) -> Any:
-        """1 / sqrt(mean(x^2) + eps) of each line: (B, C) -> (B, 1), or a number for a single line, which is faster."""
-        if self._with_numpy and len(x) == 1:
-            return 1 / sqrt(np.vdot(x, x) / x.shape[1] + self._weights.eps)
-        return ((x * x) @ self._mean + self._weights.eps) ** -0.5
 
     def _lay_out_rings(self, ring_size: int) -> None:
         """Set the size of each ring, at most `ring_size` positions, and its first row: (L, 1)."""
