@@ -22,6 +22,7 @@ check: .venv/installed-dev ## lint, format and types, as pre-commit does
 
 docs: .venv/installed-dev ## build the documentation in site/; a broken link or a missing docstring fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html. The search needs a server: $(BIN)/python -m http.server --directory site"
 
 notebooks: .venv/installed-dev ## execute the notebooks and store them with their outputs
 	$(BIN)/python scripts/notebooks.py

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wavemore.nn.config import NormName
-from wavemore.nn.model import ForwardDecoder
+from wavemore.nn.model import _ForwardDecoder
 from wavemore.nn.models import build
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.nn.tree_decoder import TreeDecoder
@@ -89,7 +89,7 @@ def test_a_model_that_depends_on_the_position_reads_whole_windows() -> None:
         model = trained(3, TreeConfig(fuse=(2, 2), embedding=4, hidden=6, norm="batch-per-position"))
     lines = torch.randint(3, (4, 7))
     decoder = model.decoder(len(lines))
-    assert isinstance(decoder, ForwardDecoder)
+    assert isinstance(decoder, _ForwardDecoder)
     logits = torch.stack([decoder.logits, *(decoder.step(tokens) for tokens in lines.T)], dim=1)
     torch.testing.assert_close(logits, by_windows(model, lines), rtol=1e-10, atol=1e-10)
     decoder.select(torch.tensor([1, 1, 0]))

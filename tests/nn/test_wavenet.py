@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wavemore.nn.model import ForwardDecoder
+from wavemore.nn.model import _ForwardDecoder
 from wavemore.nn.models import build
 from wavemore.nn.norms import RMSNorm
 from wavemore.nn.wavenet import Block, WaveNet, WaveNetConfig, is_fusable
@@ -105,7 +105,7 @@ def test_hooks_on_every_layer_are_called() -> None:
     ]
     model(torch.randint(9, (3, 11)))
     assert sorted(calls) == sorted(leaves)
-    assert isinstance(model.decoder(3), ForwardDecoder)
+    assert isinstance(model.decoder(3), _ForwardDecoder)
     for handle in handles:
         handle.remove()
     assert all(is_fusable(block) for block in model.blocks)

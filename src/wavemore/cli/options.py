@@ -61,11 +61,7 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 def option_names(arguments: Sequence[str]) -> list[str]:
-    """Return the options of a command line, without their values.
-
-    >>> option_names(["score", "--json", "-n", "3", "--seed=1", "--", "--emma"])
-    ['--json', '-n', '--seed']
-    """
+    """Return the options of a command line, without their values."""
     options = takewhile(lambda word: word != "--", arguments)
     return [word.partition("=")[0] for word in options if re.match("--?[a-z]", word)]
 

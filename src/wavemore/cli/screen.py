@@ -72,11 +72,7 @@ def discard(stream: IO[str]) -> None:
 
 
 def losses(nats: float) -> str:
-    """Return a loss in nats and bits.
-
-    >>> losses(2.0)
-    '2.0000 nats (2.885 bits) per character'
-    """
+    """Return a loss in nats and bits."""
     return f"{nats:.4f} nats ({nats / log(2):.3f} bits) per character"
 
 

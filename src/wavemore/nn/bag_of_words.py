@@ -42,9 +42,6 @@ class BagOfWords(Model):
 
     It is the bag of words of makemore. With words instead of characters: Mikolov et al.,
     https://arxiv.org/abs/1301.3781.
-
-    >>> BagOfWords(27, BowConfig())(torch.zeros(5, 3, dtype=torch.int64)).shape
-    torch.Size([5, 3, 27])
     """
 
     def __init__(self, vocabulary_size: int, config: BowConfig) -> None:
@@ -71,10 +68,10 @@ class BagOfWords(Model):
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return BagOfWordsDecoder(self, lines)
+        return _BagOfWordsDecoder(self, lines)
 
 
-class BagOfWordsDecoder(Decoder):
+class _BagOfWordsDecoder(Decoder):
     """Keeps the vectors of the last W characters."""
 
     def __init__(self, model: BagOfWords, lines: int) -> None:
@@ -84,12 +81,10 @@ class BagOfWordsDecoder(Decoder):
         self.logits = model.predict(self.bag[:, -1], self.bag.mean(dim=1))
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Append one character to each line, (B,), and predict the next: (B, V)."""
         x = self.model.embedding(tokens)
         self.bag = torch.cat([self.bag[:, 1:], x[:, None]], dim=1)
         self.logits = self.model.predict(x, self.bag.mean(dim=1))
         return self.logits
 
     def select(self, rows: Tensor) -> None:
-        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
         self.bag, self.logits = self.bag.index_select(0, rows), self.logits.index_select(0, rows)

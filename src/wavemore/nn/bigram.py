@@ -35,10 +35,6 @@ class Bigram(Model):
 
     Shannon counted such a table by hand: "A Mathematical Theory of Communication", 1948,
     https://doi.org/10.1002/j.1538-7305.1948.tb01338.x.
-
-    >>> import torch
-    >>> Bigram(27, BigramConfig())(torch.zeros(5, 3, dtype=torch.int64)).shape
-    torch.Size([5, 3, 27])
     """
 
     def __init__(self, vocabulary_size: int, config: BigramConfig) -> None:

@@ -60,7 +60,7 @@ def _layer_rows(model: nn.Module, time: int) -> Iterator[list[str]]:
         counted |= {id(parameter) for parameter in parameters}
         count = sum(parameter.numel() for parameter in parameters)
         settings = "" if isinstance(layer, nn.RNNBase) else layer.extra_repr()
-        name = f"{type(layer).__name__}({settings})" if settings else type(layer).__name__
+        name = type(layer).__name__ + (f"({settings})" if settings else "")
         shape = f"(B, {time if is_tree else 'T'}, {channels})"
         yield [path.removeprefix("layers."), name, shape, f"{count:,}" if count else ""]
 
@@ -87,12 +87,7 @@ def _drawing_of(model: nn.Module) -> Html:
 
 
 def tree_rows(fuse: Sequence[int]) -> tuple[list[Row], int]:
-    """Return the rows of a tree from the characters up, and the number of fusions that are too wide to be drawn.
-
-    >>> rows, omitted = tree_rows((2, 2))
-    >>> [(label, [position for position, _ in nodes]) for label, nodes in rows]
-    [('4 characters', [3, 2, 1, 0]), ('fuse 2', [2, 0]), ('fuse 2', [0])]
-    """
+    """Return the rows of a tree from the characters up, and the number of fusions that are too wide to be drawn."""
     sizes = list(fuse)
     while prod(sizes) > MAX_POSITIONS:
         sizes.pop()
@@ -107,12 +102,7 @@ def tree_rows(fuse: Sequence[int]) -> tuple[list[Row], int]:
 
 
 def wavenet_rows(dilations: Sequence[int], kernel_size: int) -> tuple[list[Row], int]:
-    """Return the rows of a stack of dilated convolutions, and the number of blocks that are too wide to be drawn.
-
-    >>> rows, omitted = wavenet_rows((1, 2), kernel_size=2)
-    >>> rows[2]
-    ('dilation 2', [(3, (3,)), (2, (2,)), (1, (1, 3)), (0, (0, 2))])
-    """
+    """Return the rows of a stack of dilated convolutions, and the number of blocks that are too wide to be drawn."""
     drawn = list(dilations)
     while 1 + (kernel_size - 1) * sum(drawn) > MAX_POSITIONS:
         drawn.pop()

@@ -71,7 +71,7 @@ class Model(nn.Module, ABC):
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return ForwardDecoder(self, lines)
+        return _ForwardDecoder(self, lines)
 
     def parameter_count(self) -> int:
         """Count the trained numbers: weights and biases, no running statistics."""
@@ -88,7 +88,7 @@ class Model(nn.Module, ABC):
         )
 
 
-class ForwardDecoder(Decoder):
+class _ForwardDecoder(Decoder):
     """The default decoder: at every step, the model reads all that it sees once more."""
 
     def __init__(self, model: Model, lines: int) -> None:
@@ -97,15 +97,12 @@ class ForwardDecoder(Decoder):
         self.logits = self._predict()
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Append one character to each line, (B,), and predict the next: (B, V)."""
-        self.tokens = torch.cat([self.tokens, tokens[:, None]], dim=1)
-        if self.model.context is not None:
-            self.tokens = self.tokens[:, -self.model.context :]
+        tokens = torch.cat([self.tokens, tokens[:, None]], dim=1)
+        self.tokens = last_positions(tokens, self.model.context)
         self.logits = self._predict()
         return self.logits
 
     def select(self, rows: Tensor) -> None:
-        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
         self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)
 
     def _predict(self) -> Tensor:

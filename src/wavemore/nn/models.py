@@ -1,15 +1,11 @@
-"""All models by name: the one table that a new model is added to.
-
->>> list(MODELS)
-['tree', 'wavenet', 'mlp', 'bigram', 'rnn', 'gru', 'lstm', 'bow', 'transformer', 'ngram']
-"""
+"""All models by name: the one table that a new model is added to."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, overload
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from wavemore.errors import UsageError
@@ -46,12 +42,7 @@ MODELS: dict[str, ModelEntry] = {
 
 
 def model_entry(name: str) -> ModelEntry:
-    """Return the entry of a model. Raises a UsageError for a name that is not in MODELS.
-
-    >>> model_entry("bush")
-    Traceback (most recent call last):
-    wavemore.errors.UsageError: `model` is 'bush'; it must be one of tree, wavenet, mlp, ..., transformer, ngram
-    """
+    """Return the entry of a model. Raises a UsageError for a name that is not in MODELS."""
     if name not in MODELS:
         raise UsageError(f"`model` is {name!r}; it must be one of {', '.join(MODELS)}")
     return MODELS[name]
@@ -66,10 +57,8 @@ def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Mo
 
     Raises a UsageError for a name that is not in MODELS, or the settings of another model.
 
-    >>> config = TreeConfig(fuse=(2, 2, 2))
-    >>> one, other = (build("tree", 27, config, seed=42) for _ in range(2))
-    >>> all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters()))
-    True
+    >>> build("tree", 27, TreeConfig(fuse=(2, 2, 2)), seed=42).context
+    8
     """
     config_class, builder = model_entry(name)
     if not isinstance(config, config_class):
@@ -79,29 +68,18 @@ def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Mo
         return builder(vocabulary_size, config)
 
 
-INITIALISERS = {
-    *(nn.init.normal_, nn.init.uniform_, Tensor.normal_, Tensor.uniform_),
-    *(Tensor.div, Tensor.div_, Tensor.__truediv__, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__),
-}
-"""The operations of constructors that change values and no shapes."""
-
-
 class _WithoutValues(TorchFunctionMode):
     """Skips initial values, which no tensor on the meta device has: torch would import its compiler, a second long."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         arguments = kwargs or {}
-        if func in INITIALISERS:
-            return args[0] if args else next(iter(arguments.values()))
+        if func.__name__.strip("_") in ("normal", "uniform", "div", "truediv", "mul", "rmul"):
+            return args[0] if args else arguments["tensor"]
         return (torch.empty if func is torch.randn else func)(*args, **arguments)
 
 
 def build_without_memory(name: str, vocabulary_size: int, config: ModelConfig) -> Model:
-    """Build a model on the meta device, where tensors have shapes and no values.
-
-    >>> build_without_memory("tree", 27, TreeConfig()).parameter_count()
-    76579
-    """
+    """Build a model on the meta device, where tensors have shapes and no values."""
     with torch.device("meta"), _WithoutValues():
         return build(name, vocabulary_size, config, seed=0)
 

@@ -215,8 +215,8 @@ class Ngram(Model):
 
     def _repr_html_(self) -> str:
         levels = [level for level in self.levels if isinstance(level, Level)]
-        cells = [[k, f"{len(level.contexts):,}", f"{len(level.shares):,}"] for k, level in enumerate(levels)]
-        rows = [[text(cell) for cell in row] for row in cells]
+        sizes = [(k, len(level.contexts), len(level.shares)) for k, level in enumerate(levels)]
+        rows = [[text(f"{size:,}") for size in row] for row in sizes]
         size = f"{sum(len(level.shares) for level in levels):,} counted n-grams"
         return model_html(self, self.config, size, table(["context length", "contexts", "n-grams"], rows, left=()))
 

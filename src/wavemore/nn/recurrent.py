@@ -35,8 +35,7 @@ class RecurrentConfig(ModelConfig):
     @property
     def label(self) -> str:
         """Layers and channels, such as "2 x 64/128"."""
-        layers = f"{self.layers} x " if self.layers > 1 else ""
-        return f"{layers}{self.embedding}/{self.hidden}"
+        return (f"{self.layers} x " if self.layers > 1 else "") + f"{self.embedding}/{self.hidden}"
 
 
 class Recurrent(Model):
@@ -46,10 +45,6 @@ class Recurrent(Model):
       Mikolov et al., https://www.isca-archive.org/interspeech_2010/mikolov10_interspeech.html
     - GRU: Cho et al., https://arxiv.org/abs/1406.1078
     - LSTM: Hochreiter and Schmidhuber, https://doi.org/10.1162/neco.1997.9.8.1735
-
-    >>> model = Recurrent(27, RecurrentConfig(embedding=8, hidden=16), nn.GRU)
-    >>> model(torch.zeros(5, 3, dtype=torch.int64)).shape
-    torch.Size([5, 3, 27])
     """
 
     def __init__(
@@ -70,10 +65,10 @@ class Recurrent(Model):
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return RecurrentDecoder(self, lines)
+        return _RecurrentDecoder(self, lines)
 
 
-class RecurrentDecoder(Decoder):
+class _RecurrentDecoder(Decoder):
     """Keeps the state of each layer."""
 
     def __init__(self, model: Recurrent, lines: int) -> None:
@@ -82,13 +77,11 @@ class RecurrentDecoder(Decoder):
         self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=model.device))
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Append one character to each line, (B,), and predict the next: (B, V)."""
         states, self.state = self.model.cells(self.model.embedding(tokens[:, None]), self.state)
         self.logits = self.model.head(states[:, 0])
         return self.logits
 
     def prefill(self, tokens: Tensor) -> Tensor:
-        """Append T characters to each line, (B, T); return the prediction made before each: (B, T, V)."""
         states, self.state = self.model.cells(self.model.embedding(tokens), self.state)
         after = self.model.head(states)
         before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
@@ -96,7 +89,6 @@ class RecurrentDecoder(Decoder):
         return before
 
     def select(self, rows: Tensor) -> None:
-        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
         if isinstance(self.state, tuple):
             self.state = self.state[0].index_select(1, rows), self.state[1].index_select(1, rows)
         elif self.state is not None:

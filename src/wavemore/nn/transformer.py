@@ -37,12 +37,9 @@ class TransformerConfig(ModelConfig):
         self.require_at_most("layers", MAX_LAYERS)
         self.require_at_most("context", MAX_CONTEXT)
         self.require_fraction("dropout")
-        multiple = 2 * self.heads
-        if self.channels % multiple:
-            raise UsageError(
-                f"`channels` is {self.channels}; {self.heads} heads need a multiple of {multiple}, "
-                "as each needs an even number"
-            )
+        if self.channels % (2 * self.heads):
+            need = f"{self.heads} heads need a multiple of {2 * self.heads}, as each needs an even number"
+            raise UsageError(f"`channels` is {self.channels}; {need}")
 
     @property
     def receptive_field(self) -> int:
@@ -71,10 +68,6 @@ class Transformer(Model):
     keys are rotated by an angle that grows with the position, Su et al., https://arxiv.org/abs/2104.09864: attention
     depends on the distance of two characters, so a line may be of any length. An attention reaches W positions, as in
     Child et al., https://arxiv.org/abs/1904.10509; with several layers a prediction sees further.
-
-    >>> model = Transformer(27, TransformerConfig())
-    >>> model(torch.zeros(5, 3, dtype=torch.int64)).shape, model.parameter_count()
-    (torch.Size([5, 3, 27]), 203547)
     """
 
     def __init__(self, vocabulary_size: int, config: TransformerConfig) -> None:
@@ -109,7 +102,7 @@ class Transformer(Model):
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return TransformerDecoder(self, lines)
+        return _TransformerDecoder(self, lines)
 
 
 class TransformerBlock(nn.Module):
@@ -148,7 +141,7 @@ def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
-class TransformerDecoder(Decoder):
+class _TransformerDecoder(Decoder):
     """Keeps the keys and values of the last W - 1 positions."""
 
     def __init__(self, model: Transformer, lines: int) -> None:
@@ -157,7 +150,6 @@ class TransformerDecoder(Decoder):
         self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=model.device))
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Append one character to each line, (B,), and predict the next: (B, V)."""
         x = self.model.embedding(tokens[:, None])  # (B, 1, C)
         rotation = self.model.rotation(self.time, 1, x)
         for number, block in enumerate(self.model.blocks):
@@ -169,7 +161,6 @@ class TransformerDecoder(Decoder):
         return self.logits
 
     def select(self, rows: Tensor) -> None:
-        """Continue with the lines in `rows` only, (K,) row numbers; a repeated row is a copy."""
         self.caches = [
             cache and (cache[0].index_select(0, rows), cache[1].index_select(0, rows)) for cache in self.caches
         ]

@@ -50,13 +50,7 @@ MAX_RECEPTIVE_FIELD = 2**20
 
 @dataclass(frozen=True)
 class WaveNetConfig(ModelConfig):
-    """The settings of a WaveNet: cycles of blocks whose dilations grow.
-
-    >>> WaveNetConfig(dilations=(1, 2, 4, 8)).receptive_field
-    16
-    >>> WaveNetConfig(dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)).receptive_field  # as in the paper
-    1024
-    """
+    """The settings of a WaveNet: cycles of blocks whose dilations grow."""
 
     channels: int = setting(64, "channels of the residual path")
     dilations: tuple[int, ...] = setting((1, 2, 4, 8), "distance between the positions that each block of a cycle sees")
@@ -148,12 +142,7 @@ def is_fusable(block: nn.Module) -> TypeGuard[Block]:
 
 
 class WaveNet(Model):
-    """Predict the next character at every position from the `context` ones before it.
-
-    >>> model = WaveNet(27, WaveNetConfig(channels=64, dilations=(1, 2, 4, 8)))
-    >>> model(torch.zeros(32, 12, dtype=torch.int64)).shape, model.context
-    (torch.Size([32, 12, 27]), 16)
-    """
+    """Predict the next character at every position from the `context` ones before it."""
 
     def __init__(self, vocabulary_size: int, config: WaveNetConfig) -> None:
         super().__init__(vocabulary_size)

@@ -54,13 +54,7 @@ class StackedWeights(NamedTuple):
 
 
 class WaveNetDecoder(Decoder):
-    """B lines that grow by one character per step; only boundary tokens come before a line's first character.
-
-    >>> from wavemore.nn.wavenet import WaveNet, WaveNetConfig
-    >>> decoder = WaveNetDecoder(WaveNet(27, WaveNetConfig()).eval().stacked_weights(), lines=5)
-    >>> decoder.logits.shape, decoder.step(torch.tensor([1, 2, 3, 4, 5])).shape
-    (torch.Size([5, 27]), torch.Size([5, 27]))
-    """
+    """The decoder of a WaveNet; without `with_numpy` it computes with torch on a CPU too."""
 
     def __init__(self, weights: StackedWeights, lines: int, with_numpy: bool = True) -> None:
         self.time = 0

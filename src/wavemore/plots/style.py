@@ -97,11 +97,7 @@ def rc_params() -> Any:
 
 
 def series_style(index: int) -> tuple[str, Any, str]:
-    """Return colour, stroke and marker of the series with this index; the first 35 all differ.
-
-    >>> series_style(0), series_style(1)
-    (('#0072b2', '-', 'o'), ('#d55e00', (0, (5, 2)), 's'))
-    """
+    """Return colour, stroke and marker of the series with this index; the first 35 all differ."""
     shift = index + index // len(SERIES)
     return SERIES[index % len(SERIES)], STROKES[shift % len(STROKES)], MARKERS[shift % len(MARKERS)]
 

@@ -122,11 +122,7 @@ def update_ratios(
 
 
 def _mean_over_blocks(series: Mapping[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
-    """Replace series whose names differ only in a number by their mean, at the steps that all of them have.
-
-    >>> _mean_over_blocks({f"blocks.{n}.skip": [(1, -n), (2, -n)] for n in (1, 2, 3)} | {"head.1": [(1, -1.0)]})
-    {'blocks.*.skip (3)': [(1, -2.0), (2, -2.0)], 'head.1': [(1, -1.0)]}
-    """
+    """Replace series whose names differ only in a number by their mean, at the steps that all of them have."""
     groups: dict[str, list[str]] = {}
     for name in series:
         groups.setdefault(re.sub(r"\b\d+\b", "*", name), []).append(name)

@@ -56,11 +56,7 @@ def _description(config: RunConfig, summary: Summary | None, records: Sequence[R
 
 
 def curve(records: Sequence[Record]) -> Html:
-    """Draw train and val loss over the steps; empty for fewer than two records.
-
-    >>> curve([])
-    ''
-    """
+    """Draw train and val loss over the steps; empty for fewer than two records."""
     train = [(record["step"], record["train_nats"]) for record in records if isfinite(record["train_nats"])]
     val = [(r["step"], r["val_nats"]) for r in records if "val_nats" in r and isfinite(r["val_nats"])]
     if len(train) < 2:

@@ -13,11 +13,7 @@ from wavemore.version import __version__
 
 
 def environment() -> dict[str, str | int]:
-    """Versions, processor, threads, and the commit if wavemore runs from a checkout.
-
-    >>> sorted(environment())
-    ['commit', 'cores', 'cpu', 'numpy', 'platform', 'python', 'threads', 'torch', 'wavemore']
-    """
+    """Versions, processor, threads, and the commit if wavemore runs from a checkout."""
     return {
         "wavemore": __version__,
         "commit": _commit(),

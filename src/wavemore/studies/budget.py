@@ -59,12 +59,7 @@ def with_time(planned: Plan, seconds: float, step_ms: float) -> Plan:
 
 
 def largest_config(config: ModelConfig, count: Callable[[Any], int], limit: int) -> ModelConfig:
-    """Return the widest config whose `count` is at most `limit`. Raises `UsageError` if there is none.
-
-    >>> from wavemore.nn.tree import TreeConfig
-    >>> largest_config(TreeConfig(), lambda tree: tree.hidden ** 2, limit=100).hidden
-    10
-    """
+    """Return the widest config whose `count` is at most `limit`. Raises `UsageError` if there is none."""
     width = bisect_left(range(1, 2**16), True, key=lambda width: count(config.with_width(width)) > limit)
     require(width > 0, f"even the smallest model with these settings has more than {limit:,} parameters")
     return config.with_width(width)

@@ -292,12 +292,7 @@ def _seeds(key: str, seeds: Any) -> list[int]:
 
 
 def _convert(value: Any, kind: Any, prefix: str = "") -> Any:
-    """Convert a value to a type; raise `UsageError` with the prefix if that is not possible.
-
-    >>> _convert({"question": "?", "seeds": [0], "sedes": [1]}, StudyFile)
-    Traceback (most recent call last):
-    wavemore.errors.UsageError: there is no key `sedes`
-    """
+    """Convert a value to a type; raise `UsageError` with the prefix if that is not possible."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -90,9 +90,5 @@ def _hidden_movement(records: Records, hidden: Sequence[str]) -> float:
 
 
 def _size(ratio: float) -> str:
-    """An update ratio in words.
-
-    >>> _size(-3.0)
-    '0.001 of their size (log10 -3.0)'
-    """
+    """An update ratio in words."""
     return f"{10**ratio:.2g} of their size (log10 {ratio:.1f})"
