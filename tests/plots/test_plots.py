@@ -323,5 +323,5 @@ except UsageError as error:
 def test_update_ratios_of_equal_blocks_are_averaged() -> None:
     from wavemore.plots.training import _mean_over_blocks
 
-    series = {f"blocks.{n}.skip": [(1, -n), (2, -n)] for n in (1, 2, 3)} | {"head.1": [(1, -1.0)]}
+    series = {f"blocks.{n}.skip": [(1.0, -1.0 * n), (2.0, -1.0 * n)] for n in (1, 2, 3)} | {"head.1": [(1.0, -1.0)]}
     assert _mean_over_blocks(series) == {"blocks.*.skip (3)": [(1, -2.0), (2, -2.0)], "head.1": [(1, -1.0)]}
