@@ -13,6 +13,7 @@ from tyro.conf import Positional, arg
 
 from benchmarks.measurement import Measurement
 from benchmarks.measures import DEFAULT, TEXT_MEASURES, measure
+from wavemore.engine.process import keep_freed_memory
 from wavemore.errors import DataError, UsageError, WavemoreError
 from wavemore.files import write_atomic
 from wavemore.runs.environment import environment
@@ -96,6 +97,7 @@ class Benchmarks:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmarks; return the exit code: 0, 1 (failed) or 2 (used wrongly)."""
+    keep_freed_memory()  # as the command `wavemore` does
     try:
         tyro.cli(Benchmarks, prog="python -m benchmarks", args=arguments).run_command()
     except WavemoreError as error:
