@@ -5,8 +5,8 @@ import pytest
 
 from wavemore.comparison import bootstrap
 from wavemore.comparison.bootstrap import ratio_intervals
-from wavemore.comparison.result import Outcome
 from wavemore.comparison.statistics import Interval, mean_std, welch
+from wavemore.comparison.verdict import Outcome
 
 
 def some_lines(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -100,11 +100,9 @@ def _show(screen: Screen, comparison: "Comparison") -> None:
 
 
 def _slices(screen: Screen, title: str, results: "Sequence[SliceResult]", targets: int) -> object:
-    from wavemore.comparison.result import format_interval
-
     rows = []
     for result in results:
-        losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}", format_interval(result.interval)]
+        losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}", str(result.interval or "")]
         rows.append([result.name, f"{result.lines:,}", f"{result.num_targets / targets:.0%}", *losses])
     header = [title, "lines", "targets", "A", "B", "B - A", INTERVAL]
     return table(screen, header, rows, left=header[:1], spare=("targets", "lines", "A", "B", INTERVAL))

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.comparison.bootstrap import ratio_intervals
-from wavemore.comparison.result import Comparison, LineDifference, Outcome, Side, SliceResult, SplitName
+from wavemore.comparison.result import Comparison, LineDifference, Side, SliceResult, SplitName
 from wavemore.comparison.slices import slices
 from wavemore.comparison.statistics import Interval, mean_std, welch
+from wavemore.comparison.verdict import Outcome
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.line_spans import line_sums

@@ -1,4 +1,4 @@
-"""The result of a comparison: the difference of two recipes with its intervals, a verdict in words, and slices.
+"""The result of a comparison: its sides, the outcome with its verdict, slices, and the lines that differ most.
 
 Differences are B - A in nats per character: below 0, B is better.
 """
@@ -6,13 +6,11 @@ Differences are B - A in nats per character: below 0, B is better.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wavemore.comparison.bootstrap import MIN_LINES
-from wavemore.comparison.statistics import Interval, MeanStd, SeedsTest
+from wavemore.comparison.statistics import Interval
+from wavemore.comparison.verdict import Outcome
 from wavemore.html import table, text
 
 SplitName = Literal["val", "test"]
-
-NO_DIFFERENCE = "no significant difference"
 
 CAUTION = (
     "Kinds and positions show where to look; they are no verdicts: their intervals are over lines alone, "
@@ -32,68 +30,6 @@ class Side:
     runs: tuple[str, ...]
     left_out: tuple[str, ...]
     """Runs that do not count, and why."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """B against A on some lines, losses in nats per character."""
-
-    num_targets: int
-    a: MeanStd
-    """Over seeds."""
-    b: MeanStd
-    difference: float
-    """B - A, of the means over seeds."""
-    lines: Interval | None
-    """The difference with other lines and these models (bootstrap); None for fewer than 20 lines."""
-    seeds: SeedsTest | None
-    """The difference with other seeds and these lines; None if a side has a single seed."""
-
-    @property
-    def interval(self) -> Interval | None:
-        """The smallest interval that holds both; None if one of them is missing."""
-        if self.lines is None or self.seeds is None:
-            return None
-        return Interval(min(self.lines.low, self.seeds.low), max(self.lines.high, self.seeds.high))
-
-    @property
-    def better(self) -> Literal["a", "b"] | None:
-        """The side that is significantly better, both over seeds and over lines."""
-        if self.interval is None or not self.interval.excludes_zero:
-            return None
-        return "b" if self.difference < 0 else "a"
-
-    @property
-    def verdict(self) -> str:
-        """Whether one side is better, in words."""
-        if self.lines is None:
-            return f"{NO_DIFFERENCE}: the result on fewer than {MIN_LINES} lines tells too little about others"
-        if self.interval is None:
-            return f"{NO_DIFFERENCE}: {self._single_seed(self.lines)}"
-        a, b = self.a.n, self.b.n
-        seeds = f"{a} seeds each" if a == b else f"{a} and {b} seeds"
-        if self.better is not None:
-            size = f"{abs(self.difference):.4f} nats per character"
-            return f"{self.better.upper()} is better by {size} (95 % interval {_sizes(self.interval)}, {seeds})"
-        size = f"B - A is {self.difference:+.4f} nats per character"
-        causes = {"other seeds": self.seeds, "other lines": self.lines}
-        doubt = " or ".join(name for name, each in causes.items() if each is not None and not each.excludes_zero)
-        return (
-            f"{NO_DIFFERENCE}: {size} (95 % interval {format_interval(self.interval)}, {seeds}); "
-            f"{doubt} could reverse it"
-        )
-
-    def _single_seed(self, lines: Interval) -> str:
-        one = "one seed each" if self.a.n == self.b.n else "one seed on a side"
-        advice = f"{one} cannot separate the recipe from chance; train 3 or more seeds of each recipe"
-        if lines.excludes_zero:
-            winner = "B" if self.difference < 0 else "A"
-            models = f"Of these models, {winner}'s predicts lines like these better by {abs(self.difference):.4f}"
-            interval = _sizes(lines)
-        else:
-            models = f"These models do not differ clearly either: B - A is {self.difference:+.4f}"
-            interval = format_interval(lines)
-        return f"{advice}. {models} nats per character (95 % interval over lines {interval})"
 
 
 @dataclass(frozen=True)
@@ -180,7 +116,7 @@ class Comparison:
         for name, outcome in ((self.split, self.overall), (f"leak-free {self.split}", self.leak_free)):
             if outcome is not None:
                 losses = [str(outcome.a), str(outcome.b), f"{outcome.difference:+.4f}"]
-                rows.append([name, *losses, format_interval(outcome.lines), format_interval(outcome.seeds)])
+                rows.append([name, *losses, str(outcome.lines or ""), str(outcome.seeds or "")])
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,19 +136,8 @@ def describe_side(letter: str, side: Side) -> str:
     return f"{letter}  {side.name}: {model}{side.parameters:,} parameters, {seeds}{left_out}"
 
 
-def format_interval(interval: Interval | None) -> str:
-    """Both ends with their signs; empty for None."""
-    return "" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}"
-
-
-def _sizes(interval: Interval) -> str:
-    """The ends of an interval that excludes 0, without signs, the smaller one first."""
-    low, high = sorted((abs(interval.low), abs(interval.high)))
-    return f"{low:.4f} to {high:.4f}"
-
-
 def _slice_row(result: SliceResult) -> list[str]:
     numbered = result.group == "position" and result.name[0].isdigit()
     name = f"position {result.name}" if numbered else result.name
     losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}"]
-    return [name, *losses, format_interval(result.interval), ""]
+    return [name, *losses, str(result.interval or ""), ""]

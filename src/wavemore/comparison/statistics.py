@@ -36,6 +36,9 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.low:+.4f} to {self.high:+.4f}"
+
     @property
     def excludes_zero(self) -> bool:
         """Whether both ends have the same sign."""
