@@ -1,6 +1,6 @@
 """All figures by key.
 
-The time of one run on a shared machine means little; the ratio of two medians, measured interleaved, holds. So each
+The time of one run on a shared machine means little; the ratio of two medians, measured interleaved, is stable. So each
 figure has a named baseline that runs in the same process, in turn with wavemore.
 """
 

@@ -1,7 +1,7 @@
 """Training time against a rival that is trained completely: minutes per figure, so they are measured only if named.
 
 The rival is trained once, wavemore once per repetition, interleaved: the rival's training is cut into parts, and one of
-ours follows each part, so that both meet the same machine. The rival is evaluated after each part, and its lowest val
+ours follows each part, so that both run under the same load. The rival is evaluated after each part, and its lowest val
 loss counts. Times are of training, without evaluation.
 """
 

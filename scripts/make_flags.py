@@ -1,4 +1,4 @@
-"""Write src/wavemore/cli/model_flags.py: the settings of models, trainings and sampling as flags.
+"""Write src/wavemore/cli/model_flags.py: the settings of models, training runs and sampling as flags.
 
 The flags are static code: mypy checks them, and `--help` needs no torch, which the models import. Run this after a
 change of a model's settings, `Recipe` or `Sampling`; a test fails until then.
@@ -15,7 +15,7 @@ from wavemore.nn.models import MODELS
 
 PATH = Path(__file__).resolve().parents[1] / "src/wavemore/cli/model_flags.py"
 
-HEAD = '''"""The settings of models, trainings and sampling as flags. Written by scripts/make_flags.py; do not edit."""
+HEAD = '''"""Flags for models, training and sampling. Written by scripts/make_flags.py; do not edit."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

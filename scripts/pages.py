@@ -8,7 +8,7 @@ In docs/*.md and docs/commands/*.md such blocks are filled in; the prose around 
     ... what the command prints ...
     ```
 
-All commands run in one temporary folder, in the order of `PAGES`, so the trainings of a page serve the pages after it.
+All commands run in one temporary folder, in the order of `PAGES`, so the training runs of a page serve later pages.
 docs/pictures/terminal.svg is drawn from the first page, and the table in docs/scaling.md is made from
 records/bench.json. A test runs the commands again and compares; times, last digits and sampled lines differ between
 machines and runs, so they are compared by their form alone: see `form`.

@@ -180,7 +180,7 @@ def _calibration(record: dict[str, Any]) -> list[str]:
         ),
         "",
         "At most 7 % of the first row may be called better. The last two columns show how often the test over seeds, "
-        "and the bootstrap over lines, would each have said so alone: lines alone mistake the luck of the seeds for a "
+        "and the bootstrap over lines, would each have said so alone: lines alone mistake chance in the seeds for a "
         "difference of the recipes.",
     ]
 

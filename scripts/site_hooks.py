@@ -1,9 +1,9 @@
-"""MkDocs hooks: what the documentation site has beside docs/*.md (`make docs`).
+"""MkDocs hooks: what the documentation site has besides docs/*.md (`make docs`).
 
 - RESULTS.md, LOG.md, CHANGELOG.md and CONTRIBUTING.md of the repository become pages.
 - Each notebook becomes a page with its stored outputs, and a file to download.
 - `commands/*.md` in the navigation means all pages of that folder; the commands are in the order of --help.
-- A link to a file of the repository that is no page leads to the repository if `repo_url` is set, and otherwise becomes
+- A link to a repository file that is not a page leads to the repository if `repo_url` is set, and otherwise becomes
   the file's name. A link to a missing file is a warning, and so is a public name that has no docstring or is on no page
   of the reference. In the strict build warnings are errors.
 """

@@ -37,7 +37,7 @@ def sign(character: str) -> str:
     if character in ALONE:
         return ALONE[character]
     category = unicodedata.category(character)
-    if category[0] == "M":  # a combining mark needs a character to sit on
+    if category[0] == "M":  # a combining mark needs a base character
         return f"◌{character}"
     if category[0] in "CZ" and character >= " ":
         return f"U+{ord(character):04X}"

@@ -1,4 +1,4 @@
-"""The scripts that write records, with small trainings."""
+"""The scripts that write records, with small training runs."""
 
 import json
 import tomllib

@@ -57,7 +57,9 @@ def test_lines_are_shown_without_their_escapes(wavemore: Any, folder: Path) -> N
     result = wavemore("compare", "list-1", "list-2")
     assert result.code == 0
     assert "\x1b" not in result.out
-    assert "no significant difference: the result on fewer than 20 lines tells too little about others." in result.out
+    assert (
+        "no significant difference: the result on fewer than 20 lines says too little about other lines." in result.out
+    )
 
 
 def test_a_figure_of_the_positions(wavemore: Any, fails: Any, experiments: Path) -> None:

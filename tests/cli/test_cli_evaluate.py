@@ -82,4 +82,4 @@ def test_runs_on_other_data_are_not_averaged(wavemore: Any, names: str) -> None:
         assert wavemore("train", names, *TINY, "--run", name, "--steps", "2", "--split-seed", seed).code == 0
     result = wavemore("evaluate", "one", "--ensemble", "two")
     assert result.code == 2
-    assert "two has other data than one: split distinct, seed 0 and distinct, seed 1" in result.err
+    assert "two has different data from one: split distinct, seed 0 and distinct, seed 1" in result.err

@@ -83,7 +83,7 @@ def test_figures(wavemore: Any, run: Path, folder: Path) -> None:
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert strict(wavemore("inspect", "--plot", "figures", "--json").out)["layers"]
     (folder / "file").write_text("")
-    assert "cannot make the folder file" in wavemore("inspect", "--plot", "file").err
+    assert "cannot create the folder file" in wavemore("inspect", "--plot", "file").err
 
 
 def test_used_wrongly(fails: Callable[..., str], names: str, run: Path) -> None:

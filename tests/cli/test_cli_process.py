@@ -1,4 +1,4 @@
-"""The program as a process: Ctrl-C, kills, pipes, full disks, two trainings at a time."""
+"""The program as a process: Ctrl-C, kills, pipes, full disks, two training runs at a time."""
 
 import json
 import os
@@ -224,7 +224,7 @@ def test_a_file_system_that_is_read_only(folder: Path, names: str) -> None:
         pytest.skip("needs the right to mount a small file system")
     train = f"{sys.executable} -m wavemore train {names} --steps 20 {' '.join(SHAPE)} --run disk"
     done = subprocess.run([*alone, f"{mount} && {train}/mine"], capture_output=True, text=True, cwd=folder)
-    assert done.stderr == "wavemore: cannot make the run folder disk/mine: Read-only file system\n"
+    assert done.stderr == "wavemore: cannot create the run folder disk/mine: Read-only file system\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")

@@ -59,7 +59,7 @@ def test_there_is_no_run(fails: Callable[..., str], folder: Path) -> None:
     assert "there is no run 'runs/nothing'" in fails(1, "score", "runs/nothing", "anna")
     (folder / "empty").mkdir()
     for command in ("sample", "evaluate"):
-        assert "empty is no complete run (it has no config.json)" in fails(1, command, "empty")
+        assert "empty is incomplete (it has no config.json)" in fails(1, command, "empty")
 
 
 DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
@@ -73,7 +73,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
         "does not fit",
     ),
     ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": "x"')), "hidden"),
-    ("config.json", lambda path: path.unlink(), "runs/done is no complete run (it has no config.json)"),
+    ("config.json", lambda path: path.unlink(), "runs/done is incomplete (it has no config.json)"),
     ("vocabulary.json", lambda path: path.unlink(), "is missing"),
     ("vocabulary.json", lambda path: path.write_text("[]"), "vocabulary"),
     ("vocabulary.json", lambda path: path.write_text('{"characters": "ab"}'), "does not fit"),

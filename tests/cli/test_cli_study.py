@@ -90,7 +90,7 @@ def test_a_stopped_study_is_continued(program: Any, names: str) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert "The same command continues: wavemore study long.toml" in out
+    assert "Continue with the same command: wavemore study long.toml" in out
     finished = len(list(Path("studies").rglob("summary.json")))
     assert 0 < finished < 8
     assert not Path("studies/long/study.json").exists()
@@ -148,7 +148,7 @@ def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny
     result = wavemore("study", tiny, "--data", names)
     assert result.code == 1
     assert result.err.count("\n") == 1
-    assert "was trained with other settings" in result.err
+    assert "was trained with settings, data or a split no longer in the study" in result.err
 
 
 def test_the_studies_of_wavemore_are_listed(wavemore: Any) -> None:

@@ -92,7 +92,7 @@ def test_a_folder_that_is_not_empty(names: str, fails: Callable[..., str]) -> No
     Path("r").mkdir()
     Path("r/tensorboard").write_text("")
     line = fails(1, *TRAIN, *STEPS, "--tensorboard")
-    assert "r is no run and no empty folder" in line
+    assert "r is neither a run nor an empty folder" in line
 
 
 def test_without_the_package_nothing_is_trained(names: str) -> None:

@@ -108,7 +108,7 @@ def test_another_train_fraction(wavemore: Callable[..., Any], text: str) -> None
         (["--split-seed", "1"], 2, "--split-seed is not for continuous text"),
         (["--train-fraction", "1.5"], 2, "it must be above 0 and below 1"),
         (["--train-fraction", "0.999"], 1, "its val part would have .*needs 100.*--train-fraction"),
-        (["--preset", "lecture"], 2, "--preset is lecture, which is for lists"),
+        (["--preset", "lecture"], 2, "--preset lecture is for lists"),
         (["--block-size", "9000", "--batch-size", "9000"], 2, "more than the [0-9,]+ characters to train on"),
         (["--block-size", "30", "--batch-size", "100"], 2, "such as 90"),
         (["--model", "wavenet", "--dilations", "8000"], 2, "this model sees 8,001 characters, and the text has"),

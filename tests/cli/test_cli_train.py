@@ -126,24 +126,24 @@ def test_a_folder_that_is_no_run_is_never_overwritten(fails: Callable[..., str],
     for name in ("config.json", "samples.txt", "notes.md"):
         (folder / "mine" / name).write_text("mine")
     before = content(folder / "mine")
-    assert "mine is no run and no empty folder: choose another --run" in fails(1, "train", names, "--run", "mine")
+    assert "mine is neither a run nor an empty folder: choose another" in fails(1, "train", names, "--run", "mine")
     for flags in ([], ["--overwrite"]):
         fails(1, "train", names, "--run", "mine", *TINY, *flags)
         fails(1, "train", names, "--run", names, *TINY, *flags)
         fails(1, "train", names, "--run", f"{names}/run", *TINY, *flags)
     fails(1, "train", "--resume", "mine")
     assert content(folder / "mine") == before
-    assert "names.txt is no run and no empty folder: choose another --run" in fails(1, "train", names, "--run", names)
+    assert "names.txt is neither a run nor an empty folder: choose another" in fails(1, "train", names, "--run", names)
 
 
 def test_a_folder_that_cannot_be_written(fails: Callable[..., str], names: str, folder: Path) -> None:
     if Path("/proc/self").exists():
-        assert "cannot make the run folder /proc/mine" in fails(1, "train", names, "--run", "/proc/mine", *TINY)
+        assert "cannot create the run folder /proc/mine" in fails(1, "train", names, "--run", "/proc/mine", *TINY)
     (folder / "locked").mkdir(mode=0o500)
     if not os.access(folder / "locked", os.W_OK):  # root writes everywhere
         assert "locked" in fails(1, "train", names, "--run", "locked/mine", *TINY)
     (folder / "runs").write_text("no folder")
-    assert "cannot make the run folder runs/names-1: Not a directory" in fails(1, "train", names, *TINY)
+    assert "cannot create the run folder runs/names-1: Not a directory" in fails(1, "train", names, *TINY)
 
 
 def test_a_finished_run_is_not_resumed(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
@@ -198,7 +198,7 @@ def test_without_a_run_there_is_nothing_to_resume(
             "state.safetensors is the state of a training with other data or settings",
         ),
         (lambda run: (run / "config.json").write_text(""), "config.json is damaged or was changed"),
-        (lambda run: (run / "config.json").unlink(), "is no complete run (it has no config.json)"),
+        (lambda run: (run / "config.json").unlink(), "is incomplete (it has no config.json)"),
         (lambda run: (run / "vocabulary.json").unlink(), "vocabulary.json is missing: put it back"),
         (lambda run: (run / "summary.json").write_text("{}"), "summary.json is damaged or was changed"),
     ],

@@ -103,7 +103,7 @@ def test_a_seed_counts_once(experiments: Path) -> None:
     shutil.copytree("runs/small-0", "runs/small-3")
     result = compare("small", "wide")
     assert result.a.seeds == (0, 1, 2)
-    assert result.a.left_out == ("runs/small-3: seed 0 again",)
+    assert result.a.left_out == ("runs/small-3: duplicate of seed 0",)
 
 
 def test_unfinished_runs_are_left_out_and_named(experiments: Path) -> None:

@@ -80,7 +80,7 @@ def test_runs_in_no_mean_are_named(experiments: Path) -> None:
     assert small.seeds == (0,)
     assert set(small.status.split("; ")) == {
         "without runs/small-1: stopped at step 60 of 60, or still running",
-        "without runs/small-3: seed 0 again",
+        "without runs/small-3: duplicate of seed 0",
     }
     assert small.val is not None
     assert small.val.mean == summaries("small")[0].val_nats

@@ -153,7 +153,7 @@ def test_an_ngram_has_no_settings_of_a_training(corpus: LineCorpus) -> None:
         plan(corpus, model="ngram", steps=3)
     with pytest.raises(UsageError, match="it cannot have teachers"):
         plan(corpus, model="ngram", distill_weight=0.5)
-    with pytest.raises(UsageError, match=r"`preset` is lecture, .* an ngram is counted"):
+    with pytest.raises(UsageError, match=r"`preset` lecture is .* an ngram is counted"):
         plan(corpus, "lecture", model="ngram")
 
 
@@ -204,7 +204,7 @@ def test_settings_that_do_not_fit_a_text_are_refused(text: TextCorpus) -> None:
         ({"block_size": 10**6, "batch_size": 10**6}, "`block_size` is 1,000,000, more than"),
         ({"block_size": 0}, "`block_size` is 0"),
         ({"execution": "unique"}, "`execution` is for lists"),
-        ({"preset": "lecture"}, "`preset` is lecture, which is for lists"),
+        ({"preset": "lecture"}, "`preset` lecture is for lists"),
     ]
     for settings, message in refused:
         with pytest.raises(UsageError, match=message):

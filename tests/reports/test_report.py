@@ -86,7 +86,7 @@ SECTIONS = [
     "The model",
     "Layer by layer",
     "Settings",
-    "Do it again",
+    "Repeat this run",
 ]
 
 
@@ -248,7 +248,7 @@ def test_only_a_wavemore_command_is_offered_to_be_repeated(
         headings.append(found.headings[-1])
         assert ("wavemore train 'a b'" in found.content) == (number == 0)
         assert "evil.example" not in found.content
-    assert headings == ["Do it again", "Settings"]
+    assert headings == ["Repeat this run", "Settings"]
 
 
 def test_only_a_report_is_recognised_as_one(tmp_path: Path, study: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_value_that_json_cannot_hold_is_refused(tmp_path: Path, config: RunCon
 
 
 def test_a_missing_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no complete run .it has no config.json"):
+    with pytest.raises(RunError, match=r"is incomplete .it has no config.json"):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").mkdir()
     with pytest.raises(RunError, match="Is a directory"):

@@ -39,11 +39,11 @@ def test_new_runs_have_distinct_names(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [new_run("list").path.name for _ in range(3)] == ["list-1", "list-2", "list-3"]
     shutil.rmtree("runs")
     Path("runs").write_text("mine")
-    with pytest.raises(RunError, match="cannot make the run folder runs/list-1: Not a directory"):
+    with pytest.raises(RunError, match="cannot create the run folder runs/list-1: Not a directory"):
         new_run("list")
     Path("runs").unlink()
     Path("runs").symlink_to("nowhere")
-    with pytest.raises(RunError, match="runs is no folder"):
+    with pytest.raises(RunError, match="runs is not a folder"):
         new_run("list")
 
 

@@ -143,15 +143,15 @@ def test_a_run_begins_only_in_a_free_folder(
     assert content(trained) == before
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(RunError, match=r"is no run and no empty folder: choose another `run`"):
+    with pytest.raises(RunError, match=r"is neither a run nor an empty folder: choose another `run`"):
         Run(file).create(config, corpus)
-    with pytest.raises(RunError, match=r"cannot make the run folder .*: Not a directory"):
+    with pytest.raises(RunError, match=r"cannot create the run folder .*: Not a directory"):
         Run(file / "run").create(config, corpus)
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "config.json").write_text("mine")
     for do in (partial(Run(folder).create, config, corpus), Run(folder).delete):
-        with pytest.raises(RunError, match=r"is no run and no empty folder"):
+        with pytest.raises(RunError, match=r"is neither a run nor an empty folder"):
             do()
     assert [entry.name for entry in folder.iterdir()] == ["config.json"]
     assert file.read_text() == (folder / "config.json").read_text() == "mine"
@@ -160,10 +160,10 @@ def test_a_run_begins_only_in_a_free_folder(
 def test_a_run_without_its_config_is_not_overwritten(trained: Run, config: RunConfig, corpus: LineCorpus) -> None:
     (trained.path / "config.json").unlink()
     before = content(trained)
-    with pytest.raises(RunError, match=r"is no run and no empty folder"):
+    with pytest.raises(RunError, match=r"is neither a run nor an empty folder"):
         trained.create(config, corpus)
     assert content(trained) == before
-    with pytest.raises(RunError, match=r"is no complete run .it has no config.json"):
+    with pytest.raises(RunError, match=r"is incomplete .it has no config.json"):
         trained.model()
 
 

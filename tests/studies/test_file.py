@@ -154,7 +154,7 @@ def test_an_invalid_study_is_an_error_of_one_line(text: str, message: str) -> No
 def test_settings_that_contradict_each_other_name_the_arm(corpus: LineCorpus) -> None:
     for extra, message in [
         ("hidden = 9", "parameters decides hidden"),
-        ("epochs = 1\nseconds = 2", "only one of them"),
+        ("epochs = 1\nseconds = 2", "give only one of"),
         ("seconds = 0", "must be above 0"),
         ("context = 8", "context"),
     ]:

@@ -89,7 +89,7 @@ def test_an_interrupted_study_continues(tmp_path: Path, names_file: Path) -> Non
 def test_runs_with_another_split_or_other_settings_are_refused(
     finished: Path, names_file: Path, change: dict[str, str]
 ) -> None:
-    with pytest.raises(RunError, match="was trained with other settings, data or split"):
+    with pytest.raises(RunError, match="was trained with settings, data or a split no longer"):
         run(study(**change), finished, names_file)
 
 

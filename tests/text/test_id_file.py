@@ -144,7 +144,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
         write_ids(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(id_file, "_write_ids", change_and_write)
-    with pytest.raises(DataError, match="the file changed while it was read"):
+    with pytest.raises(DataError, match="the file changed while it was being read"):
         ids_of(b"to be", tmp_path)
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""The command line, and the only room that prints. Public: `main`.
+"""The command line, and the only package that prints. Public: `main`.
 
 Each command is a dataclass in the file of its name: its fields are the flags, and `run_command` runs it.
 """

@@ -33,7 +33,7 @@ class Compare:
     """
 
     a: Annotated[Positional[str], arg(metavar="A")]
-    """a run, an experiment (train --experiment), or a folder with the seeds of one"""
+    """a run, an experiment (train --experiment), or a folder with the runs of one experiment"""
     b: Annotated[Positional[str], arg(metavar="B")]
     """another one, on the same data and split"""
     split: Literal["val", "test"] = "val"

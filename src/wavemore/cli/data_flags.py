@@ -22,7 +22,7 @@ class DataFlags:
     split_method: Literal["distinct", "lecture"] = "distinct"
     """for a list: distinct (no line in two parts) or lecture (Karpathy's split, with duplicates); 80/10/10"""
     split_seed: Number = 0
-    """for a list: another seed puts other lines into train, val and test (distinct only)"""
+    """for a list: a different seed gives a different split (distinct only)"""
     train_fraction: FloatOrAuto = "auto"
     """for continuous text: the fraction, from the beginning, to train on (auto: 0.9)"""
     encoding: Name = "utf-8"

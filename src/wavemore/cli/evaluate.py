@@ -44,7 +44,7 @@ class Evaluate:
         data = runs[0].config.data
         for other in runs[1:]:
             if differences := data_differences(data, other.config.data):
-                raise UsageError(f"{other.path} has other data than {runs[0].path}: {'; '.join(differences)}")
+                raise UsageError(f"{other.path} has different data from {runs[0].path}: {'; '.join(differences)}")
         models, corpus = [run.model() for run in runs], runs[0].corpus()
         parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
         if self.test:

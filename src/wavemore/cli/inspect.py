@@ -132,7 +132,7 @@ def _write_figures(folder: Path, inspection: "Inspection", records: "list[Record
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another --plot") from None
+        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another --plot") from None
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         write_atomic(path, plots.to_png(figure))

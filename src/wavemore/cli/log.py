@@ -28,7 +28,7 @@ class Log:
 
     Delta: val loss minus that of the row before; ?: within the noise of the seeds.
 
-    Time: of the training, for a student including that of its teachers.
+    Time: training time; for a student, it includes that of its teachers.
 
     Example:
       wavemore log --sort val

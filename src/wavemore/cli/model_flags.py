@@ -1,4 +1,4 @@
-"""The settings of models, trainings and sampling as flags. Written by scripts/make_flags.py; do not edit."""
+"""Flags for models, training and sampling. Written by scripts/make_flags.py; do not edit."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -101,7 +101,7 @@ class SamplingFlags:
     max_length: IntOrAuto = "auto"
     """longest line, in characters; lines that do not end by then are drawn again"""
     distinct: Flag = False
-    """no line twice"""
+    """no duplicate lines"""
     new: Flag = False
     """only lines that are not in the data"""
     seed: IntOrAuto = "auto"

@@ -51,6 +51,6 @@ def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file, such as -o {shlex.quote(str(path / 'report.html'))}")
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}; make it, or choose another -o")
+        raise UsageError(f"there is no folder {path.parent}; create it, or choose another -o")
     if path.exists() and not is_page(path):
         raise UsageError(f"{path} exists and is not a wavemore report; choose another -o, or move it")

@@ -26,7 +26,7 @@ def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: b
         if option not in ALLOWED:
             raise UsageError(f"--resume continues a run with its own settings; leave {option} out, or train a new run")
     if Path(name).is_file():
-        raise UsageError(f"--resume continues a run, and {name} is a file; name the run's folder, or nothing")
+        raise UsageError(f"--resume continues a run, and {name} is a file; name the run's folder, or give no name")
     screen = Screen(stderr=as_json)
     run = find_run(name)
     config = run.config  # raises if the folder holds no run

@@ -16,12 +16,12 @@ if TYPE_CHECKING:  # rich is imported where it is used, so that --help is fast
 
 
 class Screen:
-    """A console that falls silent when its reader has gone, so that `wavemore train | head` still trains."""
+    """A console that stops printing when its reader has gone, so that `wavemore train | head` still trains."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         self.console = _console(stderr)
         if not self.console.is_terminal:
-            self.console.width = 10_000  # a file or a pipe has no edge
+            self.console.width = 10_000  # a file or a pipe has no width limit
         self.open = True
 
     @property

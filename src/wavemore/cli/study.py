@@ -1,4 +1,4 @@
-"""`wavemore study`: a question answered by many trainings, which can be stopped and continued."""
+"""`wavemore study`: a question answered by many training runs, which can be stopped and continued."""
 
 import json
 import time
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand:
-    """Answer a question by trainings: several seeds, equal tuning.
+    """Answer a question with training runs: several seeds, equal tuning.
 
     It writes a page with the verdict. If stopped, the same command continues it.
 
@@ -34,11 +34,11 @@ class StudyCommand:
     folder: Folder = None
     """folder for the runs, the record and the page (default: studies/NAME)"""
     data: Annotated[File, arg(metavar="DATA")] = None
-    """another file or data set than the study's"""
+    """a file or data set other than the study's"""
     seeds: Annotated[tuple[int, ...] | None, arg(metavar="N [N ...]"), NO_HINT] = None
-    """other seeds than the study's"""
+    """seeds other than the study's"""
     jobs: IntOrAuto = "auto"
-    """trainings at a time, one thread each (auto: one per core)"""
+    """training runs at a time, one thread each (auto: one per core)"""
     json: Flag = False
     """print the record as JSON at the end; everything else goes to standard error"""
 
@@ -62,14 +62,14 @@ class StudyCommand:
         runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs)
         screen.say(study.file.question, style="bold")
         seeds = ", ".join(map(str, study.file.seeds))
-        screen.say(f"{len(study.arms)} arms, seeds {seeds}, {runner.jobs} trainings at a time; {folder}")
+        screen.say(f"{len(study.arms)} arms, seeds {seeds}, training runs at a time: {runner.jobs}; {folder}")
         show = _event_printer(screen)
         with interrupts() as interrupted:
             for event in runner.run():
                 show(event)
                 if interrupted():
                     screen.say(
-                        f"\nstopped; all finished trainings are kept. The same command continues: "
+                        f"\nstopped; all finished training runs are kept. Continue with the same command: "
                         f"wavemore study {self.study}"
                     )
                     return 128 + interrupted()

@@ -1,4 +1,4 @@
-"""How far a mean over the evaluated lines would move with other lines of the same kind: the bootstrap.
+"""The bootstrap: how much a mean over the evaluated lines would change with other lines of the same kind.
 
 L lines, K figures, each a ratio of two sums over lines, such as nats per target.
 
@@ -12,7 +12,7 @@ from wavemore.comparison.statistics import LEVEL, Interval
 
 RESAMPLES = 10_000
 MIN_LINES = 20
-"""With fewer lines there is no interval: they tell too little about others."""
+"""With fewer lines there is no interval: they say too little about other lines."""
 
 MAX_UNITS = 5_000
 """Above this number, lines are resampled in bundles."""

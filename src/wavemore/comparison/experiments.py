@@ -41,7 +41,7 @@ class Experiment:
     val: MeanStd | None
     leak_free: MeanStd | None
     seconds: MeanStd | None
-    """Training time, for a student including that of its teachers."""
+    """Training time; for a student, it includes that of its teachers."""
     created: str
     note: str
     status: str

@@ -13,7 +13,7 @@ from wavemore.html import table, text
 SplitName = Literal["val", "test"]
 
 CAUTION = (
-    "Kinds and positions show where to look; they are no verdicts: their intervals are over lines alone, "
+    "Kinds and positions show where to look; they are not verdicts, since their intervals are over lines alone, "
     "and about one in twenty excludes 0 by chance."
 )
 
@@ -34,7 +34,7 @@ class Side:
 
 @dataclass(frozen=True)
 class SliceResult:
-    """B against A on a slice of the targets: to see where to look, no verdict, as one of many differs by chance."""
+    """B against A on a slice of the targets: to see where to look, not a verdict, as one of many differs by chance."""
 
     group: str
     name: str

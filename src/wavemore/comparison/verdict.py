@@ -42,7 +42,7 @@ class Outcome:
     def verdict(self) -> str:
         """Whether one side is better, in words."""
         if self.lines is None:
-            return f"{NO_DIFFERENCE}: the result on fewer than {MIN_LINES} lines tells too little about others"
+            return f"{NO_DIFFERENCE}: the result on fewer than {MIN_LINES} lines says too little about other lines"
         if self.interval is None:
             return f"{NO_DIFFERENCE}: {self._single_seed(self.lines)}"
         a, b = self.a.n, self.b.n

@@ -1,4 +1,4 @@
-"""Training, evaluation and generation. This room knows no disk and no terminal.
+"""Training, evaluation and generation. This package uses neither disk nor terminal.
 
 Start with `plan.plan` (default settings that suit the data), `fit.fit` (the training loop), `evaluate.evaluate` and
 `evaluate.score`, `generate_lines.generate` and `generate_text.generate_text`, and `distillation.soft_targets`. The

@@ -88,7 +88,7 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
     tokens = torch.from_numpy(corpus.train.tokens.astype(np.int64)).to(model.device)
     model.count(tokens, across_lines=corpus.format == "text")
     seconds = perf_counter() - start
-    if resume is not None:  # from after the only step; the counts are the same again
+    if resume is not None:  # a checkpoint after the only step: counting again gives the same counts
         return
     val_nats = evaluate(model, val_in_training(corpus)).nats
     best_state = _copied(model.state_dict())

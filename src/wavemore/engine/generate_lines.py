@@ -21,7 +21,7 @@ from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
 MAX_BATCH = 32_768
-MAX_FAILED_BATCHES, MIN_FAILED_LINES = 20, 1_000  # in a row without a line that passes the filters: then it ends
+MAX_FAILED_BATCHES, MIN_FAILED_LINES = 20, 1_000  # it ends after so many in a row without a line that passes
 MIN_TEMPERATURE = 1e-200  # logits divided by a lower one could be infinite; this is greedy already
 
 

@@ -92,10 +92,10 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
 def _check_data(corpus: Corpus, preset: Preset, model: str, settings: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a preset or a setting that is not for this kind of data or this model."""
     if preset == "lecture" and model == "ngram":
-        raise UsageError("`preset` is lecture, which is a training, and an ngram is counted: leave it out")
+        raise UsageError("`preset` lecture is for models that are trained, and an ngram is counted: leave it out")
     if corpus.format == "text":
         if preset == "lecture":
-            raise UsageError("`preset` is lecture, which is for lists, and the data is continuous text: leave it out")
+            raise UsageError("`preset` lecture is for lists, and the data is continuous text: leave it out")
         if "execution" in settings:
             raise UsageError("`execution` is for lists, and the data is continuous text: leave it out")
     elif "block_size" in settings:

@@ -24,7 +24,7 @@ class Sampling:
     prefix: str = setting("", "the beginning of each line")
     min_length: int = setting(1, "shortest line, in characters")
     max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
-    distinct: bool = setting(False, "no line twice")
+    distinct: bool = setting(False, "no duplicate lines")
     new: bool = setting(False, "only lines that are not in the data")
     seed: int = setting(0, "the same seed gives the same lines")
 

@@ -46,7 +46,7 @@ class EvalSample:
     half_logits_nats: float
     """The train sample with all logits halved: lower than `train_nats` if the model is overconfident."""
     mode_dependent: bool
-    """Whether the model, in the mode that it was given in, predicts otherwise than in eval mode."""
+    """Whether the model, in the mode that it was given in, predicts differently than in eval mode."""
     nondeterministic: bool
     """Whether the same input gives two predictions."""
     batch_dependent: bool

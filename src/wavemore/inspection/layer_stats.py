@@ -142,7 +142,7 @@ def watched(model: nn.Module, observe: Observer) -> Iterator[None]:
 
 
 def training_mode_without_dropout(model: nn.Module) -> None:
-    """Switch to training mode, but leave dropout off: its zeros are chance."""
+    """Switch to training mode, but leave dropout off: its zeros are random."""
     model.train()
     for module in model.modules():
         if "Dropout" in type(module).__name__:

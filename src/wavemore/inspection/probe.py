@@ -46,7 +46,7 @@ MAX_POSITIONS = 65_536
 REPEATED = 64
 """Windows that are run twice."""
 TRAINED_GAIN = 0.3
-"""Nats below ln V from which a model without records counts as trained."""
+"""A model without records counts as trained if its loss is this many nats below ln V."""
 
 
 class Probe:

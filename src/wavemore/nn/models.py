@@ -69,7 +69,7 @@ def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Mo
 
 
 class _WithoutValues(TorchFunctionMode):
-    """Skips initial values, which no tensor on the meta device has: torch would import its compiler, a second long."""
+    """Skips initial values, which no tensor on the meta device has: torch would import its compiler (one second)."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         arguments = kwargs or {}
@@ -97,4 +97,4 @@ def parameter_count(name: str, vocabulary_size: int, config: ModelConfig) -> int
     except (RuntimeError, TypeError) as error:  # which one depends on the size
         if "overflow" not in str(error).lower():
             raise
-        raise UsageError(f"no machine holds a model of {config.describe()}: reduce its settings") from error
+        raise UsageError(f"a model of {config.describe()} is too large for any machine: reduce its settings") from error

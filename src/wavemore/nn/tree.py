@@ -176,7 +176,7 @@ def _layers(vocabulary_size: int, config: TreeConfig) -> list[nn.Module]:
     """List the layers of a tree in the order of the lecture, with fresh weights."""
     layers: list[nn.Module] = [Embedding(vocabulary_size, config.embedding)]
     channels, positions = config.embedding, config.receptive_field
-    bias = config.norm in ("rms", "none")  # the other norms have their own, so one before them would be idle
+    bias = config.norm in ("rms", "none")  # the other norms have their own, so a bias before them would have no effect
     for n in config.fuse:
         linear = Linear(n * channels, config.hidden, bias=bias)
         layers += [FlattenConsecutive(n), linear]

@@ -1,4 +1,4 @@
-"""What all figures share: colours and strokes that every eye can tell apart, fonts, and text that the fonts can show.
+"""What all figures share: colours and strokes that everyone can tell apart, fonts, and text that the fonts can show.
 
 The colours are those of Okabe and Ito, which people with any kind of colour vision can distinguish
 (https://jfly.uni-koeln.de/color/). Each series also has a stroke and a marker of its own, for print without colours.

@@ -55,7 +55,7 @@ def run_page(run: Run) -> str:
         ("The model", _attempt(lambda: _model(run, val))),
         ("Layer by layer", _attempt(lambda: _layers(inspect(run)))),
         ("Settings", _settings(config, summary)),
-        ("Do it again", _again(config)),
+        ("Repeat this run", _again(config)),
     ]
     return tags.page(run.path.resolve().name, lead, sections)
 

@@ -25,7 +25,7 @@ PASSAGE = 12
 MAX_CHARACTERS = 80
 """Characters of a line that are shown."""
 MAX_GROUPS = 40
-"""Groups of lengths that are told apart."""
+"""Number of groups of line lengths."""
 HALF_WIDTH = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 EXPLANATION = (

@@ -101,7 +101,7 @@ def read_config(path: Path) -> RunConfig:
     """
     config = read_json(path, partial(_decode, path), PUT_BACK)
     if config is None:
-        raise RunError(f"{path.parent} is no complete run (it has no {path.name}): train it again, or name another run")
+        raise RunError(f"{path.parent} is incomplete (it has no {path.name}): train it again, or name another run")
     return config
 
 

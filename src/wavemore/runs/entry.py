@@ -55,7 +55,7 @@ def one_per_seed(entries: Iterable[Entry]) -> tuple[list[FinishedRun], list[Entr
         if entry.config is None or entry.summary is None:
             left_out.append(entry)
         elif (seed := entry.config.recipe.seed) in finished:
-            left_out.append(replace(entry, problem=f"seed {seed} again"))
+            left_out.append(replace(entry, problem=f"duplicate of seed {seed}"))
         else:
             finished[seed] = FinishedRun(entry.run, entry.config, entry.summary)
     return [finished[seed] for seed in sorted(finished)], left_out

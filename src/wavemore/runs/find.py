@@ -67,10 +67,10 @@ def new_run(name: str) -> Run:
             return Run(path)
         except FileExistsError:
             if not folder.is_dir():
-                raise RunError(f"{folder} is no folder, so it cannot hold runs: choose a `run`") from None
+                raise RunError(f"{folder} is not a folder, so it cannot hold runs: choose a `run`") from None
             number += 1
         except OSError as error:
-            raise RunError(f"cannot make the run folder {path}: {error.strerror}") from None
+            raise RunError(f"cannot create the run folder {path}: {error.strerror}") from None
 
 
 def _paths(name: str) -> list[Path]:

@@ -7,7 +7,7 @@ from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import parameter_count
 
 COPIES = 7
-"""Per weight in training: itself, its gradient, two moments, the best one, and two while a state is written."""
+"""Values per weight in training: itself, its gradient, two moments, the best one, and two while a state is written."""
 
 
 def check_fits(model: str, vocabulary_size: int, config: ModelConfig) -> None:
@@ -37,5 +37,5 @@ def check_soft_targets_fit(targets: int, vocabulary_size: int) -> None:
 def _memory_bytes() -> float:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system tells
+    except (AttributeError, ValueError, OSError):  # not every system reports its memory
         return float("inf")

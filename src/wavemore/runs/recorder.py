@@ -8,7 +8,7 @@ from wavemore.runs.record import Record
 from wavemore.runs.run import Run
 
 CHECKPOINT_SECONDS = 20.0
-"""A kill costs at most about this much training, however rare the evaluations are."""
+"""A killed run loses at most about this many seconds of training, however rare the evaluations are."""
 
 
 class Recorder:

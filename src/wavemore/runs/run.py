@@ -54,7 +54,7 @@ FILES = (
 class Run:
     """A run folder.
 
-    Every file is written beside its place and moved there, so a run killed at any moment can be read and resumed.
+    Every file is written under a temporary name and renamed, so a run killed at any moment can be read and resumed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,7 +107,7 @@ class Run:
         if self.path.exists():
             names = {entry.name for entry in self.path.glob("*") if not _is_temporary(entry)}
             if not self.path.is_dir() or not names <= {*FIRST_FILES, "lock"}:
-                raise RunError(f"{self.path} is no run and no empty folder: choose another `run`")
+                raise RunError(f"{self.path} is neither a run nor an empty folder: choose another `run`")
         return False
 
     def delete(self) -> None:
@@ -127,7 +127,7 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Hold the folder for one training.
 
-        Raises `RunError` if another process trains here; a killed process holds nothing.
+        Raises `RunError` if another process trains here; the lock of a killed process is released.
         """
         self._make_folder()
         try:
@@ -147,7 +147,7 @@ class Run:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot make the run folder {self.path}: {error.strerror}") from None
+            raise RunError(f"cannot create the run folder {self.path}: {error.strerror}") from None
 
     @property
     def config(self) -> RunConfig:

@@ -38,7 +38,7 @@ def find_teachers(names: Sequence[str], data: DataConfig, student: Path | None =
 
 
 def check_teachers(config: RunConfig, corpus: Corpus) -> None:
-    """Raise `RunError` for a teacher that is missing or has other weights than when the student began.
+    """Raise `RunError` for a teacher that is missing or whose weights have changed since the student began.
 
     Raises `UsageError` if the teachers' probabilities do not fit into memory.
     """

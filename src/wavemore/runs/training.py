@@ -1,4 +1,4 @@
-"""A training that writes to its run folder: shared by single trainings and studies."""
+"""A training that writes to its run folder: shared by single training runs and studies."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""Studies: questions in TOML files that are answered by many trainings, and written up as a Markdown page.
+"""Studies: questions in TOML files that are answered by many training runs, and written up as a Markdown page.
 
-The way of a study, file by file: `file` reads the TOML file into a `Study` with its arms; `budget` gives arms equal
+How a study works, file by file: `file` reads the TOML file into a `Study` with its arms; `budget` gives arms equal
 parameters or equal training time; `runner` trains every arm, several runs at once, each of them a `job`; `record` is
 the result, `study.json`, with the verdicts; `page` makes the page and its figures.
 

@@ -39,7 +39,7 @@ def plan_trial(arm: Arm, trial: Mapping[str, Any], corpus: Corpus) -> Plan:
     seconds, parameters = settings.pop("seconds", None), settings.pop("parameters", None)
     try:
         if seconds is not None:
-            require(not {"epochs", "steps"} & set(settings), "give seconds, epochs or steps: only one of them")
+            require(not {"epochs", "steps"} & set(settings), "give only one of seconds, epochs and steps")
             require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
         result = plan(corpus, **settings)
         if parameters is not None and result.model_config.width:

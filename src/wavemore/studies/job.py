@@ -62,7 +62,7 @@ def read_result(job: Job) -> Result | None:
         return None
     if training_digest(run.config) != training_digest(job.config):
         raise RunError(
-            f"{job.path} was trained with other settings, data or split than the study has now: use another `folder`, "
+            f"{job.path} was trained with settings, data or a split no longer in the study: use another `folder`, "
             "or delete that run"
         )
     failure = read_json(job.path / "failed.json", msgspec.json.Decoder(Result).decode, "delete that run")

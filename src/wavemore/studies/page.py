@@ -211,7 +211,7 @@ def _at_the_edge(arm: Mapping[str, Any]) -> str:
 
 def _method(record: Record) -> list[str]:
     machine, jobs = record["environment"], record["jobs"]
-    parallel = "one training at a time, one thread" if jobs == 1 else f"{jobs} trainings at once, one thread each"
+    parallel = "one training at a time, one thread" if jobs == 1 else f"{jobs} training runs at once, one thread each"
     # An interrupted study may have been continued with a newer version.
     commits = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
     return [

@@ -17,7 +17,7 @@ from wavemore.runs.json_file import read_json
 FORMAT = 1
 FILE = "study.json"
 MAX_GROUPS = 6
-"""Groups whose best arm the answer names; with more it names none."""
+"""With more groups than this, the answer does not name the best arm of each."""
 
 Record = Mapping[str, Any]
 

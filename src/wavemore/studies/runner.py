@@ -1,4 +1,4 @@
-"""The trainings of a study: planned, run in parallel, resumed after an interruption, and gathered into a record.
+"""The training runs of a study: planned, run in parallel, resumed after an interruption, and gathered into a record.
 
 The folder of a study has `runs/<arm>/<trial and seed>`, each a run folder like any other, and at the end `study.json`.
 Finished runs are never repeated.
@@ -39,9 +39,9 @@ class Event:
     """The progress of a study."""
 
     done: int
-    """Finished trainings."""
+    """Finished training runs."""
     total: int
-    """All trainings, those of the tuning included."""
+    """All training runs, those of the tuning included."""
     message: str
     """What has just finished; empty if nothing has, so that the caller can react to Ctrl-C."""
 
@@ -50,7 +50,7 @@ class StudyRunner:
     """Runs a study in its folder."""
 
     def __init__(self, study: Study, folder: Path, data: str = "", jobs: int = 0) -> None:
-        """`data` replaces that of the study file; `jobs` is the number of parallel trainings, 0 for one per core.
+        """`data` replaces that of the study file; `jobs` is the number of parallel training runs, 0 for one per core.
 
         All settings are checked here, before anything is trained.
         """
@@ -262,7 +262,7 @@ def _train_in_parallel(jobs: Sequence[Job], processes: int) -> Generator[Finishe
                 yield None
     except BrokenProcessPool:
         raise RunError(
-            "a training process was killed, perhaps because memory ran out: the same command continues; fewer `jobs` "
+            "a training process was killed, perhaps because memory ran out: run the same command again; fewer `jobs` "
             "need less memory"
         ) from None
     finally:

@@ -1,4 +1,4 @@
-"""From files to arrays of token ids. This room knows no torch.
+"""From files to arrays of token ids. This package does not import torch.
 
 Start with these names:
 

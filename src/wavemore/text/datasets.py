@@ -163,7 +163,7 @@ def _fetch(dataset: Dataset) -> Path:
     import pooch  # type: ignore[import-untyped]
 
     folder = platformdirs.user_cache_dir("wavemore")
-    pooch.get_logger().setLevel("WARNING")  # this room prints nothing
+    pooch.get_logger().setLevel("WARNING")  # this package prints nothing
     try:
         path = pooch.retrieve(dataset.url, known_hash=f"sha256:{dataset.sha256}", fname=dataset.file, path=folder)
     except (OSError, ValueError) as error:  # no network or no such address, a cache that is full, a wrong checksum

@@ -54,7 +54,7 @@ def detect_in_text(text: str) -> Detected:
     median_length = sorted(map(len, lines))[len(lines) // 2]
     if median_length >= LONG_LINE:  # one such line among short ones is an error in a list
         return Detected("text", f"half of the lines have {median_length:,} characters or more")
-    num_blank = len(all_lines) - len(lines) - (not all_lines[-1].strip())  # nothing after the last line end is no line
+    num_blank = len(all_lines) - len(lines) - (not all_lines[-1].strip())  # an empty last piece is not a line
     blank = num_blank / len(all_lines)
     indented = sum(line[0] in " \t" for line in lines) / len(lines)
     words = sum(len(line.split()) for line in lines) / len(lines)

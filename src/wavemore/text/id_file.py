@@ -88,10 +88,10 @@ def _write_ids(path: Path, file: io.BufferedIOBase, codec: codecs.CodecInfo, voc
                 output.flush()
                 os.fsync(output.fileno())
             if checksum.hexdigest() != sha:
-                raise DataError("the file changed while it was read; try again")
+                raise DataError("the file changed while it was being read; try again")
             temporary.replace(path)
         except UnknownCharacterError as error:
-            raise DataError("the file changed while it was read; try again") from error
+            raise DataError("the file changed while it was being read; try again") from error
         finally:
             temporary.unlink(missing_ok=True)
 

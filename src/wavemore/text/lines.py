@@ -22,7 +22,7 @@ _CHUNK = 1 << 14  # lines that are separate Python strings at the same time
 
 @dataclass(frozen=True)
 class LineReport:
-    """Counts of what was read from a list; line ends are no characters here.
+    """Counts of what was read from a list; line ends do not count as characters.
 
     >>> print(LineReport(lines=3, distinct=2, blank=1, longest=4, characters=11, alphabet=5))
     3 lines (2 distinct), 11 characters (5 distinct), longest line 4, 1 blank line skipped

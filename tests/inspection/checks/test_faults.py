@@ -1,4 +1,4 @@
-"""Faults that are planted in real models and trainings are found, and healthy models have no findings."""
+"""Faults that are planted in real models and training runs are found, and healthy models have no findings."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
 """The checks, one file per kind of problem: each `check_...` function yields findings.
 
-Their limits come from trainings: beyond what healthy ones have, short of what planted faults cause.
+Their limits come from experiments: above what healthy runs show, below what deliberate faults cause.
 """

@@ -15,7 +15,7 @@ from wavemore.inspection.layer_stats import layer_name
 MAX_MEAN_ERROR, MAX_VAR_ERROR = 0.5, 0.5
 """Root mean square error of the running mean, in standard deviations, and the median |ln| of the ratio of variances.
 
-Healthy trainings have up to 0.2 and 0.3, short lists the most.
+Healthy training runs have up to 0.2 and 0.3, short lists the most.
 """
 MAX_OUTPUT_ERROR = 0.2
 MAX_EPS_FRACTION = 0.1
@@ -78,7 +78,7 @@ def check_batchnorm(
     if batch_size is not None and batch_size < MIN_BATCH_SIZE and any(map(is_batchnorm, model.modules())):
         yield Finding(
             "small batch",
-            f"it was trained on batches of {batch_size} characters, whose statistics are mostly chance: use a "
+            f"it was trained on batches of {batch_size} characters, whose statistics are mostly noise: use a "
             "`batch_size` of 32 or more, or another `norm`, such as layer",
             "BatchNorm",
         )
@@ -130,8 +130,8 @@ def _wrong_statistics(layer: nn.Module, mean: Tensor, var: Tensor, running: dict
     if mean_error > MAX_MEAN_ERROR or var_error > MAX_VAR_ERROR:
         return (
             f"its running statistics are not those of the training data: its means are {mean_error:.2g} standard "
-            f"deviations away, its variances off by a factor of {exp(min(var_error, 99)):.2g}, so eval mode is another "
-            f"model than training mode: {high_momentum}{remedy}"
+            f"deviations away, its variances off by a factor of {exp(min(var_error, 99)):.2g}, so eval mode differs "
+            f"from training mode: {high_momentum}{remedy}"
         )
     return f"its running statistics may be far from those of the data: {high_momentum}{remedy}" if high_momentum else ""
 

@@ -16,7 +16,7 @@ Records = Sequence[Mapping[str, Any]]
 MAX_RATIO = -1.0
 """With any optimizer, weights do not settle if each step moves them by more than a tenth of their size."""
 MIN_MOVED = 0.5
-"""All steps together must move the weights by at least half of their size; good trainings move them at least 0.85."""
+"""All steps together must move the weights by at least half of their size; good runs move them at least 0.85."""
 MAX_ABOVE_UNIFORM = 0.3
 """Nats by which the train loss may exceed ln V after the first quarter of the training."""
 MAX_ABOVE_BEST = 0.2

@@ -59,7 +59,7 @@ def check_losses(losses: Losses, sample: EvalSample | None) -> Iterator[Finding]
     if abs(sample.train_nats - losses.training_mode_nats) > MAX_MODE_GAP:
         yield Finding(
             "train/eval gap",
-            f"the same data has {losses.training_mode_nats:.3f} nats in training mode (without dropout) and "
+            f"the loss on the same data is {losses.training_mode_nats:.3f} nats in training mode (without dropout) and "
             f"{sample.train_nats:.3f} in eval mode: check the running statistics of BatchNorm",
         )
     if losses.trained:

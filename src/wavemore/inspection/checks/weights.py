@@ -81,7 +81,7 @@ def check_weights(
         if not value.any():
             yield Finding(
                 "zero weights",
-                "all weights are 0, so nothing of the input passes: start them with normal random values of standard "
+                "all weights are 0, so no input passes through: start them with normal random values of standard "
                 "deviation 1 / sqrt(inputs)",
                 short_path(name),
             )

@@ -16,7 +16,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
-    """Whether a layer is of exactly this class and has no hooks, which want the layer to be called.
+    """Whether a layer is of exactly this class and has no hooks, which need the layer to be called.
 
     >>> layer = nn.Tanh()
     >>> is_bare(layer, nn.Tanh), is_bare(layer, nn.Module)
