@@ -65,8 +65,8 @@ def test_descriptions(config: RunConfig) -> None:
         "names split 3",
         "distinct, seed 3",
     )
-    text = replace(config.data, train_fraction=0.8)
+    text = replace(config.data, train_fraction=0.75)
     assert (describe_data(replace(config, data=text)), describe_split(text)) == (
-        "names text 80 %",
-        "the first 80 % train",
+        "names text 75 %",
+        "the first 75 % train",
     )

@@ -16,7 +16,7 @@ from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.parts import Format
 from wavemore.text.text_corpus import TextCorpus
 
-LIST = "".join(f"thing {i}\n" for i in range(30)).encode()
+LIST = "".join(f"thing {i}\n" for i in range(40)).encode()
 
 
 @pytest.fixture
@@ -82,17 +82,17 @@ def test_a_path_is_read_with_its_encoding(tmp_path: Path) -> None:
 def test_a_file_can_be_loaded_in_both_formats(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "things.txt"
     path.write_bytes(LIST)
-    lines, text = load_corpus(path), load_corpus(path, format="text", train_fraction=0.5)
+    lines, text = load_corpus(path), load_corpus(path, format="text", train_fraction=0.4)
     assert isinstance(lines, LineCorpus)
     assert isinstance(text, TextCorpus)
     assert (lines.format, lines.train.format, lines.train_fraction, lines.longest_line) == ("lines", "lines", None, 8)
-    assert (text.format, text.train.format, text.train_fraction, text.longest_line) == ("text", "text", 0.5, 0)
-    assert (lines.split_method, text.split_method, text.test) == ("distinct", "position", None)
-    assert (len(lines.line_hashes), len(text.line_hashes)) == (30, 0)
+    assert (text.format, text.train.format, text.train_fraction, text.longest_line) == ("text", "text", 0.4, 0)
+    assert (lines.split_method, text.split_method) == ("distinct", "position")
+    assert (len(lines.line_hashes), len(text.line_hashes)) == (40, 0)
     assert lines.vocabulary == text.vocabulary
     assert lines.sha256 == text.sha256 == hashlib.sha256(LIST).hexdigest()
     assert lines.source == text.source == str(path)
-    tokens = np.concatenate([text.train.tokens, text.val.tokens])
+    tokens = np.concatenate([text.train.tokens, text.val.tokens, text.test.tokens])
     assert text.vocabulary.decode_text(tokens).encode() == LIST
     assert [file.suffix for file in (cache / "texts").iterdir()] == [".ids"]
 
@@ -118,7 +118,7 @@ def test_the_name_of_a_data_set_takes_precedence_over_a_file(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     Path("names").write_bytes(LIST)
     assert load_corpus("names").report.lines == 29_687
-    assert load_corpus("./names").report.lines == 30
+    assert load_corpus("./names").report.lines == 40
     assert load_corpus(Path("names")).source == str(tmp_path / "names")
 
 
@@ -130,7 +130,7 @@ def test_the_error_for_unknown_data_lists_the_data_sets(unknown: str) -> None:
 
 def test_a_download_happens_once_and_is_checked(cache: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, f"{address}/list.txt")
-    assert load_corpus("things").report.lines == 30
+    assert load_corpus("things").report.lines == 40
     assert load_corpus("things").source == str(cache / "things.txt")
     assert Handler.requests == 1
 

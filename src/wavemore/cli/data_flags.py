@@ -24,7 +24,7 @@ class DataFlags:
     split_seed: Number = 0
     """for a list: a different seed gives a different split (distinct only)"""
     train_fraction: FloatOrAuto = "auto"
-    """for continuous text: the fraction, from the beginning, to train on (auto: 0.9)"""
+    """for continuous text: the fraction, from the beginning, to train on (auto: 0.8); the rest is val and test"""
     encoding: Name = "utf-8"
     """encoding of the file"""
 

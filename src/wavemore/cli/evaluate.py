@@ -48,8 +48,6 @@ class Evaluate:
         models, corpus = [run.model() for run in runs], runs[0].corpus()
         parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
         if self.test:
-            if corpus.test is None:
-                raise UsageError(f"{runs[0].path} was trained on continuous text, which has no test part")
             parts["test"] = corpus.test
         parameters = sum(model.parameter_count() for model in models)
         evaluations = {name: evaluate(models, part) for name, part in parts.items()}

@@ -83,10 +83,10 @@ def _sizes(corpus: "Corpus") -> str:
     """Return the sizes of train, val and test: characters of a text, lines of a list."""
     parts = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
     if corpus.format == "text":
-        sizes = {name: part.num_targets for name, part in parts.items() if part is not None}
+        sizes = {name: part.num_targets for name, part in parts.items()}
         unit = "characters"
     else:
-        sizes = {n: len(part.as_lines(corpus.vocabulary).lines) for n, part in parts.items() if part is not None}
+        sizes = {name: len(part.as_lines(corpus.vocabulary).lines) for name, part in parts.items()}
         unit = "lines"
     return ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + f" {unit}"
 

@@ -35,8 +35,7 @@ class Corpus:
     """The characters of all parts."""
     train: Part
     val: Part
-    test: Part | None
-    """None for a text."""
+    test: Part
     line_hashes: NDArray[np.uint64]
     """Sorted distinct hashes of all lines, to tell new lines from known ones; empty for a text."""
     train_fraction: float | None

@@ -86,8 +86,8 @@ def load_corpus(
     """Read, split and encode a data set by its name, or a file by its path.
 
     With `format` "lines", the file holds one item per line, and `split_method` and `split_seed` decide the split. With
-    "text" it is one continuous text: its first `train_fraction` (default 0.9) is train, and its ids are kept in the
-    folder `cache` (default: the user's cache folder).
+    "text" it is one continuous text: its first `train_fraction` (default 0.8) is train, the first half of the rest is
+    val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder).
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
     is that of files; data sets are UTF-8. Raises `DataError` for data that cannot be found, downloaded, read or split,

@@ -17,8 +17,8 @@ from wavemore.text.lines import TextReport, pluralize
 from wavemore.text.parts import Format, TextPart
 from wavemore.text.splits import SplitMethod
 
-TRAIN_FRACTION = 0.9
-"""The default fraction of a text that is its train part; the rest is val."""
+TRAIN_FRACTION = 0.8
+"""The default fraction of a text that is its train part; half of the rest is val, half is test."""
 MIN_PART_LENGTH = 100
 """The fewest characters of a part: a loss on fewer means little."""
 
@@ -27,7 +27,7 @@ MIN_PART_LENGTH = 100
 class TextCorpus(Corpus):
     """A text with its split and its vocabulary.
 
-    The first `train_fraction` of the text is `train`, the rest is `val`; there is no test part.
+    The first `train_fraction` of the text is `train`, the first half of the rest is `val`, the end is `test`.
     """
 
     format: ClassVar[Format] = "text"
@@ -35,7 +35,7 @@ class TextCorpus(Corpus):
     report: TextReport
     train: TextPart
     val: TextPart
-    test: None = None
+    test: TextPart
     train_fraction: float
     split_method: SplitMethod = "position"
     split_seed: int = 0
@@ -65,9 +65,10 @@ def read_text_corpus(
     ids = open_ids(path, encoding, cache)
     length = len(ids.tokens)
     cut = int(train_fraction * length)
-    for part, size in (("train", cut), ("val", length - cut)):
+    middle = length - (length - cut) // 2
+    for part, size in (("train", cut), ("val", middle - cut), ("test", length - middle)):
         if size < MIN_PART_LENGTH:
-            advice = "give a longer text" + (", or another `train_fraction`" if length >= 2 * MIN_PART_LENGTH else "")
+            advice = "give a longer text" + (", or another `train_fraction`" if length > 3 * MIN_PART_LENGTH else "")
             raise DataError(
                 f"{path}: too short: its {part} part would have {pluralize(size, 'character')} and needs "
                 f"{MIN_PART_LENGTH}; {advice}"
@@ -81,5 +82,6 @@ def read_text_corpus(
         report=TextReport(length, len(ids.vocabulary) - (ids.line_feeds == 0), ids.line_feeds),
         vocabulary=ids.vocabulary,
         train=TextPart(ids.tokens[:cut]),
-        val=TextPart(ids.tokens[cut:]),
+        val=TextPart(ids.tokens[cut:middle]),
+        test=TextPart(ids.tokens[middle:]),
     )
