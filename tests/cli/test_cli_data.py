@@ -51,7 +51,7 @@ def test_what_is_no_file_is_told(fails: Callable[..., str], folder: Path) -> Non
 def test_an_encoding_is_taken(wavemore: Any, fails: Callable[..., str], folder: Path) -> None:
     (folder / "french.txt").write_text("".join(f"é{number:b}\n" for number in range(20)), encoding="latin-1")
     fails(1, "train", "french.txt")
-    assert "'klingon', which is not a text encoding; try utf-8, latin-1" in fails(
+    assert "'klingon', which is not a text encoding; try auto, utf-8, cp1252" in fails(
         2, "train", "french.txt", "--encoding", "klingon"
     )
     wavemore("train", "french.txt", "--encoding", "latin-1", "--steps", "2", "--hidden", "8", "--threads", "1")

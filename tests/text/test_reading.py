@@ -24,7 +24,7 @@ def read_naively(content: bytes, encoding: str = "utf-8") -> list[str]:
     return [line.strip() for line in re.split("\r\n|\r|\n", text) if line.strip()]
 
 
-def lines_or_message(path: Path, encoding: str) -> list[str] | str:
+def lines_or_message(path: Path, encoding: str = "auto") -> list[str] | str:
     try:
         return list(read_lines(path, encoding)[0])
     except DataError as error:
@@ -43,10 +43,11 @@ def test_any_text_is_read_as_by_a_naive_reader(text: str, encoding: str, chunk: 
         patch.setattr(reading, "_CHUNK_BYTES", chunk)  # chunks end within characters and line ends
         path = list_file(Path(folder), content)
         if expected:
-            lines, report, sha256 = read_lines(path, encoding)
+            lines, report, reader = read_lines(path, encoding)
             assert list(lines) == expected
             assert report.lines == len(expected)
-            assert sha256 == hashlib.sha256(content).hexdigest()
+            assert reader.encoding == encoding
+            assert reader.sha256 == hashlib.sha256(content).hexdigest()
         else:
             with pytest.raises(DataError, match=r"is empty|only blank lines"):
                 read_lines(path, encoding)
@@ -99,10 +100,9 @@ def test_an_unknown_encoding_is_a_usage_error(tmp_path: Path, encoding: str) -> 
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (b" \n\t\r\n", "only blank lines"),
-        (b"\x7fELF\x00\x01", "looks like a binary file .*offset 4"),
-        ("emma\n".encode("utf-16"), "byte 0xff at offset 0 is not valid utf-8; .*set `encoding` to utf-16"),
-        ("emma\n".encode("utf-16-le"), "looks like a binary file .*set `encoding` to utf-16"),
-        (b"emma\n\n" + b"x" * 10_001 + b"\n", "line 3 has 10,001 characters"),
+        (b"\x7fELF\x00\x01", "zero byte at offset 4; it looks like a binary file: give a text file"),
+        ("emma\n".encode("utf-16-le"), "zero byte at offset 1; it looks like utf-16-le: set `encoding` to utf-16-le"),
+        (b"emma\n\n" + b"x" * 10_001 + b"\n", "line 3 has 10,001 characters, .*set `long_lines` to skip"),
         (b"emma\n" + b"x" * 3_000_000, "line 2 has at least [0-9,]+ characters, more than 10,000"),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from wavemore.cli.options import NO_HINT, FloatOrAuto, Name, Number
-from wavemore.errors import UsageError
+from wavemore.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from wavemore.text.corpus import Corpus
@@ -25,17 +25,25 @@ class DataFlags:
     """for a list: a different seed gives a different split (distinct only)"""
     train_fraction: FloatOrAuto = "auto"
     """for continuous text: the fraction, from the beginning, to train on (auto: 0.8); the rest is val and test"""
-    encoding: Name = "utf-8"
-    """encoding of the file"""
+    encoding: Name = "auto"
+    """encoding of the file (auto: UTF-8, or UTF-16 with a byte order mark)"""
+    normalize: Literal["nfc", "none"] = "nfc"
+    """one form for é and the like, in prefixes and scored lines too: nfc (Unicode's composed form) or none"""
+    invisible: Literal["keep", "strip", "strip-all"] = "keep"
+    """invisible characters: keep, strip (remove; odd spaces become plain), strip-all (also those that emoji need)"""
+    long_lines: Literal["error", "skip"] = "error"
+    """for a list: stop at a line of more than 10,000 characters, or leave it out"""
 
     def load(self, data: str) -> tuple["Corpus", str]:
         """Read and split the data; return also how it is read, empty for a data set of lines.
 
-        Raises `UsageError` for a flag of the other format.
+        Raises `UsageError` for a flag of the other format, and `DataError` for a table, JSON and the like.
         """
         from wavemore.text.datasets import detect_format, load_corpus
 
         detected = detect_format(data, self.encoding)
+        if self.format == "auto" and detected is not None and detected.other is not None:
+            raise DataError(f"{data}: {detected.other.advice(data)}")
         looks = "lines" if detected is None else detected.format
         resolved: Format = looks if self.format == "auto" else self.format
         other = "lines" if resolved == "text" else "text"
@@ -49,6 +57,9 @@ class DataFlags:
             split_seed=self.split_seed,
             train_fraction=None if self.train_fraction == "auto" else self.train_fraction,
             encoding=self.encoding,
+            normalize=self.normalize,
+            invisible=self.invisible,
+            long_lines=self.long_lines,
         )
         explanation = f"treated as {KINDS[resolved]} ({reason})"
         if self.format == "auto":
@@ -61,5 +72,9 @@ class DataFlags:
         """Return the given flags that are for one format only."""
         if data_format == "text":
             return [] if self.train_fraction == "auto" else ["--train-fraction"]
-        given = {"--split-method": self.split_method != "distinct", "--split-seed": self.split_seed != 0}
+        given = {
+            "--split-method": self.split_method != "distinct",
+            "--split-seed": self.split_seed != 0,
+            "--long-lines": self.long_lines != "error",
+        }
         return [flag for flag, is_given in given.items() if is_given]

@@ -22,12 +22,20 @@ FEW_CHARACTERS = 5_000
 def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", explanation: str) -> None:
     """Print the data, its split, the model and the recipe; `explanation` says how the data is read."""
     from wavemore.runs.describe import describe_split, describe_teachers
+    from wavemore.text.lines import pluralize
 
     config = run.config
     screen.say(f"data    {corpus.name}: {corpus.report}")
     if explanation:
         screen.say(f"format  {explanation}")
+    if corpus.report.invisible:
+        screen.say(f"note    {_invisible(corpus)}")
     screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
+    if variants := corpus.case_variants:
+        screen.say(
+            f"note    {pluralize(variants, 'val line')} differ from a train line in upper and lower case only, and "
+            "count as lines that are not in train"
+        )
     count = corpus.val.num_targets
     if corpus.format == "text" and count < FEW_CHARACTERS:
         # The loss of a character has a standard deviation of about 1.5 nats, and characters are not independent.
@@ -77,6 +85,19 @@ def show_result(
     screen.say("\nnext:")
     for command in commands:
         screen.say(f"  {command}")
+
+
+def _invisible(corpus: "Corpus") -> str:
+    """Return the invisible characters of the data, and the flag that takes them out."""
+    from wavemore.text.cleaning import describe_invisible
+
+    characters = corpus.report.invisible
+    advice = "--invisible strip takes them out"
+    if corpus.cleaning.invisible == "strip":
+        advice = "kept, as emoji and some scripts need them; --invisible strip-all takes them out"
+    if corpus.encoding in ("latin-1", "iso8859-1") and any("\x80" <= found.character < "\xa0" for found in characters):
+        advice += "; if the file is from Windows, use --encoding cp1252"
+    return f"invisible characters: {describe_invisible(characters)}; {advice}"
 
 
 def _sizes(corpus: "Corpus") -> str:

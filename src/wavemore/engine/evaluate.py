@@ -107,11 +107,12 @@ def score(
 ) -> list[Score]:
     """Compute the nats of each character of some lines or, with `format` "text", of some texts.
 
-    Nothing comes before the first character of a line or text. Raises `UnknownCharacterError` for a character that
-    is not in the vocabulary.
+    Nothing comes before the first character of a line or text. They are cleaned like the data, so the text of a score
+    may have another form. Raises `UnknownCharacterError` for a character that is not in the vocabulary.
     """
     if not texts:
         return []
+    texts = [vocabulary.clean(text) for text in texts]
     if format == "text":
         parts = [TextPart(vocabulary.encode_text(text)) for text in texts]
         char_nats = [token_nats(model, evaluation_batcher(part, model)) for part in parts]

@@ -4,7 +4,8 @@ Shapes: B lines drawn at once, D distinct beginnings of these, T positions, V vo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ def generate(
     temperature 0 if the most likely line does not end.
     """
     require(n >= 0, "n", n, "at least 0")
+    sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():
         raise UsageError(f"`prefix` is {sampling.prefix!r}; lines never begin with a space, so it must not either")
     source = _Source(model, vocabulary, sampling, np.zeros(0, np.uint64) if known is None else known)
@@ -132,7 +134,7 @@ class _Source:
     def _samples(
         self, ids: NDArray[np.int64], lengths: NDArray[np.int64], nats: NDArray[np.float64]
     ) -> Iterator[Sample]:
-        """Decode ids, (B, T), to lines that have ended and have no space around them, as the data has none."""
+        """Decode ids, (B, T), to lines that have ended and that the data could hold: clean, without spaces around."""
         spaces = [number for number, char in enumerate(self.vocabulary.characters, start=1) if char.isspace()]
         padded = np.pad(ids, ((0, 0), (0, 1)))  # an empty line has a boundary as its first and last character
         first, last = padded[:, 0], padded[np.arange(len(ids)), np.maximum(lengths - 1, 0)]
@@ -141,6 +143,9 @@ class _Source:
         width = ids.shape[1]
         characters = self.vocabulary.decode_text(ids.ravel())  # all rows at once, then cut at the lines' ends
         texts = [characters[row * width : row * width + length] for row, length in enumerate(lengths.tolist())]
+        if not characters.isascii():  # a letter and an accent may be another form of a letter that the data has
+            clean = np.array([text == self.vocabulary.clean(text) for text in texts], np.bool_)
+            texts, lengths, nats = list(compress(texts, clean)), lengths[clean], nats[clean]
         hashes = Lines("".join(text + "\n" for text in texts), lengths).hashes()
         new = np.searchsorted(self.known, hashes, "left") == np.searchsorted(self.known, hashes, "right")
         # One at a time: creating thousands of objects at once triggers slow garbage collections.

@@ -40,7 +40,7 @@ def generate_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sam
     nats = sum((step.nats for step in steps), np.zeros(n))
     ids = np.stack([step.ids for step in steps], axis=1) if steps else np.zeros((n, 0), np.int64)  # (B, T)
     return [
-        GeneratedText(sampling.prefix + vocabulary.decode_text(row), float(row_nats))
+        GeneratedText(vocabulary.clean(sampling.prefix) + vocabulary.decode_text(row), float(row_nats))
         for row, row_nats in zip(ids, nats, strict=True)
     ]
 
@@ -56,7 +56,7 @@ def stream_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampl
     """Draw the same texts as `generate_text`, and yield their characters as they are drawn, without the prefix."""
     require(n >= 0, "n", n, "at least 0")
     require(length >= 1, "length", length, "at least 1")
-    prefix = vocabulary.encode_text(sampling.prefix).astype(np.int64)
+    prefix = vocabulary.encode_text(vocabulary.clean(sampling.prefix)).astype(np.int64)
     return _stream(model, torch.from_numpy(prefix), n, length, sampling) if n else iter(())
 
 

@@ -12,6 +12,7 @@ from wavemore.errors import RunError
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import model_entry
 from wavemore.runs.json_file import PUT_BACK, read_json
+from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.parts import Format
@@ -36,6 +37,8 @@ class DataConfig:
     """Characters of the longest line; 0 for a text."""
     train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The fraction of a text that is train; None for lines."""
+    cleaning: Cleaning = AS_IS
+    """How the text is cleaned before it is split."""
 
     @property
     def format(self) -> Format:
@@ -51,6 +54,9 @@ class DataConfig:
             split_seed=self.split_seed,
             train_fraction=self.train_fraction,
             encoding=self.encoding,
+            normalize=self.cleaning.normalize,
+            invisible=self.cleaning.invisible,
+            long_lines=self.cleaning.long_lines,
         )
 
 

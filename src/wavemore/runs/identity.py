@@ -13,7 +13,7 @@ from wavemore.runs.describe import describe_split, describe_teachers
 def data_key(data: DataConfig) -> tuple[Any, ...]:
     """All that decides the train, val and test parts: losses are comparable if it is equal."""
     split_seed = data.split_seed if data.split_method == "distinct" else 0
-    return data.sha256, data.encoding, data.split_method, split_seed, data.train_fraction
+    return data.sha256, data.encoding, data.cleaning, data.split_method, split_seed, data.train_fraction
 
 
 def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
@@ -23,7 +23,10 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
         differences.append(f"data {a.name} ({a.sha256[:8]}) and {b.name} ({b.sha256[:8]})")
     if a.encoding != b.encoding:
         differences.append(f"encoding {a.encoding} and {b.encoding}")
-    if data_key(a)[2:] != data_key(b)[2:]:
+    for name, value in asdict(a.cleaning).items():
+        if value != getattr(b.cleaning, name):
+            differences.append(f"{name.replace('_', ' ')} {value} and {getattr(b.cleaning, name)}")
+    if data_key(a)[3:] != data_key(b)[3:]:
         differences.append(f"split {describe_split(a)} and {describe_split(b)}")
     return differences
 

@@ -168,7 +168,8 @@ class Run:
     def vocabulary(self) -> Vocabulary:
         """The characters that the model knows."""
         path = self.path / "vocabulary.json"
-        vocabulary = read_json(path, lambda content: Vocabulary.from_json(content.decode()), PUT_BACK)
+        cleaning = self.config.data.cleaning
+        vocabulary = read_json(path, lambda content: Vocabulary.from_json(content.decode(), cleaning), PUT_BACK)
         if vocabulary is None:
             raise RunError(f"{path} is missing: {PUT_BACK}")
         return vocabulary

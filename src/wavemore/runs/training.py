@@ -68,6 +68,7 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         split_seed=corpus.split_seed,
         longest_line=corpus.longest_line,
         train_fraction=corpus.train_fraction,
+        cleaning=corpus.cleaning,
     )
 
 

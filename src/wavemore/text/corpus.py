@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wavemore.text.cleaning import Cleaning
 from wavemore.text.lines import LineReport, TextReport
 from wavemore.text.parts import Format, Part
 from wavemore.text.splits import SplitMethod
@@ -40,6 +41,16 @@ class Corpus:
     """Sorted distinct hashes of all lines, to tell new lines from known ones; empty for a text."""
     train_fraction: float | None
     """The fraction of a text that is its train part; None for a list, which is split 80/10/10."""
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """How the text was cleaned."""
+        return self.vocabulary.cleaning
+
+    @property
+    def case_variants(self) -> int:
+        """The number of val lines that train has in upper or lower case only; 0 for a text."""
+        return 0
 
     @property
     def longest_line(self) -> int:

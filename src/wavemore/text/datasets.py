@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, overload
 
 from wavemore.errors import DataError, UsageError
+from wavemore.text.cleaning import Cleaning, Invisibles, LongLines, NormalForm
 from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
 from wavemore.text.line_corpus import LineCorpus, build_corpus
@@ -60,6 +61,9 @@ def load_corpus(
     split_seed: int = ...,
     train_fraction: float | None = ...,
     encoding: str = ...,
+    normalize: NormalForm = ...,
+    invisible: Invisibles = ...,
+    long_lines: LongLines = ...,
     cache: Path | None = ...,
 ) -> LineCorpus: ...
 @overload
@@ -71,6 +75,9 @@ def load_corpus(
     split_seed: int = ...,
     train_fraction: float | None = ...,
     encoding: str = ...,
+    normalize: NormalForm = ...,
+    invisible: Invisibles = ...,
+    long_lines: LongLines = ...,
     cache: Path | None = ...,
 ) -> TextCorpus: ...
 def load_corpus(
@@ -80,7 +87,10 @@ def load_corpus(
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     train_fraction: float | None = None,
-    encoding: str = "utf-8",
+    encoding: str = "auto",
+    normalize: NormalForm = "nfc",
+    invisible: Invisibles = "keep",
+    long_lines: LongLines = "error",
     cache: Path | None = None,
 ) -> Corpus:
     """Read, split and encode a data set by its name, or a file by its path.
@@ -90,8 +100,10 @@ def load_corpus(
     val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder).
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
-    is that of files; data sets are UTF-8. Raises `DataError` for data that cannot be found, downloaded, read or split,
-    and `UsageError` for an unknown format, encoding or split method, or a `train_fraction` out of range or for a list.
+    is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `normalize`,
+    `invisible` and `long_lines` say how the text is cleaned (see `cleaning.Cleaning`). Raises `DataError` for data that
+    cannot be found, downloaded, read or split, and `UsageError` for an unknown format, encoding, split method or
+    cleaning, or a `train_fraction` out of range or for a list.
 
     >>> corpus = load_corpus("names")
     >>> print(corpus.report)
@@ -107,30 +119,34 @@ def load_corpus(
         raise UsageError(f"`format` is {format!r}; it must be lines or text")
     if format == "lines" and train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
+    cleaning = Cleaning(normalize, invisible, long_lines)
     path, name, encoding = _locate(data, encoding)
     if format == "text":
         fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-        return read_text_corpus(path, train_fraction=fraction, encoding=encoding, name=name, cache=cache)
-    lines, report, sha256 = read_lines(path, encoding)
+        return read_text_corpus(
+            path, train_fraction=fraction, encoding=encoding, cleaning=cleaning, name=name, cache=cache
+        )
+    lines, report, reader = read_lines(path, encoding, cleaning)
     return build_corpus(
         lines,
         report,
         name=name,
         source=str(path.absolute()),
-        sha256=sha256,
-        encoding=encoding,
+        sha256=reader.sha256,
+        encoding=reader.encoding,
+        cleaning=cleaning,
         split_method=split_method,
         split_seed=split_seed,
     )
 
 
-def detect_format(data: str | Path, encoding: str = "utf-8") -> Detected | None:
+def detect_format(data: str | Path, encoding: str = "auto") -> Detected | None:
     """Guess whether a file is a list or a text; None for data sets that are lists, and if there is no file.
 
     >>> detect_format("names") is None
     True
     >>> detect_format("tinyshakespeare")
-    Detected(format='text', reason='a data set of one text')
+    Detected(format='text', reason='a data set of one text', other=None)
     """
     dataset = _dataset(data)
     if dataset is not None:

@@ -4,8 +4,6 @@ The text is read twice. The first pass finds its checksum and its characters, wh
 writes the ids to a file in a cache folder, named by the checksum. A text whose ids are there is read once.
 """
 
-import codecs
-import hashlib
 import io
 import os
 import shutil
@@ -21,7 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from wavemore.errors import DataError, UnknownCharacterError
-from wavemore.text.reading import find_codec, open_file, text_pieces
+from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
+from wavemore.text.encoding import find_codec
+from wavemore.text.lines import TextReport
+from wavemore.text.reading import TextReader, open_file
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 _STALE_SECONDS = 86_400
@@ -35,35 +36,40 @@ class IdFile:
     vocabulary: Vocabulary
     sha256: str
     """The checksum of the text's file, in hexadecimal."""
-    line_feeds: int
+    encoding: str
+    report: TextReport
 
 
-def open_ids(path: Path, encoding: str, folder: Path) -> IdFile:
+def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS) -> IdFile:
     """Return the ids of a text file, which are written to `folder` if they are not there yet.
 
-    Line ends of all kinds become line feeds; a byte order mark is skipped. A text that can be read only once, from a
-    pipe, is copied to a temporary file in `folder` first. Raises `DataError` for a file that is missing, unreadable,
-    empty, binary or not in the encoding, and for a folder that cannot be written.
+    The text is cleaned, line ends of all kinds become line feeds, and a byte order mark is skipped. A text that can be
+    read only once, from a pipe, is copied to a temporary file in `folder` first. Raises `DataError` for a file that is
+    missing, unreadable, empty, binary or not in the encoding, and for a folder that cannot be written.
     """
-    codec = find_codec(encoding)
+    if encoding != "auto":
+        find_codec(encoding)
     with _writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
     with open_file(path) as source, _rereadable(source, folder) as file:
-        vocabulary, sha256, length, line_feeds = _survey(file, codec)
-        ids_path = folder / f"{sha256}-{codec.name}.ids"
-        if not ids_path.is_file() or ids_path.stat().st_size != length * vocabulary.dtype.itemsize:
+        reader = TextReader(file, encoding)
+        vocabulary, report = _survey(reader, cleaning)
+        kind = "-".join([reader.codec.name, cleaning.normalize, cleaning.invisible])
+        ids_path = folder / f"{reader.sha256}-{kind}.ids"
+        if not ids_path.is_file() or ids_path.stat().st_size != report.characters * vocabulary.dtype.itemsize:
             file.seek(0)
-            _write_ids(ids_path, file, codec, vocabulary, sha256)
-        return IdFile(np.memmap(ids_path, vocabulary.dtype, mode="r"), vocabulary, sha256, line_feeds)
+            _write_ids(ids_path, file, reader, vocabulary)
+        tokens = np.memmap(ids_path, vocabulary.dtype, mode="r")
+        return IdFile(tokens, vocabulary, reader.sha256, reader.encoding, report)
 
 
-def _survey(file: io.BufferedIOBase, codec: codecs.CodecInfo) -> tuple[Vocabulary, str, int, int]:
-    """Read a text, and return its vocabulary, its checksum, its length and the number of its line feeds."""
-    checksum = hashlib.sha256()
+def _survey(reader: TextReader, cleaning: Cleaning) -> tuple[Vocabulary, TextReport]:
+    """Read a text, and return its vocabulary and counts."""
+    cleaner = Cleaner(cleaning)
     occurs = np.zeros(sys.maxunicode + 1, np.bool_)
     length = line_feeds = 0
-    for text in text_pieces(file, codec, checksum):
+    for text in cleaner.pieces(reader.pieces()):
         codes = code_points(text)
         if not occurs.take(codes).all():  # true for few pieces, and looking up is faster than setting
             occurs[codes] = True
@@ -71,23 +77,26 @@ def _survey(file: io.BufferedIOBase, codec: codecs.CodecInfo) -> tuple[Vocabular
         line_feeds += text.count("\n")
     if length == line_feeds:
         raise DataError(f"the file {'holds only line ends' if length else 'is empty'}; text is expected")
+    alphabet = int(occurs.sum())
     occurs[ord("\n")] = False
-    vocabulary = Vocabulary(map(chr, np.flatnonzero(occurs).tolist()))
-    return vocabulary, checksum.hexdigest(), length, line_feeds
+    vocabulary = Vocabulary(map(chr, np.flatnonzero(occurs).tolist()), cleaning)
+    return vocabulary, TextReport(
+        length, alphabet, line_feeds, (*reader.repairs, *cleaner.repairs), invisible=cleaner.invisible
+    )
 
 
-def _write_ids(path: Path, file: io.BufferedIOBase, codec: codecs.CodecInfo, vocabulary: Vocabulary, sha: str) -> None:
-    """Encode a text into a temporary file beside `path`, and move it there when it is complete."""
-    checksum = hashlib.sha256()
+def _write_ids(path: Path, file: io.BufferedIOBase, first: TextReader, vocabulary: Vocabulary) -> None:
+    """Encode a text, which `first` has read, into a temporary file beside `path`, and move it there at the end."""
+    reader = TextReader(file, first.encoding)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     with _writing_to(path.parent):
         try:
             with temporary.open("wb") as output:
-                for text in text_pieces(file, codec, checksum):
+                for text in Cleaner(vocabulary.cleaning).pieces(reader.pieces()):
                     output.write(vocabulary.encode_text(text).data)
                 output.flush()
                 os.fsync(output.fileno())
-            if checksum.hexdigest() != sha:
+            if reader.sha256 != first.sha256:
                 raise DataError("the file changed while it was being read; try again")
             temporary.replace(path)
         except UnknownCharacterError as error:

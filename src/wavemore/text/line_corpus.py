@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
 from wavemore.text.lines import LineReport, Lines, collect
 from wavemore.text.parts import Format, LinePart
@@ -33,6 +34,18 @@ class LineCorpus(Corpus):
     test: LinePart
     train_fraction: None = None
 
+    @property
+    def case_variants(self) -> int:
+        """The number of val lines that are not in train, but differ from a line of it in upper and lower case only.
+
+        >>> LineCorpus.from_lines("Ann ann Bob bob Cleo cleo Dora dora Ella ella".split()).case_variants
+        1
+        """
+        if self.vocabulary.characters.casefold() == self.vocabulary.characters:
+            return 0
+        variants = np.isin(self.val.lines.casefolded().hashes(), self.train.lines.casefolded().hashes())
+        return int((variants & self.val.leak_free).sum())
+
     @classmethod
     def from_lines(
         cls,
@@ -41,13 +54,17 @@ class LineCorpus(Corpus):
         split_method: SplitMethod = "distinct",
         split_seed: int = 0,
         vocabulary: Vocabulary | None = None,
+        cleaning: Cleaning | None = None,
     ) -> "LineCorpus":
         """Make a corpus of strings; whitespace around them is stripped, and blank ones are skipped.
 
-        Without a `vocabulary`, one is made of the characters of all lines. Raises `DataError` for too few lines or
-        lines that are too long, and `UnknownCharacterError` for a character that is not in the given vocabulary.
+        They are cleaned by `cleaning` (default: that of the `vocabulary`, or normalisation to NFC). Without a
+        `vocabulary`, one is made of the characters of all lines. Raises `DataError` for too few lines or lines that are
+        too long, and `UnknownCharacterError` for a character that is not in the given vocabulary.
         """
-        collected, report = collect(lines)
+        if cleaning is None:
+            cleaning = Cleaning("nfc") if vocabulary is None else vocabulary.cleaning
+        collected, report = collect(lines, cleaning)
         sha256 = hashlib.sha256(collected.text.encode("utf-8", "surrogatepass")).hexdigest()
         return build_corpus(
             collected,
@@ -57,6 +74,7 @@ class LineCorpus(Corpus):
             split_method=split_method,
             split_seed=split_seed,
             vocabulary=vocabulary,
+            cleaning=cleaning,
         )
 
 
@@ -71,10 +89,11 @@ def build_corpus(
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     vocabulary: Vocabulary | None = None,
+    cleaning: Cleaning = AS_IS,
 ) -> LineCorpus:
-    """Split and encode lines as `LineCorpus.from_lines` does; the other arguments become attributes of the corpus."""
+    """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
     train_lines, val_lines, test_lines = map(lines.take, split(lines, split_method, split_seed))
-    vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"})
+    vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"}, cleaning)
     train_hashes = train_lines.hashes()
 
     def part(lines: Lines) -> LinePart:

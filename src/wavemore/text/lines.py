@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
+from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
 from wavemore.text.vocabulary import code_points
 
 MAX_LINE_LENGTH = 10_000
@@ -24,8 +25,8 @@ _CHUNK = 1 << 14  # lines that are separate Python strings at the same time
 class LineReport:
     """Counts of what was read from a list; line ends do not count as characters.
 
-    >>> print(LineReport(lines=3, distinct=2, blank=1, longest=4, characters=11, alphabet=5))
-    3 lines (2 distinct), 11 characters (5 distinct), longest line 4, 1 blank line skipped
+    >>> print(LineReport(3, 2, 1, longest=4, characters=11, alphabet=5, repairs=("CRLF line ends converted",)))
+    3 lines (2 distinct), 11 characters (5 distinct), longest line 4, 1 blank line skipped, CRLF line ends converted
     """
 
     lines: int
@@ -34,6 +35,10 @@ class LineReport:
     longest: int
     characters: int
     alphabet: int
+    repairs: tuple[str, ...] = ()
+    """What was changed, in words."""
+    invisible: tuple[Invisible, ...] = ()
+    """The invisible characters of the lines."""
 
     def __str__(self) -> str:
         distinct = "all distinct" if self.distinct == self.lines else f"{self.distinct:,} distinct"
@@ -41,7 +46,8 @@ class LineReport:
             f"{pluralize(self.lines, 'line')} ({distinct}), {pluralize(self.characters, 'character')} "
             f"({self.alphabet:,} distinct), longest line {self.longest:,}"
         )
-        return f"{sentence}, {pluralize(self.blank, 'blank line')} skipped" if self.blank else sentence
+        blank = [f"{pluralize(self.blank, 'blank line')} skipped"] if self.blank else []
+        return ", ".join([sentence, *blank, *self.repairs])
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,14 @@ class TextReport:
     characters: int
     alphabet: int
     line_feeds: int
+    repairs: tuple[str, ...] = ()
+    """What was changed, in words."""
+    invisible: tuple[Invisible, ...] = ()
+    """The invisible characters of the text."""
 
     def __str__(self) -> str:
-        return (
-            f"{pluralize(self.characters, 'character')} ({self.alphabet:,} distinct), "
-            f"{pluralize(self.line_feeds, 'line end')}"
-        )
+        characters = f"{pluralize(self.characters, 'character')} ({self.alphabet:,} distinct)"
+        return ", ".join([characters, pluralize(self.line_feeds, "line end"), *self.repairs])
 
 
 class Lines(Sequence[str]):
@@ -134,6 +142,15 @@ class Lines(Sequence[str]):
             taken._hashes = self._hashes[numbers]
         return taken
 
+    def casefolded(self) -> "Lines":
+        """Return the lines without the difference between upper and lower case.
+
+        >>> list(Lines.from_iterable(["Anna", "STRASSE", "Straße"]).casefolded())
+        ['anna', 'strasse', 'strasse']
+        """
+        text = self.text.casefold()
+        return Lines(text, np.diff(np.flatnonzero(code_points(text) == ord("\n")), prepend=-1) - 1)
+
     def hashes(self) -> NDArray[np.uint64]:
         """Return a 64-bit hash of each line, (N,), which is the same on every machine and in every process.
 
@@ -169,25 +186,39 @@ def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Collector:
-    """Collects raw lines into `Lines`: strips them, skips blank ones, and raises `DataError` for one too long."""
+    """Collects raw lines into `Lines`: cleans and strips them, skips blank ones, and refuses or skips too long ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, cleaning: Cleaning = AS_IS) -> None:
+        self._cleaner = Cleaner(cleaning)
         self._pieces: list[str] = []
         self._lengths: list[NDArray[np.int32]] = []
+        self._num_stripped = 0
         self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
+        self.num_long = 0
 
     def add(self, raw: list[str]) -> None:
         """Add raw lines without line ends; to save memory, add a few thousand at a time."""
         stripped = [line.strip() for line in raw]
-        lines = [line for line in stripped if line]
-        if lines:
-            lengths = np.fromiter(map(len, lines), np.int32, len(lines))
-            if lengths.max() > MAX_LINE_LENGTH:
-                number, length = next((i, len(s)) for i, s in enumerate(stripped, 1) if len(s) > MAX_LINE_LENGTH)
-                raise line_too_long(self.num_lines + number, f"{length:,}")
-            self._pieces.append("\n".join(lines) + "\n")
-            self._lengths.append(lengths)
+        if sum(map(len, raw)) > sum(map(len, stripped)):
+            self._num_stripped += sum(bool(b) and a.rstrip("\r\n") != b for a, b in zip(raw, stripped, strict=True))
+        text = "\n".join([*stripped, ""])
+        cleaned = self._cleaner.clean(text)
+        if cleaned != text:
+            stripped = [line.strip() for line in cleaned[:-1].split("\n")]
+        self._append([line for line in stripped if line], stripped)
         self.num_lines += len(raw)
+
+    def _append(self, lines: list[str], all_lines: list[str]) -> None:
+        lengths = np.fromiter(map(len, lines), np.int32, len(lines))
+        if lengths.max(initial=0) > MAX_LINE_LENGTH:
+            if self._cleaner.cleaning.long_lines == "error":
+                number, length = next((i, len(s)) for i, s in enumerate(all_lines, 1) if len(s) > MAX_LINE_LENGTH)
+                raise line_too_long(self.num_lines + number, f"{length:,}")
+            self.num_long += int((lengths > MAX_LINE_LENGTH).sum())
+            lines = [line for line in lines if len(line) <= MAX_LINE_LENGTH]
+            lengths = lengths[lengths <= MAX_LINE_LENGTH]
+        self._pieces.append("\n".join([*lines, ""]) if lines else "")
+        self._lengths.append(lengths)
 
     def finish(self) -> tuple[Lines, LineReport]:
         """Return the collected lines and a report; call this once, at the end."""
@@ -195,22 +226,27 @@ class Collector:
         text = "".join(self._pieces)
         self._pieces.clear()  # so that the text is in memory once
         lines = Lines(text, lengths)
+        repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
+        if self.num_long:
+            repairs.append(f"{pluralize(self.num_long, 'line')} of more than {MAX_LINE_LENGTH:,} characters left out")
         report = LineReport(
             lines=len(lines),
             distinct=len(np.unique(lines.hashes())),
-            blank=self.num_lines - len(lines),
+            blank=self.num_lines - len(lines) - self.num_long,
             longest=int(lengths.max(initial=0)),
             characters=len(text) - len(lines),
             alphabet=len(set(text) - {"\n"}),
+            repairs=(*repairs, *self._cleaner.repairs),
+            invisible=self._cleaner.invisible,
         )
         return lines, report
 
 
-def collect(lines: Iterable[str]) -> tuple[Lines, LineReport]:
-    """Collect lines as `Lines.from_iterable` does, and return a report too."""
+def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport]:
+    """Collect lines as `Lines.from_iterable` does, but cleaned, and return a report too."""
     if isinstance(lines, str):
         raise UsageError("`lines` is one string; give a list of strings, for example text.splitlines()")
-    collector = Collector()
+    collector = Collector(cleaning)
     iterator = iter(lines)
     while chunk := list(itertools.islice(iterator, _CHUNK)):
         for number, line in enumerate(chunk, collector.num_lines + 1):
@@ -227,7 +263,7 @@ def line_too_long(number: int, length: str) -> DataError:
     """Return the error for a line that is too long."""
     return DataError(
         f"line {number:,} has {length} characters, more than {MAX_LINE_LENGTH:,}; one item per line is expected: "
-        "break long lines, or read the file as one continuous text"
+        "set `long_lines` to skip to leave such lines out, or `format` to text if it is one continuous text"
     )
 
 

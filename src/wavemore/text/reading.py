@@ -4,52 +4,165 @@ Only line feeds, carriage returns and the two together end a line. The other bre
 example U+2028, are characters.
 """
 
-import codecs
 import hashlib
 import io
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from wavemore.errors import DataError, UsageError
+from wavemore.errors import DataError
+from wavemore.text.cleaning import AS_IS, Cleaning
+from wavemore.text.encoding import (
+    HEAD_BYTES,
+    SAMPLE_BYTES,
+    find_codec,
+    is_binary,
+    is_mostly_utf8,
+    marked_encoding,
+    suggest_encoding,
+)
 from wavemore.text.lines import MAX_LINE_LENGTH, Collector, LineReport, Lines, line_too_long
+from wavemore.text.other_formats import recognize_bytes
 
 _CHUNK_BYTES = 1 << 18
-_OTHER_ENCODING = "set `encoding` to that of the file, for example latin-1"
 
 
-def read_lines(path: Path, encoding: str = "utf-8") -> tuple[Lines, LineReport, str]:
-    r"""Read a file with one item per line, and return its lines, a report and the SHA-256 of its bytes.
+class TextReader:
+    """The text of an open file in pieces, with line feeds for all line ends and without a byte order mark.
+
+    `encoding` may be "auto": UTF-8, or what a byte order mark says. Raises `UsageError` for an unknown encoding, and
+    `DataError` for an archive or a binary file, and with the offset of the first byte that is not in the encoding.
+    """
+
+    def __init__(self, file: io.BufferedIOBase, encoding: str = "auto") -> None:
+        self._file = file
+        name = getattr(file, "name", None)
+        self._path = str(name) if isinstance(name, str | Path) else "FILE"  # a copy of a pipe has no name
+        if encoding != "auto":
+            find_codec(encoding)
+        self._head = file.read(HEAD_BYTES)
+        if archive := recognize_bytes(self._head):
+            raise DataError(archive.advice(self._path))
+        self._mark = marked_encoding(self._head)
+        self._auto = encoding == "auto"
+        self.encoding = (self._mark or "utf-8") if self._auto else encoding
+        self.codec = find_codec(self.encoding)
+        if is_binary(self._head, self.codec.name):
+            raise DataError(f"has a zero byte at offset {self._head.find(0):,}; {self._advice(self._head)}")
+        self._checksum = hashlib.sha256()
+        self._line_ends: tuple[str, ...] = ()
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text."""
+        decoder = self.codec.incrementaldecoder()
+        newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+        offset, at_start = 0, True
+        for chunk in self._chunks():
+            self._checksum.update(chunk)
+            pending = decoder.getstate()[0]  # bytes of a character that continues in this chunk
+            try:
+                text = newlines.decode(chunk, final=not chunk)
+            except UnicodeError as error:
+                raise DataError(self._undecodable(error, offset - len(pending), pending + chunk)) from error
+            if at_start and text:
+                text, at_start = text.removeprefix("\ufeff"), False
+            offset += len(chunk)
+            yield text
+        ends = newlines.newlines or ()
+        self._line_ends = (ends,) if isinstance(ends, str) else ends
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the file, in hexadecimal, once all of it has been read."""
+        return self._checksum.hexdigest()
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """What was changed, in words, once the whole file has been read."""
+        words = []
+        if self._auto and self.encoding != "utf-8":
+            words.append(f"read as {self.encoding.upper()}")
+        elif self._mark == "utf-8":
+            words.append("byte order mark removed")
+        if kinds := [name for end, name in (("\r\n", "CRLF"), ("\r", "CR")) if end in self._line_ends]:
+            words.append(f"{' and '.join(kinds)} line ends converted")
+        return tuple(words)
+
+    def _chunks(self) -> Iterator[bytes]:
+        for start in range(0, len(self._head), _CHUNK_BYTES):
+            yield self._head[start : start + _CHUNK_BYTES]
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield chunk
+        yield b""
+
+    def _undecodable(self, error: UnicodeError, start: int, data: bytes) -> str:
+        """Return what is wrong with `data`, which begins at the offset `start` of the file."""
+        if not isinstance(error, UnicodeDecodeError):
+            return f"not valid {self.codec.name} ({error}); {self._advice(data)}"
+        byte = f"byte 0x{error.object[error.start]:02x} at offset {start + error.start:,}"
+        return f"{byte} is not valid {self.codec.name}; {self._advice(data)}"
+
+    def _advice(self, data: bytes) -> str:
+        """Return how the file can be read; `data` is the part of it that was read last."""
+        whole = True
+        if self._file.seekable():
+            self._file.seek(0)
+            sample = self._file.read(SAMPLE_BYTES)
+            whole = len(sample) < SAMPLE_BYTES
+            data = sample if whole else sample + data
+        if self.codec.name == "utf-8" and is_mostly_utf8(data):
+            path = shlex.quote(self._path)
+            return f"the rest is UTF-8, so leave such bytes out: iconv -c -f utf-8 -t utf-8 < {path} > mended.txt"
+        name = suggest_encoding(data, self.codec.name, whole=whole)
+        if name is None:
+            return "it looks like a binary file: give a text file"
+        if name.startswith("utf"):
+            return f"it looks like {name}: set `encoding` to {name}"
+        return f"set `encoding` to that of the file, for example {name}"
+
+
+def read_lines(path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport, TextReader]:
+    r"""Read a file with one item per line; return its lines, a report, and the reader with encoding and checksum.
 
     Whitespace around lines is stripped; blank lines and a byte order mark are skipped. The file is read once, so it may
     be a pipe. Raises `UsageError` for an unknown encoding, and `DataError` for a file that is missing, unreadable,
-    empty, binary, not in the encoding, or has a line longer than `MAX_LINE_LENGTH`.
+    empty, binary, not in the encoding, or has a line longer than `MAX_LINE_LENGTH` that may not be left out.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "list.txt"
     ...     _ = path.write_bytes(b"emma\r\n\r\n  ava\n")
-    ...     lines, report, sha256 = read_lines(path)
-    >>> list(lines)
-    ['emma', 'ava']
+    ...     lines, report, _ = read_lines(path)
+    >>> list(lines), report.repairs
+    (['emma', 'ava'], ('CRLF line ends converted', 'spaces stripped from 1 line'))
     """
-    codec = find_codec(encoding)
-    sha256 = hashlib.sha256()
-    collector = Collector()
+    if encoding != "auto":
+        find_codec(encoding)
+    collector = Collector(cleaning)
     tail = ""  # the last line of a piece, which may continue in the next one
     with open_file(path) as file:
-        for text in text_pieces(file, codec, sha256):
+        reader = TextReader(file, encoding)
+        for text in reader.pieces():
             *complete, tail = (tail + text).split("\n")
             collector.add(complete)
             if (length := len(tail.strip())) > MAX_LINE_LENGTH:  # the line may have no end
-                raise line_too_long(collector.num_lines + 1, f"at least {length:,}")
+                if cleaning.long_lines == "error":
+                    raise line_too_long(collector.num_lines + 1, f"at least {length:,}")
+                tail = "x" * (MAX_LINE_LENGTH + 1)  # it will be left out
         if tail:
             collector.add([tail])
-    lines, report = collector.finish()
-    if not lines:
-        problem = "holds only blank lines" if collector.num_lines else "is empty"
-        raise DataError(f"{path}: the file {problem}; one item per line is expected")
-    return lines, report, sha256.hexdigest()
+        lines, report = collector.finish()
+        if not lines:
+            raise DataError(f"{_what_it_holds(collector)}; one item per line is expected")
+    return lines, replace(report, repairs=(*reader.repairs, *report.repairs)), reader
+
+
+def _what_it_holds(collector: Collector) -> str:
+    if collector.num_long:
+        return f"the file holds only lines of more than {MAX_LINE_LENGTH:,} characters"
+    return f"the file {'holds only blank lines' if collector.num_lines else 'is empty'}"
 
 
 @contextmanager
@@ -68,57 +181,3 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
         raise DataError(f"{path}: no permission to read it; change its permissions or give a copy") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); give another file") from error
-
-
-def find_codec(encoding: str) -> codecs.CodecInfo:
-    """Return the codec of a text encoding; raises `UsageError` if there is none."""
-    try:
-        io.TextIOWrapper(io.BytesIO(), encoding)  # refuses codecs that are not for text, such as 'hex'
-        return codecs.lookup(encoding)
-    except (LookupError, ValueError) as error:
-        raise UsageError(
-            f"`encoding` is {encoding!r}, which is not a text encoding; try utf-8, latin-1, cp1252 or utf-16"
-        ) from error
-
-
-def text_pieces(
-    file: io.BufferedIOBase, codec: codecs.CodecInfo, sha256: "hashlib._Hash | None" = None
-) -> Iterator[str]:
-    """Yield the text of a file in pieces, with line feeds for all line ends and without a byte order mark.
-
-    The bytes are added to `sha256`. Raises `DataError` with the offset of the first zero byte or byte that is not in
-    the encoding.
-    """
-    decoder = codec.incrementaldecoder()
-    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    has_zeros = codec.name.startswith(("utf-16", "utf-32"))  # in plain text
-    offset = 0
-    at_start, at_end = True, False
-    while not at_end:
-        chunk = file.read(_CHUNK_BYTES)
-        if sha256 is not None:
-            sha256.update(chunk)
-        zero = -1 if has_zeros else chunk.find(0)
-        at_end = not chunk or zero >= 0
-        pending = len(decoder.getstate()[0])  # bytes of a character that continues in this chunk
-        try:
-            text = newlines.decode(chunk if zero < 0 else chunk[:zero], final=at_end)
-        except UnicodeError as error:
-            raise DataError(_undecodable(error, offset - pending, codec.name)) from error
-        if zero >= 0:
-            advice = "if it is text, set `encoding` to utf-16" if offset + zero < 4 else "give a text file"
-            raise DataError(f"looks like a binary file (a zero byte at offset {offset + zero:,}); {advice}")
-        if at_start and text:
-            text, at_start = text.removeprefix("\ufeff"), False
-        offset += len(chunk)
-        yield text
-
-
-def _undecodable(error: UnicodeError, start: int, codec: str) -> str:
-    """Return what is wrong with bytes that begin at the offset `start` of the file."""
-    if not isinstance(error, UnicodeDecodeError):
-        return f"not valid {codec} ({error}); {_OTHER_ENCODING}"
-    offset, byte = start + error.start, error.object[error.start]
-    half_mark = offset == 0 and byte in (0xFE, 0xFF)  # the first byte of a byte order mark
-    advice = "it looks like UTF-16: set `encoding` to utf-16" if half_mark else _OTHER_ENCODING
-    return f"byte 0x{byte:02x} at offset {offset:,} is not valid {codec}; {advice}"

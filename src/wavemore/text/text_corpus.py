@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
+from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
 from wavemore.text.id_file import open_ids
 from wavemore.text.lines import TextReport, pluralize
 from wavemore.text.parts import Format, TextPart
-from wavemore.text.splits import SplitMethod
+from wavemore.text.splits import MIN_DISTINCT, SplitMethod
 
 TRAIN_FRACTION = 0.8
 """The default fraction of a text that is its train part; half of the rest is val, half is test."""
@@ -46,7 +47,8 @@ def read_text_corpus(
     path: Path,
     *,
     train_fraction: float = TRAIN_FRACTION,
-    encoding: str = "utf-8",
+    encoding: str = "auto",
+    cleaning: Cleaning = AS_IS,
     name: str = "",
     cache: Path | None = None,
 ) -> TextCorpus:
@@ -62,13 +64,15 @@ def read_text_corpus(
         import platformdirs  # only needed here
 
         cache = Path(platformdirs.user_cache_dir("wavemore")) / "texts"
-    ids = open_ids(path, encoding, cache)
+    ids = open_ids(path, encoding, cache, cleaning)
     length = len(ids.tokens)
     cut = int(train_fraction * length)
     middle = length - (length - cut) // 2
     for part, size in (("train", cut), ("val", middle - cut), ("test", length - middle)):
         if size < MIN_PART_LENGTH:
             advice = "give a longer text" + (", or another `train_fraction`" if length > 3 * MIN_PART_LENGTH else "")
+            if ids.report.line_feeds >= MIN_DISTINCT:
+                advice += ", or set `format` to lines if it is a list"
             raise DataError(
                 f"{path}: too short: its {part} part would have {pluralize(size, 'character')} and needs "
                 f"{MIN_PART_LENGTH}; {advice}"
@@ -77,9 +81,9 @@ def read_text_corpus(
         name=name or path.stem,
         source=str(path.absolute()),
         sha256=ids.sha256,
-        encoding=encoding,
+        encoding=ids.encoding,
         train_fraction=train_fraction,
-        report=TextReport(length, len(ids.vocabulary) - (ids.line_feeds == 0), ids.line_feeds),
+        report=ids.report,
         vocabulary=ids.vocabulary,
         train=TextPart(ids.tokens[:cut]),
         val=TextPart(ids.tokens[cut:middle]),

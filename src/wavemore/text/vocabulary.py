@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UnknownCharacterError
+from wavemore.text.cleaning import AS_IS, Cleaning
 
 BOUNDARY = 0
 """The id of the boundary token."""
@@ -35,8 +36,10 @@ class Vocabulary:
 
     characters: str
     """The characters in the order of their ids, which begin at 1."""
+    cleaning: Cleaning
+    """How the text was cleaned that the vocabulary was made of."""
 
-    def __init__(self, characters: Iterable[str]) -> None:
+    def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS) -> None:
         distinct = sorted(set(characters))
         for character in distinct:
             if len(character) != 1:
@@ -47,7 +50,7 @@ class Vocabulary:
                 raise DataError(f"{_name(character)} is half of a surrogate pair; decode the text correctly first")
         if not distinct:
             raise DataError("a vocabulary needs at least one character; give a text that is not empty")
-        self.characters = "".join(distinct)
+        self.characters, self.cleaning = "".join(distinct), cleaning
         codes = code_points(self.characters)
         self._codes = np.concatenate([code_points("\n"), codes])  # id -> code point
         # Code point -> id, 0 if unknown; the last entry is for all code points beyond the largest known one.
@@ -74,6 +77,14 @@ class Vocabulary:
         dtype('uint8')
         """
         return np.min_scalar_type(len(self) - 1)
+
+    def clean(self, text: str) -> str:
+        r"""Return a text as the data would have it; do this before encoding text that did not come from the data.
+
+        >>> Vocabulary("zoë", Cleaning("nfc")).clean("zoe\u0308")
+        'zoë'
+        """
+        return self.cleaning.apply(text)
 
     def encode(self, line: str) -> Ids:
         r"""Encode a line of T characters as ids (T,), without boundaries.
@@ -155,7 +166,7 @@ class Vocabulary:
         return json.dumps({"characters": self.characters})
 
     @classmethod
-    def from_json(cls, text: str) -> "Vocabulary":
+    def from_json(cls, text: str, cleaning: Cleaning = AS_IS) -> "Vocabulary":
         """Read the result of `to_json`.
 
         Raises `DataError` for any other text, for example unsorted characters, whose ids would be wrong.
@@ -166,7 +177,7 @@ class Vocabulary:
         problem = f'{_shorten(text)} is not {{"characters": "..."}} with sorted, distinct characters; restore the file'
         try:
             value = json.loads(text)
-            vocabulary = cls(value["characters"])
+            vocabulary = cls(value["characters"], cleaning)
         except (ValueError, RecursionError, TypeError, LookupError) as error:
             raise DataError(problem) from error
         if value != {"characters": vocabulary.characters}:
