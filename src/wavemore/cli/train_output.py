@@ -89,15 +89,17 @@ def show_result(
 
 def _invisible(corpus: "Corpus") -> str:
     """Return the invisible characters of the data, and the flag that takes them out."""
-    from wavemore.text.cleaning import describe_invisible
+    from wavemore.text.cleaning import NEEDED, describe_invisible
 
-    characters = corpus.report.invisible
-    advice = "--invisible strip takes them out"
-    if corpus.cleaning.invisible == "strip":
-        advice = "kept, as emoji and some scripts need them; --invisible strip-all takes them out"
-    if corpus.encoding in ("latin-1", "iso8859-1") and any("\x80" <= found.character < "\xa0" for found in characters):
-        advice += "; if the file is from Windows, use --encoding cp1252"
-    return f"invisible characters: {describe_invisible(characters)}; {advice}"
+    found = corpus.report.invisible
+    characters = {invisible.character for invisible in found}
+    flags = "--invisible strip takes them out" if corpus.cleaning.invisible == "keep" else ""
+    if characters & NEEDED:
+        flags += " where no emoji or script needs them" if flags else "some emoji and scripts need them"
+        flags += ", --invisible strip-all everywhere"
+    if corpus.encoding in ("latin-1", "iso8859-1") and any("\x80" <= character < "\xa0" for character in characters):
+        flags += "; a file from Windows needs --encoding cp1252"
+    return f"invisible characters: {describe_invisible(found)}; {flags}"
 
 
 def _sizes(corpus: "Corpus") -> str:

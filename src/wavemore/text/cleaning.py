@@ -46,6 +46,8 @@ _STRIP = {
 }
 _NAMES = {"\0": "NULL", "\b": "BACKSPACE", "\f": "FORM FEED", "\x1b": "ESCAPE", "\x7f": "DELETE", "\x85": "NEXT LINE"}
 _KINDS_SHOWN = 4
+NEEDED = frozenset("\u200c\u200d\ufe0e\ufe0f")
+"""Invisible characters that emoji and some scripts need: `strip` keeps them there."""
 
 
 @dataclass(frozen=True)

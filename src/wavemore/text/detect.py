@@ -59,7 +59,7 @@ def detect_in_text(text: str) -> Detected:
     """
     if other := recognize_text(text):
         return Detected("lines", f"it is {other.name}", other)
-    all_lines = text.split("\n")
+    all_lines = text.strip("\n").split("\n")
     lines = [line for line in all_lines if line.strip()]
     if not lines:
         return Detected("lines", "it holds no characters")
@@ -68,8 +68,7 @@ def detect_in_text(text: str) -> Detected:
     few, prose = len(lines) < MIN_DISTINCT, sum(bool(PROSE.search(line)) for line in lines) >= len(lines) / 2
     if median_length >= LONG_LINE and (few or words >= MANY_WORDS or prose):  # one long line is an error in a list
         return Detected("text", f"half of the lines have {median_length:,} characters or more")
-    num_blank = len(all_lines) - len(lines) - (not all_lines[-1].strip())  # an empty last piece is not a line
-    blank = num_blank / len(all_lines)
+    blank = 1 - len(lines) / len(all_lines)
     per_line = f"{words:.1f} words per line"
     if few:
         return Detected("lines", f"{per_line}, {100 * blank:.0f} % of the lines blank")

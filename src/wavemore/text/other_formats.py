@@ -135,8 +135,8 @@ def _table(lines: Sequence[str]) -> OtherFormat | None:
         columns = list(zip(*rows[1:], strict=True))
         filled = [sum(map(bool, map(str.strip, column))) >= 0.8 * len(column) for column in columns]
         numbers = [sum(map(_is_number, column)) >= 0.9 * len(column) for column in columns]
-        spaced = sum(f"{delimiter} " in line for line in lines)
-        if sum(filled) < 2 or (delimiter != "\t" and (all(numbers) or spaced > 0.1 * len(lines))):
+        spaced = sum(any(field.startswith(" ") for field in row[1:]) for row in rows)
+        if sum(filled) < 2 or (delimiter != "\t" and (all(numbers) or spaced > 0.1 * len(rows))):
             continue  # 3,14 and Paris, Texas are items
         header = any(is_number and not _is_number(name) for is_number, name in zip(numbers, rows[0], strict=True))
         header = header or rows[0][0].strip().lower() in _HEADERS

@@ -70,7 +70,12 @@ def read_text_corpus(
     middle = length - (length - cut) // 2
     for part, size in (("train", cut), ("val", middle - cut), ("test", length - middle)):
         if size < MIN_PART_LENGTH:
-            advice = "give a longer text" + (", or another `train_fraction`" if length > 3 * MIN_PART_LENGTH else "")
+            is_default = train_fraction == TRAIN_FRACTION
+            advice = (
+                f"give a text of {10 * MIN_PART_LENGTH:,} characters or more" if is_default else "give a longer text"
+            )
+            if length > 3 * MIN_PART_LENGTH:
+                advice += ", or another `train_fraction`"
             if ids.report.line_feeds >= MIN_DISTINCT:
                 advice += ", or set `format` to lines if it is a list"
             raise DataError(
