@@ -1,12 +1,14 @@
 """HTML by hand: one way to escape text, and one table.
 
-Text becomes markup in `text` alone, so data is never read as markup. Nothing here sets a colour, so the result can be
-read on light and on dark pages.
+Text becomes markup in `text` alone, so data is never read as markup, and all of it is visible. Nothing here sets a
+colour, so the result can be read on light and on dark pages.
 """
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NewType
+
+from wavemore.signs import visible
 
 Html = NewType("Html", str)
 
@@ -15,12 +17,12 @@ ACCENT = "#2f86d1"
 
 
 def text(value: object) -> Html:
-    """Return text as markup, each special character escaped.
+    """Return text as markup: special characters are escaped, and all that a page would obey is visible.
 
-    >>> text("a <b> & c")
-    'a &lt;b&gt; &amp; c'
+    >>> text("a <b> & c\\u202e\\n")
+    'a &lt;b&gt; &amp; cU+202E\\n'
     """
-    return Html(escape(str(value)))
+    return Html(escape(visible(str(value), keep="\n")))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Html]], left: Sequence[int] = (0,)) -> Html:

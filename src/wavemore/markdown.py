@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
+from wavemore.signs import visible
+
 
 def escape(text: str) -> str:
-    r"""Return any text as one line of plain Markdown text; `markdown_table` escapes the pipes.
+    r"""Return any text as one line of plain, visible Markdown text; `markdown_table` escapes the pipes.
 
     >>> print(escape("a_b <i>\n*c*"))
     a\_b \<i\> \*c\*
     """
     for sign in "\\<>*_`[]":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -23,5 +25,5 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: 
     | a\|b | 2.1 |
     """
     rule = "".join("---:|" if column in right else "---|" for column in range(len(header)))
-    lines = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in [header, *rows]]
+    lines = [" | ".join(visible(cell).replace("|", r"\|") for cell in row) for row in [header, *rows]]
     return "\n".join([f"| {lines[0]} |", f"|{rule}", *(f"| {line} |" for line in lines[1:])])

@@ -1,31 +1,37 @@
 """Visible signs for characters that would move, hide or reorder the text around them."""
 
+import re
 import unicodedata
 
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the direction of the text around them (Unicode Standard Annex 9)."""
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+"""What a terminal or a page obeys instead of showing it: control characters, line separators, marks that change the
+direction of the text (Unicode Standard Annex 9), and halves of characters (surrogates)."""
 
 ALONE = {"": "⏎", "\n": "⏎", " ": "␣", "\u00a0": "⍽"}
 """Signs for characters that cannot be seen without other text around them; the empty string is the end of a line."""
 
 
-def visible(text: str) -> str:
-    """Replace control characters and direction marks with visible signs; all other characters remain.
+def visible(text: str, keep: str = "") -> str:
+    """Replace the characters that are obeyed by visible signs, except those in `keep`.
 
-    >>> visible("a\\tb\\x1b[31m"), visible("a\\u202eb\\x85")
-    ('a␉b␛[31m', 'aU+202EbU+0085')
+    >>> visible("a\\tb\\x1b[31m"), visible("a\\u202eb\\x85\\n", keep="\\n")
+    ('a␉b␛[31m', 'aU+202EbU+0085\\n')
     """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
+    return OBEYED.sub(lambda match: match[0] if match[0] in keep else _sign(match[0]), text)
 
 
-def _visible(character: str) -> str:
-    if character < " ":
-        return chr(0x2400 + ord(character))  # the block "Control Pictures"
-    if character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-        return f"U+{ord(character):04X}"
-    return character
+def escaped(json: str) -> str:
+    r"""Replace the characters that are obeyed by escapes in the text of JSON, which keeps its line feeds.
+
+    >>> print(escaped('["a\u202eb\x7f"]'))
+    ["a\u202eb\u007f"]
+    """
+    return OBEYED.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", json)
+
+
+def _sign(character: str) -> str:
+    picture = chr(0x2400 + ord(character))  # the block "Control Pictures"
+    return picture if character < " " else f"U+{ord(character):04X}"
 
 
 def sign(character: str) -> str:

@@ -15,10 +15,10 @@ import pytest
 from wavemore.engine.evaluate import evaluate, score
 from wavemore.engine.plan import plan
 from wavemore.errors import RunError
-from wavemore.html import table
+from wavemore.html import table, text
 from wavemore.reports.report import report, subject
 from wavemore.reports.study_page import render
-from wavemore.reports.tags import is_page, page, paragraph, text
+from wavemore.reports.tags import is_page, page, paragraph
 from wavemore.runs.config import RunConfig
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from wavemore.cli.screen import discard, print_error
 from wavemore.errors import WavemoreError
 from wavemore.version import __version__
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (WavemoreError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
         if debug:
-            traceback.print_exc()
+            print_error(traceback.format_exc().rstrip())
         return _failed(error, command)
     except SystemExit as stop:  # --help, or tyro has printed what is wrong
         return stop.code if isinstance(stop.code, int) else 0
@@ -69,8 +70,7 @@ def _failed(error: BaseException, command: Any) -> int:
 
 
 def _print_error(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # standard error may be closed
-        print("wavemore:", " ".join(message.split("\n")), file=sys.stderr)
+    print_error(f"wavemore: {' '.join(message.split(chr(10)))}")
     return code
 
 
@@ -86,7 +86,5 @@ def _harden_streams() -> None:
 
 def _discard_stdout() -> None:
     """Send the rest of standard output nowhere, so that Python does not fail when it flushes at exit."""
-    from wavemore.cli.screen import discard
-
     with contextlib.suppress(OSError, ValueError):
         discard(sys.stdout)

@@ -1,6 +1,8 @@
 """The commands by name, and how the words of a command line become one of them."""
 
+import io
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
 from inspect import cleandoc
 from typing import Any
 
@@ -13,9 +15,11 @@ from wavemore.cli.log import Log
 from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import Score
+from wavemore.cli.screen import print_error
 from wavemore.cli.study import StudyCommand
 from wavemore.cli.train import Train
 from wavemore.errors import UsageError
+from wavemore.signs import OBEYED
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -65,15 +69,20 @@ def parse(arguments: Sequence[str]) -> Any:
     name = arguments[0]
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}; choose one of {', '.join(COMMANDS)}")
+    message = io.StringIO()
     try:
-        return tyro.cli(
-            COMMANDS[name],
-            prog=f"wavemore {name}",
-            description=cleandoc(COMMANDS[name].__doc__ or ""),
-            args=arguments[1:],
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        # tyro repeats wrong words as they are, and in colours if standard error is a terminal
+        with redirect_stderr(message) if any(map(OBEYED.search, arguments)) else nullcontext():
+            return tyro.cli(
+                COMMANDS[name],
+                prog=f"wavemore {name}",
+                description=cleandoc(COMMANDS[name].__doc__ or ""),
+                args=arguments[1:],
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
     except SystemExit as stop:
+        if message.getvalue():
+            print_error(message.getvalue().rstrip())
         if stop.code and name == "score":
             raise UsageError("lines that begin with - go after --, as in: wavemore score -- -x") from None
         raise

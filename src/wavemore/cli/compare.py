@@ -1,6 +1,5 @@
 """`wavemore compare`: is B better than A?"""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import File, Flag
-from wavemore.cli.screen import Screen, checked_figure_path, table
-from wavemore.signs import visible
+from wavemore.cli.screen import Screen, checked_figure_path, print_json, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,11 +52,11 @@ class Compare:
         if path is not None:
             _draw(comparison, path)
         if self.json:
-            print(json.dumps(comparison.to_dict(), ensure_ascii=False, indent=1))
+            print_json(comparison.to_dict())
             return 0
         _show(screen, comparison)
         if path is not None:
-            screen.say(f"\nwrote {path}")
+            screen.say("", f"wrote {path}")
         return 0
 
 
@@ -78,25 +76,23 @@ def _show(screen: Screen, comparison: "Comparison") -> None:
     from wavemore.comparison.result import CAUTION, describe_side
 
     for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        screen.say(visible(describe_side(letter, side)))
+        screen.say(describe_side(letter, side))
     if comparison.changed_settings:
         screen.say(f"B differs in: {', '.join(comparison.changed_settings)}")
     targets = comparison.overall.num_targets
-    screen.say(f"{visible(comparison.data)}, {comparison.split}: {comparison.num_lines:,} lines, {targets:,} targets\n")
+    screen.say(f"{comparison.data}, {comparison.split}: {comparison.num_lines:,} lines, {targets:,} targets", "")
     header = ["nats per character", "A", "B", "B - A", INTERVAL, "over seeds"]
     screen.say(table(screen, header, comparison.loss_rows(), left=header[:1], spare=("over seeds", INTERVAL)))
-    screen.say(f"\n{comparison.verdict}.", style="bold")
+    screen.say("", f"{comparison.verdict}.", style="bold")
     if comparison.leak_free is not None and comparison.leak_free.better != comparison.better:
         screen.say(f"On the lines that are not in train: {comparison.leak_free.verdict}.")
     for title, results in (("kinds of lines", comparison.kinds), ("position in the line", comparison.positions)):
         if results:
-            screen.say()
-            screen.say(_slices(screen, title, results, targets))
-    screen.say(f"\n{CAUTION}", style="dim")
+            screen.say("", _slices(screen, title, results, targets))
+    screen.say("", CAUTION, style="dim")
     for title, lines in (("B gains most on", comparison.wins), ("B loses most on", comparison.losses)):
         if lines:
-            screen.say()
-            screen.say(_lines(screen, title, lines))
+            screen.say("", _lines(screen, title, lines))
 
 
 def _slices(screen: Screen, title: str, results: "Sequence[SliceResult]", targets: int) -> object:

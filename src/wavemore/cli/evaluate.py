@@ -1,12 +1,11 @@
 """`wavemore evaluate`: exact losses of a trained model."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wavemore.cli.options import Flag, RunName, Runs
-from wavemore.cli.screen import Screen, losses, table
+from wavemore.cli.screen import Screen, losses, print_json, table
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Evaluate:
             record["parameters"] = parameters
             for name, evaluation in evaluations.items():
                 record |= _record(name, evaluation)
-            print(json.dumps(record, indent=1))
+            print_json(record)
         else:
             _show(" + ".join(str(run.path) for run in runs), parameters, evaluations)
         return 0
@@ -94,7 +93,7 @@ def _show(title: str, parameters: int, evaluations: dict[str, "Evaluation"]) -> 
     longest = max(map(len, columns))
     if not longest:
         return
-    screen.say("\nnats by position in the line (the end of a line counts at its position):")
+    screen.say("", "nats by position in the line (the end of a line counts at its position):")
     rows = [
         [str(place + 1), *(f"{nats[place]:.3f}" if place < len(nats) else "" for nats in columns)]
         for place in range(min(longest, MAX_POSITIONS))

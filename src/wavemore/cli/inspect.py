@@ -1,6 +1,5 @@
 """`wavemore inspect`: the layers of a run, or of a model before training, and what is wrong with them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from wavemore.cli.data_flags import DataFlags
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
 from wavemore.cli.options import NO_HINT, Flag, Folder, Text, given, option_names
-from wavemore.cli.screen import Screen, table
+from wavemore.cli.screen import Screen, print_json, table
 from wavemore.errors import RunError, UsageError
 from wavemore.signs import visible
 
@@ -53,7 +52,7 @@ class Inspect:
             inspection, records = self._run(arguments) if self.model is None else (self._new_model(self.model), [])
         paths = [] if self.plot is None else _write_figures(Path(self.plot), inspection, records)
         if self.json:
-            print(json.dumps(inspection.to_dict(), ensure_ascii=False, indent=1, allow_nan=False))
+            print_json(inspection.to_dict())
         else:
             _show(screen, inspection)
         for path in paths:
@@ -92,21 +91,21 @@ class Inspect:
 def _show(screen: Screen, inspection: "Inspection") -> None:
     from wavemore.inspection.result import HEADER, TEXT
 
-    screen.say(f"{visible(inspection.title)}: {inspection.summary}")
+    screen.say(f"{inspection.title}: {inspection.summary}")
     width = min(screen.width, 100) - 1
     for line in wrap(inspection.legend, width):
         screen.say(line)
     screen.say("")
     left = [HEADER[place] for place in TEXT]
     screen.say(table(screen, HEADER, inspection.rows(), left=left, spare=("size", "mean")))
-    screen.say("\nsaturated: fraction of the values at which the activation is flat")
+    screen.say("", "saturated: fraction of the values at which the activation is flat")
     screen.say("grad std: standard deviation of one example's loss gradient with respect to this layer's output")
     if inspection.tree:
-        screen.say(f"\n{inspection.tree}")
-    screen.say(f"\n{inspection.verdict}")
+        screen.say("", *inspection.tree.splitlines())
+    screen.say("", inspection.verdict)
     for finding in inspection.problems:
-        where = f" ({visible(finding.where)})" if finding.where else ""
-        screen.say(f"\n{finding.kind}{where}", style="bold")
+        where = f" ({finding.where})" if finding.where else ""
+        screen.say("", f"{finding.kind}{where}", style="bold")
         for line in wrap(visible(finding.message), width - 2):
             screen.say(f"  {line}")
 

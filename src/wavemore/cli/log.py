@@ -1,6 +1,5 @@
 """`wavemore log`: the experiments, or the runs, in a table."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import NO_HINT, File, Flag, Text
-from wavemore.cli.screen import Screen, checked_figure_path, seconds, table
+from wavemore.cli.screen import Screen, checked_figure_path, print_json, print_lines, seconds, table
 from wavemore.errors import RunError, UsageError
-from wavemore.signs import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,11 +83,11 @@ class Log:
         if path is not None:
             _draw(rows, path)
         if self.json:
-            print(json.dumps([to_record(row) for row in rows], ensure_ascii=False, indent=1))
+            print_json([to_record(row) for row in rows])
         elif self.csv:
-            print(to_csv(rows), end="")
+            print_lines(to_csv(rows).rstrip("\n"))
         elif self.markdown:
-            print("\n".join(map(visible, to_markdown(rows).splitlines())))
+            print_lines(to_markdown(rows).rstrip("\n"))
         else:
             screen = Screen()
             header = ("name", "model", "data", "parameters", "seeds", *LOSSES, "delta", "time", *DATE_AND_TEXT)
@@ -98,7 +96,7 @@ class Log:
             spare = ("changed", *same_data, "time", "model", "date", "data", "leak-free", "note", "train", "parameters")
             screen.say(table(screen, header, map(_cells, rows), left=left, spare=(*spare, "delta")))
             if path is not None:
-                screen.say(f"\nwrote {path}")
+                screen.say("", f"wrote {path}")
 
     def _print_runs(self, runs: "list[Run]") -> None:
         from wavemore.runs.entry import read_entry
@@ -108,7 +106,7 @@ class Log:
             key = SORT_KEYS[self.sort]
             records.sort(key=lambda record: (record[key] is None, record[key] or 0.0))
         if self.json:
-            print(json.dumps(records, ensure_ascii=False, indent=1))
+            print_json(records)
             return
         screen = Screen()
         header = ("run", "experiment", "model", "seed", "parameters", *LOSSES, "time", "date", "note")

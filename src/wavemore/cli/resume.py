@@ -1,12 +1,11 @@
 """`wavemore train --resume`: a stopped run is continued with its own settings."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from wavemore.cli.options import option_names
-from wavemore.cli.screen import Screen, losses
+from wavemore.cli.screen import Screen, losses, print_json
 from wavemore.errors import UsageError
 
 ALLOWED = ("--resume", "--tensorboard", "--json")
@@ -37,7 +36,7 @@ def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: b
                 raise UsageError(f"{run.path} is finished; leave --tensorboard out, or train a new run")
             screen.say(f"{run.path} is finished ({summary.steps:,} steps, val {losses(summary.val_nats)})")
             if as_json:
-                print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
+                print_json({"run": str(run.path), **asdict(summary)})
             return 0
         corpus = run.corpus()
         check_teachers(config, corpus)

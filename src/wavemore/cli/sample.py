@@ -1,19 +1,17 @@
 """`wavemore sample`: new lines, or new text, from a trained model."""
 
-import json
 import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
 from wavemore.cli.model_flags import SamplingFlags
 from wavemore.cli.options import Flag, IntOrAuto, RunName, given
-from wavemore.cli.screen import Screen
+from wavemore.cli.screen import Screen, print_item, print_json
 from wavemore.errors import UsageError
-from wavemore.signs import visible
 
 if TYPE_CHECKING:
     from wavemore.engine.sampling import Sampling
@@ -66,9 +64,9 @@ class Sample:
                 per_char = sample.nats / (len(sample.text) + 1)
                 records.append({"text": sample.text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
             else:
-                print(_shown(sample.text))
+                print_item(sample.text)
         if self.json:
-            _print_json(records)
+            print_json(records)
         if count < n:
             sys.stdout.flush()
             Screen(stderr=True).say(
@@ -88,34 +86,22 @@ class Sample:
         model, vocabulary, sampling = run.model(), run.vocabulary(), self._sampling(run)
         if n == 1 and not self.json:
             text, steps = sampling.prefix, stream_text(model, vocabulary, 1, length, sampling)
-            sys.stdout.write(_shown(text))
+            print_item(text, end="")
             for step in steps:
                 text = vocabulary.decode_text(step.ids)
-                sys.stdout.write(_shown(text))
-                if sys.stdout.isatty():
-                    sys.stdout.flush()
-            if not text.endswith("\n"):
-                sys.stdout.write("\n")
+                print_item(text, end="")
+            print_item("", end="" if text.endswith("\n") else "\n")
             return
         texts = generate_text(model, vocabulary, n, length, sampling)
         if self.json:
-            _print_json([{"text": t.text, "nats": t.nats, "nats_per_char": t.nats / length} for t in texts])
+            print_json([{"text": t.text, "nats": t.nats, "nats_per_char": t.nats / length} for t in texts])
         else:
             for number, generated in enumerate(texts, start=1):
-                print(f"--- {number} of {n:,}")
-                print(_shown(generated.text))
+                print_item(f"--- {number} of {n:,}")
+                print_item(generated.text)
 
     def _sampling(self, run: "Run") -> "Sampling":
         from wavemore.engine.sampling import Sampling
 
         longest = max(1, run.config.data.longest_line, len(self.sampling.prefix))
         return Sampling(**{"max_length": longest, "seed": secrets.randbits(48)} | given(self.sampling))
-
-
-def _shown(text: str) -> str:
-    """Return the text as it is for a file or a pipe, and with visible signs for control characters on a terminal."""
-    return "\n".join(map(visible, text.split("\n"))) if sys.stdout.isatty() else text
-
-
-def _print_json(records: list[dict[str, Any]]) -> None:
-    print(json.dumps(records, ensure_ascii=False, indent=1))

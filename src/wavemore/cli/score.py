@@ -1,6 +1,5 @@
 """`wavemore score`: how typical lines or texts are for a model, character by character."""
 
-import json
 import re
 import sys
 from bisect import bisect_left
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import NO_HINT, Flag
-from wavemore.cli.screen import Screen, cells
+from wavemore.cli.screen import Screen, cells, print_json
 from wavemore.errors import UsageError
 from wavemore.signs import visible
 
@@ -55,7 +54,7 @@ class Score:
             percentile = None if percentiles is None else percentile_rank(percentiles, scored.nats_per_char)
             rows.append(Row(scored, 1 + bisect_left(nats, scored.nats_per_char), percentile))
         if self.json:
-            print(json.dumps([_record(row) for row in rows], ensure_ascii=False, indent=1))
+            print_json([_record(row) for row in rows])
         else:
             _show(rows, "⏎ is a line end" if text_format == "text" else "⏎ is the end of the line")
         return 0

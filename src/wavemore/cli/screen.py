@@ -1,12 +1,18 @@
-"""What the commands share on the terminal: a console, a table, and how losses and times are written."""
+"""What the commands share on the terminal: a console, a table, and how losses and times are written.
 
+All that is printed goes through this file. Names, notes and characters may come from anybody, so whatever a terminal
+would obey is made visible here; the items of `wavemore sample` remain as they are in a file or a pipe.
+"""
+
+import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from math import log
 from typing import IO, TYPE_CHECKING, Any
 
-from wavemore.signs import visible
+from wavemore.signs import escaped, visible
 
 if TYPE_CHECKING:  # rich is imported where it is used, so that --help is fast
     from pathlib import Path
@@ -34,12 +40,13 @@ class Screen:
         """The number of columns."""
         return self.console.width
 
-    def say(self, *parts: Any, style: str = "") -> None:
-        """Print; brackets in data are not read as markup."""
+    def say(self, *lines: Any, style: str = "") -> None:
+        """Print lines, or a table; nothing in them is read as markup or as the end of a line."""
         if not self.open:
             return
         try:
-            self.console.print(*parts, style=style or None)
+            for line in lines or ("",):
+                self.console.print(visible(line) if isinstance(line, str) else line, style=style or None)
             self.console.file.flush()
         except BrokenPipeError:
             self.open = False
@@ -48,7 +55,9 @@ class Screen:
     @contextmanager
     def busy(self, task: str) -> Iterator[None]:
         """Show on a terminal what is being computed."""
-        with self.console.status(task) if self.live else nullcontext():
+        from rich.text import Text
+
+        with self.console.status(Text(visible(task))) if self.live else nullcontext():
             yield
 
 
@@ -64,6 +73,35 @@ def _console(stderr: bool) -> "Console":
     return PersistentConsole(
         stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, force_jupyter=False
     )
+
+
+def print_json(value: object) -> None:
+    """Print JSON to standard output: what a terminal would obey is escaped, and NaN and infinity are null."""
+    try:
+        content = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
+        content = json.dumps(finite, ensure_ascii=False, indent=1)
+    print(escaped(content))
+
+
+def print_lines(text: str) -> None:
+    """Print a text of several lines to standard output, such as a table as Markdown."""
+    print(visible(text, keep="\n"))
+
+
+def print_item(text: str, end: str = "\n") -> None:
+    """Print what a model has made: as it is to a file or a pipe, visible to a terminal."""
+    on_terminal = sys.stdout.isatty()
+    sys.stdout.write((visible(text, keep="\n") if on_terminal else text) + end)
+    if on_terminal:
+        sys.stdout.flush()
+
+
+def print_error(text: str) -> None:
+    """Print a text to standard error, which may be closed."""
+    with suppress(OSError):
+        print(visible(text, keep="\n"), file=sys.stderr)
 
 
 def discard(stream: IO[str]) -> None:
@@ -122,7 +160,7 @@ def table(
     left: Sequence[str],
     spare: Sequence[str] = (),
 ) -> "Table":
-    """Return a plain table; the columns in `left` are text, the others numbers.
+    """Return a plain table of visible text; the columns in `left` are text, the others numbers.
 
     On a narrow terminal the columns in `spare` are left out, in this order, until the table fits.
     """

@@ -1,6 +1,5 @@
 """`wavemore study`: a question answered by many training runs, which can be stopped and continued."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import NO_HINT, File, Flag, Folder, IntOrAuto, Text
+from wavemore.cli.options import File, Flag, Folder, IntOrAuto, Ints, Text
 from wavemore.cli.progress import interrupts
-from wavemore.cli.screen import Screen, seconds, table
+from wavemore.cli.screen import Screen, print_json, seconds, table
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class StudyCommand:
     """folder for the runs, the record and the page (default: studies/NAME)"""
     data: Annotated[File, arg(metavar="DATA")] = None
     """a file or data set other than the study's"""
-    seeds: Annotated[tuple[int, ...] | None, arg(metavar="N [N ...]"), NO_HINT] = None
+    seeds: Ints = None
     """seeds other than the study's"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
@@ -69,18 +68,20 @@ class StudyCommand:
                 show(event)
                 if interrupted():
                     screen.say(
-                        f"\nstopped; all finished training runs are kept. Continue with the same command: "
-                        f"wavemore study {self.study}"
+                        "",
+                        f"stopped; all finished training runs are kept. Continue with the same command: "
+                        f"wavemore study {self.study}",
                     )
                     return 128 + interrupted()
         record = runner.record()
         write_page(record, folder / "page.md")
         if self.json:
-            print(json.dumps(record, ensure_ascii=False, indent=1))
+            print_json(record)
         screen.say("")
         for sentence in answer(record):
             screen.say(f"- {sentence}")
-        screen.say(f"\npage    {folder / 'page.md'}\nrecord  {folder / 'study.json'}\nruns    wavemore log {folder}")
+        screen.say("", f"page    {folder / 'page.md'}", f"record  {folder / 'study.json'}")
+        screen.say(f"runs    wavemore log {folder}")
         return 0
 
     def _list(self, screen: Screen) -> int:
@@ -88,7 +89,7 @@ class StudyCommand:
 
         studies = [read_study(name) for name in shipped_studies()]
         if self.json:
-            print(json.dumps([{"name": study.name, "question": study.file.question} for study in studies], indent=1))
+            print_json([{"name": study.name, "question": study.file.question} for study in studies])
         else:
             rows = [[study.name, str(len(study.arms)), study.file.question] for study in studies]
             screen.say(table(screen, ["study", "arms", "question"], rows, left=("study", "question"), spare=("arms",)))

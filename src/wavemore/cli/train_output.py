@@ -65,26 +65,25 @@ def show_result(
 
     part = train_loss_part(corpus)
     of_end = f", on the last {part.num_targets:,} train characters" if part is not corpus.train else ""
-    screen.say(f"\ntrain  {losses(summary.train_nats)}{of_end}")
+    screen.say("", f"train  {losses(summary.train_nats)}{of_end}")
     screen.say(f"val    {losses(val.nats)}", style="bold")
     if val.leak_free_targets not in (0, val.num_targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on the val lines that are not in train")
     screen.say(
         f"trained for {seconds(summary.train_seconds)}; "
-        f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}\n"
+        f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}",
+        "",
     )
     path = shlex.quote(str(run.path))
     commands = [f"wavemore evaluate {path}", "wavemore log"]
     if corpus.format == "text":
         for row in samples[0].text.split("\n"):
-            screen.say(f"  {visible(row)}")
+            screen.say(f"  {row}")
         commands.insert(0, f"wavemore sample {path} --length 500")
     else:
         _show_lines(screen, samples)
         commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct", *_score_command(path, corpus)]
-    screen.say("\nnext:")
-    for command in commands:
-        screen.say(f"  {command}")
+    screen.say("", "next:", *(f"  {command}" for command in commands))
 
 
 def _invisible(corpus: "Corpus") -> str:

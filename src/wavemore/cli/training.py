@@ -1,6 +1,5 @@
 """A training in its run folder, shown step by step until its end or Ctrl-C."""
 
-import json
 import shlex
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from wavemore.cli.progress import display, interrupts
-from wavemore.cli.screen import Screen
+from wavemore.cli.screen import Screen, print_json
 from wavemore.cli.train_output import show_result, show_settings
 from wavemore.errors import TrainingError
 
@@ -55,7 +54,9 @@ def train_run(
                     recorder.save(record)
                     break
         if recorder.last_step < config.recipe.steps:
-            screen.say(f"\nstopped after step {recorder.last_step:,}; the run is kept. Continue with:\n  {command}")
+            screen.say(
+                "", f"stopped after step {recorder.last_step:,}; the run is kept. Continue with:", f"  {command}"
+            )
             return 128 + interrupted()
         with screen.busy("exact losses of train and val"):
             summary, val, samples = finish(run, model, corpus, recorder)
@@ -65,6 +66,6 @@ def train_run(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; the last checkpoint is kept. Continue with: {command}") from None
     if as_json:
-        print(json.dumps({"run": str(run.path), **asdict(summary)}, indent=1))
+        print_json({"run": str(run.path), **asdict(summary)})
     show_result(screen, run, corpus, summary, val, samples)
     return 0

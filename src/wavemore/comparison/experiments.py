@@ -18,6 +18,7 @@ from wavemore.runs.describe import describe_data, describe_model
 from wavemore.runs.entry import Entry, FinishedRun, one_per_seed, read_entry
 from wavemore.runs.identity import changed_settings, data_key, recipe_key
 from wavemore.runs.run import Run
+from wavemore.signs import visible
 
 Sort = Literal["date", "val", "leak-free", "parameters", "seconds"]
 
@@ -117,14 +118,25 @@ def to_record(row: Experiment) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[Experiment]) -> str:
-    """The records as comma-separated values with a header; the items of a list are joined by semicolons."""
+    """The records as comma-separated values with a header; the items of a list are joined by semicolons.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     records = [to_record(row) for row in rows]
     writer.writerows(records[:1])
     for record in records:
-        writer.writerow("; ".join(map(str, v)) if isinstance(v, list) else v for v in record.values())
+        writer.writerow(map(_csv_cell, record.values()))
     return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = "; ".join(map(str, value))
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else visible(value)
 
 
 def to_markdown(rows: Sequence[Experiment]) -> str:

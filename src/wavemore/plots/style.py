@@ -119,12 +119,11 @@ def label(text: str, longest: int = 60) -> str:
     >>> label("a b\\u2028c"), label("x" * 9, longest=5)
     ('a bU+2028c', 'xxxx…')
     """
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    return "".join(
+    shown = "".join(
         character if character == " " or (combining(character) and _has_glyph(character)) else drawn_sign(character)
-        for character in text
+        for character in text[: longest + 1]
     )
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 @cache

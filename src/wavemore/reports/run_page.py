@@ -13,13 +13,13 @@ from wavemore.engine.generate_text import generate_text
 from wavemore.engine.recipe import HEALTHY_UPDATE_RATIO, Optimizer
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import WavemoreError
-from wavemore.html import Html, table
+from wavemore.html import Html, table, text
 from wavemore.inspection.inspect import inspect
 from wavemore.inspection.result import HEADER, TEXT, Inspection
 from wavemore.nn.layers import Embedding
 from wavemore.nn.tree import Tree
 from wavemore.reports import tags
-from wavemore.reports.tags import picture, text
+from wavemore.reports.tags import picture
 from wavemore.reports.val_lines import ValLines, losses, passage, surprises, val_lines
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_progress, describe_split

@@ -1,6 +1,6 @@
 """The parts of a page: one HTML file without network or scripts, for light and dark, for screen and print.
 
-Text becomes markup only here and in `wavemore.html`: special characters are escaped, invisible ones made visible.
+Text becomes markup only here and in `wavemore.html`.
 """
 
 import base64
@@ -10,23 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from wavemore import html
-from wavemore.html import Html
+from wavemore.html import Html, text
 from wavemore.plots import Figure, to_svg
-from wavemore.signs import visible
 from wavemore.version import __version__
 
 MARK = '<meta name="generator" content="wavemore '
 """Every page contains this, and no other file does."""
-
-
-def text(value: object) -> Html:
-    """Return text as markup that shows every character.
-
-    >>> text("<a>\\u202eb")
-    '&lt;a&gt;U+202Eb'
-    """
-    return html.text(visible(str(value)))
 
 
 def page(title: str, lead: Sequence[Html], sections: Sequence[tuple[str, Sequence[Html]]]) -> str:

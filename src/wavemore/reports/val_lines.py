@@ -13,9 +13,9 @@ from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.errors import RunError
-from wavemore.html import Html
+from wavemore.html import Html, text
 from wavemore.plots.lines import FULL_NATS
-from wavemore.reports.tags import paragraph, picture, side_by_side, text
+from wavemore.reports.tags import paragraph, picture, side_by_side
 from wavemore.runs.run import Run
 from wavemore.signs import sign
 from wavemore.text.parts import LinePart

@@ -12,7 +12,6 @@ from wavemore.html import ACCENT, Html, text
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_progress
 from wavemore.runs.record import Record, Summary
-from wavemore.signs import visible
 
 MAX_SAMPLES = 24
 MAX_LENGTH = 80
@@ -25,9 +24,9 @@ def run_html(
     path: Path, config: RunConfig, summary: Summary | None, records: Sequence[Record], samples: Sequence[str]
 ) -> str:
     """Return a run as HTML, an unfinished one as far as it is."""
-    lines = "<br/>".join(text(visible(line)) for line in _description(config, summary, records))
+    lines = "<br/>".join(text(line) for line in _description(config, summary, records))
     return (
-        f"<div class='wavemore-run'><p><b>{text(visible(str(path)))}</b><br/>{lines}</p>"
+        f"<div class='wavemore-run'><p><b>{text(path)}</b><br/>{lines}</p>"
         f"<div style='display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start'>{curve(records)}"
         f"{_samples(samples[:MAX_SAMPLES], in_columns=config.data.format == 'lines')}</div></div>"
     )
@@ -35,7 +34,7 @@ def run_html(
 
 def problem_html(path: Path, problem: str) -> str:
     """Return a run that cannot be read as HTML, with the reason."""
-    return f"<div class='wavemore-run'><p><b>{text(visible(str(path)))}</b>: {text(visible(problem))}</p></div>"
+    return f"<div class='wavemore-run'><p><b>{text(path)}</b>: {text(problem)}</p></div>"
 
 
 def _description(config: RunConfig, summary: Summary | None, records: Sequence[Record]) -> Iterator[str]:
@@ -96,7 +95,7 @@ def curve(records: Sequence[Record]) -> Html:
 def _samples(samples: Sequence[str], in_columns: bool) -> Html:
     if not samples:
         return Html("")
-    lines = [visible(line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]}…") for line in samples]
+    lines = [line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]}…" for line in samples]
     if not in_columns:
         return Html(f"<pre style='color:inherit;background:none;margin:0'>{text(chr(10).join(lines))}</pre>")
     entries = "".join(f"<li style='break-inside:avoid'><bdi>{text(line)}</bdi></li>" for line in lines)

@@ -9,7 +9,8 @@ from wavemore.comparison.statistics import half_interval, mean_std, welch
 from wavemore.errors import UsageError
 from wavemore.files import write_atomic
 from wavemore.markdown import escape, markdown_table
-from wavemore.studies.file import format_value
+from wavemore.signs import visible
+from wavemore.studies.file import format_value, slug
 from wavemore.studies.record import Record, answer, groups, interval, signed, values, verdicts
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def figures(record: Record) -> dict[str, "Figure"]:
         finished = [(arm, nats) for arm in group if (nats := values(arm, "val_nats"))]
         if finished:
             rows = [Arm(arm["name"], n, (arm["published"] or {}).get("val"), half_interval(n)) for arm, n in finished]
-            drawn[f"{record['name']}-{number}"] = arms(rows)
+            drawn[f"{slug(record['name'])}-{number}"] = arms(rows)
     return drawn
 
 
@@ -65,7 +66,7 @@ def page(record: Record, figures: Sequence[str] = ()) -> str:
     if "memorisation" in record["measure"]:
         parts += ["## Memorisation", *_memorisation(record)]
     parts += ["## Tuning", *_tuning(record), "## Method", *_method(record)]
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts), keep="\n") + "\n"
 
 
 def _results(record: Record) -> list[str]:
