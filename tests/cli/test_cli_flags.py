@@ -161,3 +161,9 @@ def test_the_flags_of_the_settings_are_up_to_date(script: Callable[[str], Module
 def test_main_can_be_called_from_python(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("sample", "-n", "2")) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_message_on_many_wrong_flags_is_short(rejects: Any) -> None:
+    message = rejects("train", "--stepz", "1", "--hiden", "2", "--batchsize", "3", "--lr", "4", "--layer", "5")
+    assert message.count("\n") <= 12
+    assert "--stepz" in message

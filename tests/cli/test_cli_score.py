@@ -109,3 +109,21 @@ def test_a_path_that_is_no_run(wavemore: Any, run: Path) -> None:
     result = wavemore("score", "no/such", "anna")
     assert result.code == 1
     assert "there is no run 'no/such'" in result.err
+
+
+def test_the_picture_of_a_long_line_is_cut(wavemore: Any, run: Path) -> None:
+    line = "an" * 50_000
+    result = wavemore("score", str(run), line)
+    assert result.code == 0
+    assert "… and 96,001 more characters: --json gives all" in result.out
+    assert len(result.out) < 10_000
+    [record] = json.loads(wavemore("score", "--json", str(run), line).out)
+    assert len(record["characters"]) == 100_001
+
+
+def test_flags_may_stand_between_the_run_and_the_lines(wavemore: Any, run: Path) -> None:
+    first = wavemore("score", "--json", str(run), "anna", "ooo")
+    assert first.code == 0
+    assert wavemore("score", str(run), "--json", "anna", "ooo") == first
+    assert wavemore("score", str(run), "anna", "--json", "ooo") == first
+    assert "--json" in wavemore("score", str(run), "--", "--json").err  # after -- it is a line

@@ -1,8 +1,10 @@
 """The commands by name, and how the words of a command line become one of them."""
 
 import io
+import re
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stderr
+from contextlib import redirect_stderr
+from dataclasses import fields
 from inspect import cleandoc
 from typing import Any
 
@@ -19,7 +21,6 @@ from wavemore.cli.screen import print_error
 from wavemore.cli.study import StudyCommand
 from wavemore.cli.train import Train
 from wavemore.errors import UsageError
-from wavemore.signs import OBEYED
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -33,6 +34,9 @@ COMMANDS: dict[str, Any] = {
     "report": Report,
 }
 """Dataclasses whose fields are the flags and whose docstring is the help, its first line the purpose."""
+
+MAX_LINES = 11
+"""Of a message on wrong flags."""
 
 OVERVIEW = """\
 usage: wavemore COMMAND [OPTIONS]
@@ -71,18 +75,31 @@ def parse(arguments: Sequence[str]) -> Any:
         raise UsageError(f"there is no command {name!r}; choose one of {', '.join(COMMANDS)}")
     message = io.StringIO()
     try:
-        # tyro repeats wrong words as they are, and in colours if standard error is a terminal
-        with redirect_stderr(message) if any(map(OBEYED.search, arguments)) else nullcontext():
+        with redirect_stderr(message):  # tyro repeats wrong words as they are
             return tyro.cli(
                 COMMANDS[name],
                 prog=f"wavemore {name}",
                 description=cleandoc(COMMANDS[name].__doc__ or ""),
-                args=arguments[1:],
+                args=_flags_first(arguments[1:], COMMANDS[name]),
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if message.getvalue():
-            print_error(message.getvalue().rstrip())
+            print_error(_shortened(message.getvalue().rstrip()))
         if stop.code and name == "score":
             raise UsageError("lines that begin with - go after --, as in: wavemore score -- -x") from None
         raise
+
+
+def _flags_first(words: Sequence[str], command: Any) -> list[str]:
+    """Move the flags without a value to the front, as tyro accepts no line after the flag of `score RUN --json LINE`."""
+    flags = {f"--{field.name}" for field in fields(command) if field.default is False}
+    end = words.index("--") if "--" in words else len(words)
+    moved = [word for word in words[:end] if word in flags]
+    return [*moved, *(word for word in words[:end] if word not in flags), *words[end:]]
+
+
+def _shortened(message: str) -> str:
+    """Leave out tyro's colours, and the middle of a long message: what is wrong comes first, the way to help last."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", message).split("\n")
+    return "\n".join(lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 3], *lines[-3:]])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHADES = "▁▂▃▄▅▆▇█"
 FULL_BAR_NATS = 6.0
+MAX_CHARACTERS = 4_000
+"""Characters of a line that are drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,8 @@ def _show(rows: list[Row], sign: str) -> None:
     for row in rows:
         numbers = _numbers(row) if several else ""
         indent = len(numbers)
-        for part in _parts(_letters(_characters(row.score)), screen.width - indent):
+        characters = _characters(row.score)
+        for part in _parts(_letters(characters[:MAX_CHARACTERS]), screen.width - indent):
             letters, bars = Text(f"{numbers:<{indent}}"), Text(" " * indent)
             for shown, nats in part:
                 style = "bold red" if nats > 4.5 else "yellow" if nats > 3 else "green"
@@ -131,6 +134,8 @@ def _show(rows: list[Row], sign: str) -> None:
             screen.say(letters)
             screen.say(bars)
             numbers = ""
+        if len(characters) > MAX_CHARACTERS:
+            screen.say(f"… and {len(characters) - MAX_CHARACTERS:,} more characters: --json gives all", style="dim")
     if several and rows[0].percentile_rank is not None:
         screen.say("typical: percentage of the validation lines that are less typical than this one", style="dim")
 
@@ -163,13 +168,15 @@ def _letters(characters: Sequence[tuple[str, float]]) -> list[tuple[str, float]]
 def _parts(letters: list[tuple[str, float]], width: int) -> Iterator[list[tuple[str, float]]]:
     """Yield the letters in rows of at most `width` columns; a line end ends a row."""
     part: list[tuple[str, float]] = []
+    columns = 0
     for letter in letters:
-        if part and (part[-1][0] == "⏎" or sum(cells(shown) for shown, _ in [*part, letter]) > max(10, width)):
+        columns += cells(letter[0])
+        if part and (part[-1][0] == "⏎" or columns > max(10, width)):
             yield part
-            part = []
+            part, columns = [], cells(letter[0])
         part.append(letter)
     yield part
 
 
 def _bar(nats: float) -> str:
-    return SHADES[min(len(SHADES) - 1, int(nats / FULL_BAR_NATS * len(SHADES)))]
+    return SHADES[int(nats / FULL_BAR_NATS * len(SHADES))] if nats < FULL_BAR_NATS else SHADES[-1]
