@@ -92,7 +92,7 @@ def parse(arguments: Sequence[str]) -> Any:
 
 
 def _flags_first(words: Sequence[str], command: Any) -> list[str]:
-    """Move the flags without a value to the front, as tyro accepts no line after the flag of `score RUN --json LINE`."""
+    """Move flags without a value to the front: tyro accepts no line after the one in `score RUN --json LINE`."""
     flags = {f"--{field.name}" for field in fields(command) if field.default is False}
     end = words.index("--") if "--" in words else len(words)
     moved = [word for word in words[:end] if word in flags]
