@@ -92,8 +92,8 @@ def test_unfinished_runs_and_runs_without_a_model(fails: Any, wavemore: Any, exp
     assert "wide-0 was stopped before its first evaluation" in fails(1, "compare", "small", "wide")
     Path("runs/wide-0/summary.json").unlink()
     Path("runs/wide-0/metrics.jsonl").unlink()
-    assert "left out: runs/wide-0: stopped at step 0 of 60" in wavemore("compare", "small", "wide").out
-    assert "runs/wide-0 was stopped at step 0 of 60" in fails(1, "compare", "small", "wide-0")
+    assert "left out: runs/wide-0: stopped at step 60 of 60" in wavemore("compare", "small", "wide").out
+    assert "runs/wide-0 is unfinished (stopped at step 60 of 60)" in fails(1, "compare", "small", "wide-0")
 
 
 @pytest.mark.parametrize("width", [100, 60])

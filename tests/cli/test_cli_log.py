@@ -115,7 +115,7 @@ def test_unfinished_and_damaged_runs_are_rows_too(wavemore: Any, run: Path) -> N
     Path("runs/damaged/config.json").write_text("{}")
     Path("runs/bad-end/summary.json").write_text("[1")
     rows = {row["run"]: row for row in json.loads(wavemore("log", "--runs", "--json").out)}
-    assert rows["runs/stopped"]["status"] == "stopped at step 40 of 40, or still running"
+    assert rows["runs/stopped"]["status"] == "stopped at step 40 of 40"
     assert rows["runs/stopped"]["val_nats"] == pytest.approx(rows["runs/done"]["val_nats"])
     assert "config.json is damaged" in rows["runs/damaged"]["status"]
     assert "summary.json is damaged" in rows["runs/bad-end"]["status"]
@@ -124,7 +124,7 @@ def test_unfinished_and_damaged_runs_are_rows_too(wavemore: Any, run: Path) -> N
     group, *damaged = json.loads(wavemore("log", "--json").out)
     assert (group["runs"], group["left_out"]) == (["runs/done"], ["runs/bad-end", "runs/stopped"])
     assert "without runs/bad-end: runs/bad-end/summary.json is damaged" in group["status"]
-    assert "without runs/stopped: stopped at step 40 of 40, or still running" in group["status"]
+    assert "without runs/stopped: stopped at step 40 of 40" in group["status"]
     assert [row["name"] for row in damaged] == ["runs/damaged"]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from wavemore.runs.layout import FILES
 from wavemore.runs.run import Run
 
 SHAPE = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1")
@@ -80,18 +81,86 @@ def test_ctrl_c_keeps_the_run_and_prints_how_to_continue(program: Any, names: st
 
 
 def test_ctrl_c_while_the_program_starts(program: Any, names: str, wavemore: Any) -> None:
-    for delay in (0.3, 1.0):
+    for delay in (0.2, 0.4, 0.7, 1.0, 1.5, 2.2):
         process = program.start("train", names, "--run", f"at-{delay}", *LONG)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        if process.returncode == -signal.SIGINT:  # Python itself was not ready yet
+        assert "Traceback" not in err
+        if process.returncode == -signal.SIGINT:  # before anything had begun
+            assert out + err == ""
             continue
         assert process.returncode == 130, err
-        assert "Traceback" not in err
         assert "stopped" in out + err
         if Run(Path(f"at-{delay}")).exists():
             readable(Path(f"at-{delay}"), wavemore)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Error calling __set_name__"), ImportError("no module"), OSError(4)])
+def test_ctrl_c_that_became_another_error(fails: Any, run: Path, monkeypatch: Any, error: Exception) -> None:
+    def find_run(name: str) -> Run:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise error from interrupt
+
+    monkeypatch.setattr("wavemore.runs.find.find_run", find_run)
+    assert fails(130, "sample") == "wavemore: stopped"
+
+
+def test_a_run_that_is_overwritten_is_whole_after_a_kill(program: Any, names: str, wavemore: Any, run: Path) -> None:
+    before = bits(run)
+    words = ("train", names, "--run", "runs/done", "--overwrite", "--seed", "1", *SHAPE, "--steps")
+    process = program.start(*words, "1000000", "--num-evals", "1")
+    assert process.stdout is not None
+    while "run     runs/done; it replaces the run there after its first evaluation" not in process.stdout.readline():
+        assert process.poll() is None
+    assert bits(run) == before
+    process.kill()
+    process.communicate()
+    assert bits(run) == before
+    assert wavemore("sample", "runs/done", "-n", "1").code == 0
+    process = program.start(*words, "1000000", "--num-evals", "10000")
+    until_it_trains(process)
+    process.kill()
+    process.communicate()
+    assert (run / "model.safetensors").read_bytes() != before["model.safetensors"]
+    assert "stopped at step" in wavemore("log", "runs/done").out
+    readable(run, wavemore)
+    assert wavemore(*words, "20").code == 0
+    assert sorted(path.name for path in run.iterdir()) == sorted({*FILES, "lock"} - {"failed.json"})
+
+
+def test_ctrl_c_before_the_new_run_has_a_model(program: Any, names: str, wavemore: Any, run: Path) -> None:
+    before = bits(run)
+    words = ("train", names, "--run", "runs/done", "--overwrite", "--seed", "1", *SHAPE)
+    process = program.start(*words, "--steps", "3000", "--num-evals", "1")
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("run "):
+        assert process.poll() is None
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert "; runs/done still holds the old run. Continue with:\n  wavemore train --resume runs/done\n" in out
+    assert bits(run) == before
+    result = wavemore("train", "--resume", "done")
+    assert result.code == 0
+    assert "resuming after step " in result.out
+    assert bits(run)["model.safetensors"] != before["model.safetensors"]
+
+
+def test_a_training_is_not_called_stopped(program: Any, names: str, fails: Any, wavemore: Any) -> None:
+    process = program.start("train", names, "--run", "mine", *SHAPE, "--steps", "1000000", "--num-evals", "1")
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("run "):
+        assert process.poll() is None
+    assert "mine is still training and has no model yet: wait for its first" in fails(1, "sample", "mine")
+    assert "training, step 0 of 1,000,000" in wavemore("log", "mine", "--runs").out
+    process.kill()
+    process.communicate()
+    assert "mine was stopped before its first evaluation" in fails(1, "sample", "mine")
+    assert "stopped at step 0 of 1,000,000" in wavemore("log", "mine", "--runs").out
 
 
 def test_a_run_that_is_killed_three_times_ends_bit_identically(

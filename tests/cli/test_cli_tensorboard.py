@@ -82,6 +82,7 @@ def test_overwrite_removes_the_events_and_leaves_other_files(names: str, wavemor
     assert wavemore(*TRAIN, "--steps", "5", "--overwrite").code == 0
     assert not Path("r/tensorboard").exists()
     assert wavemore(*TRAIN, *STEPS, "--overwrite", "--tensorboard").code == 0
+    assert same(Path("r"))
     mine = Path("r/tensorboard/mine.txt")
     mine.write_text("mine")
     assert wavemore(*TRAIN, "--steps", "5", "--overwrite").code == 0

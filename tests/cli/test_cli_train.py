@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from wavemore.runs.run import FILES, Run
+from wavemore.runs.layout import FILES
+from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1", "--steps", "20")
 
@@ -33,7 +34,7 @@ def test_the_output_of_a_training(wavemore: Any, names: str, folder: Path) -> No
     assert re.search(r"; best checkpoint: step \d+ of 20$", result.out, re.M)
     assert len(re.findall(r"^  .*  (?:new|known)$", result.out, re.M)) == 10
     assert "next:\n  wavemore sample runs/names-1 -n 20 --new --distinct\n  wavemore score runs/names-1 " in result.out
-    assert {path.name for path in (folder / "runs" / "names-1").iterdir()} == {*FILES, "lock"}
+    assert {path.name for path in (folder / "runs" / "names-1").iterdir()} == {*FILES, "lock"} - {"failed.json"}
     assert not list(folder.rglob("*.tmp"))
 
 
@@ -229,4 +230,6 @@ def test_a_loss_that_is_not_finite_stops_the_training(fails: Callable[..., str],
         r"wavemore: the (val )?loss is (nan|inf) at step \d+; a --learning-rate lower than .*\n", result.err
     )
     assert result.err.endswith("no model, only the settings, is in runs/names-1\n")
-    assert "stopped before its first evaluation" in fails(1, "sample")
+    assert "runs/names-1 has no model, as its training failed: the " in fails(1, "sample")
+    assert "runs/names-1 has failed, and would fail again: the " in fails(1, "train", "--resume")
+    assert "failed: the " in wavemore("log", "--runs").out

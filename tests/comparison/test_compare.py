@@ -111,9 +111,9 @@ def test_unfinished_runs_are_left_out_and_named(experiments: Path) -> None:
     result = compare("small", "wide")
     assert result.b.seeds == (0, 2)
     assert "3 and 2 seeds" in result.verdict
-    assert result.b.left_out == ("runs/wide-1: stopped at step 60 of 60, or still running",)
+    assert result.b.left_out == ("runs/wide-1: stopped at step 60 of 60",)
     assert "left out: runs/wide-1" in str(result)
-    with pytest.raises(RunError, match=r"runs/wide-1 was stopped at step 60 of 60.*; finish its training$"):
+    with pytest.raises(RunError, match=r"runs/wide-1 is unfinished \(stopped at step 60 of 60\): finish its training"):
         compare("small", "runs/wide-1")
 
 

@@ -79,7 +79,7 @@ def test_runs_in_no_mean_are_named(experiments: Path) -> None:
     small = rows["small"]
     assert small.seeds == (0,)
     assert set(small.status.split("; ")) == {
-        "without runs/small-1: stopped at step 60 of 60, or still running",
+        "without runs/small-1: stopped at step 60 of 60",
         "without runs/small-3: duplicate of seed 0",
     }
     assert small.val is not None
@@ -88,7 +88,7 @@ def test_runs_in_no_mean_are_named(experiments: Path) -> None:
     assert "config.json is damaged" in damaged.status
     assert (damaged.val, damaged.config, damaged.delta) == (None, None, None)
     (only,) = list_experiments([Run(Path("runs/small-1"))])
-    assert only.status == "stopped at step 60 of 60, or still running"
+    assert only.status == "stopped at step 60 of 60"
 
 
 @pytest.mark.parametrize("sort", ["val", "leak-free", "parameters", "seconds"])

@@ -17,8 +17,9 @@ from wavemore.engine.evaluate import evaluate
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.config import RunConfig
 from wavemore.runs.json_file import write_json
+from wavemore.runs.layout import FILES
 from wavemore.runs.record import Summary
-from wavemore.runs.run import FILES, Run
+from wavemore.runs.run import Run
 from wavemore.text.line_corpus import LineCorpus
 
 any_bytes = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

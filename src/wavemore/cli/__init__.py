@@ -4,8 +4,10 @@ Each command is a dataclass in the file of its name: its fields are the flags, a
 """
 
 import contextlib
+import errno
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedd
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 (failed), 2 (used wrongly) or 128 plus a signal."""
+    own_process = arguments is None
     if arguments is None:
         arguments = sys.argv[1:]
         _harden_streams()
@@ -30,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments[:end]
     command: Any = None
     try:
-        # Imported here, so that Ctrl-C is answered with one line from the first moment.
         from wavemore.cli.commands import parse
 
         words = [word for word in arguments[:end] if word != "--debug"]
@@ -39,34 +41,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from wavemore.engine.process import keep_freed_memory  # not for --help, which needs no torch
 
         keep_freed_memory()
+        if own_process and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on, it is answered
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code: int = command.run_command(arguments)
         sys.stdout.flush()
-    except (WavemoreError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
-        if debug:
-            print_error(traceback.format_exc().rstrip())
-        return _failed(error, command)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (a bug is raised again)
+        return _failed(error, command, debug=debug)
     except SystemExit as stop:  # --help, or tyro has printed what is wrong
         return stop.code if isinstance(stop.code, int) else 0
     return code
 
 
-def _failed(error: BaseException, command: Any) -> int:
-    """Print an error in one line and return the exit code."""
+def _failed(error: BaseException, command: Any, *, debug: bool) -> int:
+    """Print an error in one line, with `debug` after its traceback, and return the exit code; raise a bug again."""
+    interrupt = None if isinstance(error, WavemoreError) else _interrupt(error)
+    out_of_memory = isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+    if not (isinstance(error, (WavemoreError, OSError)) or interrupt or out_of_memory):
+        raise error
+    if debug:
+        print_error("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, WavemoreError):
         from wavemore.cli.options import with_flags
 
         return _print_error(with_flags(str(error), command), error.exit_code)
-    if isinstance(error, KeyboardInterrupt):
-        return _print_error(str(error) or "stopped", 130)
+    if interrupt:
+        return _print_error(str(interrupt) or "stopped", 130)
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone (`| head`)
         _discard_stdout()
         return 1
     if isinstance(error, OSError):
         _discard_stdout()  # otherwise Python reports a full disk again at exit
-        return _print_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
-    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
-        return _print_error(OUT_OF_MEMORY, 1)
-    raise error
+        where = f": {error.filename}" if error.filename else ""
+        hint = "" if debug or error.errno == errno.ENOSPC else "; --debug shows where this happened"
+        return _print_error(f"{error.strerror or error}{where}{hint}", 1)
+    return _print_error(OUT_OF_MEMORY, 1)
+
+
+def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C that an error is or comes from: in the middle of an import it becomes another one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _print_error(message: str, code: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wavemore.cli.options import option_names
 from wavemore.cli.screen import Screen, losses, print_json
-from wavemore.errors import UsageError
+from wavemore.errors import RunError, UsageError
 
 ALLOWED = ("--resume", "--tensorboard", "--json")
 
@@ -28,9 +28,14 @@ def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: b
         raise UsageError(f"--resume continues a run, and {name} is a file; name the run's folder, or give no name")
     screen = Screen(stderr=as_json)
     run = find_run(name)
-    config = run.config  # raises if the folder holds no run
+    if not run.replacement.exists():
+        run.config  # noqa: B018 (raises if the folder holds no run)
     with run.lock():
-        summary = run.summary()
+        if run.replacement.exists():
+            run = run.replacement
+        config, summary, failure = run.config, run.summary(), run.failure()
+        if failure is not None:
+            raise RunError(f"{run.path} has failed, and would fail again: {failure}; train again with other settings")
         if summary is not None:
             if tensorboard:
                 raise UsageError(f"{run.path} is finished; leave --tensorboard out, or train a new run")

@@ -80,7 +80,7 @@ class Train:
         config = self._config(corpus, source, run, arguments)
         run = run or new_run(_run_name(source))
         with run.lock():
-            run.create(config, corpus, overwrite=self.overwrite)
+            run = run.create(config, corpus, overwrite=self.overwrite)
             screen = Screen(stderr=self.json)
             return train_run(
                 run, corpus, screen, tensorboard=self.tensorboard, as_json=self.json, explanation=explanation
@@ -93,7 +93,7 @@ class Train:
         if self.run is None:
             return None
         run = Run(Path(self.run))
-        if run.exists():
+        if run.exists() or run.replacement.exists():
             with run.lock():  # raises if another training is writing there
                 pass
         if not self.overwrite:

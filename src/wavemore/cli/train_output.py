@@ -54,7 +54,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
             f"distill from {describe_teachers(config)}, weight {config.recipe.distill_weight:g}; "
             f"training the teachers took {time}"
         )
-    screen.say(f"run     {run.path}")
+    old = "; it replaces the run there after its first evaluation" if run.is_replacement else ""
+    screen.say(f"run     {run.home}{old}")
 
 
 def show_result(

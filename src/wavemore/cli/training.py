@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wavemore.cli.progress import display, interrupts
 from wavemore.cli.screen import Screen, print_json
 from wavemore.cli.train_output import show_result, show_settings
-from wavemore.errors import TrainingError
+from wavemore.errors import RunError, TrainingError
 
 if TYPE_CHECKING:
     from wavemore.runs.run import Run
@@ -36,10 +36,10 @@ def train_run(
     recorder = Recorder(run, checkpoint, seconds=perf_counter() - start if config.teachers else 0.0)
     if checkpoint is not None:
         screen.say(f"resuming after step {recorder.last_step:,} of {config.recipe.steps:,}")
-    command = shlex.join(["wavemore", "train", "--resume", str(run.path)])
+    command = shlex.join(["wavemore", "train", "--resume", str(run.home)])
     if tensorboard:
         command += " --tensorboard"
-        screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.path))}")
+        screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.home))}")
     try:
         with (
             interrupts() as interrupted,
@@ -48,19 +48,22 @@ def train_run(
         ):
             for record in train(run, model, corpus, recorder, soft_targets):
                 show(record)
-                if board is not None and record.logged:
-                    board.add(recorder.records[-1])
+                if board is not None:
+                    board.update()
                 if interrupted() and record.step < record.steps:
                     recorder.save(record)
                     break
         if recorder.last_step < config.recipe.steps:
-            screen.say(
-                "", f"stopped after step {recorder.last_step:,}; the run is kept. Continue with:", f"  {command}"
-            )
+            kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
+            screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
             return 128 + interrupted()
         with screen.busy("exact losses of train and val"):
             summary, val, samples = finish(run, model, corpus, recorder)
-    except TrainingError as error:
+    except (TrainingError, RunError) as error:
+        if run.discard():
+            raise type(error)(f"{error}; {run.home} still holds the old run") from None
+        if isinstance(error, RunError):
+            raise
         state = "the best checkpoint" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
         raise TrainingError(f"{error}; {state} is in {run.path}") from None
     except KeyboardInterrupt:

@@ -171,7 +171,7 @@ def _side(side: str | Run | Sequence[Run]) -> tuple[Side, list[FinishedRun]]:
     finished, left_out = one_per_seed(entries)
     if not finished:
         entry = entries[0]
-        unfinished = f"{entry.run.path} was {entry.problem}; finish its training"
+        unfinished = f"{entry.run.path} is unfinished ({entry.problem}): finish its training, or name another run"
         raise RunError(unfinished if entry.unfinished else entry.problem)
     config = finished[0].config
     name = name or config.experiment or (str(runs[0].path) if len(runs) == 1 else describe_model(config))

@@ -22,7 +22,7 @@ from wavemore.reports import tags
 from wavemore.reports.tags import picture
 from wavemore.reports.val_lines import ValLines, losses, passage, surprises, val_lines
 from wavemore.runs.config import RunConfig
-from wavemore.runs.describe import describe_progress, describe_split
+from wavemore.runs.describe import describe_split
 from wavemore.runs.record import Record, Summary
 from wavemore.runs.run import Run
 
@@ -41,7 +41,7 @@ def run_page(run: Run) -> str:
     lead = [
         tags.paragraph(config.note),
         tags.paragraph(_description(config), "quiet"),
-        *(_unfinished(run, config, records) if summary is None else []),
+        *(_unfinished(run) if summary is None else []),
         tags.tiles(_progress(records) if summary is None else _results(config, summary)),
         *([_interpretation(config, summary, len(run.vocabulary()))] if summary else []),
     ]
@@ -77,9 +77,12 @@ def _description(config: RunConfig) -> str:
     )
 
 
-def _unfinished(run: Run, config: RunConfig, records: Sequence[Record]) -> list[Html]:
-    message = f"Not finished: {describe_progress(config, records)}. This page shows the best checkpoint. To continue:"
-    return [tags.paragraph(message, "warning"), tags.command("wavemore", "train", "--resume", run.path)]
+def _unfinished(run: Run) -> list[Html]:
+    message = f"Not finished: {run.progress()}. This page shows the best checkpoint."
+    if run.failure() is not None:
+        return [tags.paragraph(message, "warning")]
+    command = tags.command("wavemore", "train", "--resume", run.path)
+    return [tags.paragraph(f"{message} To continue:", "warning"), command]
 
 
 def _progress(records: Sequence[Record]) -> list[tuple[str, str, str]]:

@@ -1,10 +1,8 @@
 """Short descriptions of a run for tables and messages: its model, its data, its teachers, how far it is."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from wavemore.runs.config import DataConfig, RunConfig
-from wavemore.runs.record import Record
 from wavemore.text.text_corpus import TRAIN_FRACTION
 
 
@@ -38,7 +36,8 @@ def describe_split(data: DataConfig) -> str:
     return data.split_method if data.split_method == "lecture" else f"{data.split_method}, seed {data.split_seed}"
 
 
-def describe_progress(config: RunConfig, records: Sequence[Record]) -> str:
-    """How far an unfinished run is: "stopped at step 6 of 12, or still running"."""
-    step = records[-1]["step"] if records else 0
-    return f"stopped at step {step:,} of {config.recipe.steps:,}, or still running"
+def describe_progress(config: RunConfig, step: int, failure: str | None, *, is_training: bool) -> str:
+    """How far an unfinished run is: "stopped at step 6 of 12", "training, step 6 of 12", or why it failed."""
+    if failure is not None:
+        return f"failed: {failure}"
+    return f"{'training,' if is_training else 'stopped at'} step {step:,} of {config.recipe.steps:,}"

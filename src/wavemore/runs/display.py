@@ -10,7 +10,6 @@ from pathlib import Path
 
 from wavemore.html import ACCENT, Html, text
 from wavemore.runs.config import RunConfig
-from wavemore.runs.describe import describe_progress
 from wavemore.runs.record import Record, Summary
 
 MAX_SAMPLES = 24
@@ -21,10 +20,15 @@ WIDTH, HEIGHT = 360, 130
 
 
 def run_html(
-    path: Path, config: RunConfig, summary: Summary | None, records: Sequence[Record], samples: Sequence[str]
+    path: Path,
+    config: RunConfig,
+    summary: Summary | None,
+    records: Sequence[Record],
+    samples: Sequence[str],
+    progress: str,
 ) -> str:
-    """Return a run as HTML, an unfinished one as far as it is."""
-    lines = "<br/>".join(text(line) for line in _description(config, summary, records))
+    """Return a run as HTML; `progress` says how far an unfinished one is."""
+    lines = "<br/>".join(text(line) for line in _description(config, summary, records, progress))
     return (
         f"<div class='wavemore-run'><p><b>{text(path)}</b><br/>{lines}</p>"
         f"<div style='display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start'>{curve(records)}"
@@ -37,12 +41,12 @@ def problem_html(path: Path, problem: str) -> str:
     return f"<div class='wavemore-run'><p><b>{text(path)}</b>: {text(problem)}</p></div>"
 
 
-def _description(config: RunConfig, summary: Summary | None, records: Sequence[Record]) -> Iterator[str]:
+def _description(config: RunConfig, summary: Summary | None, records: Sequence[Record], progress: str) -> Iterator[str]:
     yield f"{config.model}: {config.model_config.describe()}; {config.data.name}, seed {config.recipe.seed}"
     if config.note:
         yield config.note
     if summary is None:
-        yield describe_progress(config, records)
+        yield progress
         vals = [record["val_nats"] for record in records if "val_nats" in record]
         if vals:
             yield f"best val loss so far {min(vals):.4f} nats per character"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from wavemore.errors import RunError
 from wavemore.runs.config import RunConfig
-from wavemore.runs.describe import describe_progress
 from wavemore.runs.record import Summary
 from wavemore.runs.run import Run
 
@@ -44,7 +43,7 @@ def read_entry(run: Run) -> Entry:
     if summary is not None:
         return Entry(run, config, summary, summary.val_nats, "")
     val_nats = min((record["val_nats"] for record in records if "val_nats" in record), default=None)
-    return Entry(run, config, None, val_nats, describe_progress(config, records), unfinished=True)
+    return Entry(run, config, None, val_nats, run.progress(), unfinished=True)
 
 
 def one_per_seed(entries: Iterable[Entry]) -> tuple[list[FinishedRun], list[Entry]]:

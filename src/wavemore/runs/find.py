@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wavemore.errors import RunError
+from wavemore.runs.layout import REPLACEMENT
 from wavemore.runs.run import Run
 
 STUDY_DEPTH = 3
@@ -18,6 +19,8 @@ def find_runs(folders: Sequence[Path] = (Path("runs"), Path()), *, depth: int = 
         for level in range(depth + 1):
             with suppress(OSError):  # too long a name, or a run that was just deleted
                 for config in folder.glob("*/" * level + "config.json"):
+                    if config.parent.name == REPLACEMENT:  # it is no run yet
+                        continue
                     dates[config.parent] = config.stat().st_mtime_ns
     return [Run(path) for path in sorted(dates, key=lambda path: (dates[path], path))]
 

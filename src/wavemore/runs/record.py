@@ -38,6 +38,13 @@ class Summary:
         return self.train_seconds + (self.teachers_train_seconds or 0.0)
 
 
+class Failure(msgspec.Struct):
+    """Why a training ended without a result."""
+
+    failed: str
+    seconds: float
+
+
 class Record(TypedDict):
     """A line of `metrics.jsonl`; losses are nats per character."""
 

@@ -31,6 +31,7 @@ class Recorder:
         self._saved_at = time.monotonic()
         if checkpoint is not None and (best := checkpoint.part("best")):
             run.save_model(best)  # a kill between the writes of `save` leaves the older weights
+            run.take_place()
 
     def add(self, step: StepRecord) -> None:
         """Add a record; write to disk at evaluations and every 20 seconds."""
@@ -42,7 +43,10 @@ class Recorder:
             self.save(step)
 
     def save(self, step: StepRecord) -> None:
-        """Write the state after a step, and the best weights: before the first evaluation, those of this step."""
+        """Write the state after a step, and the best weights: before the first evaluation, those of this step.
+
+        A replacement takes its place after the first evaluation.
+        """
         checkpoint = step.checkpoint()
         self.run.save_metrics(self.records)
         self.run.save_checkpoint(checkpoint)
@@ -50,6 +54,8 @@ class Recorder:
             self.run.save_model(step.best_state)
         elif not step.best_state:
             self.run.save_model(checkpoint.part("model"))
+        if step.best_state:
+            self.run.take_place()
         self._saved_at = time.monotonic()
 
     def _record(self, step: StepRecord) -> Record:

@@ -8,7 +8,9 @@ state.safetensors    the training between two steps, for resuming
 metrics.jsonl        one record per line: train and val loss over the steps
 summary.json         the result of a finished run: losses, size, seconds, environment
 samples.txt          lines, or a text, that the model generated
+failed.json          why a training ended without a result, such as a loss that is no longer finite
 tensorboard/         the records for TensorBoard, if requested
+.replacement/        a training that will replace this run as soon as it has a model
 """
 
 import json
@@ -19,7 +21,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import filelock
 import msgspec
 import numpy as np
 import torch
@@ -32,23 +33,25 @@ from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build, build_without_memory
 from wavemore.runs.config import RunConfig, read_config
+from wavemore.runs.describe import describe_progress
 from wavemore.runs.display import problem_html, run_html
 from wavemore.runs.identity import training_digest
 from wavemore.runs.json_file import PUT_BACK, read_json, write_json
+from wavemore.runs.layout import (
+    FIRST_FILES,
+    REPLACEMENT,
+    is_locked,
+    is_temporary,
+    locked,
+    remove_files,
+    remove_temporary,
+    replace_files,
+)
 from wavemore.runs.memory_check import check_fits
-from wavemore.runs.record import Record, Summary
-from wavemore.runs.tensors import read_tensors, write_tensors
+from wavemore.runs.record import Failure, Record, Summary
+from wavemore.runs.tensors import read_facts, read_tensors, write_tensors
 from wavemore.text.corpus import Corpus
 from wavemore.text.vocabulary import Vocabulary
-
-FIRST_FILES = ("lines.safetensors", "vocabulary.json")
-"""Written before config.json, which makes the folder a run."""
-
-FILES = (
-    *("state.safetensors", "model.safetensors", "metrics.jsonl", "summary.json", "samples.txt", "config.json"),
-    *FIRST_FILES,
-)
-"""In the order of deletion: a half-deleted run is a run or, without config.json, nothing."""
 
 
 class Run:
@@ -65,25 +68,61 @@ class Run:
 
     def _repr_html_(self) -> str:
         try:
-            return run_html(self.path, self.config, self.summary(), self.metrics(), self.samples())
+            summary = self.summary()
+            progress = self.progress() if summary is None else ""
+            return run_html(self.path, self.config, summary, self.metrics(), self.samples(), progress)
         except RunError as error:
             return problem_html(self.path, str(error))
 
-    def create(self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False) -> None:
-        """Begin a run in a new or empty folder, or with `overwrite` in place of the run in it.
+    @property
+    def home(self) -> Path:
+        """The folder of the run, or of the one that this is the replacement of."""
+        return self.path.parent if self.is_replacement else self.path
 
-        Raises `RunError` for a folder that holds anything else.
+    @property
+    def is_replacement(self) -> bool:
+        """Whether this is a training that has no model yet, and will then replace the run in the folder above."""
+        return self.path.name == REPLACEMENT
+
+    @property
+    def replacement(self) -> "Run":
+        """The training that will replace this run, if it `exists`."""
+        return Run(self.path / REPLACEMENT)
+
+    def create(self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False) -> "Run":
+        """Begin a run in a new or empty folder; return it.
+
+        With `overwrite` in a folder that holds a run, begin its replacement and return that: the old run remains until
+        the new one has been evaluated. Raises `RunError` for a folder that holds anything else.
         """
-        if overwrite:
-            self.delete()
-        else:
+        if not overwrite:
             self.check_free()
-        self._make_folder()
-        write_atomic(self.path / "vocabulary.json", corpus.vocabulary.to_json().encode())
-        if corpus.line_hashes.size:
-            hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
-            write_tensors(self.path / "lines.safetensors", {"hashes": hashes})
-        write_json(self.path / "config.json", config)
+        run = self.replacement if self._holds_run() else self
+        run._make_folder()
+        run.delete()
+        try:
+            run._make_folder()
+            write_atomic(run.path / "vocabulary.json", corpus.vocabulary.to_json().encode())
+            if corpus.line_hashes.size:
+                hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
+                write_tensors(run.path / "lines.safetensors", {"hashes": hashes})
+            write_json(run.path / "config.json", config)
+        except RunError:
+            run.discard()
+            raise
+        return run
+
+    def discard(self) -> bool:
+        """Remove a replacement that came to nothing; return whether this was one."""
+        if self.is_replacement:
+            remove_files(self.path)
+        return self.is_replacement
+
+    def take_place(self) -> None:
+        """Replace the run in the folder above, if this is a replacement; the path is then that of the run."""
+        if self.is_replacement:
+            replace_files(self.home, has_lines=self.config.data.format == "lines")
+            self.path = self.home
 
     def exists(self) -> bool:
         """Whether the folder holds a run that has begun."""
@@ -105,7 +144,7 @@ class Run:
         if self.exists() and (self.path / "vocabulary.json").exists():  # a config.json alone may be of another program
             return True
         if self.path.exists():
-            names = {entry.name for entry in self.path.glob("*") if not _is_temporary(entry)}
+            names = {entry.name for entry in self.path.glob("*") if not is_temporary(entry)}
             if not self.path.is_dir() or not names <= {*FIRST_FILES, "lock"}:
                 raise RunError(f"{self.path} is neither a run nor an empty folder: choose another `run`")
         return False
@@ -116,32 +155,26 @@ class Run:
         Raises `RunError` if the folder holds other things and no run.
         """
         self._holds_run()  # raises for other things
-        for file in (self.path / "tensorboard").glob("events.out.tfevents.*"):
-            file.unlink(missing_ok=True)
-        with suppress(OSError):  # it holds other files, or there is none
-            (self.path / "tensorboard").rmdir()
-        for name in FILES:
-            (self.path / name).unlink(missing_ok=True)
+        remove_files(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one training.
+        """Hold the folder for one training, and clean up what a killed one has left.
 
-        Raises `RunError` if another process trains here; the lock of a killed process is released.
+        Raises `RunError` if another process trains here.
         """
         self._make_folder()
-        try:
-            lock = filelock.FileLock(self.path / "lock").acquire(timeout=0)
-        except filelock.Timeout:
-            message = f"another training is writing to {self.path}: wait for it, or choose another `run`"
-            raise RunError(message) from None
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror}") from None
-        with lock:
-            for entry in self.path.iterdir():
-                if _is_temporary(entry):  # left by a killed process
-                    entry.unlink(missing_ok=True)
+        with locked(self.home):
+            remove_temporary(self.path)
+            if not self.replacement.exists():
+                self.replacement.discard()
+            elif not self.exists():  # a kill while it took its place
+                self.replacement.take_place()
             yield
+
+    def is_training(self) -> bool:
+        """Whether a training holds the folder now."""
+        return is_locked(self.home)
 
     def _make_folder(self) -> None:
         try:
@@ -154,6 +187,8 @@ class Run:
         """The model, the data and the training of the run."""
         if not self.path.exists():
             raise RunError(f"there is no run at {self.path}; `wavemore log` lists the runs")
+        if self.replacement.exists() and not self.exists():
+            raise RunError(f"{self.path} is incomplete, as its replacement was cut short: `resume` finishes it")
         return read_config(self.path / "config.json")
 
     def relabel(self, *, note: str | None = None, experiment: str | None = None) -> None:
@@ -210,7 +245,7 @@ class Run:
         """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
-            raise RunError(f"{self.path} was stopped before its first evaluation, so it has no model yet: resume it")
+            raise RunError(f"{self.path} {self._why_without_model()}")
         tensors, _ = read_tensors(path)
         config, size = self.config, len(self.vocabulary())
         try:
@@ -262,6 +297,31 @@ class Run:
         decode = partial(msgspec.json.decode, type=Summary)
         return read_json(self.path / "summary.json", decode, "remove it and resume the run to make it again")
 
+    def progress(self) -> str:
+        """How far an unfinished run is: "stopped at step 6 of 12" or, during a training, "training, step 6 of 12"."""
+        steps = [record["step"] for record in self.metrics()[-1:]]
+        saved = read_facts(self.path / "state.safetensors").get("step")  # may be later than the last record
+        if isinstance(saved, int) and saved <= self.config.recipe.steps:
+            steps.append(saved)
+        return describe_progress(self.config, max(steps, default=0), self.failure(), is_training=self.is_training())
+
+    def _why_without_model(self) -> str:
+        if failure := self.failure():
+            return f"has no model, as its training failed: {failure}; train again with other settings"
+        if self.is_training():
+            return "is still training and has no model yet: wait for its first evaluation"
+        return "was stopped before its first evaluation, so it has no model yet: resume it"
+
+    def failure(self) -> str | None:
+        """Why the training ended without a result; None if it did not."""
+        decode = msgspec.json.Decoder(Failure).decode
+        failure = read_json(self.path / "failed.json", decode, "remove it, and train again")
+        return None if failure is None else failure.failed
+
+    def fail(self, reason: str, seconds: float) -> None:
+        """Note that the training has ended without a result: resuming it would end in the same way."""
+        write_json(self.path / "failed.json", Failure(reason, round(seconds, 3)))
+
     def samples(self) -> list[str]:
         """What the model generated when it was finished: a line each, or the lines of a text; empty before."""
         try:
@@ -271,13 +331,9 @@ class Run:
 
     def finish(self, summary: Summary, samples: Sequence[str]) -> None:
         """Write the result of the run: it is then finished."""
+        (self.path / "failed.json").unlink(missing_ok=True)
         write_atomic(self.path / "samples.txt", "".join(f"{sample}\n" for sample in samples).encode())
         write_json(self.path / "summary.json", summary)
-
-
-def _is_temporary(path: Path) -> bool:
-    """Whether `write_atomic` had not moved this file to its place yet: `.<name>.<process>.tmp`."""
-    return path.name.endswith(".tmp") and path.name[1:].rsplit(".", 2)[0] in FILES
 
 
 def _to_device(model: Model, device: str) -> Model:

@@ -24,36 +24,44 @@ class Board(AbstractContextManager["Board"]):
     """Writes the content of `metrics.jsonl` to `tensorboard/` in the run folder, record by record.
 
     It begins with the records so far and tells TensorBoard to forget older event files, so that a resumed run shows
-    every step once.
+    every step once. A replacement writes nothing before it takes its place: the writer's files cannot be moved.
     """
 
     def __init__(self, run: Run, records: Sequence[Record]) -> None:
-        self.folder = run.path / "tensorboard"
-        try:
-            self._events = _writer_class()(str(self.folder), purge_step=0, flush_secs=5)
-        except OSError as error:
-            raise self._failed(error) from None
-        for record in records:
-            self.add(record, seconds_ago=records[-1]["seconds"] - record["seconds"])
+        """`records` grows during the training."""
+        self.run, self.folder, self.records = run, run.home / "tensorboard", records
+        self._events: Any = None
+        self._written = 0
+        self.update()
 
     def __exit__(self, *exception: object) -> None:
         try:
-            self._events.close()
+            if self._events is not None:
+                self._events.close()
         except OSError as error:
             raise self._failed(error) from None
 
-    def add(self, record: Record, seconds_ago: float = 0.0) -> None:
-        """Write the scalars of a record, `seconds_ago` before now.
+    def update(self) -> None:
+        """Write the records that are new.
 
         Raises `RunError` if the disk is full.
         """
-        scalars: dict[str, Any] = {name: record[name] for name in SCALARS if name in record}  # type: ignore[literal-required]
-        scalars |= {f"update_ratios/{name}": ratio for name, ratio in record.get("update_ratios", {}).items()}
+        if self.run.is_replacement:
+            return
         try:
-            for name, value in scalars.items():
-                self._events.add_scalar(name, value, record["step"], time.time() - seconds_ago)
+            if self._events is None:
+                self._events = _writer_class()(str(self.folder), purge_step=0, flush_secs=5)
+            for record in self.records[self._written :]:
+                self._add(record, time.time() + record["seconds"] - self.records[-1]["seconds"])
         except OSError as error:
             raise self._failed(error) from None
+        self._written = len(self.records)
+
+    def _add(self, record: Record, at: float) -> None:
+        scalars: dict[str, Any] = {name: record[name] for name in SCALARS if name in record}  # type: ignore[literal-required]
+        scalars |= {f"update_ratios/{name}": ratio for name, ratio in record.get("update_ratios", {}).items()}
+        for name, value in scalars.items():
+            self._events.add_scalar(name, value, record["step"], at)
 
     def _failed(self, error: OSError) -> RunError:
         return RunError(f"cannot write {self.folder}: {error.strerror or error}; continue without `tensorboard`")

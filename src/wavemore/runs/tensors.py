@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -42,6 +43,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     if not intact:
         raise RunError(f"{path} is damaged or was changed: its content does not match its checksum; {PUT_BACK}")
     return tensors, facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read only the JSON of what `write_tensors` wrote, unchecked; empty if there is none or it is damaged."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads(json.loads((file.metadata() or {})["wavemore"])["facts"])
+    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _sha256(tensors: dict[str, Tensor], facts: str) -> str:

@@ -1,6 +1,7 @@
 """A training that writes to its run folder: shared by single training runs and studies."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import torch
@@ -13,6 +14,7 @@ from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
+from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
 from wavemore.runs.environment import environment
@@ -79,11 +81,16 @@ def train(
 
     A student needs its teachers' probabilities as `soft_targets`, also when it resumes (see `teachers.py`).
 
-    Raises `TrainingError` if the loss is no longer finite.
+    Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
-    for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
-        recorder.add(step)
-        yield step
+    try:
+        for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
+            recorder.add(step)
+            yield step
+    except TrainingError as error:
+        with suppress(RunError):  # a full disk is not the reason
+            run.fail(str(error).split(";")[0], recorder.train_seconds)
+        raise
 
 
 def finish(

@@ -28,7 +28,7 @@ from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.runs.identity import training_digest
-from wavemore.runs.json_file import read_json, write_json
+from wavemore.runs.json_file import read_json
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.training import finish, train
@@ -100,9 +100,7 @@ def train_job(job: Job) -> Generator[None, None, None]:
         except GeneratorExit:
             recorder.save(record)
             raise
-        except TrainingError as error:
-            failure = {"failed": str(error).split(";")[0], "seconds": round(recorder.train_seconds, 3)}
-            write_json(job.path / "failed.json", failure)
+        except TrainingError:  # the run keeps the reason
             return
         finish(run, model, corpus, recorder)
         (job.path / "state.safetensors").unlink(missing_ok=True)  # nothing left to resume
