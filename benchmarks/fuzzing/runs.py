@@ -17,7 +17,8 @@ from benchmarks.fuzzing.false_json import changed_json
 from benchmarks.fuzzing.words import EVIL, WORDS
 from wavemore.errors import WavemoreError
 from wavemore.runs.identity import training_digest
-from wavemore.runs.run import FILES, Run
+from wavemore.runs.layout import FILES
+from wavemore.runs.run import Run
 from wavemore.runs.tensors import read_tensors, write_tensors
 
 LIST = "".join(
