@@ -83,7 +83,7 @@ class Verdict:
     """What is wrong with one command of a case."""
 
     fault: str
-    """traceback, hang, long message, memory, exit code, warning or control character."""
+    """traceback, hang, memory, exit code, warning, control character, not JSON, long message or no message."""
     place: str
     """Faults of one cause have the same one: where the exception was raised, or the command."""
     command: tuple[str, ...]
@@ -215,6 +215,8 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
     raw = words[:1] == ["sample"] and "--json" not in words
     if found := CONTROLS.search(err) or (None if raw else CONTROLS.search(out)):
         return "control character", f"{command}: U+{ord(found[0]):04X}"
+    if "--json" in words and status == 0 and not _is_json(out):
+        return "not JSON", command
     if status in (1, 2):
         message = err[max(0, f"\n{err}".find("\nwavemore: ")) :]
         if message.count("\n") > MAX_LINES or len(message) > MAX_CHARACTERS:
@@ -222,6 +224,14 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
         if not message.strip():
             return "no message", command
     return "", ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=lambda name: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True
 
 
 def _place(text: str) -> str:

@@ -25,6 +25,13 @@ LIST = "".join(
     f"{first}{last}\n" for first in ("an", "bo", "el", "ju", "mi") for last in ("na", "b", "lia", "y", "ra", "x")
 )
 TEXT = "the cat sat on the mat, and the dog ran. a man had a hat; the hat was red.\n" * 40
+STUDY = """\
+question = "Is a tree better?"
+data = "list.txt"
+seeds = [0, 1]
+fixed = { steps = 2, hidden = 4, num_evals = 1 }
+arm = [{ name = "flat", fuse = [4] }, { name = "tree", fuse = [2, 2], group = "" }]
+"""
 TINY = ("--steps", "4", "--num-evals", "2")
 TRAININGS: dict[str, tuple[str, ...]] = {
     "done-tree": (
@@ -75,6 +82,8 @@ def make_bases(folder: Path) -> dict[str, Files]:
             commands = [("train", *TRAININGS["done-tree"], "--run", "runs/teacher")]
         commands += [("train", *words, "--run", "runs/run")]
         bases[name] = _trained(Case(name, tuple(commands), files), folder / name)
+    study: Files = {"list.txt": LIST.encode(), "study.toml": STUDY.encode()}
+    bases["study"] = _trained(Case("study", (("study", "study.toml", "--jobs", "1"),), study), folder / "study")
     for name in ("tree", "lstm", "text"):  # stopped before the end
         unfinished = {
             path: content
@@ -95,13 +104,13 @@ def _trained(case: Case, folder: Path) -> Files:
         kept.append({name: content.replace(here, FOLDER.encode()) for name, content in files.items()})
 
     verdict = run_case(case, folder, 120, keep)
-    if verdict is not None or "runs/run/summary.json" not in kept[0]:
+    if verdict is not None or not {"runs/run/summary.json", "studies/study/study.json"} & kept[0].keys():
         raise RuntimeError(f"the run {case.name} cannot be made: {verdict}")
     return kept[0]
 
 
 def forged_case(random: Random, bases: dict[str, Files]) -> Case:
-    """Use a run in which one thing, or a few, are false."""
+    """Use a run, or a finished study, in which one thing, or a few, are false."""
     base = random.choice(list(bases))
     files, notes = dict(bases[base]), []
     for _ in range(random.choice([1, 1, 1, 2, 3])):
@@ -109,7 +118,8 @@ def forged_case(random: Random, bases: dict[str, Files]) -> Case:
         notes.append(forge(random, files, bases))
     if random.random() < 0.6:
         _valid_again(files)
-    commands = tuple(usage(random, "runs/run", [*USES, *MORE_USES]) for _ in range(random.choice([1, 2, 3])))
+    uses = STUDY_USES if base == "study" else [*USES, *MORE_USES]
+    commands = tuple(usage(random, "runs/run", uses) for _ in range(random.choice([1, 2, 3])))
     stdin = "\n".join(random.sample(WORDS, 2)).encode()
     return Case("runs", commands, files, stdin, note=f"{base}: {'; '.join(notes)}")
 
@@ -127,6 +137,8 @@ MORE_USES = [
     "log --runs --json",
     "log --plot a.png",
 ]
+
+STUDY_USES = ["report study", "log studies/study", "log studies/study --json", "study study.toml --jobs 1"]
 
 
 def _contents(files: Files, ending: str) -> dict[str, bytes]:
@@ -165,7 +177,7 @@ def _forge_metrics(random: Random, files: Files, bases: dict[str, Files]) -> str
 
 def _forge_bytes(random: Random, files: Files, bases: dict[str, Files]) -> str:
     """Damage a file, empty it, or take that of another run."""
-    name = random.choice([name for name in files if name.startswith("runs/")] or ["list.txt"])
+    name = random.choice([name for name in files if "runs/" in name or "studies/" in name] or ["list.txt"])
     content = files[name]
     if not isinstance(content, bytes):
         return ""
@@ -184,13 +196,29 @@ def _forge_bytes(random: Random, files: Files, bases: dict[str, Files]) -> str:
 def _forge_special(random: Random, files: Files, bases: dict[str, Files]) -> str:
     """Put a link, a fifo, a folder or a huge file in the place of a file."""
     name = random.choice([*FILES, "tensorboard", "report.html", "label.json", ".config.json.1.tmp", "lock"])
-    name = random.choice([f"runs/run/{name}"] * 5 + ["list.txt", "text.txt"])
+    name = random.choice([f"runs/run/{name}"] * 6 + ["list.txt", "text.txt", "runs/loop", "runs/run/runs"])
     targets = ["/dev/zero", "/dev/stdin", "/etc/passwd", f"{FOLDER}/secret", f"{FOLDER}/{name}", FOLDER, "nowhere"]
     link = Special("link", random.choice([*targets, f"{FOLDER}/fifo"]))
     special = random.choice([link, link, Special("fifo"), Special("folder"), Special("sparse", size=3 << 30)])
     files[name] = special
     files |= {"secret": b"the secret\n", "fifo": Special("fifo")}
     return f"{name}: {special}"
+
+
+def _forge_header(random: Random, files: Files, bases: dict[str, Files]) -> str:
+    """Change the header of a safetensors file: names, types, shapes, offsets, and the checksum."""
+    contents = _contents(files, ".safetensors")
+    if not contents:
+        return ""
+    name = random.choice(list(contents))
+    content = contents[name]
+    end = 8 + int.from_bytes(content[:8], "little")
+    with suppress(ValueError):
+        header, note = changed_json(random, json.loads(content[8:end]))
+        changed = json.dumps(header).encode("utf-8", "surrogatepass")
+        files[name] = len(changed).to_bytes(8, "little") + changed + content[end:]
+        return f"{name} header {note}"
+    return ""
 
 
 def _forge_tensors(random: Random, files: Files, bases: dict[str, Files]) -> str:
@@ -274,4 +302,4 @@ def _valid_again(files: Files) -> None:
 
 
 JSON, TENSORS = (_forge_json, _forge_json, _forge_json, _forge_metrics), (_forge_tensors, _forge_tensors)
-FORGERIES = (*JSON, *TENSORS, _forge_bytes, _forge_special)
+FORGERIES = (*JSON, *TENSORS, _forge_header, _forge_bytes, _forge_special)

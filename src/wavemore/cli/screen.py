@@ -77,11 +77,12 @@ def _console(stderr: bool) -> "Console":
 
 def print_json(value: object) -> None:
     """Print JSON to standard output: what a terminal would obey is escaped, and NaN and infinity are null."""
+    in_ascii = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     try:
-        content = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+        content = json.dumps(value, ensure_ascii=in_ascii, indent=1, allow_nan=False)
     except ValueError:
         finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
-        content = json.dumps(finite, ensure_ascii=False, indent=1)
+        content = json.dumps(finite, ensure_ascii=in_ascii, indent=1)
     print(escaped(content))
 
 

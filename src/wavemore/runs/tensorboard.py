@@ -8,6 +8,7 @@ from typing import Any
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.record import Record
 from wavemore.runs.run import Run
+from wavemore.signs import visible
 
 SCALARS = ("train_nats", "val_nats", "learning_rate")
 
@@ -59,7 +60,7 @@ class Board(AbstractContextManager["Board"]):
 
     def _add(self, record: Record, at: float) -> None:
         scalars: dict[str, Any] = {name: record[name] for name in SCALARS if name in record}  # type: ignore[literal-required]
-        scalars |= {f"update_ratios/{name}": ratio for name, ratio in record.get("update_ratios", {}).items()}
+        scalars |= {f"update_ratios/{visible(name)}": ratio for name, ratio in record.get("update_ratios", {}).items()}
         for name, value in scalars.items():
             self._events.add_scalar(name, value, record["step"], at)
 
