@@ -88,13 +88,16 @@ def data_case(random: Random, bases: dict[str, Files]) -> Case:
     words = ["train", path, *TINY] if random.random() < 0.7 else ["train", path, "--model", model, "--steps", "2"]
     if random.random() < 0.1:
         words = ["inspect", path, "--model", model]
+    content, codec = data_bytes(random)
+    if codec != "utf-8" and random.random() < 0.7:
+        words += ["--encoding", codec]
     for flag, values in FLAGS.items():
-        if random.random() < 0.12:
+        if random.random() < 0.05:
             words += [flag, random.choice(values)]
     commands = [tuple(words)]
     if words[0] == "train":
         commands += [usage(random, "latest") for _ in range(random.choice([0, 0, 1, 2]))]
-    return Case("data", tuple(commands), {name: data_bytes(random)}, stdin_bytes(random), _encoding(random))
+    return Case("data", tuple(commands), {name: content}, stdin_bytes(random), _encoding(random))
 
 
 USES = [
@@ -113,7 +116,7 @@ USES = [
     "log --json",
     "log --markdown",
     "log RUN --note EVIL",
-    "compare RUN RUN",
+    "compare RUN runs/other",
     "train --resume RUN",
 ]
 
@@ -128,7 +131,7 @@ def stdin_bytes(random: Random) -> bytes:
     """Return what `score` reads."""
     if random.random() < 0.3:
         return "\n".join(random.choices(WORDS, k=random.randint(1, 5))).encode()
-    return data_bytes(random) if random.random() < 0.9 else b"a" * random.choice([1, 20_000, 200_000])
+    return data_bytes(random)[0] if random.random() < 0.9 else b"a" * random.choice([1, 20_000, 200_000])
 
 
 def stdin_case(random: Random, bases: dict[str, Files]) -> Case:
@@ -153,19 +156,19 @@ def _encoding(random: Random) -> str:
     return "ascii" if random.random() < 0.1 else "utf-8"
 
 
-def data_bytes(random: Random) -> bytes:
-    """Return the content of a data file."""
+def data_bytes(random: Random) -> tuple[bytes, str]:
+    """Return the content of a data file, and its encoding."""
+    codec = random.choice(CODECS) if random.random() < 0.5 else "utf-8"
     make: Callable[[Random], str | bytes] = random.choice(KINDS_OF_DATA)
     content = make(random)
     if isinstance(content, str):
         content = content.replace("\n", random.choice(["\n"] * 5 + ["\r\n", "\r", "\n\n", "\u2028"]))
-        codec = random.choice(CODECS)
         content = content.encode(codec, "surrogatepass" if codec == "utf-8" and random.random() < 0.5 else "replace")
-    if random.random() < 0.2:
+    if random.random() < 0.1:
         content = changed_bytes(random, content)
-    if random.random() < 0.05:
+    if random.random() < 0.03:
         content = gzip.compress(content) if random.random() < 0.5 else _zip(content)
-    return content
+    return content, codec
 
 
 def changed_bytes(random: Random, content: bytes) -> bytes:
@@ -192,7 +195,7 @@ def _line(random: Random, longest: int = 12) -> str:
 
 
 def _list(random: Random) -> str:
-    return "\n".join(_line(random) for _ in range(random.choice([0, 1, 3, 9, 12, 30, 60, 200, 1000])))
+    return "\n".join(_line(random) for _ in range(random.choice([0, 3, 9, 12, 30, 60, 200, 200, 1000])))
 
 
 def _one_alphabet(random: Random) -> str:

@@ -112,7 +112,9 @@ def _trained(case: Case, folder: Path) -> Files:
 def forged_case(random: Random, bases: dict[str, Files]) -> Case:
     """Use a run, or a finished study, in which one thing, or a few, are false."""
     base = random.choice(list(bases))
-    files, notes = dict(bases[base]), []
+    other = bases["done-text-ngram" if "text" in base else "done-mlp"]
+    files = {name.replace("runs/run/", "runs/other/"): content for name, content in other.items()} | bases[base]
+    notes = []
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         forge = random.choice(FORGERIES)
         notes.append(forge(random, files, bases))
@@ -120,7 +122,7 @@ def forged_case(random: Random, bases: dict[str, Files]) -> Case:
         _valid_again(files)
     uses = STUDY_USES if base == "study" else [*USES, *MORE_USES]
     commands = tuple(usage(random, "runs/run", uses) for _ in range(random.choice([1, 2, 3])))
-    stdin = "\n".join(random.sample(WORDS, 2)).encode()
+    stdin = "\n".join(random.sample([*LIST.split(), *WORDS], 2)).encode()
     return Case("runs", commands, files, stdin, note=f"{base}: {'; '.join(notes)}")
 
 
@@ -129,9 +131,10 @@ MORE_USES = [
     "train --resume RUN --json",
     "train list.txt --run RUN --overwrite --hidden 4 --steps 2",
     "train list.txt --model mlp --hidden 4 --context 2 --steps 2 --teachers RUN",
-    "evaluate RUN --ensemble RUN",
+    "evaluate RUN --ensemble runs/other",
     "evaluate RUN --test",
-    "compare RUN RUN --json",
+    "compare runs/other RUN --json",
+    "compare runs/other RUN --split test --plot c.png",
     "sample RUN -n 3 --new --distinct",
     "inspect RUN --plot figures",
     "log --runs --json",
@@ -189,7 +192,9 @@ def _forge_bytes(random: Random, files: Files, bases: dict[str, Files]) -> str:
         files[name] = other[name]
     else:
         cut = content[: random.randrange(len(content) + 1)]
-        files[name] = {"change": changed_bytes(random, content), "cut": cut, "empty": b""}.get(act, data_bytes(random))
+        files[name] = {"change": changed_bytes(random, content), "cut": cut, "empty": b""}.get(
+            act, data_bytes(random)[0]
+        )
     return f"{name}: {act}"
 
 

@@ -1,12 +1,13 @@
 """Study files in TOML with false or extreme values."""
 
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 from benchmarks.fuzzing.case import Case, Files
 from benchmarks.fuzzing.data import changed_bytes, data_bytes
-from benchmarks.fuzzing.words import EVIL
+from benchmarks.fuzzing.words import EVIL, MODELS
 from wavemore.studies.file import SETTING_TYPES, StudyFile
 
 KEYS = (*SETTING_TYPES, *StudyFile.__struct_fields__, "name", "group", "published", "seed", "x")
@@ -16,6 +17,21 @@ VALUES: tuple[Any, ...] = (
     *("tree", "ngram", "lstm", "wavenet", "lines", "text", "text.txt", "first", "previous", "a", "lecture", "muon"),
     *(["mode_gap"], ["memorisation"], [0.01, 0.02], "none", *EVIL),
 )
+PLAUSIBLE: dict[str, Sequence[Any]] = {
+    "model": MODELS,
+    "norm": ["none", "layer", "rms", "batch"],
+    "optimizer": ["sgd", "adamw"],
+    "measure": [["mode_gap"], ["memorisation"], ["mode_gap", "memorisation"]],
+    "baseline": ["first", "previous", "a", "b"],
+    "published": [{"val": 2.0}, {"val": 2.0, "train": -1.0}],
+    "tune": [{"batch_size": [4, 8]}, {"order": [2, 3]}, {"learning_rate": [1e30, 1e-30]}],
+    "format": ["text"],
+    "data": ["text.txt"],
+    "split_method": ["lecture"],
+    **{key: [2, 3, 500] for key in ("hidden", "embedding", "batch_size", "context", "order", "parameters")},
+    **{key: [0.05, 0.5] for key in ("epochs", "seconds", "learning_rate", "dropout", "weight_decay", "ema_decay")},
+    **dict.fromkeys(("expected", "source", "question", "name", "group"), EVIL),
+}
 
 
 def study_case(random: Random, bases: dict[str, Files]) -> Case:
@@ -31,12 +47,12 @@ def study_case(random: Random, bases: dict[str, Files]) -> Case:
     }
     if random.random() < 0.3:
         table |= {"vary": {"fuse": [[2], [2, 2]], "embedding": [2, 4]}, "arm": [], "group_by": "embedding"}
-    for _ in range(random.choice([0, 1, 1, 2, 3])):
+    for _ in range(random.choice([0, 1, 1, 1, 2])):
         _change_table(random, table)
     content = _toml(table).encode("utf-8", "replace")
-    if random.random() < 0.2:
+    if random.random() < 0.1:
         content = changed_bytes(random, content)
-    files["study.toml"] = content if random.random() < 0.97 else data_bytes(random)
+    files["study.toml"] = content if random.random() < 0.97 else data_bytes(random)[0]
     study = ("study", "study.toml", "--jobs", "1")
     more = random.choice([(), (), ("--json",), ("--seeds", "5"), ("--data", "text.txt")])
     later = random.choice([("report", "studies/study"), ("log", "studies/study"), study])
@@ -50,7 +66,7 @@ def _change_table(random: Random, table: dict[str, Any]) -> None:
     if random.random() < 0.2:
         place.pop(key, None)
     else:
-        place[key] = random.choice(VALUES)
+        place[key] = random.choice(PLAUSIBLE.get(key, VALUES) if random.random() < 0.6 else VALUES)
     for name, kind in (("fixed", dict), ("tune", dict), ("arm", list)):
         if not isinstance(table.get(name), kind):
             table[name] = kind()

@@ -197,6 +197,14 @@ def test_a_terminal_gets_our_own_styles_alone(evil: Path, program: Program, word
     check(STYLES.sub("", on_a_terminal(program, *words, cwd=evil)))
 
 
+def test_a_moving_bar_on_a_terminal(evil: Path, program: Program) -> None:
+    words = ("train", f"{NAME}.txt", "--format", "lines", "--steps", "4", "--num-evals", "2", "--note", WORD, *TINY)
+    output = on_a_terminal(program, *words, "--run", f"new{NAME}", cwd=evil)
+    assert "val" in output
+    assert "\x1b[2J" not in output
+    check(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", output))
+
+
 def on_a_terminal(program: Program, *words: str, cwd: Path) -> str:
     """Run a command on a terminal, and return what it prints, with plain line ends."""
     master, slave = pty.openpty()
