@@ -9,7 +9,6 @@ import pytest
 import wavemore as wm
 from wavemore.comparison.compare import compare, compare_models
 from wavemore.comparison.result import Comparison
-from wavemore.comparison.statistics import welch
 from wavemore.engine.batchers import line_batcher
 from wavemore.engine.evaluate import evaluate, token_nats
 from wavemore.errors import RunError, UsageError
@@ -30,10 +29,9 @@ def test_the_difference_is_that_of_the_mean_losses(result: Comparison) -> None:
     a, b = ([evaluate(run.model(), val).nats for run in runs(name)] for name in ("small", "wide"))
     assert result.overall.a.mean == pytest.approx(np.mean(a))
     assert result.difference == pytest.approx(np.mean(b) - np.mean(a))
-    assert result.overall.seeds is not None
-    assert (result.overall.seeds.low, result.overall.seeds.high) == pytest.approx((welch(a, b).low, welch(a, b).high))  # type: ignore[union-attr]
-    assert result.overall.lines is not None
-    assert result.overall.lines.low < result.difference < result.overall.lines.high < 0
+    assert result.overall.interval is not None
+    assert result.overall.interval.low < result.difference < result.overall.interval.high < 0
+    assert result.overall.num_units == len(val.lines)
     assert result.better == "b"
     assert result.verdict.startswith(f"B is better by {-result.difference:.4f} nats per character (95 % interval 0.")
     assert result.verdict.endswith(", 3 seeds each)")
@@ -47,10 +45,10 @@ def test_the_other_way_round_it_is_the_opposite(result: Comparison) -> None:
     back = compare(runs("wide"), runs("small"))
     assert back.better == "a"
     assert back.difference == -result.difference
-    assert result.overall.lines is not None
-    assert back.overall.lines is not None
-    assert (back.overall.lines.low, back.overall.lines.high) == pytest.approx(
-        (-result.overall.lines.high, -result.overall.lines.low)
+    assert result.overall.interval is not None
+    assert back.overall.interval is not None
+    assert (back.overall.interval.low, back.overall.interval.high) == pytest.approx(
+        (-result.overall.interval.high, -result.overall.interval.low)
     )
     assert [line.text for line in back.losses] == [line.text for line in result.wins]
 
@@ -189,8 +187,8 @@ def test_its_record_is_plain_values_for_json(result: Comparison) -> None:
     record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert record["better"] == "b"
     assert record["verdict"] == result.verdict
-    assert record["overall"]["lines"]["high"] < 0
-    assert record["overall"]["seeds"]["p"] < 0.05
+    assert record["overall"]["interval"]["high"] < 0
+    assert record["overall"]["p"] < 0.05
     assert record["wins"][0]["difference"] == result.wins[0].difference
 
 

@@ -186,7 +186,7 @@ def test_the_default_model_is_a_tree_for_a_list_and_an_lstm_for_a_text(text: Tex
 
 def test_the_default_wavenet_sees_at_most_an_eighth_of_a_text(tmp_path: Path) -> None:
     fields = []
-    for characters in (300, 1_000, 10_000):
+    for characters in (500, 1_000, 10_000):
         path = tmp_path / f"{characters}.txt"
         path.write_text("to be or not to be, " * (characters // 20), encoding="utf-8")
         corpus = load_corpus(path, format="text", train_fraction=0.6, cache=tmp_path)

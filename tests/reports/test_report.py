@@ -10,10 +10,12 @@ from math import log
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from wavemore.engine.evaluate import evaluate, score
 from wavemore.engine.plan import plan
+from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError
 from wavemore.html import table, text
 from wavemore.reports.report import report, subject
@@ -23,6 +25,7 @@ from wavemore.runs.config import RunConfig
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.training import finish, train
+from wavemore.studies.record import compare_arms
 from wavemore.text.line_corpus import LineCorpus
 
 VOID = {"meta", "img", "br", "link"}
@@ -171,15 +174,20 @@ def test_without_its_data_the_rest_of_a_run_is_shown(
     assert "drawn at temperature 1" in found.content
 
 
+def _losses(base: float) -> list[UnitLosses]:
+    """The losses of two seeds on 30 lines of 5 characters."""
+    return [UnitLosses(5 * np.full(30, base + seed / 100), np.full(30, 5), np.arange(30) > 9) for seed in (0, 1)]
+
+
 RECORD = {
-    "format": 1,
+    "format": 2,
     "name": "flat",
     "question": "Is <flat> better?",
     "expected": "No.",
     "source": "",
     "measure": [],
     "data": {"name": "n", "split_method": "lecture", "train_lines": 9, "val_lines": 2,
-             "leak_free_val_targets": 5, "val_targets": 9},
+             "test_lines": 2, "leak_free_test_targets": 5, "val_targets": 9, "test_targets": 9},
     "seeds": [0, 1],
     "tune_seeds": [100],
     "arms": [
@@ -192,10 +200,12 @@ RECORD = {
             "trials": [],
             "tuned": {},
             "runs": [
-                {"seed": seed, "val_nats": base + seed / 100, "leak_free_val_nats": base, "train_nats": base,
+                {"seed": seed, "val_nats": base + seed / 100, "test_nats": base + seed / 100,
+                 "leak_free_test_nats": base, "train_nats": base,
                  "seconds": 1.0, "parameters": 1234, "steps": 7}
                 for seed in (0, 1)
             ],
+            "comparison": compare_arms(_losses(2.1), _losses(base), (False, False)) if baseline else None,
         }
         for name, baseline, base in (("flat | eight", None, 2.1), ("tree", "flat | eight", 1.9))
     ],

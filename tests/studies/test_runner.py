@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from wavemore.engine.process import set_threads
 from wavemore.errors import RunError, UsageError
 from wavemore.studies.file import Study, parse_study
-from wavemore.studies.record import read_record
+from wavemore.studies.record import read_record, verdicts
 from wavemore.studies.runner import Event, StudyRunner
 
 TINY = """
@@ -61,9 +62,15 @@ def test_every_arm_is_tuned_and_trained_on_all_seeds(finished: Path, names_file:
     for arm in record["arms"]:
         assert [run["seed"] for run in arm["runs"]] == [0, 1]
         assert all(isinstance(run["mode_gap"], float) for run in arm["runs"])
+        assert all(isinstance(run["test_nats"], float) for run in arm["runs"])
         best = min(arm["trials"], key=lambda trial: trial["val_nats"])
         assert arm["tuned"] == best["settings"]
     assert [arm["baseline"] for arm in record["arms"]] == [None, "Two"]
+    assert len(list(finished.rglob("test.safetensors"))) == 4, "the trials of the tuning are not judged on test"
+    two, three = ([run["test_nats"] for run in arm["runs"]] for arm in record["arms"])
+    outcome = verdicts(record)["Three"].outcome
+    assert outcome is not None
+    assert outcome.difference == pytest.approx(fmean(three) - fmean(two))
     again, events = run(study(), finished, names_file)
     assert not any(event.message for event in events), "nothing is trained twice"
     assert again["arms"] == record["arms"]
@@ -84,12 +91,17 @@ def test_an_interrupted_study_continues(tmp_path: Path, names_file: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [{"split_seed": "split_seed = 7"}, {"split_seed": 'split_method = "lecture"'}, {"hidden": "hidden = 7"}]
+    ("change", "words"),
+    [
+        ({"split_seed": "split_seed = 7"}, r"\(split distinct, seed 0 and distinct, seed 7"),
+        ({"split_seed": 'split_method = "lecture"'}, r"\(split distinct, seed 0 and lecture"),
+        ({"hidden": "hidden = 7"}, r"\(hidden 6 → 7\)"),
+    ],
 )
 def test_runs_with_another_split_or_other_settings_are_refused(
-    finished: Path, names_file: Path, change: dict[str, str]
+    finished: Path, names_file: Path, change: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(RunError, match="was trained with settings, data or a split no longer"):
+    with pytest.raises(RunError, match=words):
         run(study(**change), finished, names_file)
 
 
@@ -119,5 +131,5 @@ def test_a_damaged_record_or_one_of_another_format(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is damaged"):
         read_record(tmp_path)
     (tmp_path / "study.json").write_text(json.dumps({"format": 9}), encoding="utf-8")
-    with pytest.raises(RunError, match="has format 9; this version of wavemore reads format 1"):
+    with pytest.raises(RunError, match="has format 9; this version of wavemore reads format 2"):
         read_record(tmp_path)

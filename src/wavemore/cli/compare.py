@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from wavemore.comparison.result import Comparison, LineDifference, SliceResult
 
-INTERVAL = "95 % over lines"
+INTERVAL = "95 % interval"
+OVER_LINES = "95 % over lines"
 MAX_LINE = 40
 
 
@@ -22,7 +23,7 @@ MAX_LINE = 40
 class Compare:
     """Tell whether B is better than A, by how much, and on which lines.
 
-    Better means: other seeds or other lines are unlikely to reverse the result.
+    Better means: other seeds and other lines are unlikely to reverse the result.
 
     Losses are nats per character.
 
@@ -47,7 +48,7 @@ class Compare:
 
         path = checked_figure_path(self.plot)
         screen = Screen(stderr=self.json)
-        with screen.busy("losses of both, and the bootstrap"):
+        with screen.busy("losses of both"):
             comparison = compare(self.a, self.b, self.split)
         if path is not None:
             _draw(comparison, path)
@@ -81,8 +82,8 @@ def _show(screen: Screen, comparison: "Comparison") -> None:
         screen.say(f"B differs in: {', '.join(comparison.changed_settings)}")
     targets = comparison.overall.num_targets
     screen.say(f"{comparison.data}, {comparison.split}: {comparison.num_lines:,} lines, {targets:,} targets", "")
-    header = ["nats per character", "A", "B", "B - A", INTERVAL, "over seeds"]
-    screen.say(table(screen, header, comparison.loss_rows(), left=header[:1], spare=("over seeds", INTERVAL)))
+    header = ["nats per character", "A", "B", "B - A", INTERVAL, "p"]
+    screen.say(table(screen, header, comparison.loss_rows(), left=header[:1], spare=("p", INTERVAL)))
     screen.say("", f"{comparison.verdict}.", style="bold")
     if comparison.leak_free is not None and comparison.leak_free.better != comparison.better:
         screen.say(f"On the lines that are not in train: {comparison.leak_free.verdict}.")
@@ -100,8 +101,8 @@ def _slices(screen: Screen, title: str, results: "Sequence[SliceResult]", target
     for result in results:
         losses = [f"{result.a:.4f}", f"{result.b:.4f}", f"{result.difference:+.4f}", str(result.interval or "")]
         rows.append([result.name, f"{result.lines:,}", f"{result.num_targets / targets:.0%}", *losses])
-    header = [title, "lines", "targets", "A", "B", "B - A", INTERVAL]
-    return table(screen, header, rows, left=header[:1], spare=("targets", "lines", "A", "B", INTERVAL))
+    header = [title, "lines", "targets", "A", "B", "B - A", OVER_LINES]
+    return table(screen, header, rows, left=header[:1], spare=("targets", "lines", "A", "B", OVER_LINES))
 
 
 def _lines(screen: Screen, title: str, lines: "Sequence[LineDifference]") -> object:

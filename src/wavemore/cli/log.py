@@ -24,7 +24,7 @@ class Log:
 
     Losses are nats per character, mean ± standard deviation over the seeds.
 
-    Delta: val loss minus that of the row before; ?: within the noise of the seeds.
+    Delta: val loss minus that of the row before; ?: chance could explain it.
 
     Time: training time; for a student, it includes that of its teachers.
 

@@ -1,24 +1,19 @@
 """Is B better than A? Two recipes by their seeds, on the same lines, with a verdict in words.
 
-A difference may be due to chance in two ways: by the seeds that were trained, and by the lines that happen to be in
-val. The first is tested over seeds (Welch's test), the second by a bootstrap over lines, paired, as both sides predict
-the same lines. A side is called better if both 95 % intervals exclude 0. Differences are B - A in nats per character:
-below 0, B is better.
+Differences are B - A in nats per character: below 0, B is better. The verdict is that of `evidence.judge`.
 
-L lines, B targets, S seeds, K slices.
+L lines, B targets, S seeds, U units.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.comparison.bootstrap import ratio_intervals
+from wavemore.comparison.evidence import SideLosses, judge, units_interval
 from wavemore.comparison.result import Comparison, LineDifference, Side, SliceResult, SplitName
-from wavemore.comparison.slices import slices
-from wavemore.comparison.statistics import Interval, mean_std, welch
+from wavemore.comparison.slices import Slice, slices
 from wavemore.comparison.verdict import Outcome
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
@@ -81,30 +76,36 @@ def _compare(
     data: str,
     changes: tuple[str, ...],
 ) -> Comparison:
-    part, (nats_a, nats_b) = _line_nats(models, corpus, split)
+    part, units, (nats_a, nats_b) = _target_nats(models, corpus, split)
     mean_a, mean_b = nats_a.mean(axis=0), nats_b.mean(axis=0)  # (B,)
-    leak_free = part.leak_free_targets
-    mixed = bool(leak_free.any() and not leak_free.all())
-    wholes = [np.ones(part.num_targets, np.bool_), *([leak_free] if mixed else [])]
-    parts = slices(corpus, part)
-    masks = [*wholes, *(each.targets for each in parts)]
-    differences = np.stack([line_sums(part, (mean_b - mean_a) * mask) for mask in masks], axis=1)  # (L, K)
-    counts = np.stack([line_sums(part, mask.astype(np.float64)) for mask in masks], axis=1)
-    intervals = ratio_intervals(differences, counts)
-    outcomes = [_outcome(nats_a[:, m], nats_b[:, m], interval) for m, interval in zip(wholes, intervals, strict=False)]
-    results = [
-        SliceResult(
+
+    def by_unit(values: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        sums = np.bincount(units, weights=values * mask, minlength=int(units.max()) + 1)  # (B,) -> (U,)
+        return sums.astype(np.float64)
+
+    def outcome(mask: NDArray[np.bool_]) -> Outcome:
+        a, b = (
+            SideLosses(np.stack([by_unit(row, mask) for row in nats]), side[0].config.counted)
+            for nats, side in zip((nats_a, nats_b), models, strict=True)
+        )
+        return judge(a, b, by_unit(np.ones(len(units)), mask))
+
+    def slice_result(each: Slice) -> SliceResult:
+        mask = each.targets
+        counts = by_unit(np.ones(len(units)), mask)
+        return SliceResult(
             group=each.group,
             name=each.name,
-            lines=int(np.count_nonzero(counts[:, column])),
-            num_targets=int(each.targets.sum()),
-            a=float(mean_a[each.targets].mean()),
-            b=float(mean_b[each.targets].mean()),
-            difference=float((mean_b - mean_a)[each.targets].mean()),
-            interval=intervals[column],
+            lines=int(np.count_nonzero(line_sums(part, mask.astype(np.float64)))),
+            num_targets=int(mask.sum()),
+            a=float(mean_a[mask].mean()),
+            b=float(mean_b[mask].mean()),
+            difference=float((mean_b - mean_a)[mask].mean()),
+            interval=units_interval(by_unit(mean_b - mean_a, mask), counts),
         )
-        for column, each in enumerate(parts, start=len(wholes))
-    ]
+
+    leak_free = part.leak_free_targets
+    results = [slice_result(each) for each in slices(corpus, part)]
     lines_a, lines_b = line_sums(part, mean_a), line_sums(part, mean_b)
     order = np.argsort(lines_b - lines_a, kind="stable")  # from B's largest gain to its largest loss
     return Comparison(
@@ -114,8 +115,8 @@ def _compare(
         split=split,
         num_lines=len(part.lines),
         changed_settings=changes,
-        overall=outcomes[0],
-        leak_free=outcomes[1] if mixed else None,
+        overall=outcome(np.ones(len(units), np.bool_)),
+        leak_free=outcome(leak_free) if leak_free.any() and not leak_free.all() else None,
         kinds=tuple(result for result in results if result.group != "position"),
         positions=tuple(result for result in results if result.group == "position"),
         wins=tuple(line for line in _first_lines(part.lines, order, lines_a, lines_b) if line.difference < 0),
@@ -123,29 +124,19 @@ def _compare(
     )
 
 
-def _line_nats(
+def _target_nats(
     models: Sequence[Sequence[Model]], corpus: Corpus, split: SplitName
-) -> tuple[LinePart, list[NDArray[np.float64]]]:
-    """The lines of the split, and for each side the nats of their targets (S, B).
+) -> tuple[LinePart, NDArray[np.int64], list[NDArray[np.float64]]]:
+    """The lines of the split, the unit of each of their targets (B,), and for each side their nats (S, B).
 
     A text is compared line by line, each line predicted with the text before it.
     """
     part = corpus.val if split == "val" else corpus.test
-    if part is None:
-        raise UsageError(f"{corpus.name} is a continuous text, which has no test part: compare on val")
     lines = part.as_lines(corpus.vocabulary)
     if not len(lines.lines):
         raise UsageError(f"the {split} part of {corpus.name} has no line end, so it cannot be compared line by line")
     nats = [np.stack([token_nats(model, evaluation_batcher(part, model)) for model in side]) for side in models]
-    return lines, [each[:, : lines.num_targets] for each in nats]
-
-
-def _outcome(nats_a: NDArray[np.float64], nats_b: NDArray[np.float64], lines: Interval | None) -> Outcome:
-    losses_a, losses_b = nats_a.mean(axis=1).tolist(), nats_b.mean(axis=1).tolist()  # one per seed
-    a, b = mean_std(losses_a), mean_std(losses_b)
-    if not (isfinite(a.mean) and isfinite(b.mean)):
-        raise RunError("a loss is not finite, so the two cannot be compared: train that side again")
-    return Outcome(nats_a.shape[1], a, b, b.mean - a.mean, lines, welch(losses_a, losses_b))
+    return lines, part.units()[: lines.num_targets], [each[:, : lines.num_targets] for each in nats]
 
 
 def _first_lines(

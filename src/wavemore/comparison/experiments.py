@@ -11,13 +11,18 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal
 
-from wavemore.comparison.statistics import MeanStd, mean_std, welch
+import numpy as np
+
+from wavemore.comparison.evidence import SideLosses, judge
+from wavemore.comparison.statistics import LEVEL, MeanStd, holm, mean_std
+from wavemore.errors import RunError
 from wavemore.markdown import escape, markdown_table
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_data, describe_model
 from wavemore.runs.entry import Entry, FinishedRun, one_per_seed, read_entry
 from wavemore.runs.identity import changed_settings, data_key, recipe_key
 from wavemore.runs.run import Run
+from wavemore.runs.saved_losses import saved_unit_losses
 from wavemore.signs import visible
 
 Sort = Literal["date", "val", "leak-free", "parameters", "seconds"]
@@ -49,8 +54,9 @@ class Experiment:
     """Runs that are left out of the means, and why."""
     delta: float | None = None
     """Val minus that of the row before; None if that has no val loss, or other data or another split."""
-    significant: bool = False
-    """Whether the delta is significant over seeds (Welch's test); never with a single seed on either side."""
+    p: float | None = None
+    """The p-value of the delta (see `evidence.judge`), adjusted for the number of rows by Holm's method; None without a
+    delta, and with a single seed of a trained model on either side."""
     changed: tuple[str, ...] = ()
     """The settings that differ from those of the row before, if data and split are the same."""
 
@@ -58,6 +64,11 @@ class Experiment:
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the finished runs."""
         return tuple(each.config.recipe.seed for each in self.runs)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the delta is more than chance."""
+        return self.p is not None and self.p < 1 - LEVEL
 
     @property
     def delta_text(self) -> str:
@@ -85,7 +96,9 @@ def list_experiments(runs: Sequence[Run], sort: Sort = "date") -> list[Experimen
     rows = [_with_name_warning(row, rows) for row in rows]
     if sort != "date":
         rows.sort(key=lambda row: _figure(row, sort))
-    return [_with_delta(before, row) for before, row in zip([None, *rows], rows, strict=False)]
+    rows = [_with_delta(before, row) for before, row in zip([None, *rows], rows, strict=False)]
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    return [row if row.p is None else replace(row, p=next(adjusted)) for row in rows]
 
 
 def to_record(row: Experiment) -> dict[str, Any]:
@@ -106,6 +119,7 @@ def to_record(row: Experiment) -> dict[str, Any]:
         record |= {name: loss and loss.mean, f"{name}_std": loss and loss.std}
     return record | {
         "delta": row.delta,
+        "delta_p": row.p,
         "delta_significant": None if row.delta is None else row.significant,
         "changed": list(row.changed),
         "train_seconds": row.seconds and row.seconds.mean,
@@ -208,9 +222,26 @@ def _with_delta(before: Experiment | None, row: Experiment) -> Experiment:
     row = replace(row, changed=changed_settings(before.config, row.config))
     if before.val is None or row.val is None:
         return row
-    nats_before, nats = ([each.summary.val_nats for each in side.runs] for side in (before, row))
-    test = welch(nats_before, nats)
-    return replace(row, delta=row.val.mean - before.val.mean, significant=test is not None and test.excludes_zero)
+    return replace(row, delta=row.val.mean - before.val.mean, p=_p(before.runs, row.runs))
+
+
+def _p(a: Sequence[FinishedRun], b: Sequence[FinishedRun]) -> float | None:
+    """The p-value of the difference of two experiments on the same val part; None if it cannot be computed."""
+    try:
+        losses = [[saved_unit_losses(each.run, "val") for each in side] for side in (a, b)]
+    except RunError:
+        return None
+    known = [each for side in losses for each in side if each is not None]
+    if len(known) < len(a) + len(b) or any(not np.array_equal(each.targets, known[0].targets) for each in known):
+        return None
+    before, after = (
+        SideLosses(np.stack([each.nats for each in side if each is not None]), runs[0].config.model_config.counted)
+        for side, runs in zip(losses, (a, b), strict=True)
+    )
+    try:
+        return judge(before, after, known[0].targets.astype(np.float64)).p
+    except RunError:  # a loss is not finite
+        return None
 
 
 def _figure(row: Experiment, sort: Sort) -> float:

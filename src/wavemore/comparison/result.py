@@ -44,7 +44,7 @@ class SliceResult:
     b: float
     difference: float
     interval: Interval | None
-    """Over lines, for these models; None for fewer than 20 lines."""
+    """Over lines, for these models; None for fewer than 20 distinct lines, or blocks of a text."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         sides = f"{text(describe_side('A', self.a))}<br/>{text(describe_side('B', self.b))}"
-        header = ["", "A", "B", "B - A", "95 % over lines", "95 % over seeds"]
+        header = ["", "A", "B", "B - A", "95 % interval", "p"]
         rows = [*self.loss_rows(), *map(_slice_row, (*self.kinds, *self.positions))]
         losses = table(header, [[text(cell) for cell in row] for row in rows])
         return (
@@ -111,12 +111,13 @@ class Comparison:
         )
 
     def loss_rows(self) -> list[list[str]]:
-        """Rows of a table: name, A, B, the difference, its interval over lines and that over seeds."""
+        """Rows of a table: name, A, B, the difference, its interval and its p-value."""
         rows = []
         for name, outcome in ((self.split, self.overall), (f"leak-free {self.split}", self.leak_free)):
             if outcome is not None:
                 losses = [str(outcome.a), str(outcome.b), f"{outcome.difference:+.4f}"]
-                rows.append([name, *losses, str(outcome.lines or ""), str(outcome.seeds or "")])
+                p = "" if outcome.p is None else f"{outcome.p:.4f}"
+                rows.append([name, *losses, str(outcome.interval or ""), p])
         return rows
 
     def to_dict(self) -> dict[str, Any]:

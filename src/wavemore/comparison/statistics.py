@@ -1,8 +1,9 @@
-"""Statistics over seeds: mean and standard deviation, and the difference between two recipes with its interval."""
+"""Statistics: mean and standard deviation over seeds, the t-test of an estimate with several errors, Holm's method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev, variance
+from typing import NamedTuple
 
 LEVEL = 0.95
 """Confidence level of every interval here."""
@@ -44,40 +45,48 @@ class Interval:
         """Whether both ends have the same sign."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def width(self) -> float:
+        """The distance of its ends."""
+        return self.high - self.low
+
+
+class Error(NamedTuple):
+    """One source of chance in an estimate: the variance that it gives the estimate, and its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
 
 @dataclass(frozen=True)
-class SeedsTest(Interval):
-    """The difference of two means over seeds, b - a, with its interval: below 0, b's loss is lower."""
+class TTest:
+    """An estimate with its 95 % interval, and the p-value of the hypothesis that it is zero."""
 
-    difference: float
+    estimate: float
+    interval: Interval
     p: float
-    """Probability of a difference this large if the two means are equal."""
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> SeedsTest | None:
-    """Welch's t-test of two recipes by their seeds' losses; None if one of them has a single seed.
+def t_test(estimate: float, errors: Sequence[Error]) -> TTest:
+    """A t-test of an estimate whose errors add up; Welch's test if they are those of two means.
 
-    The seeds are not paired: seed 3 of one model has nothing in common with seed 3 of another.
+    The degrees of freedom are those of Welch and Satterthwaite. Without errors, the interval is a point.
 
-    >>> test = welch([2.01, 2.02, 2.03], [1.97, 1.98, 1.96])
-    >>> round(test.difference, 3), test.excludes_zero
-    (-0.05, True)
+    >>> test = t_test(-0.05, [Error(0.0001 / 3, 2), Error(0.0001 / 3, 2)])
+    >>> str(test.interval), round(test.p, 4)
+    ('-0.0727 to -0.0273', 0.0036)
 
     Paper: Welch, The generalization of "Student's" problem, https://doi.org/10.1093/biomet/34.1-2.28
     """
-    if min(len(a), len(b)) < 2:
-        return None
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
-    difference = fmean(b) - fmean(a)
-    va, vb = variance(a) / len(a), variance(b) / len(b)
-    if va + vb == 0:
-        return SeedsTest(difference, difference, difference, p=1.0 if difference == 0 else 0.0)
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    error = (va + vb) ** 0.5
-    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * t.sf(abs(difference) / error, freedom))
-    return SeedsTest(difference - half, difference + half, difference, p)
+    variance = sum(error.variance for error in errors)
+    if variance == 0:
+        return TTest(estimate, Interval(estimate, estimate), p=1.0 if estimate == 0 else 0.0)
+    freedom = 1 / sum((error.variance / variance) ** 2 / error.freedom for error in errors)
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * variance**0.5
+    p = float(2 * stdtr(freedom, -abs(estimate) / variance**0.5))
+    return TTest(estimate, Interval(estimate - half, estimate + half), p)
 
 
 def half_interval(values: Sequence[float]) -> float | None:
@@ -88,9 +97,7 @@ def half_interval(values: Sequence[float]) -> float | None:
     """
     if len(values) < 2:
         return None
-    from scipy.stats import t
-
-    return float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5)
+    return t_test(0.0, [Error(variance(values) / len(values), len(values) - 1)]).interval.high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,6 +28,8 @@ class ModelConfig(ABC):
     """The settings of a model: subclasses are frozen dataclasses whose fields are made by `setting`."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # so that type checkers accept `fields` and `asdict`
+    counted: ClassVar[bool] = False
+    """Whether the model is counted and not trained: it is the same for every seed."""
     width_settings: ClassVar[tuple[str, ...]] = ()
     """The settings that scale the number of parameters, such as the hidden channels: all get the same value."""
 

@@ -44,6 +44,8 @@ MAX_ORDER = 64
 class NgramConfig(ModelConfig):
     """The settings of an n-gram model."""
 
+    counted = True
+
     order: int = setting(5, "number of characters counted together, the predicted one included")
 
     def __post_init__(self) -> None:

@@ -110,12 +110,15 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 @styled
-def arms(rows: Sequence[Arm], *, title: str = "Each seed, and the means") -> Figure:
-    """Draw the arms of a study below each other: one dot per seed, the mean, its 95 % interval, a published loss."""
+def arms(rows: Sequence[Arm], *, split: str = "test", title: str = "Each seed, and the means") -> Figure:
+    """Draw the arms of a study below each other: one dot per seed, the mean, its 95 % interval, a published loss.
+
+    `split` is the part of the data that the losses are on.
+    """
     figure = new_figure(7.5, 1.6 + 0.55 * max(1, len(rows)))
     axes = figure.add_subplot()
     headline(figure, title)
-    axes.set_xlabel(VAL_LOSS)
+    axes.set_xlabel(f"{split} loss (nats per character)")
     handles: dict[str, Any] = {}
     for row, arm in enumerate(rows):
         handles |= _draw_arm(axes, row, arm)

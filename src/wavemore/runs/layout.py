@@ -11,7 +11,7 @@ from wavemore.errors import RunError
 FIRST_FILES = ("lines.safetensors", "vocabulary.json")
 """Written before config.json, which makes the folder a run."""
 
-RESULTS = ("summary.json", "samples.txt", "failed.json")
+RESULTS = ("summary.json", "samples.txt", "val.safetensors", "test.safetensors", "failed.json")
 """Written at the end of a training."""
 
 FILES = ("state.safetensors", "model.safetensors", "metrics.jsonl", *RESULTS, "config.json", *FIRST_FILES)

@@ -7,6 +7,8 @@ model.safetensors    the weights with the lowest val loss so far
 state.safetensors    the training between two steps, for resuming
 metrics.jsonl        one record per line: train and val loss over the steps
 summary.json         the result of a finished run: losses, size, seconds, environment
+val.safetensors      the losses of the distinct val lines, or of blocks of a text, for comparisons
+test.safetensors     those of the test part, if the run belongs to a study
 samples.txt          lines, or a text, that the model generated
 failed.json          why a training ended without a result, such as a loss that is no longer finite
 tensorboard/         the records for TensorBoard, if requested

@@ -14,6 +14,7 @@ from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
+from wavemore.engine.unit_losses import unit_losses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
@@ -21,6 +22,7 @@ from wavemore.runs.environment import environment
 from wavemore.runs.record import Summary
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
+from wavemore.runs.saved_losses import save_unit_losses
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
 from wavemore.text.parts import Part
@@ -123,6 +125,7 @@ def finish(
         environment=environment(),
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
     )
+    save_unit_losses(run, "val", unit_losses(model, corpus.val))
     run.finish(summary, [sample.text for sample in samples])
     return summary, val, samples
 

@@ -24,13 +24,15 @@ import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
 from wavemore.engine.process import keep_freed_memory, set_threads
+from wavemore.engine.unit_losses import UnitLosses, unit_losses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import DataConfig, RunConfig
-from wavemore.runs.identity import training_digest
+from wavemore.runs.identity import changed_settings, data_differences, training_digest
 from wavemore.runs.json_file import read_json
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
+from wavemore.runs.saved_losses import save_unit_losses, saved_unit_losses
 from wavemore.runs.training import finish, train
 from wavemore.text.parts import Part
 
@@ -50,20 +52,25 @@ class Job:
     config: RunConfig
     path: Path
     measures: tuple[str, ...]
+    judged: bool
+    """Whether the run counts in the verdict, so that its test loss is computed; those of the tuning do not."""
 
 
 def read_result(job: Job) -> Result | None:
     """Read the result of a job; None if it is not finished.
 
-    Raises `RunError` if the folder has a run with other settings, data or split.
+    Raises `RunError` if the folder has a run with other settings, data or split; it names what differs.
     """
     run = Run(job.path)
     if not run.exists():
         return None
-    if training_digest(run.config) != training_digest(job.config):
+    config = run.config
+    if training_digest(config) != training_digest(job.config):
+        differences = [*data_differences(config.data, job.config.data), *changed_settings(config, job.config)]
+        seeds = f"seed {config.recipe.seed} and {job.config.recipe.seed}"
         raise RunError(
-            f"{job.path} was trained with settings, data or a split no longer in the study: use another `folder`, "
-            "or delete that run"
+            f"{job.path} was trained otherwise than the study says now ({'; '.join(differences) or seeds}): use "
+            "another `folder`, or delete that run"
         )
     failure = read_json(job.path / "failed.json", msgspec.json.Decoder(Result).decode, "delete that run")
     if failure is not None:
@@ -80,9 +87,22 @@ def read_result(job: Job) -> Result | None:
         "seconds": summary.train_seconds,
         "commit": summary.environment.get("commit", ""),
     }
+    if job.judged:
+        losses = test_losses(job)
+        result |= {"test_nats": losses.mean, "leak_free_test_nats": losses.leak_free_mean}
     if "mode_gap" in job.measures:
         result["mode_gap"] = mode_gap(run.model(), _load(job.config.data).train, job.config.recipe.batch_size)
     return result
+
+
+def test_losses(job: Job) -> UnitLosses:
+    """The test losses of a finished run, which are computed once and kept in its folder."""
+    run = Run(job.path)
+    losses = saved_unit_losses(run, "test")
+    if losses is None:
+        losses = unit_losses(run.model(), _load(job.config.data).test)
+        save_unit_losses(run, "test", losses)
+    return losses
 
 
 def train_job(job: Job) -> Generator[None, None, None]:
@@ -151,7 +171,7 @@ def run_in_worker(job: Job) -> Result | None:
         for _ in steps:
             if _stop[0].is_set():
                 return None
-    return read_result(job)
+        return read_result(job)
 
 
 def _exit_with_parent() -> None:

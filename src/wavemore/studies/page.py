@@ -5,13 +5,15 @@ from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavemore.comparison.statistics import half_interval, mean_std, welch
+from wavemore.comparison.statistics import half_interval, mean_std
+from wavemore.comparison.verdict import Outcome
 from wavemore.errors import UsageError
 from wavemore.files import write_atomic
 from wavemore.markdown import escape, markdown_table
 from wavemore.signs import visible
 from wavemore.studies.file import format_value, slug
 from wavemore.studies.record import Record, answer, groups, interval, signed, values, verdicts
+from wavemore.text.parts import MAX_BLOCKS
 
 if TYPE_CHECKING:
     from wavemore.plots import Figure
@@ -42,10 +44,12 @@ def figures(record: Record) -> dict[str, "Figure"]:
 
     drawn = {}
     for number, group in enumerate(groups(record).values(), start=1):
-        finished = [(arm, nats) for arm in group if (nats := values(arm, "val_nats"))]
+        # Published losses are those of val.
+        split = "val" if any(arm["published"] for arm in group) else "test"
+        finished = [(arm, nats) for arm in group if (nats := values(arm, f"{split}_nats"))]
         if finished:
             rows = [Arm(arm["name"], n, (arm["published"] or {}).get("val"), half_interval(n)) for arm, n in finished]
-            drawn[f"{slug(record['name'])}-{number}"] = arms(rows)
+            drawn[f"{slug(record['name'])}-{number}"] = arms(rows, split=split)
     return drawn
 
 
@@ -93,29 +97,34 @@ def _results_table(record: Record, arms: Sequence[Mapping[str, Any]]) -> str:
     all_verdicts = verdicts(record)
     rows = []
     for arm in arms:
-        parameters, seconds, nats = values(arm, "parameters"), values(arm, "seconds"), values(arm, "val_nats")
+        parameters, seconds, nats = values(arm, "parameters"), values(arm, "seconds"), values(arm, "test_nats")
         row = {
             "arm": escape(arm["name"]),
             "parameters": f"{parameters[0]:,}" if parameters else "",
             "epochs": f"{arm['epochs']:g}",
             "train": _mean_std(arm, "train_nats"),
             "val": _mean_std(arm, "val_nats") or "failed",
+            "test": _mean_std(arm, "test_nats"),
         }
         if record["data"].get("format") == "text":
-            row["bits per character"] = f"{mean_std(nats).mean / log(2):.4f}" if nats else ""
-        else:
-            row["leak-free val"] = _mean_std(arm, "leak_free_val_nats")
+            row["test, bits per character"] = f"{mean_std(nats).mean / log(2):.4f}" if nats else ""
+        elif any(values(arm, "leak_free_test_nats") for arm in arms):
+            row["leak-free test"] = _mean_std(arm, "leak_free_test_nats")
         if any(arm["published"] for arm in arms):
             row |= _published(arm)
         verdict = all_verdicts.get(arm["name"])
-        test = verdict.test if verdict else None
-        row["gain"] = f"{signed(-test.difference)} ({interval(test)})" if test else ""
+        row["gain"] = _gain(verdict.outcome) if verdict and verdict.outcome else ""
         row["verdict"] = verdict.verdict if verdict else ""
         if "mode_gap" in record["measure"]:
             row["loss in training mode minus eval mode"] = _mean_std(arm, "mode_gap")
         row["training"] = f"{mean_std(seconds).mean:.1f} s" if seconds else ""
         rows.append(row)
     return _table(rows, text=("arm", "verdict"))
+
+
+def _gain(outcome: Outcome) -> str:
+    gain = signed(-outcome.difference)
+    return f"{gain} ({interval(outcome.interval)})" if outcome.interval else gain
 
 
 def _published(arm: Mapping[str, Any]) -> dict[str, str]:
@@ -144,37 +153,28 @@ def _models(record: Record) -> list[str]:
 
 def _memorisation(record: Record) -> list[str]:
     """How much of each gain is lost on lines that do not occur in train."""
-    arms = {arm["name"]: arm for arm in record["arms"]}
     rows = []
     for name, verdict in verdicts(record).items():
-        pair = arms[verdict.baseline], arms[name]
-        leak_free = welch(*(values(arm, "leak_free_val_nats") for arm in pair))
-        excess = welch(*(_excess(arm) for arm in pair))
-        if verdict.test is None or leak_free is None or excess is None:
+        outcome, leak_free, excess = verdict.outcome, verdict.leak_free, verdict.excess
+        if outcome is None or leak_free is None or excess is None:
             continue
-        fraction = excess.difference / verdict.test.difference if verdict.verdict == "better" else None
+        fraction = excess.difference / outcome.difference if verdict.verdict == "better" else None
         rows.append(
             {
                 "arm and baseline": escape(f"{name} and {verdict.baseline}"),
-                "gain on val": signed(-verdict.test.difference),
-                "gain on leak-free val": signed(-leak_free.difference),
-                "difference": f"{signed(-excess.difference)} ({interval(excess)})",
+                "gain on test": signed(-outcome.difference),
+                "gain on leak-free test": signed(-leak_free.difference),
+                "difference": _gain(excess),
                 "share of the gain": "no significant gain" if fraction is None else f"{100 * fraction:.0f} %",
             }
         )
-    total, leak_free_targets = record["data"]["val_targets"], record["data"]["leak_free_val_targets"]
+    total, leak_free_targets = record["data"]["test_targets"], record["data"]["leak_free_test_targets"]
     return [
-        f"{total - leak_free_targets:,} of {total:,} val characters are in lines that also occur in train. If a gain "
-        "is larger on val than on leak-free val, the difference comes from these lines: they were memorised, or are "
+        f"{total - leak_free_targets:,} of {total:,} test characters are in lines that also occur in train. If a gain "
+        "is larger on test than on leak-free test, the difference comes from these lines: they were memorised, or are "
         "easier to predict. The intervals are 95 % intervals.",
         *([_table(rows, text=("arm and baseline",))] if rows else []),
     ]
-
-
-def _excess(arm: Mapping[str, Any]) -> list[float]:
-    """The val loss minus the leak-free one, per seed."""
-    pairs = zip(values(arm, "val_nats"), values(arm, "leak_free_val_nats"), strict=True)
-    return [val - leak_free for val, leak_free in pairs]
 
 
 def _tuning(record: Record) -> list[str]:
@@ -218,12 +218,19 @@ def _method(record: Record) -> list[str]:
     return [
         f"{_data(record)} Losses are exact, in nats per character: mean ± standard deviation over seeds "
         f"{', '.join(map(str, record['seeds']))}.",
-        "A gain is the loss of the baseline minus that of the arm, so above 0 the arm is better. Each verdict is "
-        "Welch's t-test over the seeds at the 5 % level, its p-value adjusted by Holm's method for all comparisons on "
-        "this page; the intervals are not adjusted. Each run is judged by its checkpoint with the lowest val loss.",
+        "A gain is the test loss of the baseline minus that of the arm, so above 0 the arm is better. Each verdict is "
+        f"a t-test at the 5 % level that adds the errors of the seeds and of the {_units(record)}, its p-value "
+        "adjusted by Holm's method for all comparisons on this page; the intervals are not adjusted. Settings and "
+        "checkpoints are chosen on val; nothing is chosen on test.",
         f"{escape(machine['cpu'])}, {parallel}; torch {machine['torch']}, commit {', '.join(commits) or 'unknown'}; "
         f"{record['training_seconds']:,.0f} s of training in total.",
     ]
+
+
+def _units(record: Record) -> str:
+    if record["data"].get("format") == "text":
+        return f"{MAX_BLOCKS} blocks into which the test text is cut"
+    return "test lines"
 
 
 def _data(record: Record) -> str:
@@ -231,14 +238,16 @@ def _data(record: Record) -> str:
     if data.get("format") == "text":
         return (
             f"{command} on {escape(data['name'])}, a continuous text whose first {100 * data['train_fraction']:g} % "
-            f"are train: {data['train_targets']:,} train and {data['val_targets']:,} val characters. The val loss is "
-            "that of the whole val part, each character predicted from all that the model can see before it. The train "
-            "loss is that of as many characters from the end of train, at most 500,000."
+            f"are train, half of the rest val and half test: {data['train_targets']:,}, {data['val_targets']:,} and "
+            f"{data['test_targets']:,} characters. The val and test losses are those of the whole part, each character "
+            "predicted from all that the model can see before it. The train loss is that of as many characters from "
+            "the end of train, at most 500,000."
         )
     return (
-        f"{command} on {escape(data['name'])}, {data['split_method']} split: {data['train_lines']:,} train and "
-        f"{data['val_lines']:,} val lines. The end of a line counts as a character. Leak-free val has the val lines "
-        f"that do not occur in train, {data['leak_free_val_targets']:,} of {data['val_targets']:,} characters."
+        f"{command} on {escape(data['name'])}, {data['split_method']} split: {data['train_lines']:,} train, "
+        f"{data['val_lines']:,} val and {data['test_lines']:,} test lines. The end of a line counts as a character. "
+        f"Leak-free test has the test lines that do not occur in train, {data['leak_free_test_targets']:,} of "
+        f"{data['test_targets']:,} characters."
     )
 
 

@@ -1,20 +1,25 @@
 """`study.json`, the record of a finished study, and its verdicts: is each arm better than its baseline?
 
-The page, the figures and the report are made from the record alone.
+The arms are tuned on val and judged on test, which nothing was chosen on, by `evidence.judge`. The page, the figures
+and the report are made from the record alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from wavemore.comparison.statistics import LEVEL, SeedsTest, holm, mean_std, welch
+from wavemore.comparison.evidence import SideLosses, judge, judge_excess
+from wavemore.comparison.statistics import Interval, holm, mean_std
+from wavemore.comparison.verdict import NO_DIFFERENCE, Outcome, p_text
+from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError
 from wavemore.runs.json_file import read_json
 
-FORMAT = 1
+FORMAT = 2
 FILE = "study.json"
 MAX_GROUPS = 6
 """With more groups than this, the answer does not name the best arm of each."""
@@ -50,59 +55,83 @@ def groups(record: Record) -> dict[str, list[Mapping[str, Any]]]:
     return result
 
 
+def compare_arms(baseline: Sequence[UnitLosses], arm: Sequence[UnitLosses], counted: tuple[bool, bool]) -> Record:
+    """Judge an arm against its baseline by the test losses of their seeds, at least one each.
+
+    Returns the outcomes as plain values: `test`; if some test lines are also in train, `leak_free` (on the others) and
+    `excess` (how much more the arm gains on all lines than on the others).
+    """
+    a, b = (
+        SideLosses(np.stack([losses.nats for losses in side]), is_counted)
+        for side, is_counted in zip((baseline, arm), counted, strict=True)
+    )
+    targets, some = baseline[0].targets.astype(np.float64), baseline[0].leak_free
+    outcomes = {"test": judge(a, b, targets)}
+    if some.any() and not some.all():
+        part_a, part_b = (SideLosses(side.nats * some, side.counted) for side in (a, b))
+        outcomes |= {"leak_free": judge(part_a, part_b, targets * some), "excess": judge_excess(a, b, targets, some)}
+    return {name: asdict(outcome) for name, outcome in outcomes.items()}
+
+
 @dataclass(frozen=True)
 class ArmVerdict:
-    """An arm compared with its baseline."""
+    """An arm compared with its baseline on test."""
 
     arm: str
     baseline: str
-    test: SeedsTest | None
-    """None if one of the two has fewer than two finished seeds."""
-    p: float
-    """The p-value, adjusted for the number of comparisons in the study."""
-    num_seeds: tuple[int, int]
-    """Finished seeds of the baseline and of the arm."""
+    outcome: Outcome | None
+    """None if one of the two has no finished seed."""
+    leak_free: Outcome | None
+    """On the test lines that are not in train; None if those are all or none."""
+    excess: Outcome | None
+    """How much more the arm gains on all test lines than on the leak-free ones."""
+    p: float | None
+    """The p-value, adjusted for the number of comparisons in the study; None if there is no verdict."""
 
     @property
     def verdict(self) -> str:
         """`better`, `worse` or `no significant difference`."""
-        if self.test is None or self.p >= 1 - LEVEL:
-            return "no significant difference"
-        return "better" if self.test.difference < 0 else "worse"
+        winner = self.outcome.winner(self.p) if self.outcome else None
+        return {"a": "worse", "b": "better", None: NO_DIFFERENCE}[winner]
 
     @property
     def significant(self) -> bool:
         """Whether the arm is better or worse than its baseline."""
-        return self.verdict != "no significant difference"
+        return self.verdict != NO_DIFFERENCE
 
     def __str__(self) -> str:
-        if self.test is None:
-            return f"{self.arm} and {self.baseline}: no verdict, as it needs at least two finished seeds of each."
-        first, second = self.num_seeds
-        seeds = f"{first} seeds each" if first == second else f"{first} and {second} seeds"
-        details = f"95 % interval {interval(self.test)}, {seeds}"
+        outcome = self.outcome
+        if outcome is None or outcome.interval is None or self.p is None:
+            return (
+                f"{self.arm} and {self.baseline}: no verdict, as it needs at least two finished seeds of each, and "
+                "20 distinct test lines or 2,000 characters of a text."
+            )
+        details = f"95 % interval {interval(outcome.interval)}, {p_text(self.p)}, {outcome.seeds_text}"
         if not self.significant:
-            gain = f"gain {signed(-self.test.difference)} nats per character"
-            return f"{self.arm} and {self.baseline}: no significant difference ({gain}, {details})."
-        by = f"by {abs(self.test.difference):.4f} nats per character"
+            gain = f"gain {signed(-outcome.difference)} nats per character"
+            return f"{self.arm} and {self.baseline}: {NO_DIFFERENCE} ({gain}, {details})."
+        by = f"by {abs(outcome.difference):.4f} nats per character"
         return f"{self.arm} is {self.verdict} than {self.baseline} {by} ({details})."
 
 
 def verdicts(record: Record) -> dict[str, ArmVerdict]:
-    """Compare each arm with its baseline on val; the result is keyed by the arm's name."""
-    arms = {arm["name"]: arm for arm in record["arms"]}
-    pairs = [(arms[arm["baseline"]], arm) for arm in record["arms"] if arm["baseline"] is not None]
-    tests = [welch(values(baseline, "val_nats"), values(arm, "val_nats")) for baseline, arm in pairs]
-    adjusted = iter(holm([test.p for test in tests if test is not None]))
+    """Compare each arm with its baseline on test; the result is keyed by the arm's name."""
+    rows = [arm for arm in record["arms"] if arm["baseline"] is not None]
+    outcomes = [
+        {name: msgspec.convert(outcome, Outcome) for name, outcome in (arm["comparison"] or {}).items()} for arm in rows
+    ]
+    p_values = [each["test"].p if each else None for each in outcomes]
+    adjusted = iter(holm([p for p in p_values if p is not None]))
     return {
         arm["name"]: ArmVerdict(
             arm=arm["name"],
-            baseline=baseline["name"],
-            test=test,
-            p=next(adjusted) if test else 1.0,
-            num_seeds=(len(values(baseline, "val_nats")), len(values(arm, "val_nats"))),
+            baseline=arm["baseline"],
+            outcome=each.get("test"),
+            leak_free=each.get("leak_free"),
+            excess=each.get("excess"),
+            p=None if p is None else next(adjusted),
         )
-        for (baseline, arm), test in zip(pairs, tests, strict=True)
+        for arm, each, p in zip(rows, outcomes, p_values, strict=True)
     }
 
 
@@ -112,16 +141,16 @@ def answer(record: Record) -> list[str]:
     if len(groups(record)) > MAX_GROUPS:
         return sentences
     for group, arms in groups(record).items():
-        if finished := [arm for arm in arms if values(arm, "val_nats")]:
-            best = min(finished, key=lambda arm: mean_std(values(arm, "val_nats")).mean)
+        if finished := [arm for arm in arms if values(arm, "test_nats")]:
+            best = min(finished, key=lambda arm: mean_std(values(arm, "test_nats")).mean)
             scope = f"in the group {group}" if group else "of all"
-            sentences.append(f"Lowest val loss {scope}: {best['name']}, {mean_std(values(best, 'val_nats'))}.")
+            sentences.append(f"Lowest test loss {scope}: {best['name']}, {mean_std(values(best, 'test_nats'))}.")
     return sentences
 
 
-def interval(test: SeedsTest) -> str:
-    """Format the 95 % interval of a gain."""
-    return f"{signed(-test.high)} to {signed(-test.low)}"
+def interval(difference: Interval) -> str:
+    """Format the 95 % interval of a gain, which is a difference with the other sign."""
+    return f"{signed(-difference.high)} to {signed(-difference.low)}"
 
 
 def signed(nats: float) -> str:

@@ -27,8 +27,8 @@ from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug
-from wavemore.studies.job import Job, Result, read_result, run_in_worker, start_worker, train_job
-from wavemore.studies.record import FILE, FORMAT
+from wavemore.studies.job import Job, Result, read_result, run_in_worker, start_worker, test_losses, train_job
+from wavemore.studies.record import FILE, FORMAT, Record, compare_arms
 from wavemore.text.datasets import load_corpus
 
 Finished = tuple[Job, Result]
@@ -130,14 +130,17 @@ class StudyRunner:
                 "train_fraction": corpus.train_fraction,
                 "train_targets": corpus.train.num_targets,
                 "val_targets": corpus.val.num_targets,
+                "test_targets": corpus.test.num_targets,
             }
         return {
             "split_method": corpus.split_method,
             "split_seed": corpus.split_seed,
             "train_lines": len(corpus.train.as_lines(corpus.vocabulary).lines),
             "val_lines": len(corpus.val.as_lines(corpus.vocabulary).lines),
+            "test_lines": len(corpus.test.as_lines(corpus.vocabulary).lines),
             "val_targets": corpus.val.num_targets,
-            "leak_free_val_targets": int(corpus.val.leak_free_targets.sum()),
+            "test_targets": corpus.test.num_targets,
+            "leak_free_test_targets": int(corpus.test.leak_free_targets.sum()),
         }
 
     def _arm_record(self, number: int, arm: Arm) -> dict[str, Any]:
@@ -160,7 +163,17 @@ class StudyRunner:
             "trials": trials,
             "published": None if arm.published is None else msgspec.structs.asdict(arm.published),
             "runs": [{"seed": seed, **self.results[number, best, seed]} for seed in self.study.file.seeds],
+            "comparison": None if baseline is None else self._comparison(self.study.arms.index(baseline), number),
         }
+
+    def _comparison(self, *arms: int) -> Record | None:
+        """Judge the second arm against the first; None if one of them has no finished seed."""
+        sides, counted = [], []
+        for arm in arms:
+            keys = [(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds]
+            sides.append([test_losses(self._job(*key)) for key in keys if "failed" not in self.results[key]])
+            counted.append(self.plans[arm][self.best_trial[arm]].model_config.counted)
+        return compare_arms(sides[0], sides[1], (counted[0], counted[1])) if all(sides) else None
 
     def _measure_steps(self) -> Iterator[Event]:
         """Give the arms with a time budget as many steps as fit into it."""
@@ -206,7 +219,7 @@ class StudyRunner:
         )
         prefix = f"trial-{trial + 1}-" if len(arm.trials) > 1 else ""
         path = self.folder / "runs" / slug(arm.name) / f"{prefix}seed-{seed}"
-        return Job((number, trial, seed), config, path, tuple(self.study.file.measure))
+        return Job((number, trial, seed), config, path, tuple(self.study.file.measure), judged=not tuning)
 
     def _run_jobs(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
         """Run the jobs that are not finished, and read those that are."""

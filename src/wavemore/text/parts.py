@@ -18,6 +18,9 @@ from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 Format = Literal["lines", "text"]
 """How a file is read: as one item per line, or as one continuous text."""
 
+MAX_BLOCKS, MIN_BLOCK = 30, 100
+"""The most blocks of a text that count as independent, and the fewest characters of one."""
+
 
 class Part(ABC):
     """One part of a split: flat token ids (N,), each of which is a target."""
@@ -38,6 +41,14 @@ class Part(ABC):
     @abstractmethod
     def as_lines(self, vocabulary: Vocabulary) -> "LinePart":
         """Return the part line by line; characters of a text after its last line end are left out."""
+
+    @abstractmethod
+    def units(self) -> NDArray[np.int64]:
+        """Return the number of the unit of each target, (N,): units are pieces of the data that count as independent.
+
+        Those of a list are its distinct lines, as copies of a line have the same loss. Those of a text are at most 30
+        blocks of at least 100 characters, as lines that follow each other are alike.
+        """
 
     @abstractmethod
     def head(self, count: int) -> "Part":
@@ -73,6 +84,16 @@ class LinePart(Part):
     def as_lines(self, vocabulary: Vocabulary) -> "LinePart":
         """Return the part itself."""
         return self
+
+    def units(self) -> NDArray[np.int64]:
+        """Return the number of the distinct line of each target, (N,).
+
+        >>> part = LinePart(Lines.from_iterable(["b", "a", "b"]), np.array([2, 0, 1, 0, 2, 0]), np.zeros(3, np.bool_))
+        >>> part.units().tolist() in ([0, 0, 1, 1, 0, 0], [1, 1, 0, 0, 1, 1])
+        True
+        """
+        _, lines = np.unique(self.lines.hashes(), return_inverse=True)
+        return np.repeat(lines.astype(np.int64), self.lines.lengths + 1)
 
     def head(self, count: int) -> "LinePart":
         """Return the first lines with at most `count` targets together, but at least one line."""
@@ -113,6 +134,15 @@ class TextPart(Part):
         tokens = self.tokens[: int(ends[-1]) + 1 if len(ends) else 0]
         lines = Lines(vocabulary.decode_text(tokens), np.diff(ends, prepend=-1) - 1)
         return LinePart(lines, tokens, np.zeros(len(lines), np.bool_))
+
+    def units(self) -> NDArray[np.int64]:
+        """Return the number of the block of each target, (N,).
+
+        >>> np.bincount(TextPart(np.zeros(250, np.uint8)).units()).tolist()
+        [125, 125]
+        """
+        blocks = max(1, min(MAX_BLOCKS, self.num_targets // MIN_BLOCK))
+        return np.arange(self.num_targets, dtype=np.int64) * blocks // self.num_targets
 
     def head(self, count: int) -> "TextPart":
         """Return the first `count` characters, or all if there are fewer."""
