@@ -6,8 +6,8 @@ benchmarks`) or `baseline` (the lecture's own loop).
 An experiment is a TOML file: a question, the flags of `wavemore train`, and seeds. Each seed is trained by the real
 command; then val and, once, test are evaluated. With `ensemble = true` the models of all seeds are also evaluated
 together. With `[[teachers]]`, tables of flags with a `count`, each seed first trains its own teachers; teacher n of
-seed s has the seed 100 (s + 1) + n. An experiment on a continuous text has `format = "text"` instead of a split, and no
-test. --data is the path of the data, and --text that of the text for `rivals`, if they cannot be downloaded.
+seed s has the seed 100 (s + 1) + n. An experiment on a continuous text has `format = "text"` instead of a split.
+--data is the path of the data, and --text that of the text for `rivals`, if they cannot be downloaded.
 """
 
 import argparse
@@ -35,6 +35,7 @@ RIVALS = ("wavenet_text_ratio", "transformer_ratio")
 """The figures that `python -m benchmarks` measures only if named."""
 WAVENET = ("decoding_ratio", "wavenet_receptive")
 LOSSES = ("val_nats", "leak_free_val_nats", "test_nats", "leak_free_test_nats")
+TEXT_LOSSES = ("val_nats", "test_nats")
 RUN_KEYS = ("parameters", "train_nats", "steps", "best_step", "train_seconds")
 
 
@@ -98,7 +99,7 @@ def baseline(data: str) -> dict[str, Any]:
 def experiment(name: str, data: str) -> dict[str, Any]:
     """Train all seeds of an experiment and evaluate each."""
     toml = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
-    losses = LOSSES[:1] if "format" in toml else LOSSES
+    losses = TEXT_LOSSES if "format" in toml else LOSSES
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in toml["seeds"]:
@@ -138,9 +139,9 @@ def _run_of_seed(toml: dict[str, Any], seed: int, data: str, folder: Path) -> di
         place += ["--teachers", str(teacher_folder)]
     summary = _json("train", data, *data_flags, *flags_of(toml["train"]), *place, "--json")
     on_text = "format" in toml
-    losses = _json("evaluate", str(folder / str(seed)), *([] if on_text else ["--test"]), "--json")
+    losses = _json("evaluate", str(folder / str(seed)), "--test", "--json")
     run = {"seed": seed} | {key: summary[key] for key in RUN_KEYS}
-    run |= {key: losses[key] for key in (LOSSES[:1] if on_text else LOSSES)}
+    run |= {key: losses[key] for key in (TEXT_LOSSES if on_text else LOSSES)}
     if teachers:
         run["total_seconds"] = summary["train_seconds"] + summary["teachers_train_seconds"]
         run["teachers"] = teachers

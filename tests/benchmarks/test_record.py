@@ -21,11 +21,12 @@ def write_names(count: int) -> None:
 
 @pytest.mark.slow
 def test_calibration_writes_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["calibrate", "-n", "2", "--better", "2", "-o", str(tmp_path / "record.json")])
+    monkeypatch.setattr(calibrate, "SEEDS", (3,))
+    monkeypatch.setattr("sys.argv", ["calibrate", "-n", "60", "--models", "6", "-o", str(tmp_path / "record.json")])
     calibrate.main()
     result = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
-    assert result["itself"]["comparisons"] == result["better_one"]["comparisons"] == 2
-    assert abs(result["itself"]["mean_difference"]) < 0.1
+    assert (len(result["simulated"]), len(result["trained"])) == (4 + 5, 1 + 4)
+    assert all(row["false_better"] < 0.3 < row["power"] for row in result["simulated"])
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -76,6 +76,24 @@ def test_every_arm_is_tuned_and_trained_on_all_seeds(finished: Path, names_file:
     assert again["arms"] == record["arms"]
 
 
+def test_an_earlier_record_replaces_the_tuning(finished: Path, tmp_path: Path, names_file: Path) -> None:
+    earlier = read_record(finished)
+    more = study(seeds="seeds = [0, 1, 2]")
+    runner = StudyRunner(more, tmp_path, str(names_file), 1, earlier)
+    events = list(runner.run())
+    assert [event.done for event in events if event.message] == [1, 2, 3, 4, 5, 6]
+    record = read_record(tmp_path)
+    for before, arm in zip(earlier["arms"], record["arms"], strict=True):
+        assert (arm["trials"], arm["tuned"]) == (before["trials"], before["tuned"])
+        assert [run["test_nats"] for run in arm["runs"][:2]] == [run["test_nats"] for run in before["runs"]]
+    assert record["training_seconds"] >= earlier["training_seconds"] - sum(
+        run["seconds"] for arm in earlier["arms"] for run in arm["runs"]
+    )
+    other = StudyRunner(study(learning_rate="learning_rate = [0.02, 0.03]"), tmp_path, str(names_file), 1, earlier)
+    with pytest.raises(UsageError, match="arm 'Two' is not in the earlier record, or was tuned otherwise there"):
+        list(other.run())
+
+
 def test_an_interrupted_study_continues(tmp_path: Path, names_file: Path) -> None:
     runner = StudyRunner(study(), tmp_path, str(names_file), jobs=1)
     iteration = runner.run()

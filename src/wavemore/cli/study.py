@@ -36,6 +36,8 @@ class StudyCommand:
     """a file or data set other than the study's"""
     seeds: Ints = None
     """seeds other than the study's"""
+    tuned: Annotated[Folder, arg(metavar="FOLDER"), NO_HINT] = None
+    """folder of an earlier run of this study: take its tuned settings and steps, and tune nothing again"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
     json: Flag = False
@@ -54,11 +56,12 @@ class StudyCommand:
         if self.seeds is not None:
             study = study.with_seeds(self.seeds)
         from wavemore.studies.page import write_page
-        from wavemore.studies.record import answer
+        from wavemore.studies.record import answer, read_record
         from wavemore.studies.runner import StudyRunner
 
         folder = Path(self.folder or f"studies/{study.name}")
-        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs)
+        tuned = read_record(Path(self.tuned)) if self.tuned else None
+        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs, tuned)
         screen.say(study.file.question, style="bold")
         seeds = ", ".join(map(str, study.file.seeds))
         screen.say(f"{len(study.arms)} arms, seeds {seeds}, training runs at a time: {runner.jobs}; {folder}")

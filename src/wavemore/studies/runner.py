@@ -7,7 +7,7 @@ Finished runs are never repeated.
 import contextlib
 import itertools
 import multiprocessing
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -49,10 +49,11 @@ class Event:
 class StudyRunner:
     """Runs a study in its folder."""
 
-    def __init__(self, study: Study, folder: Path, data: str = "", jobs: int = 0) -> None:
+    def __init__(self, study: Study, folder: Path, data: str = "", jobs: int = 0, tuned: Record | None = None) -> None:
         """`data` replaces that of the study file; `jobs` is the number of parallel training runs, 0 for one per core.
 
-        All settings are checked here, before anything is trained.
+        With `tuned`, an earlier record of this study, nothing is tuned or timed again: the chosen settings and the
+        steps are taken from it. All settings are checked here, before anything is trained.
         """
         self.study, self.folder = study, folder
         self.data = data or study.file.data
@@ -68,6 +69,7 @@ class StudyRunner:
         self.results: dict[tuple[int, int, int], Result] = {}
         """By arm, trial and seed."""
         self.best_trial: dict[int, int] = {}
+        self.tuned = tuned
         for planned in itertools.chain(*self.plans):
             check_fits(planned.model, len(self.corpus.vocabulary), planned.model_config)
 
@@ -84,22 +86,43 @@ class StudyRunner:
         threads = torch.get_num_threads()
         set_threads(1)
         try:
-            yield from self._measure_steps()
             arms = range(len(self.study.arms))
-            tuning = [
-                self._job(arm, trial, seed, tuning=True)
-                for arm in arms
-                for trial in (range(len(self.plans[arm])) if len(self.plans[arm]) > 1 else ())
-                for seed in self.study.tune_seeds
-            ]
-            total = len(tuning) + len(arms) * len(self.study.file.seeds)
-            yield from self._run_jobs(tuning, 0, total)
-            self.best_trial = {arm: self._choose_trial(arm) for arm in arms}
+            tuned = 0
+            if self.tuned is None:
+                yield from self._measure_steps()
+                tuned = yield from self._tune()
+            else:
+                self.best_trial = {arm: self._take_trial(arm, self.tuned) for arm in arms}
             final = [self._job(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds for arm in arms]
-            yield from self._run_jobs(final, len(tuning), total)
+            yield from self._run_jobs(final, tuned, tuned + len(final))
         finally:
             set_threads(threads)
         write_json(self.folder / FILE, self.record())
+
+    def _tune(self) -> Generator[Event, None, int]:
+        """Train all trials, and choose the best of each arm; returns their number."""
+        arms = range(len(self.study.arms))
+        jobs = [
+            self._job(arm, trial, seed, tuning=True)
+            for arm in arms
+            for trial in (range(len(self.plans[arm])) if len(self.plans[arm]) > 1 else ())
+            for seed in self.study.tune_seeds
+        ]
+        yield from self._run_jobs(jobs, 0, len(jobs) + len(arms) * len(self.study.file.seeds))
+        self.best_trial = {arm: self._choose_trial(arm) for arm in arms}
+        return len(jobs)
+
+    def _take_trial(self, number: int, record: Record) -> int:
+        """Return the trial that an earlier record chose, and give it the steps that it had there."""
+        arm = self.study.arms[number]
+        earlier = next((each for each in record["arms"] if each["name"] == arm.name), None)
+        trials = msgspec.to_builtins(arm.trials)
+        if earlier is None or earlier["tuned"] not in trials:
+            raise UsageError(f"arm {arm.name!r} is not in the earlier record, or was tuned otherwise there: tune again")
+        trial = int(trials.index(earlier["tuned"]))
+        planned = self.plans[number][trial]
+        self.plans[number][trial] = replace(planned, recipe=replace(planned.recipe, steps=earlier["recipe"]["steps"]))
+        return trial
 
     def record(self) -> dict[str, Any]:
         """The results, ready for JSON."""
@@ -118,7 +141,7 @@ class StudyRunner:
             "environment": environment(),
             "jobs": self.jobs,
             "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "training_seconds": round(sum(result.get("seconds", 0.0) for result in self.results.values()), 1),
+            "training_seconds": round(self._tuning_seconds() + _seconds(self.results.values()), 1),
         }
 
     def _split_record(self) -> dict[str, Any]:
@@ -146,10 +169,12 @@ class StudyRunner:
     def _arm_record(self, number: int, arm: Arm) -> dict[str, Any]:
         baseline, best = self.study.baseline_of(arm), self.best_trial[number]
         planned = self.plans[number][best]
-        trials = [
+        trials: Any = [
             {"settings": settings, "val_nats": self._tuning_nats(number, trial)}
-            for trial, settings in enumerate(arm.trials if len(arm.trials) > 1 else ())
+            for trial, settings in enumerate(arm.trials if len(arm.trials) > 1 and self.tuned is None else ())
         ]
+        if self.tuned is not None:
+            trials = next(earlier["trials"] for earlier in self.tuned["arms"] if earlier["name"] == arm.name)
         return {
             "name": arm.name,
             "group": arm.group,
@@ -174,6 +199,13 @@ class StudyRunner:
             sides.append([test_losses(self._job(*key)) for key in keys if "failed" not in self.results[key]])
             counted.append(self.plans[arm][self.best_trial[arm]].model_config.counted)
         return compare_arms(sides[0], sides[1], (counted[0], counted[1])) if all(sides) else None
+
+    def _tuning_seconds(self) -> float:
+        """The time of the tuning of an earlier record; that of our own is among the results."""
+        if self.tuned is None:
+            return 0.0
+        final = [run for arm in self.tuned["arms"] for run in arm["runs"]]
+        return float(self.tuned["training_seconds"]) - _seconds(final)
 
     def _measure_steps(self) -> Iterator[Event]:
         """Give the arms with a time budget as many steps as fit into it."""
@@ -245,6 +277,10 @@ class StudyRunner:
         if "failed" in result:
             return f"{run}: failed, {result['failed']}"
         return f"{run}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
+
+
+def _seconds(results: Iterable[Result]) -> float:
+    return float(sum(result.get("seconds", 0.0) for result in results))
 
 
 def _train_one_by_one(jobs: Sequence[Job]) -> Generator[Finished | None, None, None]:
