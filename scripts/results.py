@@ -95,7 +95,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [
             "",
             "## A continuous text\n",
-            "tinyshakespeare: the first 80 % of its 1,115,394 characters are train, the next 10 % are val, the last 10 %",
+            "tinyshakespeare: the first 80 % of its 1,115,394 characters are train, the next 10 % val, the last 10 %",
             "test. Every character is predicted, with the whole context that the model can see.\n",
             *_texts(texts, ""),
         ]
@@ -172,10 +172,10 @@ def _calibration(record: dict[str, Any]) -> list[str]:
         for row in record[kind]
     ]
     return [
-        f"`{record['command']}`: the verdict of `compare`, `log` and `study` on {record['trials']:,} draws of seeds and "
-        "lines per row, of two recipes that are equally good over all of them, and of two whose difference is "
-        f"{record['power_errors']:g} times its standard error. *trained*: {record['models']} real trainings per recipe on "
-        f"{record['train_names']:,} names each, evaluated on 21,000 others. {_machine(record)}\n",
+        f"`{record['command']}`: the verdict of `compare`, `log` and `study` on {record['trials']:,} draws of seeds "
+        "and lines per row, of two recipes that are equally good over all of them, and of two whose difference is "
+        f"{record['power_errors']:g} times its standard error. *trained*: {record['models']} real trainings per "
+        f"recipe on {record['train_names']:,} names each, evaluated on 21,000 others. {_machine(record)}\n",
         header,
         "|---|---|---|---|---|",
         *rows,

@@ -36,7 +36,7 @@ class StudyCommand:
     """a file or data set other than the study's"""
     seeds: Ints = None
     """seeds other than the study's"""
-    tuned: Annotated[Folder, arg(metavar="FOLDER"), NO_HINT] = None
+    tuned: Folder = None
     """folder of an earlier run of this study: take its tuned settings and steps, and tune nothing again"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
