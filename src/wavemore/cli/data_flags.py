@@ -25,7 +25,7 @@ class DataFlags:
     """for a list: a different seed gives a different split (distinct only)"""
     train_fraction: FloatOrAuto = "auto"
     """for continuous text: the fraction, from the beginning, to train on (auto: 0.8); the rest is val and test"""
-    encoding: Name = "auto"
+    encoding: Annotated[Name, NO_HINT] = "auto"
     """encoding of the file (auto: UTF-8, or UTF-16 with a byte order mark)"""
     normalize: Literal["nfc", "none"] = "nfc"
     """one form for é and the like, in prefixes and scored lines too: nfc (Unicode's composed form) or none"""

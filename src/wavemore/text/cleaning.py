@@ -5,6 +5,7 @@ A prefix and a line to be scored are cleaned like the data (`Vocabulary.clean`),
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -179,11 +180,12 @@ class Cleaner:
         return tuple(words)
 
     def _note(self, text: str, noted: dict[str, Invisible]) -> None:
-        for match in _FIND.finditer(text):
-            if found := noted.get(match[0]):
-                noted[match[0]] = replace(found, count=found.count + 1)
+        for character, count in Counter(_FIND.findall(text)).items():
+            if found := noted.get(character):
+                noted[character] = replace(found, count=found.count + count)
             else:
-                noted[match[0]] = Invisible(match[0], 1, self._line + text.count("\n", 0, match.start()))
+                line = self._line + text.count("\n", 0, text.index(character))
+                noted[character] = Invisible(character, count, line)
 
 
 def _blocks(text: str) -> Iterator[str]:
