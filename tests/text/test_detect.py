@@ -23,8 +23,23 @@ CODE = "def f(x):\n    if x:\n        return x\n    return f(x + 1)\n"
 
 @pytest.mark.parametrize(
     "text",
-    [VERSE * 10, PROSE * 10, CODE * 10, "one endless line " * 1_000, (PROSE.replace("\n", " ") * 3 + "\n") * 5],
-    ids=["verse", "wrapped prose", "code", "one line", "one paragraph per line"],
+    [
+        VERSE * 10,
+        VERSE.replace("\n\n", "\n") * 10,
+        PROSE * 10,
+        PROSE.lower().replace("spring", "spring, ") * 10,
+        CODE * 10,
+        CODE.replace("    ", "\t") * 10,
+        "one endless line " * 1_000,
+        (PROSE.replace("\n", " ") * 3 + "\n") * 5,
+        "天地玄黃。宇宙洪荒。" * 30 + "\n" + "日月盈昃。辰宿列張。" * 40,
+        ("天地玄黃。宇宙洪荒。" * 30 + "\n") * 20,
+        "Leek soup\n- 2 cups of leek\n- 1 onion\nMix leek with onion. Boil it.\n\n" * 20,
+    ],
+    ids=[
+        *("verse", "verse without blank lines", "wrapped prose", "wrapped lower-case prose", "code", "code with tabs"),
+        *("one line", "one paragraph per line", "two Chinese paragraphs", "Chinese paragraphs", "recipes"),
+    ],
 )
 def test_continuous_text_is_detected(text: str) -> None:
     assert detect_in_text(text).format == "text"
@@ -43,8 +58,29 @@ def test_continuous_text_is_detected(text: str) -> None:
         "".join(f"The {number}th thing that one can say of it.\n" for number in range(99)),
         "the cat\tle chat\n" * 50,
         "anna\n" * 20 + "x" * 20_000,
+        "".join(f"{' ' * (number % 3)}anna {number}\n" for number in range(99)),
+        "".join(f"{'    ' * (number % 2)}new york {number}\n" for number in range(99)),
+        "".join(f"{'  ' * (number % 2)}* buy {number} eggs\n" for number in range(99)),
+        "".join(f"{'MKVLAAGICQWERTYHNDSF' * 30}{number}\n" for number in range(20)),
+        "".join(f"1. e4 e5 2. Nf3 Nc6 3. Bb5 a6 {number}. Ba4 Nf6\n" for number in range(99)),
+        "".join(f"how to make the best tea {number}\n" for number in range(99)),
+        "".join(f"How to make Tea {number}\n" + "\n" * (number % 12 == 0) for number in range(99)),
+        "".join(f"How to make Tea {number}\n\n" for number in range(99)),
+        "\n\n\n" + "".join(f"How to make Tea {number}\n" for number in range(12)) + "\n\n",
     ],
-    ids=["empty", "blank", "one", "names", "spaced names", "places", "counted", "sentences", "pairs", "one long line"],
+    ids=[
+        *("empty", "blank", "one", "names", "spaced names", "places", "counted", "sentences", "pairs", "one long line"),
+        *(
+            "stray spaces",
+            "stray indentation",
+            "bullets",
+            "proteins",
+            "chess",
+            "lower-case queries",
+            "titles in groups",
+        ),
+        *("spaced titles", "blank lines around"),
+    ],
 )
 def test_lists_and_unclear_cases_are_detected_as_lists(text: str) -> None:
     assert detect_in_text(text).format == "lines"

@@ -1,7 +1,9 @@
 """Guess from the beginning of a file whether it is a list, with one item per line, or one continuous text."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from wavemore.text.encoding import find_codec
@@ -63,29 +65,35 @@ def detect_in_text(text: str) -> Detected:
     lines = [line for line in all_lines if line.strip()]
     if not lines:
         return Detected("lines", "it holds no characters")
+
+    def share(test: Callable[[str], object]) -> float:
+        return sum(bool(test(line)) for line in lines) / len(lines)
+
     median_length = sorted(map(len, lines))[len(lines) // 2]
     words = sum(len(line.split()) for line in lines) / len(lines)
-    few, prose = len(lines) < MIN_DISTINCT, sum(bool(PROSE.search(line)) for line in lines) >= len(lines) / 2
-    if median_length >= LONG_LINE and (few or words >= MANY_WORDS or prose):  # one long line is an error in a list
+    few, prose, blank = len(lines) < MIN_DISTINCT, share(PROSE.search), 1 - len(lines) / len(all_lines)
+    if median_length >= LONG_LINE and (few or words >= MANY_WORDS or prose >= 0.5):  # one long line is an error
         return Detected("text", f"half of the lines have {median_length:,} characters or more")
-    blank = 1 - len(lines) / len(all_lines)
-    per_line = f"{words:.1f} words per line"
+    words_and_blank = f"{words:.1f} words per line, {100 * blank:.0f} % of the lines blank"
     if few:
-        return Detected("lines", f"{per_line}, {100 * blank:.0f} % of the lines blank")
-    indented = sum(line.startswith(("  ", "\t")) for line in lines) / len(lines)
-    code = sum(bool(CODE.search(line.strip())) for line in lines) / len(lines)
+        return Detected("lines", words_and_blank)
+    indented, code = share(lambda line: line.startswith(("  ", "\t"))), share(lambda line: CODE.search(line.strip()))
     if words >= 1.5 and 0.2 <= indented < 0.95 and code >= 0.3:
         return Detected("text", f"{100 * indented:.0f} % of the lines are indented, {100 * code:.0f} % look like code")
-    groups = sum(bool(a.strip()) and not b.strip() for a, b in zip(all_lines, [*all_lines[1:], ""], strict=True))
-    if (words >= MANY_WORDS and blank >= 0.03) or (words >= 2.5 and blank >= 0.1 and len(lines) >= 1.5 * groups):
-        return Detected("text", f"{per_line}, {100 * blank:.0f} % of the lines blank")
-    continued = sum(map(_continues, lines, lines[1:])) / len(lines)
+    # Without capitals and punctuation, a lower-case letter at the beginning of a line means nothing.
+    sentences = prose >= 0.2 or share(lambda line: line.lstrip()[0].isupper()) >= 0.05
+    continued = sum(_continues(*pair, sentences) for pair in pairwise(lines)) / len(lines)
+    num_groups = sum(bool(a.strip()) and not b.strip() for a, b in pairwise([*all_lines, ""]))
+    if words >= MANY_WORDS and blank >= 0.03:
+        return Detected("text", words_and_blank)
+    if words >= 2.5 and len(lines) >= 1.5 * num_groups and blank >= (0.03 if continued >= 0.1 else 0.1):
+        return Detected("text", words_and_blank)
     if words >= 3.5 and continued >= 0.25:
-        return Detected("text", f"{per_line}, {100 * continued:.0f} % continue on the next line")
-    return Detected("lines", f"{per_line}, {100 * blank:.0f} % of the lines blank")
+        return Detected("text", f"{words:.1f} words per line, {100 * continued:.0f} % continue on the next line")
+    return Detected("lines", words_and_blank)
 
 
-def _continues(line: str, following: str) -> bool:
+def _continues(line: str, following: str, sentences: bool) -> bool:
     """Whether a sentence seems to continue on the following line."""
     end = line.rstrip()[-1]
-    return end in ",;" or (end not in SENTENCE_ENDS and following.lstrip()[0].islower())
+    return end in ",;" or (sentences and end not in SENTENCE_ENDS and following.lstrip()[0].islower())
