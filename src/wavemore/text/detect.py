@@ -57,7 +57,7 @@ def detect_in_text(text: str) -> Detected:
     >>> detect_in_text("emma\nolivia\nava\n").format
     'lines'
     >>> detect_in_text("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it?\n\n" * 10).reason
-    '3.2 words per line, 33 % of the lines blank'
+    '3.2 words per line, 32 % of the lines blank'
     """
     if other := recognize_text(text):
         return Detected("lines", f"it is {other.name}", other)
