@@ -100,7 +100,7 @@ def test_the_other_commands(fails: Callable[..., str], run: Path, words: str, me
         ("sample --top-k some", "--top-k: 'some' is not a whole number"),
         ("sample -n x", "-n/--num: 'x' is not a whole number"),
         ("sample -n", "Missing value for argument '-n/--num'"),
-        ("score -x", "wavemore: lines that begin with - go after --, as in: wavemore score -- -x"),
+        ("score --x", "wavemore: lines that begin with -- go after --, as in: wavemore score -- --x"),
         ("evaluate --everything", "Unrecognized options: --everything"),
         ("log --all", "Unrecognized options: --all"),
     ],
@@ -109,6 +109,32 @@ def test_flags_of_other_commands_that_cannot_be_read(
     rejects: Callable[..., str], run: Path, words: str, message: str
 ) -> None:
     assert message in rejects(*words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --fuse 2 2 --hidden 8 names.txt --steps 3",
+        "train names.txt --hidden 8 --steps 3 --fuse 2 2",
+        "train --steps 3 names.txt --fuse 2 2 --hidden 8 --overwrite --run r",
+        "train -- names.txt --fuse 2 2 --hidden 8 --steps 3",
+    ],
+)
+def test_data_may_stand_anywhere(wavemore: Any, names: str, words: str) -> None:
+    result = wavemore(*words.split())
+    if "--" in words.split():
+        assert result.code == 2  # all words after -- are data
+    else:
+        assert (result.code, "fuse 2 2, embedding" in result.out) == (0, True)
+
+
+def test_values_that_begin_with_a_dash(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    unknown = "unknown character '-' (U+002D) at position 1 of '-abc'"
+    for words in (["--prefix", "-abc"], ["--prefix=-abc"], ["-n", "2", "--prefix", "-abc", "--new"]):
+        assert unknown in fails(1, "sample", *words)
+    assert wavemore("log", "done", "--note", "-good").out.endswith("-good\n")
+    for words in (["-abc"], ["done", "-abc"], ["done", "-abc", "--json"], ["--", "-abc"], ["done", "--", "-abc"]):
+        assert unknown in fails(1, "score", *words)
 
 
 def test_parameters_in_a_message_become_flags() -> None:
@@ -129,7 +155,7 @@ def test_debug_shows_the_traceback(wavemore: Any, names: str) -> None:
 def test_characters_that_the_model_does_not_know(fails: Callable[..., str], run: Path) -> None:
     unknown = "unknown character 'q' (U+0071) at position 3 of 'anq'; known: "
     assert unknown in fails(1, "sample", "--prefix", "anq")
-    assert unknown in fails(1, "score", "anna", "anq")
+    assert f"line 2: {unknown}" in fails(1, "score", "anna", "anq", "--unknown", "error")
     assert r"unknown character '\udcff' (U+DCFF)" in fails(1, "score", "\udcff")
     assert "unknown character '\\n' (U+000A)" in fails(1, "score", "an\nna")
 

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ def test_lines_are_printed_and_nothing_else(wavemore: Any, run: Path) -> None:
     assert wavemore("sample", "done", "-n", "30", "--seed", "3").out == result.out
     assert wavemore("sample", "runs/done", "-n", "30", "--seed", "4").out != result.out
     assert wavemore("sample", "-n", "0").out == ""
+
+
+def test_the_seed_that_was_drawn_is_printed(wavemore: Any, run: Path) -> None:
+    result = wavemore("sample", "-n", "5")
+    words = result.err.split()
+    assert words[:2] == ["wavemore:", "--seed"]
+    assert wavemore("sample", "-n", "5", "--seed", words[2]) == replace(result, err="")
+    assert wavemore("sample", "--temperature", "0", "--max-length", "99").err == ""
+
+
+def test_longer_lines_than_those_of_the_data(wavemore: Any, run: Path) -> None:
+    lines = wavemore("sample", "-n", "5", "--min-length", "9").out.splitlines()
+    assert len(lines) == 5
+    assert all(9 <= len(line) <= 15 for line in lines)  # the longest line of the data has 6
 
 
 def test_filters(wavemore: Any, run: Path) -> None:

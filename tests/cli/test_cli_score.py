@@ -96,6 +96,29 @@ def test_lines_from_standard_input(
     assert "no lines to score: give them after the run, or on standard input" in fails(2, "score")
 
 
+def test_lines_with_unknown_characters_are_reported_and_the_others_scored(
+    wavemore: Any, fails: Callable[..., str], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "\n\nanna\nEmma\n" + "qq\n" * 7 + "Bona\n"
+    monkeypatch.setattr(sys, "stdin", Input(content.encode()))
+    result = wavemore("score", "done")
+    assert result.code == 0
+    assert result.out.splitlines()[1].endswith("anna⏎")
+    assert result.out.splitlines()[3].endswith("Bona⏎")
+    first, second, *_, last = result.err.splitlines()
+    assert first == "wavemore: 8 of 10 lines not scored (--unknown error stops at the first):"
+    assert second.startswith("  line 4: unknown character 'E' (U+0045) at position 1 of 'Emma'; 'e' is known; known: ")
+    assert last == "  and 3 more"
+    assert result.err.count("\n") == 7
+    rows = json.loads(wavemore("score", "done", "anna", "qq", "Bona", "--json").out)
+    assert [row["text"] for row in rows] == ["anna", "qq", "Bona"]
+    assert [row.get("rank") for row in rows] == [1, None, 2]
+    assert rows[1]["error"].startswith("unknown character 'q' (U+0071) at position 1 of 'qq'; known: ")
+    assert "line 2: unknown character 'q'" in fails(1, "score", "--unknown", "error", "done", "anna", "qq")
+    assert "line 2: unknown character 'q'" in fails(1, "score", "done", "anna", "qq", "--unknown", "error")
+    assert "unknown character 'x'" in fails(1, "score", "done", "x", "qq")
+
+
 def test_a_folder_that_is_no_run_may_be_a_line(wavemore: Any, run: Path, folder: Path) -> None:
     (folder / "anna").mkdir()
     assert wavemore("score", "anna").out.splitlines()[1] == "anna⏎"

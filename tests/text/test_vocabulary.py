@@ -121,6 +121,23 @@ def test_the_error_for_an_unknown_character_gives_its_position(unknown: str) -> 
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("known", "line", "advice"),
+    [
+        ("abc", "Ab", "of 'Ab'; all letters of the data are in lower case: try 'ab'; known: "),
+        ("abc", "Ax", "of 'Ax'; all letters of the data are in lower case; known: "),
+        ("ACGT", "Acgt", "of 'Acgt'; all letters of the data are in upper case: try 'ACGT'; known: "),
+        ("abcC", "Ab", "of 'Ab'; 'a' is known: try 'ab'; known: "),
+        ("abc", "İ", "of 'İ'; known: "),
+        ("abc", "1", "of '1'; known: "),
+    ],
+)
+def test_a_letter_that_is_known_in_the_other_case(known: str, line: str, advice: str) -> None:
+    with pytest.raises(UnknownCharacterError) as caught:
+        Vocabulary(known).encode(line)
+    assert advice in str(caught.value)
+
+
 def test_the_position_of_an_unknown_character_is_that_in_its_line() -> None:
     text = "abc\n" * (_CHUNK // 4) + "a" * 100 + "xbb\nabc\n"  # in the second chunk
     with pytest.raises(UnknownCharacterError, match=r"'x' \(U\+0078\) at position 101 of \.\.\.'a{20}xbb'; known: "):

@@ -4,8 +4,8 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import fields
 from inspect import cleandoc
+from itertools import takewhile
 from typing import Any
 
 import tyro
@@ -14,6 +14,7 @@ from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
+from wavemore.cli.options import flag_values
 from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
 from wavemore.cli.score import Score
@@ -80,23 +81,43 @@ def parse(arguments: Sequence[str]) -> Any:
                 COMMANDS[name],
                 prog=f"wavemore {name}",
                 description=cleandoc(COMMANDS[name].__doc__ or ""),
-                args=_flags_first(arguments[1:], COMMANDS[name]),
+                args=_arranged(arguments[1:], COMMANDS[name]),
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if message.getvalue():
             print_error(_shortened(message.getvalue().rstrip()))
-        if stop.code and name == "score":
-            raise UsageError("lines that begin with - go after --, as in: wavemore score -- -x") from None
+        if stop.code and name == "score" and "--" not in arguments:
+            raise UsageError("lines that begin with -- go after --, as in: wavemore score -- --x") from None
         raise
 
 
-def _flags_first(words: Sequence[str], command: Any) -> list[str]:
-    """Move flags without a value to the front: tyro accepts no line after the one in `score RUN --json LINE`."""
-    flags = {f"--{field.name}" for field in fields(command) if field.default is False}
+def _arranged(words: Sequence[str], command: Any) -> list[str]:
+    """Return the words in an order that tyro reads: `--json RUN LINE` for `RUN --json LINE`; many values come last.
+
+    A value that begins with - is joined to its flag, and a line to be scored that does goes after --.
+    """
+    kinds = flag_values(command)
     end = words.index("--") if "--" in words else len(words)
-    moved = [word for word in words[:end] if word in flags]
-    return [*moved, *(word for word in words[:end] if word not in flags), *words[end:]]
+    flags, rest, many, left = [], [], [], list(words[:end])
+    while left:
+        word = left.pop(0)
+        kind = kinds.get(word)
+        if kind == "none":
+            flags.append(word)
+        elif kind == "one" and left and left[0].partition("=")[0] not in kinds:
+            value = left.pop(0)
+            flags += [f"{word}={value}"] if word.startswith("--") and value.startswith("-") else [word, value]
+        elif kind == "many":
+            values = list(takewhile(lambda word: word.partition("=")[0] not in kinds, left))
+            many += [word, *values]
+            left = left[len(values) :]
+        else:
+            rest.append(word)
+    if command is Score and any(re.match("-[^-]", word) for word in rest):
+        rest.insert(0, "--")
+        return [*flags, *rest, *words[end + 1 :]]
+    return [*flags, *rest, *many, *words[end:]]
 
 
 def _shortened(message: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from itertools import takewhile
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from tyro.conf import Positional, arg
@@ -62,9 +61,25 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 def option_names(arguments: Sequence[str]) -> list[str]:
-    """Return the options of a command line, without their values."""
-    options = takewhile(lambda word: word != "--", arguments)
-    return [word.partition("=")[0] for word in options if re.match("--?[a-z]", word)]
+    """Return the options of a command line, without their values; tyro reads some after -- too."""
+    return [word.partition("=")[0] for word in arguments if re.match("--?[a-z]", word)]
+
+
+def flag_values(command: Any) -> dict[str, Literal["none", "one", "many"]]:
+    """Return how many values each flag of a kind of command takes, those of nested ones included."""
+    values: dict[str, Literal["none", "one", "many"]] = {"-h": "none", "--help": "none"}
+    hints = get_type_hints(command, include_extras=True)
+    for field in fields(command):
+        notes = getattr(hints[field.name], "__metadata__", ())
+        if is_dataclass(field.default_factory):
+            values |= flag_values(field.default_factory)
+        elif get_args(Positional[str])[1] not in notes:
+            many = any(getattr(note, "nargs", None) == "*" for note in notes)
+            names = [getattr(note, "name", None) for note in notes]
+            flags = [f"--{next(filter(None, names), field.name)}".replace("_", "-")]
+            flags += [alias for note in notes for alias in getattr(note, "aliases", None) or ()]
+            values |= dict.fromkeys(flags, "none" if field.default is False else "many" if many else "one")
+    return values
 
 
 def with_flags(message: str, command: Any) -> str:

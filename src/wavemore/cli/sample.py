@@ -44,19 +44,23 @@ class Sample:
         from wavemore.runs.find import find_run
 
         run = find_run(self.run)
+        sampling = self._sampling(run)
         if run.config.data.format == "text":
-            self._print_text(run)
+            self._print_text(run, sampling)
         else:
-            self._print_lines(run)
+            self._print_lines(run, sampling)
+        if self.sampling.seed == "auto" and sampling.temperature > 0:
+            sys.stdout.flush()
+            Screen(stderr=True).say(f"wavemore: --seed {sampling.seed} draws the same again")
         return 0
 
-    def _print_lines(self, run: "Run") -> None:
+    def _print_lines(self, run: "Run", sampling: "Sampling") -> None:
         from wavemore.engine.generate_lines import generate
 
         if self.length != "auto":
             raise UsageError(f"--length is for continuous text, and {run.path} makes lines: use --max-length")
         n = 20 if self.n == "auto" else self.n
-        samples = generate(run.model(), run.vocabulary(), n, self._sampling(run), run.line_hashes())
+        samples = generate(run.model(), run.vocabulary(), n, sampling, run.line_hashes())
         count, records = 0, []
         for sample in samples:
             count += 1
@@ -74,7 +78,7 @@ class Sample:
                 "filters. Try a higher --temperature, another --prefix or length, or drop --new or --distinct"
             )
 
-    def _print_text(self, run: "Run") -> None:
+    def _print_text(self, run: "Run", sampling: "Sampling") -> None:
         """Print one text while it is drawn, or several one after the other."""
         from wavemore.engine.generate_text import generate_text, stream_text
 
@@ -83,7 +87,7 @@ class Sample:
                 raise UsageError(f"`{name}` is for lines, and {run.path} makes continuous text: use --length")
         length = 500 if self.length == "auto" else self.length
         n = 1 if self.n == "auto" else self.n
-        model, vocabulary, sampling = run.model(), run.vocabulary(), self._sampling(run)
+        model, vocabulary = run.model(), run.vocabulary()
         if n == 1 and not self.json:
             text, steps = sampling.prefix, stream_text(model, vocabulary, 1, length, sampling)
             print_item(text, end="")
@@ -103,5 +107,9 @@ class Sample:
     def _sampling(self, run: "Run") -> "Sampling":
         from wavemore.engine.sampling import Sampling
 
-        longest = max(1, run.config.data.longest_line, len(self.sampling.prefix))
-        return Sampling(**{"max_length": longest, "seed": secrets.randbits(48)} | given(self.sampling))
+        settings = given(self.sampling)
+        longest = max(1, run.config.data.longest_line)
+        shortest = max(self.sampling.min_length, len(self.sampling.prefix))
+        settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
+        settings.setdefault("seed", secrets.randbelow(10**9))
+        return Sampling(**settings)

@@ -5,23 +5,26 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import NO_HINT, Flag
 from wavemore.cli.screen import Screen, cells, print_json
-from wavemore.errors import UsageError
+from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.signs import visible
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Score as Scored
     from wavemore.runs.run import Run
+    from wavemore.text.vocabulary import Vocabulary
 
 SHADES = "▁▂▃▄▅▆▇█"
 FULL_BAR_NATS = 6.0
 MAX_CHARACTERS = 4_000
 """Characters of a line that are drawn."""
+MAX_REPORTED = 5
+"""Lines with an unknown character that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,11 @@ class Score:
     """
 
     words: Annotated[Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]"), NO_HINT] = ()
-    """a run (default: the latest), then lines (default: standard input); lines that begin with - go after --"""
+    """a run (default: the latest), then lines (default: standard input); lines that begin with -- go after --"""
+    unknown: Literal["skip", "error"] = "skip"
+    """a line with a character that the model does not know: skip and report it, or stop"""
     json: Flag = False
-    """print a JSON list of objects with text, nats, nats_per_char, rank, percentile_rank, characters"""
+    """print a JSON list of objects with text, nats, nats_per_char, rank, percentile_rank, characters, or an error"""
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print one row per line, in the order given."""
@@ -44,10 +49,15 @@ class Score:
 
         run, texts = self._split_words()
         text_format = run.config.data.format
-        texts = texts or _standard_input(text_format)
+        numbers = list(range(1, len(texts) + 1))
+        if not texts:
+            numbers, texts = _standard_input(text_format)
         if text_format == "text" and "" in texts:
             raise UsageError("an empty text has no score; give one with at least one character")
-        scores = score(run.model(), run.vocabulary(), texts, text_format)
+        model, vocabulary = run.model(), run.vocabulary()
+        unknown = self._unknown(texts, numbers, vocabulary, text_format)
+        known = [text for number, text in zip(numbers, texts, strict=True) if number not in unknown]
+        scores = score(model, vocabulary, known, text_format)
         summary = run.summary()
         percentiles = None if summary is None else summary.val_line_percentiles
         nats = sorted(scored.nats_per_char for scored in scores)
@@ -56,10 +66,30 @@ class Score:
             percentile = None if percentiles is None else percentile_rank(percentiles, scored.nats_per_char)
             rows.append(Row(scored, 1 + bisect_left(nats, scored.nats_per_char), percentile))
         if self.json:
-            print_json([_record(row) for row in rows])
+            records = map(_record, rows)
+            pairs = zip(numbers, texts, strict=True)
+            print_json([{"text": t, "error": str(unknown[n])} if n in unknown else next(records) for n, t in pairs])
         else:
             _show(rows, "⏎ is a line end" if text_format == "text" else "⏎ is the end of the line")
+        _report(unknown, len(texts))
         return 0
+
+    def _unknown(
+        self, texts: Sequence[str], numbers: Sequence[int], vocabulary: "Vocabulary", text_format: str
+    ) -> dict[int, UnknownCharacterError]:
+        """Return what is unknown in a text, by the text's number. Raises the first one if no text can be scored."""
+        encode = vocabulary.encode if text_format == "lines" else vocabulary.encode_text
+        errors: dict[int, UnknownCharacterError] = {}
+        for number, text in zip(numbers, texts, strict=True):
+            try:
+                encode(vocabulary.clean(text))
+            except UnknownCharacterError as error:
+                if self.unknown == "error" and len(texts) > 1:
+                    raise UnknownCharacterError(f"line {number:,}: {error}") from None
+                errors[number] = error
+        if len(errors) == len(texts):
+            raise errors[numbers[0]]
+        return errors
 
     def _split_words(self) -> "tuple[Run, list[str]]":
         """Return the run and the lines; the first word is the run if it names one."""
@@ -81,6 +111,17 @@ class Row(NamedTuple):
     percentile_rank: float | None
 
 
+def _report(unknown: dict[int, UnknownCharacterError], count: int) -> None:
+    if not unknown:
+        return
+    screen = Screen(stderr=True)
+    screen.say(f"wavemore: {len(unknown):,} of {count:,} lines not scored (--unknown error stops at the first):")
+    for number, error in list(unknown.items())[:MAX_REPORTED]:
+        screen.say(f"  line {number:,}: {error}")
+    if len(unknown) > MAX_REPORTED:
+        screen.say(f"  and {len(unknown) - MAX_REPORTED:,} more")
+
+
 def _record(row: Row) -> dict[str, Any]:
     scored = row.score
     return {
@@ -98,7 +139,8 @@ def _characters(scored: "Scored") -> list[tuple[str, float]]:
     return list(zip([*scored.text, ""], scored.char_nats, strict=False))
 
 
-def _standard_input(text_format: str) -> list[str]:
+def _standard_input(text_format: str) -> tuple[list[int], list[str]]:
+    """Return the lines with a character and their numbers, or the whole text."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("no lines to score: give them after the run, or on standard input")
     try:
@@ -106,10 +148,11 @@ def _standard_input(text_format: str) -> list[str]:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UsageError(f"standard input is not UTF-8: byte {error.start + 1:,} is 0x{byte:02x}") from None
-    texts = [text] if text_format == "text" else [line.strip() for line in text.split("\n") if line.strip()]
-    if not any(texts):
+    lines = [text] if text_format == "text" else [line.strip() for line in text.split("\n")]
+    numbers = [number for number, line in enumerate(lines, start=1) if line]
+    if not numbers:
         raise UsageError("no lines to score: standard input was empty")
-    return texts
+    return numbers, [lines[number - 1] for number in numbers]
 
 
 def _show(rows: list[Row], sign: str) -> None:

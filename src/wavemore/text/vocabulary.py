@@ -189,8 +189,20 @@ class Vocabulary:
         shown = ("..." if begin else "") + _shorten(line[begin:])
         return UnknownCharacterError(
             f"unknown character {_name(line[index])} at position {index + 1} of {shown}; "
-            f"known: {_shorten(self.characters)}"
+            f"{self._other_case(line, index)}known: {_shorten(self.characters)}"
         )
+
+    def _other_case(self, line: str, index: int) -> str:
+        """Return advice on an unknown character that is known in the other case; else nothing."""
+        upper = line[index].isupper()
+        other = line[index].lower() if upper else line[index].upper()
+        if len(other) != 1 or other not in self.characters:
+            return ""
+        form = line.lower() if upper else line.upper()
+        advice = "" if set(form) - set(self.characters) else f": try {_shorten(form)}"
+        if any(character.isupper() if upper else character.islower() for character in self.characters):
+            return f"{other!r} is known{advice}; "
+        return f"all letters of the data are in {'lower' if upper else 'upper'} case{advice}; "
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
