@@ -26,6 +26,8 @@ from benchmarks.fuzzing.flags import flags_case
 from benchmarks.fuzzing.runs import forged_case, make_bases
 from benchmarks.fuzzing.studies import study_case
 from wavemore.engine.process import set_threads
+from wavemore.errors import UsageError
+from wavemore.runs.tensorboard import require_tensorboard
 
 Kind = Literal["data", "flags", "runs", "stdin", "study"]
 Bases = dict[str, Files]
@@ -148,6 +150,8 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(wavemore.__path__, "wavemore."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    with contextlib.suppress(UsageError):
+        require_tensorboard()
     set_threads(1)  # more threads would not survive a fork
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         main(["log", "--sort", "x"])

@@ -26,6 +26,8 @@ MEGABYTE = 1 << 20
 MAX_MEMORY = 2048 * MEGABYTE
 MAX_LINES, MAX_CHARACTERS = 12, 3_000
 """Of a message."""
+SECRET = b"the secret of another folder"
+"""Content of the file `outside/secret`, which links in a run point to: it is neither shown nor copied nor changed."""
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -83,7 +85,7 @@ class Verdict:
     """What is wrong with one command of a case."""
 
     fault: str
-    """traceback, hang, memory, exit code, warning, control character, not JSON, long message or no message."""
+    """traceback, hang, secret, memory, exit code, warning, control character, not JSON, long message or no message."""
     place: str
     """Faults of one cause have the same one: where the exception was raised, or the command."""
     command: tuple[str, ...]
@@ -139,6 +141,7 @@ def _run_command(case: Case, command: tuple[str, ...], folder: Path, timeout: fl
     fault, place = judge(case, words, status, usage.ru_maxrss * 1024, out, err)
     if status is None:
         fault, place = "hang", " ".join(words[:1])
+    fault, place = (fault, place) if fault else _touched(case, folder / "work", command[0])
     if not fault:
         return None
     return Verdict(
@@ -204,6 +207,8 @@ def _be_the_program(words: list[str], folder: Path, encoding: str) -> None:
 def judge(case: Case, words: list[str], status: int | None, memory: int, out: str, err: str) -> tuple[str, str]:
     """Return the fault of a command and its place; two empty strings if there is none."""
     command = " ".join(words[:1])
+    if SECRET.decode() in err + out:
+        return "secret", f"{command} shows it"
     if "Traceback (most recent call last)" in err + out:
         return "traceback", _place(err if "Traceback" in err else out)
     if memory > MAX_MEMORY or (not case.costly and "out of memory" in err):
@@ -223,6 +228,20 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
             return "long message", command
         if not message.strip():
             return "no message", command
+    return "", ""
+
+
+def _touched(case: Case, work: Path, command: str) -> tuple[str, str]:
+    """Return a fault if the secret was changed, or copied to another file."""
+    if "outside/secret" not in case.files:
+        return "", ""
+    outside = [path for path in (work / "outside").iterdir() if path.name != "secret"]
+    if outside or (work / "outside" / "secret").read_bytes() != SECRET:
+        return "secret", f"{command} writes outside"
+    for path in work.rglob("*"):
+        regular = path.is_file() and not path.is_symlink() and path.parent.name != "outside"
+        if regular and path.stat().st_size < MEGABYTE and SECRET in path.read_bytes():
+            return "secret", f"{command} copies it"
     return "", ""
 
 

@@ -11,7 +11,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from benchmarks.fuzzing.case import FOLDER, Case, Files, Special, run_case
+from benchmarks.fuzzing.case import FOLDER, SECRET, Case, Files, Special, run_case
 from benchmarks.fuzzing.data import USES, changed_bytes, data_bytes, usage
 from benchmarks.fuzzing.false_json import changed_json
 from benchmarks.fuzzing.words import EVIL, WORDS
@@ -129,6 +129,7 @@ def forged_case(random: Random, bases: dict[str, Files]) -> Case:
 MORE_USES = [
     "train --resume RUN",
     "train --resume RUN --json",
+    "train --resume RUN --tensorboard",
     "train list.txt --run RUN --overwrite --hidden 4 --steps 2",
     "train list.txt --model mlp --hidden 4 --context 2 --steps 2 --teachers RUN",
     "evaluate RUN --ensemble runs/other",
@@ -141,6 +142,7 @@ MORE_USES = [
     "log --plot a.png",
 ]
 
+OUTSIDE = (f"{FOLDER}/outside/secret", f"{FOLDER}/outside/secret", f"{FOLDER}/outside")
 STUDY_USES = ["report study", "log studies/study", "log studies/study --json", "study study.toml --jobs 1"]
 
 
@@ -202,11 +204,11 @@ def _forge_special(random: Random, files: Files, bases: dict[str, Files]) -> str
     """Put a link, a fifo, a folder or a huge file in the place of a file."""
     name = random.choice([*FILES, "tensorboard", "report.html", "label.json", ".config.json.1.tmp", "lock"])
     name = random.choice([f"runs/run/{name}"] * 6 + ["list.txt", "text.txt", "runs/loop", "runs/run/runs"])
-    targets = ["/dev/zero", "/dev/stdin", "/etc/passwd", f"{FOLDER}/secret", f"{FOLDER}/{name}", FOLDER, "nowhere"]
+    targets = ["/dev/zero", "/dev/stdin", "/etc/passwd", *OUTSIDE, f"{FOLDER}/{name}", FOLDER, "nowhere"]
     link = Special("link", random.choice([*targets, f"{FOLDER}/fifo"]))
     special = random.choice([link, link, Special("fifo"), Special("folder"), Special("sparse", size=3 << 30)])
     files[name] = special
-    files |= {"secret": b"the secret\n", "fifo": Special("fifo")}
+    files |= {"outside/secret": SECRET, "fifo": Special("fifo")}
     return f"{name}: {special}"
 
 

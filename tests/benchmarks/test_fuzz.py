@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from benchmarks.fuzzing.case import Case, Files, Special, from_json, judge
+from benchmarks.fuzzing.case import SECRET, Case, Files, Special, from_json, judge
 from benchmarks.fuzzing.data import data_case
 from benchmarks.fuzzing.flags import flags_of
 from wavemore.cli.train import Train
@@ -55,6 +55,7 @@ def test_the_flags_are_those_of_the_command() -> None:
         (0, 0, "", "x.py:3: UserWarning: odd\n", "warning"),
         (0, 0, "a\x1b[2J\n", "", "control character"),
         (0, 0, "a\u202e\n", "", "control character"),
+        (1, 0, "", f"wavemore: cannot read {SECRET.decode()}\n", "secret"),
     ],
 )
 def test_faults_are_told_apart(status: int, memory: int, out: str, err: str, fault: str) -> None:
