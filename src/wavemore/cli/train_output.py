@@ -93,13 +93,14 @@ def _invisible(corpus: "Corpus") -> str:
 
     found = corpus.report.invisible
     characters = {invisible.character for invisible in found}
-    flags = "--invisible strip takes them out" if corpus.cleaning.invisible == "keep" else ""
-    if characters & NEEDED:
-        flags += " where no emoji or script needs them" if flags else "some emoji and scripts need them"
-        flags += ", --invisible strip-all everywhere"
+    advice = "--invisible strip takes them out"
+    if corpus.cleaning.invisible == "strip":
+        advice = "emoji or scripts need them there; --invisible strip-all takes them out"
+    elif characters & NEEDED:
+        advice += " where no emoji or script needs them, --invisible strip-all everywhere"
     if corpus.encoding in ("latin-1", "iso8859-1") and any("\x80" <= character < "\xa0" for character in characters):
-        flags += "; a file from Windows needs --encoding cp1252"
-    return f"invisible characters: {describe_invisible(found)}; {flags}"
+        advice += "; a file from Windows needs --encoding cp1252"
+    return f"invisible characters: {describe_invisible(found)}; {advice}"
 
 
 def _sizes(corpus: "Corpus") -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from wavemore.text.encoding import find_codec
 from wavemore.text.other_formats import OtherFormat, recognize_text
 from wavemore.text.parts import Format
 from wavemore.text.reading import TextReader, open_file
@@ -35,8 +34,6 @@ def detect(path: Path, encoding: str = "auto") -> Detected:
 
     Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding.
     """
-    if encoding != "auto":
-        find_codec(encoding)
     if path.exists() and not path.is_file() and not path.is_dir():
         return Detected("lines", "it is a pipe, which can be read only once")
     beginning = ""

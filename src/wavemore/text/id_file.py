@@ -20,7 +20,6 @@ import numpy as np
 
 from wavemore.errors import DataError, UnknownCharacterError
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
-from wavemore.text.encoding import find_codec
 from wavemore.text.lines import TextReport
 from wavemore.text.reading import TextReader, open_file
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
@@ -47,8 +46,6 @@ def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS
     read only once, from a pipe, is copied to a temporary file in `folder` first. Raises `DataError` for a file that is
     missing, unreadable, empty, binary or not in the encoding, and for a folder that cannot be written.
     """
-    if encoding != "auto":
-        find_codec(encoding)
     with _writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)

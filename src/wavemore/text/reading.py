@@ -40,8 +40,6 @@ class TextReader:
         self._file = file
         name = getattr(file, "name", None)
         self._path = str(name) if isinstance(name, str | Path) else "FILE"  # a copy of a pipe has no name
-        if encoding != "auto":
-            find_codec(encoding)
         self._head = file.read(HEAD_BYTES)
         if archive := recognize_bytes(self._head):
             raise DataError(archive.advice(self._path))
@@ -138,8 +136,6 @@ def read_lines(path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS) -
     >>> list(lines), report.repairs
     (['emma', 'ava'], ('CRLF line ends converted', 'spaces stripped from 1 line'))
     """
-    if encoding != "auto":
-        find_codec(encoding)
     collector = Collector(cleaning)
     tail = ""  # the last line of a piece, which may continue in the next one
     with open_file(path) as file:
