@@ -31,7 +31,10 @@ CODECS = [
 ENCODINGS = ["latin-1", "utf-16", "cp1252", "utf-16-le", "ascii", "x", "hex", "idna", "punycode", "utf-7", "undefined"]
 FLAGS: dict[str, tuple[str, ...]] = {
     "--format": ("lines", "text"),
-    "--encoding": (*ENCODINGS, ""),
+    "--encoding": (*ENCODINGS, "", "auto"),
+    "--normalize": ("nfc", "none", "nfkc"),
+    "--invisible": ("keep", "strip", "strip-all"),
+    "--long-lines": ("error", "skip"),
     "--split-method": ("distinct", "lecture"),
     "--split-seed": ("1", "-1", "99999999999999999999"),
     "--train-fraction": ("0.5", "0.999999", "1e-9", "nan"),
