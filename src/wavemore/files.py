@@ -1,20 +1,75 @@
-"""Atomic writes: a reader finds the old content or the new content, never a part of either."""
+"""All files that wavemore reads and writes by itself: regular files of a limited size, written atomically.
+
+A run folder may come from a stranger. A link in it could show or change a file elsewhere, and a pipe or a device could
+be read for ever, so neither is opened.
+"""
 
 import contextlib
 import os
+import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from wavemore.errors import RunError
+
+MAX_BYTES = 1 << 24
+"""Limit of a file that holds no data, weights or records."""
+
+_SAFE_READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def special_kind(path: Path, *, follow: bool = False) -> str:
+    """What a path is if it is no regular file: "a symbolic link", "a folder", "a pipe", "a device"; else empty.
+
+    With `follow`, a link is what it points to. Raises `FileNotFoundError` if there is nothing.
+    """
+    mode = (path.stat() if follow else path.lstat()).st_mode
+    return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
+
+
+def check_regular(path: Path, limit: float = MAX_BYTES) -> None:
+    """Raise `RunError` for anything but a regular file of at most `limit` bytes, `FileNotFoundError` for nothing.
+
+    It is for files that a library opens by their path; `read_file` reads all others.
+    """
+    if kind := special_kind(path):
+        raise RunError(f"{path} is {kind}, and only regular files are read: put the file itself there")
+    size = path.lstat().st_size
+    if size > limit:
+        raise RunError(f"{path} has {size:,} bytes, more than the {limit:,.0f} that such a file may have")
+
+
+def open_file(path: Path, limit: float = MAX_BYTES) -> BinaryIO:
+    """Open a file for reading. Raises the errors of `check_regular`, and `OSError`."""
+    check_regular(path, limit)
+    return open(os.open(path, _SAFE_READ), "rb")  # noqa: PTH123 (a descriptor, opened without following links)
+
+
+def read_file(path: Path, limit: float = MAX_BYTES) -> bytes:
+    """Read a whole file. Raises the errors of `check_regular`, and `OSError`."""
+    with open_file(path, limit) as file:
+        return file.read()
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file beside `path`, and move it there.
 
-    Raises `RunError` if the disk is full or the folder cannot be written; the old content then remains.
+    A reader finds the old content or the new content, never a part of either. The temporary file is a new one, and a
+    link at `path` is replaced, not followed. Raises `RunError` if the disk is full or the folder cannot be written; the
+    old content then remains.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import pytest
 import wavemore as wm
 from wavemore.errors import DataError
 from wavemore.text.detect import SAMPLE_LENGTH, detect, detect_in_text
+from wavemore.text.reading import read_lines
+from wavemore.text.text_corpus import read_text_corpus
 
 VERSE = """Tell me not, in mournful numbers,
 Life is but an empty dream!
@@ -106,9 +109,13 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read", [detect, read_lines, read_text_corpus])
+def test_pipes_and_devices_are_refused_unread(tmp_path: Path, read: Callable[..., object]) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert detect(tmp_path / "pipe").reason.startswith("it is a pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path / "link", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(DataError, match=f"^{path}: this is {kind}; save the data to a file, and give that$"):
+            read(path)
 
 
 def test_shakespeare_and_names(shared_data: Path) -> None:

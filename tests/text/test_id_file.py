@@ -190,18 +190,6 @@ def test_a_full_disk_is_an_error_and_leaves_nothing_behind(tmp_path: Path, monke
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_text_can_come_from_a_pipe(tmp_path: Path) -> None:
-    read, write = os.pipe()
-    os.write(write, "to bé\n".encode())
-    os.close(write)
-    try:
-        assert text_of(open_ids(Path(f"/dev/fd/{read}"), "utf-8", tmp_path)) == "to bé\n"
-    finally:
-        os.close(read)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".ids"]
-
-
 @pytest.mark.parametrize("line", ["to be or not to be\n", "sein oder nicht séin: 天\n"])
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, line: str) -> None:
     peaks = []

@@ -30,12 +30,10 @@ class Detected:
 
 
 def detect(path: Path, encoding: str = "auto") -> Detected:
-    """Guess the format of a file from its beginning. A pipe, which can be read only once, counts as a list.
+    """Guess the format of a file from its beginning.
 
     Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return Detected("lines", "it is a pipe, which can be read only once")
     beginning = ""
     with open_file(path) as file:
         for text in TextReader(file, encoding).pieces():

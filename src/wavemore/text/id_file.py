@@ -6,9 +6,7 @@ writes the ids to a file in a cache folder, named by the checksum. A text whose 
 
 import io
 import os
-import shutil
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -42,14 +40,14 @@ class IdFile:
 def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS) -> IdFile:
     """Return the ids of a text file, which are written to `folder` if they are not there yet.
 
-    The text is cleaned, line ends of all kinds become line feeds, and a byte order mark is skipped. A text that can be
-    read only once, from a pipe, is copied to a temporary file in `folder` first. Raises `DataError` for a file that is
-    missing, unreadable, empty, binary or not in the encoding, and for a folder that cannot be written.
+    The text is cleaned, line ends of all kinds become line feeds, and a byte order mark is skipped. Raises `DataError`
+    for a file that is missing, unreadable, empty, binary or not in the encoding, and for a folder that cannot be
+    written.
     """
     with _writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
-    with open_file(path) as source, _rereadable(source, folder) as file:
+    with open_file(path) as file:
         reader = TextReader(file, encoding)
         vocabulary, report = _survey(reader, cleaning)
         kind = "-".join([reader.codec.name, cleaning.normalize, cleaning.invisible])
@@ -88,7 +86,7 @@ def _write_ids(path: Path, file: io.BufferedIOBase, first: TextReader, vocabular
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     with _writing_to(path.parent):
         try:
-            with temporary.open("wb") as output:
+            with temporary.open("xb") as output:
                 for text in Cleaner(vocabulary.cleaning).pieces(reader.pieces()):
                     output.write(vocabulary.encode_text(text).data)
                 output.flush()
@@ -100,18 +98,6 @@ def _write_ids(path: Path, file: io.BufferedIOBase, first: TextReader, vocabular
             raise DataError("the file changed while it was being read; try again") from error
         finally:
             temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _rereadable(source: io.BufferedReader, folder: Path) -> Iterator[io.BufferedIOBase]:
-    """The file itself, or a temporary copy of a pipe, which cannot be read twice."""
-    if source.seekable():
-        yield source
-        return
-    with _writing_to(folder), tempfile.TemporaryFile(dir=folder) as copy:
-        shutil.copyfileobj(source, copy)
-        copy.seek(0)
-        yield copy
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wavemore.errors import DataError
+from wavemore.files import special_kind
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.encoding import (
     HEAD_BYTES,
@@ -39,7 +40,7 @@ class TextReader:
     def __init__(self, file: io.BufferedIOBase, encoding: str = "auto") -> None:
         self._file = file
         name = getattr(file, "name", None)
-        self._path = str(name) if isinstance(name, str | Path) else "FILE"  # a copy of a pipe has no name
+        self._path = str(name) if isinstance(name, str | Path) else "FILE"
         self._head = file.read(HEAD_BYTES)
         if archive := recognize_bytes(self._head):
             raise DataError(archive.advice(self._path))
@@ -124,9 +125,9 @@ class TextReader:
 def read_lines(path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport, TextReader]:
     r"""Read a file with one item per line; return its lines, a report, and the reader with encoding and checksum.
 
-    Whitespace around lines is stripped; blank lines and a byte order mark are skipped. The file is read once, so it may
-    be a pipe. Raises `UsageError` for an unknown encoding, and `DataError` for a file that is missing, unreadable,
-    empty, binary, not in the encoding, or has a line longer than `MAX_LINE_LENGTH` that may not be left out.
+    Whitespace around lines is stripped; blank lines and a byte order mark are skipped. Raises `UsageError` for an
+    unknown encoding, and `DataError` for a file that is missing, unreadable, empty, binary, not in the encoding, or has
+    a line longer than `MAX_LINE_LENGTH` that may not be left out.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -163,8 +164,14 @@ def _what_it_holds(collector: Collector) -> str:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a file to read its bytes; an error in the block becomes a `DataError` that begins with the path."""
+    """Open a regular file to read its bytes; an error in the block becomes a `DataError` that begins with the path.
+
+    A pipe or a device is refused: it can be endless, and cannot be read again when the data is needed later.
+    """
     try:
+        kind = special_kind(path, follow=True)
+        if kind and kind != "a folder":
+            raise DataError(f"this is {kind}; save the data to a file, and give that")
         with path.open("rb") as file:
             yield file
     except DataError as error:
