@@ -8,8 +8,8 @@ import contextlib
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from wavemore.errors import RunError
 
@@ -36,6 +36,11 @@ def special_kind(path: Path, *, follow: bool = False) -> str:
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
+def is_present(path: str | Path) -> bool:
+    """Whether there is anything at a path: false, not an error, for a name that no file can have."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def check_regular(path: Path, limit: float = MAX_BYTES) -> None:
     """Raise `RunError` for anything but a regular file of at most `limit` bytes, `FileNotFoundError` for nothing.
 
@@ -48,7 +53,7 @@ def check_regular(path: Path, limit: float = MAX_BYTES) -> None:
         raise RunError(f"{path} has {size:,} bytes, more than the {limit:,.0f} that such a file may have")
 
 
-def open_file(path: Path, limit: float = MAX_BYTES) -> BinaryIO:
+def open_file(path: Path, limit: float = MAX_BYTES) -> BufferedReader:
     """Open a file for reading. Raises the errors of `check_regular`, and `OSError`."""
     check_regular(path, limit)
     return open(os.open(path, _SAFE_READ), "rb")  # noqa: PTH123 (a descriptor, opened without following links)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -56,10 +57,22 @@ def test_settings_of_another_model_are_refused() -> None:
         build("tree", 27, config, seed=1)
 
 
-@pytest.mark.parametrize("hidden", [10**12, 10**40])
-def test_a_model_too_large_to_count_is_a_usage_error(hidden: int) -> None:
-    with pytest.raises(UsageError, match=r"a model of fuse 2 2 2, .* is too large for any machine"):
-        parameter_count("tree", 27, TreeConfig(hidden=hidden))
+@EACH
+def test_every_size_has_a_limit_up_to_which_parameters_can_be_counted(name: str) -> None:
+    config = MODELS[name].config()
+    settings = [setting.name for setting in fields(config) if isinstance(getattr(config, setting.name), int)]
+    for setting in settings:
+        for value in (0, -(10**9), 2**16 + 1, 10**12, 10**4000):
+            with pytest.raises(UsageError, match=f"`({setting}|receptive_field)` is .*; it must be at (least|most)"):
+                replace(config, **{setting: value})
+    if config.width and name != "transformer":
+        assert parameter_count(name, 2**20, config.with_width(2**16)) > 2**36
+
+
+@pytest.mark.parametrize("fuse", [(1,) * 100_000, (10**4000,) * 1_000, (4096,) * 1_000, (64, 65)])
+def test_fusions_have_a_limit(fuse: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="`fuse`"):
+        TreeConfig(fuse)
 
 
 def test_counting_does_not_import_torchs_compiler() -> None:

@@ -19,7 +19,7 @@ class AdditiveConfig(ModelConfig):
     context: int = setting(3, "number of characters that a prediction depends on")
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("context")
+        self.require_sizes("context")
 
     @property
     def receptive_field(self) -> int:

@@ -101,5 +101,5 @@ def test_a_missing_config_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is incomplete .it has no config.json"):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(RunError, match="Is a directory"):
+    with pytest.raises(RunError, match=r"config.json is a folder"):
         read_config(tmp_path / "config.json")

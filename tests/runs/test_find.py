@@ -1,5 +1,5 @@
-import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,21 +17,54 @@ def test_runs_are_found_in_the_order_in_which_they_began(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match=r"there is no run yet: `wavemore train` makes one"):
         find_run()
-    for number, name in enumerate(["runs/b", "runs/a", "c"]):
-        Run(Path(name)).create(config, corpus)
-        os.utime(Path(name) / "config.json", (number, number))
+    dates = {
+        "runs/b": "2026-01-01T12:00:00+00:00",
+        "c": "2027-01-01T12:00:00+00:00",
+        "runs/later": "2026-01-01T12:00:00.020+00:00",
+        "runs/a": "2026-01-01T13:00:00.010+01:00",
+    }
+    for name, created in dates.items():
+        Run(Path(name)).create(replace(config, created=created), corpus)
     Path("runs/empty").mkdir()
-    assert [str(run.path) for run in find_runs()] == ["runs/b", "runs/a", "c"]
-    assert find_run().path == Path("c")
+    assert [str(run.path) for run in find_runs()] == ["runs/b", "runs/a", "runs/later"]
+    assert find_run().path == Path("runs/later")
     assert find_run("a").path == find_run("runs/a").path == Path("runs/a")
     assert is_run("a")
     assert is_run("c")
+    assert find_run("c").path == Path("c")
     assert not is_run("runs/empty")
     assert not is_run("")
     assert not is_run("x" * 5000)
     for name in ("nothing", "", "x" * 5000):
         with pytest.raises(RunError, match="there is no run"):
             find_run(name)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"model_type": "gpt2", "created": "2099-01-01"}'])
+def test_the_config_of_another_program_is_no_run(
+    tmp_path: Path, config: RunConfig, corpus: LineCorpus, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Run(Path("runs/mine")).create(config, corpus)
+    for folder in (Path("runs/hf"), Path("hf")):
+        folder.mkdir()
+        (folder / "config.json").write_text(content)
+        assert not is_run(str(folder))
+        with pytest.raises(RunError, match=f"{folder}/config.json is not of wavemore"):
+            _ = Run(folder).config
+    assert [run.path.name for run in find_runs()] == [run.path.name for run in find_group("runs")] == ["mine"]
+    assert find_run().path == Path("runs/mine")
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "0001-01-01", "9999-12-31T23:59:59-23:59", "2026-01-01"])
+def test_any_date_and_a_damaged_config_can_be_sorted(
+    tmp_path: Path, config: RunConfig, corpus: LineCorpus, monkeypatch: pytest.MonkeyPatch, created: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "damaged"):
+        Run(Path("runs") / name).create(replace(config, created=created), corpus)
+    Path("runs/damaged/config.json").write_text('{"wavemore": "0.1')
+    assert sorted(run.path.name for run in find_runs()) == ["a", "damaged"]
 
 
 def test_new_runs_have_distinct_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

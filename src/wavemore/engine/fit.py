@@ -4,7 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from copy import deepcopy
 from functools import partial
-from math import inf, isfinite, log10
+from math import inf, log10
 from time import perf_counter
 
 import numpy as np
@@ -17,7 +17,7 @@ from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
 from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.process import matmul_precision
-from wavemore.engine.recipe import Recipe
+from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
@@ -203,9 +203,9 @@ class _Training:
         return val_nats
 
     def _require_finite(self, nats: float, name: str) -> None:
-        if not isfinite(nats):
+        if not nats <= MAX_NATS:
             raise TrainingError(
-                f"the {name} is {nats} at step {self.step:,}; a `learning_rate` lower than "
+                f"the {name} is {nats:g} at step {self.step:,}; a `learning_rate` lower than "
                 f"{self.recipe.learning_rate:g} may help"
             )
 
@@ -246,15 +246,18 @@ class _Training:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint. Raises `RunError` if it belongs to another training."""
+        position, optimizer = checkpoint.position, checkpoint.part("optimizer")
+        counters = [int(value) for name, value in optimizer.items() if name.endswith("steps")]
+        if position is None or position.step > self.recipe.steps or any(n != position.step for n in counters):
+            raise RunError("the saved state does not fit this training: it was not saved at one of its steps")
         try:
             self.model.load_state_dict(checkpoint.part("model"))
             if self.averaged is not self.model:
                 self.averaged.load_state_dict(checkpoint.part("averaged"))
-            self.optimizers.load_state(checkpoint.part("optimizer"))
+            self.optimizers.load_state(optimizer)
             self.best_state = {name: value.to(self.batcher.device) for name, value in checkpoint.part("best").items()}
-            facts = json.loads(checkpoint.facts)
             for name in FACTS:
-                setattr(self, name, facts[name])
+                setattr(self, name, getattr(position, name))
             self.first_step = self.step
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None

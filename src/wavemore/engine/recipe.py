@@ -13,7 +13,9 @@ BatchSampling = Literal["shuffle", "replacement"]
 Execution = Literal["unique", "windows"]
 Precision = Literal["float32", "bfloat16"]
 
-MAX_COUNT = 10**9
+MAX_COUNT, MAX_BATCH = 10**9, 2**20
+MAX_NATS = 1e12
+"""A training whose loss is above this, in nats per character, has diverged."""
 
 HEALTHY_UPDATE_RATIO: dict[Optimizer, float] = {"muon": -2.0, "adamw": -3.0, "sgd": -3.0}
 """A rule of thumb: log10 of std(update) / std(weight) of the matrices that an optimizer trains, in a typical step."""
@@ -55,9 +57,10 @@ class Recipe:
             value, choices = getattr(self, field.name), get_args(field.type)  # no choices unless it is a Literal
             require(not choices or value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
         # A batch of one has no batch statistics.
-        for name, least in (("steps", 1), ("batch_size", 2), ("num_evals", 1), ("block_size", 1)):
+        limits = {"steps": (1, MAX_COUNT), "batch_size": (2, MAX_BATCH), "num_evals": (1, MAX_COUNT)}
+        for name, (least, most) in {**limits, "block_size": (1, MAX_BATCH)}.items():
             value = getattr(self, name)
-            require(least <= value <= MAX_COUNT, name, value, f"at least {least}, at most {MAX_COUNT:,}")
+            require(least <= value <= most, name, value, f"at least {least}, at most {most:,}")
         for name in ("learning_rate", "adamw_learning_rate"):
             require(0 < getattr(self, name) < inf, name, getattr(self, name), "above 0 and finite")
         for name in ("ema_decay", "warmup_fraction"):

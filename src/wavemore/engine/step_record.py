@@ -1,9 +1,34 @@
 """What the training loop yields after each step, and what resuming a training needs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
 from torch import Tensor
+
+from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
+
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Sum = Annotated[float, Meta(ge=-MAX_COUNT, le=MAX_COUNT * MAX_NATS)]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a training is between two steps; losses in nats per character."""
+
+    step: Count
+    """Steps done."""
+    best_step: Count
+    best_val_nats: Annotated[float, Meta(ge=-1)]
+    """Infinite before the first evaluation."""
+    loss_sum: Sum = 0.0
+    """Since the last logged record, as the next two."""
+    distill_sum: Sum = 0.0
+    loss_steps: Count = 0
+    training: str = ""
+    """Digest of all settings of the training, if the checkpoint is of a run."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +38,15 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     """`model.*`, `averaged.*` if weights are averaged, `best.*` (lowest val loss so far) and `optimizer.*`."""
     facts: str
-    """The rest as JSON: steps done, lowest val loss and its step, the train loss since the last logged record."""
+    """The rest, a `Position` as JSON."""
+
+    @property
+    def position(self) -> Position | None:
+        """Where the training is; None if the facts are damaged."""
+        try:
+            return msgspec.convert(json.loads(self.facts), Position)  # json, as msgspec reads no infinity
+        except (ValueError, RecursionError, msgspec.ValidationError):
+            return None
 
     def part(self, name: str) -> dict[str, Tensor]:
         """Return the tensors of `model`, `averaged`, `best` or `optimizer`."""

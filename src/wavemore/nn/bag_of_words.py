@@ -23,7 +23,7 @@ class BowConfig(ModelConfig):
     width_settings = ("embedding", "hidden")
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("context", "embedding", "hidden")
+        self.require_sizes("context", "embedding", "hidden")
         self.require_at_most("context", MAX_CONTEXT)
 
     @property

@@ -14,6 +14,8 @@ ActivationName: TypeAlias = Literal["tanh", "relu", "gelu", "silu"]
 
 MAX_CONTEXT = 4096
 MAX_LAYERS = 1_000
+MAX_SIZE = 2**16
+"""The largest number of channels, and of anything else that `require_sizes` checks."""
 DROPOUT_HELP = "fraction of the values set to zero in training"
 
 T = TypeVar("T")
@@ -59,10 +61,11 @@ class ModelConfig(ABC):
         """The settings in a few characters, for a column of a table."""
         return self.describe()
 
-    def require_at_least_one(self, *names: str) -> None:
-        """Raise a UsageError unless each of these settings is 1 or more."""
+    def require_sizes(self, *names: str) -> None:
+        """Raise a UsageError unless each of these settings is between 1 and `MAX_SIZE`."""
         for name in names:
             self._require(getattr(self, name) >= 1, name, "at least 1")
+            self.require_at_most(name, MAX_SIZE)
 
     def require_at_most(self, name: str, limit: int) -> None:
         """Raise a UsageError if a setting is above the limit."""
@@ -79,7 +82,9 @@ class ModelConfig(ABC):
     def _require(self, condition: bool, name: str, requirement: str) -> None:
         if not condition:
             value = getattr(self, name)
-            text = f"{value:,}" if isinstance(value, int) else repr(value)
+            text = repr(value)
+            if isinstance(value, int):
+                text = f"{value:,}" if abs(value) < 10**18 else "far too large"
             raise UsageError(f"`{name}` is {text}; it must be {requirement}")
 
 

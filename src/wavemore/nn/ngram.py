@@ -23,6 +23,7 @@ https://doi.org/10.1109/ICASSP.1995.479394.
 Shapes: N targets, M predictions, W characters of a history, V vocabulary, U contexts of a level, E n-grams of a level.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ from wavemore.nn.model import Model, last_positions
 DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)
 """The discounts if the text is too small or too regular to estimate them, as in Heafield's KenLM."""
 MAX_ORDER = 64
+MAX_ERROR = 1e-6
+"""Of a sum of probabilities."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class NgramConfig(ModelConfig):
     order: int = setting(5, "number of characters counted together, the predicted one included")
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("order")
+        self.require_sizes("order")
         self.require_at_most("order", MAX_ORDER)
 
     @property
@@ -95,6 +98,23 @@ class Level(nn.Module):
                 setattr(self, name, value.new_empty(state_dict[prefix + name].shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
+    def problem(self, below: int, vocabulary_size: int) -> str:
+        """What is wrong with tables whose keys must be below `below`, in words; empty if nothing is."""
+        contexts, starts, characters = self.contexts, self.starts, self.characters
+        if not len(contexts) == len(self.backoffs) == len(starts) - 1 or len(self.shares) != len(characters):
+            return "the lengths differ"
+        if not _increase(contexts, below) or not _increase(starts, len(characters) + 1):
+            return "the contexts or their places are out of order"
+        if starts[0] != 0 or starts[-1] != len(characters) or not _are_ids(characters, vocabulary_size):
+            return "there are characters of no context, or outside the vocabulary"
+        owners = torch.repeat_interleave(torch.arange(len(contexts), device=starts.device), starts.diff())
+        if not _increase(owners * vocabulary_size + characters, len(contexts) * vocabulary_size):
+            return "the characters are out of order"
+        totals = self.backoffs.index_add(0, owners, self.shares)
+        if (self.shares < 0).any() or (self.backoffs <= 0).any() or ((totals - 1).abs() > MAX_ERROR).any():
+            return "the probabilities do not add up to 1"
+        return ""
+
 
 class Ngram(Model):
     """Predict from how often each character followed the last ones: `count` replaces training.
@@ -114,6 +134,17 @@ class Ngram(Model):
         self.config: NgramConfig = config
         self.levels = nn.ModuleList(Level() for _ in range(config.order))  # contexts of 0, ..., order - 1 characters
         self.register_buffer("across_lines", torch.tensor(False))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load tables as torch does. Raises RuntimeError for tables whose indices or probabilities are wrong."""
+        keys = super().load_state_dict(state_dict, strict, assign)
+        below = 1  # keys that the level below allows
+        for k, level in enumerate(self.levels):
+            assert isinstance(level, Level)
+            if problem := level.problem(below, self.vocabulary_size):
+                raise RuntimeError(f"in the table of contexts of {k} characters, {problem}")
+            below = len(level.contexts) * self.vocabulary_size
+        return keys
 
     @torch.no_grad()
     def count(self, tokens: Tensor, *, across_lines: bool = False) -> None:
@@ -221,6 +252,15 @@ class Ngram(Model):
         rows = [[text(f"{size:,}") for size in row] for row in sizes]
         size = f"{sum(len(level.shares) for level in levels):,} counted n-grams"
         return model_html(self, self.config, size, table(["context length", "contexts", "n-grams"], rows, left=()))
+
+
+def _are_ids(values: Tensor, limit: int) -> bool:
+    return not len(values) or bool(values.min() >= 0 and values.max() < limit)
+
+
+def _increase(values: Tensor, limit: int) -> bool:
+    """Whether integers grow from one to the next, from at least 0 to below the limit."""
+    return _are_ids(values, limit) and bool((values[1:] > values[:-1]).all())
 
 
 def _discounts(counts: Tensor) -> tuple[float, float, float]:

@@ -23,7 +23,7 @@ class RecurrentConfig(ModelConfig):
     width_settings = ("hidden",)
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("embedding", "hidden", "layers")
+        self.require_sizes("embedding", "hidden", "layers")
         self.require_at_most("layers", MAX_LAYERS)
         self.require_fraction("dropout")
 

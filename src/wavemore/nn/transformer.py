@@ -33,7 +33,7 @@ class TransformerConfig(ModelConfig):
     width_settings = ("channels",)
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("layers", "heads", "channels", "context")
+        self.require_sizes("layers", "heads", "channels", "context")
         self.require_at_most("layers", MAX_LAYERS)
         self.require_at_most("context", MAX_CONTEXT)
         self.require_fraction("dropout")

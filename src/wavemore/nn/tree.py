@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.activations import ACTIVATIONS
-from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, ActivationName, ModelConfig, NormName, setting
+from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ActivationName, ModelConfig, NormName, setting
 from wavemore.nn.fusion import is_positional, run_dilated, run_unique, run_windows
 from wavemore.nn.layers import Dropout, Embedding, FlattenConsecutive, Linear, Sequential
 from wavemore.nn.model import Decoder, Model
@@ -51,9 +51,11 @@ class TreeConfig(ModelConfig):
         if not self.fuse or min(self.fuse) < 1:
             sizes = " ".join(map(str, self.fuse)) or "empty"
             raise UsageError(f"`fuse` is {sizes}; it must be one or more sizes of at least 1, such as 2 2 2")
+        if len(self.fuse) > MAX_LAYERS or max(self.fuse) > MAX_CONTEXT:
+            raise UsageError(f"`fuse` has more than {MAX_LAYERS:,} sizes, or one above {MAX_CONTEXT:,}: use fewer")
         if self.receptive_field > MAX_CONTEXT:
             raise UsageError(f"`fuse` makes a context of {self.receptive_field:,} characters; at most {MAX_CONTEXT:,}")
-        self.require_at_least_one("embedding", "hidden")
+        self.require_sizes("embedding", "hidden")
         self.require_one_of("norm", NormName)
         self.require_one_of("activation", ActivationName)
         self.require_fraction("dropout")
@@ -82,7 +84,7 @@ class MlpConfig(ModelConfig):
     width_settings = ("hidden",)
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("context")
+        self.require_sizes("context")
         self.require_at_most("context", MAX_CONTEXT)
         _ = self.tree
 

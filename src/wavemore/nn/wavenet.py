@@ -63,7 +63,7 @@ class WaveNetConfig(ModelConfig):
     width_settings = ("channels", "skip_channels")
 
     def __post_init__(self) -> None:
-        self.require_at_least_one("channels", "cycles", "kernel_size", "skip_channels")
+        self.require_sizes("channels", "cycles", "kernel_size", "skip_channels")
         if not self.dilations or min(self.dilations) < 1:
             dilations = " ".join(map(str, self.dilations)) or "empty"
             raise UsageError(f"`dilations` is {dilations}; it must be one or more numbers of at least 1, such as 1 2 4")

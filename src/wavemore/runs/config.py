@@ -1,44 +1,60 @@
 """`config.json`: all that is needed to build the same model, read the same data and repeat the same training."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from wavemore.engine.recipe import Recipe
-from wavemore.errors import RunError
+from wavemore.errors import DataError, RunError, UsageError, require
+from wavemore.files import is_present, special_kind
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import model_entry
 from wavemore.runs.json_file import PUT_BACK, read_json
+from wavemore.runs.record import Line, Seconds
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import load_corpus
+from wavemore.text.datasets import DATASETS, load_corpus
+from wavemore.text.lines import MAX_LINE_LENGTH
 from wavemore.text.parts import Format
-from wavemore.text.splits import SplitMethod
+from wavemore.text.splits import MAX_SPLIT_SEED, SplitMethod
 
 FORMAT = 1
 """Version of the run folder's layout; folders of other versions are refused."""
+MAX_UNKNOWN = 100_000_000
+"""Bytes of a file of data that are read if the run does not record how many there are."""
+MAX_NOTE = 10_000
+"""Characters of a note, and of an experiment's name."""
+DEVICE = re.compile("(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
+"""The devices of torch that compute: not `meta`, for example."""
+
+LongText = Annotated[str, Meta(max_length=32_768)]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """The source of the data, and how it was split."""
 
-    source: str
+    source: LongText
     """Name of a data set, or the absolute path of a file; empty for lines in memory."""
-    name: str
-    sha256: str
-    encoding: str
+    name: Line
+    sha256: Line
+    encoding: Line
     split_method: SplitMethod
-    split_seed: int
-    longest_line: int
+    split_seed: Annotated[int, Meta(ge=-MAX_SPLIT_SEED, le=MAX_SPLIT_SEED)]
+    longest_line: Annotated[int, Meta(ge=0, le=MAX_LINE_LENGTH)]
     """Characters of the longest line; 0 for a text."""
-    train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    train_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """The fraction of a text that is train; None for lines."""
     cleaning: Cleaning = AS_IS
     """How the text is cleaned before it is split."""
+    size: Annotated[int, Meta(ge=1)] | None = None
+    """Bytes of the file; None if there is none."""
 
     @property
     def format(self) -> Format:
@@ -46,7 +62,12 @@ class DataConfig:
         return "lines" if self.train_fraction is None else "text"
 
     def load(self) -> Corpus:
-        """Read and split the data again, without a check of its checksum."""
+        """Read and split the data again, without a check of its checksum.
+
+        Raises `DataError` for a file that cannot be the one of the run; it is then not opened.
+        """
+        if self.source not in DATASETS:
+            self._check_file()
         return load_corpus(
             self.source,
             format=self.format,
@@ -59,18 +80,31 @@ class DataConfig:
             long_lines=self.cleaning.long_lines,
         )
 
+    def _check_file(self) -> None:
+        """The run may be a stranger's, and name a file that should not be opened or copied to the cache."""
+        if self.source.startswith(("//", "\\\\")):
+            raise DataError(f"{self.source} is on another computer; copy the file to this one")
+        path = Path(self.source)
+        if not is_present(path) or special_kind(path, follow=True):
+            return  # `load_corpus` says what it is
+        size = path.stat().st_size
+        if self.size is None and size > MAX_UNKNOWN:
+            raise DataError(f"{path} has {size:,} bytes, and the run does not record the size of its data")
+        if self.size not in (None, size):
+            raise DataError(f"{path} has changed: it has {size:,} bytes instead of {self.size:,}")
+
 
 @dataclass(frozen=True)
 class TeacherConfig:
     """A run whose probabilities are part of another run's targets."""
 
-    run: str
+    run: LongText
     """Absolute path."""
-    sha256: str
+    sha256: Line
     """Checksum of its weights."""
-    model: str
+    model: Line
     """Short description."""
-    train_seconds: float
+    train_seconds: Seconds
     """Its training time, and that of its own teachers."""
 
 
@@ -79,10 +113,10 @@ class RunConfig:
     """The model, the data and the training of a run."""
 
     format: int
-    wavemore: str
+    wavemore: Line
     """Version of the library."""
-    command: tuple[str, ...]
-    created: str
+    command: Annotated[tuple[LongText, ...], Meta(max_length=10_000)]
+    created: Line
     """Local time with its offset, ISO 8601."""
     data: DataConfig
     model: str
@@ -91,13 +125,20 @@ class RunConfig:
     """Settings of that model's own class."""
     recipe: Recipe
     device: str
-    threads: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    threads: Annotated[int, Meta(ge=1, le=4096)]
     """Threads of torch: with another number, the last bits of a sum may differ."""
     note: str = ""
     """This and the experiment's name can be changed later."""
     experiment: str = ""
     """Name of the experiment: runs that share it are one row of the log, one seed each."""
-    teachers: tuple[TeacherConfig, ...] = ()
+    teachers: Annotated[tuple[TeacherConfig, ...], Meta(max_length=1_000)] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("note", "experiment"):
+            if (length := len(getattr(self, name))) > MAX_NOTE:
+                raise UsageError(f"`{name}` has {length:,} characters; it may have {MAX_NOTE:,}")
+        valid = DEVICE.fullmatch(self.device) is not None
+        require(valid, "device", repr(self.device[:100]), "cpu, cuda, mps or xpu, or one of several as in cuda:1")
 
 
 def read_config(path: Path) -> RunConfig:
@@ -112,13 +153,25 @@ def read_config(path: Path) -> RunConfig:
 
 
 class _Header(msgspec.Struct):
+    wavemore: str = ""
     model: str = ""
     format: int = FORMAT
-    wavemore: str = "?"
+    created: str = ""
+
+
+def read_created(path: Path) -> float | None:
+    """When a run began, in seconds, by its config; 0 for a damaged one, None for that of another program."""
+    try:
+        header = read_json(path, msgspec.json.Decoder(_Header).decode, "")
+        return datetime.fromisoformat(header.created).timestamp() if header and header.wavemore else None
+    except (RunError, ValueError, ArithmeticError):
+        return 0.0
 
 
 def _decode(path: Path, content: bytes) -> RunConfig:
     header = msgspec.json.decode(content, type=_Header)
+    if not header.wavemore:
+        raise RunError(f"{path} is not of wavemore: name the folder of a run")
     if header.format != FORMAT:
         raise RunError(
             f"{path} has format {header.format} (written by wavemore {header.wavemore}); this version reads format "

@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from wavemore.errors import RunError
+from wavemore.files import is_present
+from wavemore.runs.config import read_created
 from wavemore.runs.layout import REPLACEMENT
 from wavemore.runs.run import Run
 
@@ -12,16 +14,20 @@ STUDY_DEPTH = 3
 """Folders between a study's folder and its runs: `runs/<arm>/<seed>`."""
 
 
-def find_runs(folders: Sequence[Path] = (Path("runs"), Path()), *, depth: int = 1) -> list[Run]:
-    """The runs in some folders, in those themselves and `depth` below, oldest first."""
-    dates: dict[Path, int] = {}
+def find_runs(folders: Sequence[Path] = (Path("runs"),), *, depth: int = 1) -> list[Run]:
+    """The runs in some folders, in those themselves and `depth` below, in the order in which they began.
+
+    A damaged run comes first; the config.json of another program is no run.
+    """
+    dates: dict[Path, float] = {}
     for folder in folders:
         for level in range(depth + 1):
             with suppress(OSError):  # too long a name, or a run that was just deleted
                 for config in folder.glob("*/" * level + "config.json"):
                     if config.parent.name == REPLACEMENT:  # it is no run yet
                         continue
-                    dates[config.parent] = config.stat().st_mtime_ns
+                    if (created := read_created(config)) is not None:
+                        dates[config.parent] = created
     return [Run(path) for path in sorted(dates, key=lambda path: (dates[path], path))]
 
 
@@ -35,7 +41,7 @@ def find_run(name: str = "latest") -> Run:
         if not runs:
             raise RunError("there is no run yet: `wavemore train` makes one")
         return runs[-1]
-    path = next((path for path in _paths(name) if _exists(path)), None)
+    path = next((path for path in _paths(name) if is_present(path)), None)
     if path is None:
         raise RunError(f"there is no run {name!r}; `wavemore log` lists the runs")
     return Run(path)
@@ -43,7 +49,7 @@ def find_run(name: str = "latest") -> Run:
 
 def is_run(name: str) -> bool:
     """Whether `find_run` finds a run of that name."""
-    return name == "latest" or any(_exists(path / "config.json") for path in _paths(name))
+    return name == "latest" or any(_is_run(path) for path in _paths(name))
 
 
 def find_group(name: str) -> list[Run]:
@@ -82,13 +88,13 @@ def _paths(name: str) -> list[Path]:
 
 def _runs_at(path: Path) -> list[Run]:
     """The run at a path, or the runs in that folder, as deep as a study has them."""
-    return [Run(path)] if _exists(path / "config.json") else find_runs([path], depth=STUDY_DEPTH)
+    return [Run(path)] if _is_run(path) else find_runs([path], depth=STUDY_DEPTH)
 
 
 def _runs_of_experiment(name: str) -> list[Run]:
-    """The runs of an experiment in `runs/`, the studies and the working folder."""
-    runs = [*find_runs([Path("runs"), Path("studies")], depth=1 + STUDY_DEPTH), *find_runs()]
-    return [run for run in {run.path: run for run in runs}.values() if _experiment(run) == name]
+    """The runs of an experiment in `runs/` and the studies."""
+    runs = find_runs([Path("runs"), Path("studies")], depth=1 + STUDY_DEPTH)
+    return [run for run in runs if _experiment(run) == name]
 
 
 def _experiment(run: Run) -> str:
@@ -98,8 +104,5 @@ def _experiment(run: Run) -> str:
         return ""
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long for a file
-        return False
+def _is_run(path: Path) -> bool:
+    return is_present(path / "config.json") and read_created(path / "config.json") is not None

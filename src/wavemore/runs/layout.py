@@ -7,6 +7,7 @@ from pathlib import Path
 import filelock
 
 from wavemore.errors import RunError
+from wavemore.files import check_regular
 
 FIRST_FILES = ("lines.safetensors", "vocabulary.json")
 """Written before config.json, which makes the folder a run."""
@@ -43,7 +44,7 @@ def remove_files(folder: Path) -> None:
 def remove_temporary(folder: Path) -> None:
     """Remove what a killed process had not moved to its place."""
     for entry in folder.glob(".*.tmp"):
-        if is_temporary(entry):
+        if is_temporary(entry) and not entry.is_dir():
             entry.unlink(missing_ok=True)
 
 
@@ -81,6 +82,10 @@ def locked(folder: Path, *, timeout: float = 0.5) -> Iterator[None]:
     Raises `RunError` if another process holds it for longer than `timeout` seconds.
     """
     try:
+        with suppress(FileNotFoundError):
+            check_regular(folder / "lock")
+        if (folder / REPLACEMENT).is_symlink():
+            raise RunError(f"{folder / REPLACEMENT} is a symbolic link, and would be written elsewhere: remove it")
         lock = filelock.FileLock(folder / "lock").acquire(timeout=timeout)
     except filelock.Timeout:
         message = f"another training is writing to {folder}: wait for it, or choose another `run`"

@@ -15,7 +15,7 @@ def check_fits(model: str, vocabulary_size: int, config: ModelConfig) -> None:
 
     Call it before the model is built: a machine that swaps or kills the process gives no useful message.
     """
-    if 4 * COPIES * parameter_count(model, vocabulary_size, config) > _memory_bytes():
+    if 4 * COPIES * parameter_count(model, vocabulary_size, config) > memory_bytes():
         raise UsageError(f"a model with {config.describe()} does not fit into memory: reduce its settings")
 
 
@@ -27,14 +27,15 @@ def check_soft_targets_fit(targets: int, vocabulary_size: int) -> None:
     wavemore.errors.UsageError: the teachers' probabilities of 27 characters at 1,000,000,000,000 positions take 108,...
     """
     size = 4 * targets * vocabulary_size
-    if size > _memory_bytes() / 2:
+    if size > memory_bytes() / 2:
         raise UsageError(
             f"the teachers' probabilities of {vocabulary_size:,} characters at {targets:,} positions take "
             f"{size / 1e9:,.0f} GB, more than half of this machine's memory: train without teachers, or on less data"
         )
 
 
-def _memory_bytes() -> float:
+def memory_bytes() -> float:
+    """The memory of this machine; infinite if it is not known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not every system reports its memory

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, NotRequired, TypedDict
 
-import msgspec
+from msgspec import Meta
+
+from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
+
+Nats = Annotated[float, Meta(ge=-1, le=MAX_NATS)]
+"""A loss; rounding can put one of 0 a little below 0."""
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+Steps = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Line = Annotated[str, Meta(max_length=1_000)]
 
 
 @dataclass(frozen=True)
@@ -13,23 +21,23 @@ class Summary:
     The train loss of a text is that of its last training characters, as many as val has, but at most 500,000.
     """
 
-    train_nats: float
-    val_nats: float
-    leak_free_val_nats: float | None
+    train_nats: Nats
+    val_nats: Nats
+    leak_free_val_nats: Nats | None
     """None if every val line occurs in train."""
-    parameters: int
-    steps: int
-    best_step: int
-    train_seconds: float
+    parameters: Annotated[int, Meta(ge=0, le=10**15)]
+    steps: Steps
+    best_step: Steps
+    train_seconds: Seconds
     """Training time without evaluation, over all parts of a resumed run.
 
     For a student, this includes the time to compute its teachers' probabilities.
     """
-    finished: str
-    val_line_percentiles: Annotated[tuple[float, ...], msgspec.Meta(min_length=101, max_length=101)] | None
+    finished: Line
+    val_line_percentiles: Annotated[tuple[Nats, ...], Meta(min_length=101, max_length=101)] | None
     """Percentiles 0, 1, ..., 100 of the nats per character of the val lines, to rank other lines; None for a text."""
-    environment: dict[str, str | int]
-    teachers_train_seconds: float | None = None
+    environment: Annotated[dict[Line, Line | int], Meta(max_length=100)]
+    teachers_train_seconds: Seconds | None = None
     """For a student, the training time of its teachers and of theirs; not part of `train_seconds`."""
 
     @property
@@ -41,22 +49,22 @@ class Summary:
 class Failure(msgspec.Struct):
     """Why a training ended without a result."""
 
-    failed: str
-    seconds: float
+    failed: Line
+    seconds: Seconds
 
 
 class Record(TypedDict):
     """A line of `metrics.jsonl`; losses are nats per character."""
 
-    step: int
-    epoch: float
-    learning_rate: float
-    train_nats: float
+    step: Steps
+    epoch: Annotated[float, Meta(ge=0, le=1e12)]
+    learning_rate: Annotated[float, Meta(ge=0)]
+    train_nats: Nats
     """Mean loss of the batches since the previous record, against the true characters."""
-    val_nats: NotRequired[float]
-    seconds: float
+    val_nats: NotRequired[Nats]
+    seconds: Seconds
     """Training time so far, without evaluation, over all parts of a resumed run."""
-    distill_nats: NotRequired[float]
+    distill_nats: NotRequired[Nats]
     """For a student, the mean of its own loss, which includes the teachers' probabilities."""
-    update_ratios: NotRequired[dict[str, float]]
+    update_ratios: NotRequired[Annotated[dict[Line, Annotated[float, Meta(ge=-1e3, le=1e3)]], Meta(max_length=10_000)]]
     """log10 of std(update) / std(weight) in this step, by the weight's name, for the weights that moved."""

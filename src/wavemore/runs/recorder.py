@@ -1,6 +1,5 @@
 """From the records of a training to its run folder."""
 
-import json
 import time
 
 from wavemore.engine.step_record import Checkpoint, StepRecord
@@ -19,10 +18,10 @@ class Recorder:
         self.run = run
         self.checkpoint = checkpoint
         """The state to resume from; None for a new training."""
-        facts = json.loads(checkpoint.facts) if checkpoint else {"step": 0, "best_step": 0}
-        self.last_step: int = facts["step"]
+        position = checkpoint.position if checkpoint else None
+        self.last_step = position.step if position else 0
         """Steps done so far."""
-        self.best_step: int = facts["best_step"]
+        self.best_step = position.best_step if position else 0
         """The step after which the val loss was lowest."""
         self.records = [record for record in run.metrics() if record["step"] <= self.last_step]
         self.seconds_before = seconds + (self.records[-1]["seconds"] if self.records else 0.0)

@@ -16,7 +16,6 @@ tensorboard/         the records for TensorBoard, if requested
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -29,11 +28,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.step_record import Checkpoint
 from wavemore.errors import DataError, RunError, UsageError
 from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build, build_without_memory
+from wavemore.nn.ngram import Ngram
 from wavemore.runs.config import RunConfig, read_config
 from wavemore.runs.describe import describe_progress
 from wavemore.runs.display import problem_html, run_html
@@ -51,9 +52,12 @@ from wavemore.runs.layout import (
 )
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.record import Failure, Record, Summary
-from wavemore.runs.tensors import read_facts, read_tensors, write_tensors
+from wavemore.runs.tensors import check_types, read_facts, read_tensors, tensor_names, write_tensors
 from wavemore.text.corpus import Corpus
 from wavemore.text.vocabulary import Vocabulary
+
+MAX_METRICS = 1 << 28
+"""Limit of metrics.jsonl in bytes; a line of a large model has some 100,000."""
 
 
 class Run:
@@ -198,9 +202,7 @@ class Run:
         config, path = self.config, self.path / "config.json"
         note = config.note if note is None else note
         experiment = config.experiment if experiment is None else experiment
-        date = path.stat().st_mtime_ns
         write_json(path, replace(config, note=note, experiment=experiment))
-        os.utime(path, ns=(date, date))  # runs are ordered by it
 
     def vocabulary(self) -> Vocabulary:
         """The characters that the model knows."""
@@ -213,8 +215,12 @@ class Run:
 
     def line_hashes(self) -> NDArray[np.uint64]:
         """Sorted hashes of the data's lines."""
-        tensors, _ = read_tensors(self.path / "lines.safetensors")
-        return tensors["hashes"].numpy().view(np.uint64)
+        path = self.path / "lines.safetensors"
+        check_types(path, {"hashes": torch.empty(0, dtype=torch.int64)}, any_length=True)
+        hashes = read_tensors(path)[0]["hashes"].numpy().view(np.uint64)
+        if (hashes[1:] <= hashes[:-1]).any():
+            raise RunError(f"{path} is damaged or was changed (its hashes are not sorted); {PUT_BACK}")
+        return hashes
 
     def corpus(self) -> Corpus:
         """Read and split the data again.
@@ -248,17 +254,23 @@ class Run:
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
             raise RunError(f"{self.path} {self._why_without_model()}")
+        model = self._model_without_memory()
+        check_types(path, model.state_dict(), any_length=isinstance(model, Ngram))
         tensors, _ = read_tensors(path)
-        config, size = self.config, len(self.vocabulary())
+        if not all(bool(value.isfinite().all()) for value in tensors.values()):
+            raise RunError(f"{path} holds weights that are not finite; train again, with a lower `learning_rate`")
         try:
-            model = build_without_memory(config.model, size, config.model_config)  # config.json may have been changed
             model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
-        except (RuntimeError, OverflowError, TypeError) as error:
+        except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise RunError(f"{path} does not fit config.json and vocabulary.json: {reason}") from None
         with suppress(UsageError):
-            model = _to_device(model, config.device)
+            model = _to_device(model, self.config.device)
         return model.eval()
+
+    def _model_without_memory(self) -> Model:
+        """The model of config.json, whose tensors have only shapes: config.json may have been changed."""
+        return build_without_memory(self.config.model, len(self.vocabulary()), self.config.model_config)
 
     def save_model(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the best weights so far."""
@@ -272,10 +284,22 @@ class Run:
         path = self.path / "state.safetensors"
         if not path.exists():
             return None
-        tensors, facts = read_tensors(path)
-        if json.loads(facts).get("training") != training_digest(self.config):
+        check_types(path, self._checkpoint_types(path), any_length=self.config.model == "ngram")
+        checkpoint = Checkpoint(*read_tensors(path))
+        position = checkpoint.position
+        if position is None or position.training != training_digest(self.config):
             raise RunError(f"{path} is the state of a training with other data or settings: {PUT_BACK}")
-        return Checkpoint(tensors, facts)
+        return checkpoint
+
+    def _checkpoint_types(self, path: Path) -> dict[str, Tensor]:
+        """The tensors that a state of this training has, on the meta device."""
+        model, recipe = self._model_without_memory(), self.config.recipe
+        state = model.state_dict()
+        parts = {"best": state} if any(name.startswith("best.") for name in tensor_names(path)) else {}
+        if not isinstance(model, Ngram):
+            parts |= {"model": state, "optimizer": Optimizers(model, recipe).state()}
+            parts |= {"averaged": state} if recipe.ema_decay else {}
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a state to resume from."""
@@ -285,10 +309,10 @@ class Run:
     def metrics(self) -> list[Record]:
         """The records of the training, in order of their steps; damaged lines are left out."""
         records = []
-        for line in read_json(self.path / "metrics.jsonl", bytes.splitlines, "") or []:
+        for line in read_json(self.path / "metrics.jsonl", bytes.splitlines, "", MAX_METRICS) or []:
             with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 records.append(msgspec.json.decode(line, type=Record))
-        return records
+        return sorted(records, key=lambda record: record["step"])
 
     def save_metrics(self, records: Sequence[Record]) -> None:
         """Write all records of the training so far."""
@@ -326,10 +350,8 @@ class Run:
 
     def samples(self) -> list[str]:
         """What the model generated when it was finished: a line each, or the lines of a text; empty before."""
-        try:
-            return (self.path / "samples.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
+        content = read_json(self.path / "samples.txt", bytes, "")
+        return (content or b"").decode(errors="replace").splitlines()
 
     def finish(self, summary: Summary, samples: Sequence[str]) -> None:
         """Write the result of the run: it is then finished."""

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from wavemore.engine.distillation import soft_targets
 from wavemore.errors import RunError, UsageError
+from wavemore.files import open_file
 from wavemore.runs.config import DataConfig, RunConfig, TeacherConfig
 from wavemore.runs.describe import describe_model
 from wavemore.runs.find import find_group
 from wavemore.runs.identity import data_differences
-from wavemore.runs.memory_check import check_soft_targets_fit
+from wavemore.runs.memory_check import check_soft_targets_fit, memory_bytes
 from wavemore.runs.run import Run
 from wavemore.text.corpus import Corpus
 
@@ -86,6 +87,7 @@ def _teacher(run: Run, data: DataConfig) -> TeacherConfig:
 def _weights_sha256(run: Run) -> str:
     path = run.path / "model.safetensors"
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open_file(path, memory_bytes()) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise RunError(f"cannot read the teacher's weights {path}: {error.strerror}") from None

@@ -31,6 +31,8 @@ class Board(AbstractContextManager["Board"]):
     def __init__(self, run: Run, records: Sequence[Record]) -> None:
         """`records` grows during the training."""
         self.run, self.folder, self.records = run, run.home / "tensorboard", records
+        if self.folder.is_symlink():
+            raise RunError(f"{self.folder} is a symbolic link, and would be written elsewhere: remove it")
         self._events: Any = None
         self._written = 0
         self.update()

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import torch
 from torch import Tensor
 
 from wavemore.errors import RunError
-from wavemore.files import write_atomic
+from wavemore.files import check_regular, write_atomic
 from wavemore.runs.json_file import PUT_BACK
+from wavemore.runs.memory_check import memory_bytes
+
+DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.bool: "BOOL"}
+"""The types of a run's tensors, by the names of safetensors."""
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: str = "{}") -> None:
@@ -28,29 +34,65 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
     Raises `RunError` for a file that is missing, is no safetensors file, or does not match its checksum.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["wavemore"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    with _open(path) as file:
+        metadata = json.loads((file.metadata() or {})["wavemore"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = str(metadata["facts"])
-        intact = _sha256(tensors, facts) == metadata["sha256"]
+        if _sha256(tensors, facts) != metadata["sha256"]:
+            raise ValueError
+    return tensors, facts
+
+
+def tensor_names(path: Path) -> set[str]:
+    """Read the names of the tensors in a file. Raises the errors of `read_tensors`."""
+    with _open(path) as file:
+        return set(file.keys())
+
+
+def check_types(path: Path, expected: Mapping[str, Tensor], *, any_length: bool = False) -> None:
+    """Raise `RunError` unless a file has exactly these names, types and shapes; no tensor is read.
+
+    The expected tensors may be on the meta device. With `any_length` only the number of dimensions counts.
+    """
+    with _open(path) as file:
+        names = set(file.keys())
+        if wrong := sorted(names ^ expected.keys()):
+            raise _misfit(path, f"{wrong[0][:100]} is {'missing' if wrong[0] in expected else 'unknown'}")
+        for name, value in expected.items():
+            entry = file.get_slice(name)
+            dtype, shape = entry.get_dtype(), tuple(entry.get_shape())
+            same = len(shape) == value.ndim if any_length else shape == tuple(value.shape)
+            if dtype != DTYPES[value.dtype] or not same:
+                wanted = "" if any_length else f", and should be {DTYPES[value.dtype]} of {tuple(value.shape)}"
+                raise _misfit(path, f"{name} is {dtype} of {shape}{wanted}")
+
+
+def _misfit(path: Path, reason: str) -> RunError:
+    return RunError(f"{path} does not fit config.json and vocabulary.json: {reason}; {PUT_BACK}")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    try:
+        check_regular(path, memory_bytes())
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
     except FileNotFoundError:
         raise RunError(f"{path} is missing: {PUT_BACK}") from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from None
     except (safetensors.SafetensorError, LookupError, ValueError, TypeError, AttributeError, RuntimeError):
-        intact = False
-    if not intact:
-        raise RunError(f"{path} is damaged or was changed: its content does not match its checksum; {PUT_BACK}")
-    return tensors, facts
+        raise RunError(
+            f"{path} is damaged or was changed: its content does not match its checksum; {PUT_BACK}"
+        ) from None
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """Read only the JSON of what `write_tensors` wrote, unchecked; empty if there is none or it is damaged."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with _open(path) as file:
             facts = json.loads(json.loads((file.metadata() or {})["wavemore"])["facts"])
-    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RecursionError):
+    except RunError:
         return {}
     return facts if isinstance(facts, dict) else {}
 

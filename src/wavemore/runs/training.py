@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -73,6 +74,7 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         longest_line=corpus.longest_line,
         train_fraction=corpus.train_fraction,
         cleaning=corpus.cleaning,
+        size=Path(corpus.source).stat().st_size if corpus.source else None,
     )
 
 
@@ -141,4 +143,4 @@ def train_loss_part(corpus: Corpus) -> Part:
 
 
 def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")  # two runs of one second have an order

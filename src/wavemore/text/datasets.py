@@ -10,12 +10,12 @@ character-level language models are usually compared. Both are downloaded once, 
 folder.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, overload
 
 from wavemore.errors import DataError, UsageError
+from wavemore.files import is_present
 from wavemore.text.cleaning import Cleaning, Invisibles, LongLines, NormalForm
 from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
@@ -151,7 +151,7 @@ def detect_format(data: str | Path, encoding: str = "auto") -> Detected | None:
     dataset = _dataset(data)
     if dataset is not None:
         return Detected("text", "a data set of one text") if dataset.format == "text" else None
-    return detect(Path(data), encoding) if _exists(data) else None
+    return detect(Path(data), encoding) if is_present(data) else None
 
 
 def _dataset(data: str | Path) -> Dataset | None:
@@ -163,14 +163,10 @@ def _locate(data: str | Path, encoding: str) -> tuple[Path, str, str]:
     dataset = _dataset(data)
     if dataset is not None:
         return _fetch(dataset) if dataset.url else Path(__file__).with_name(dataset.file), str(data), "utf-8"
-    if not _exists(data):
+    if not is_present(data):
         names = ", ".join(DATASETS)
         raise DataError(f"{str(data)!r} is neither a file nor a data set; check the path, or choose one of {names}")
     return Path(data), Path(data).stem, encoding
-
-
-def _exists(data: str | Path) -> bool:
-    return os.path.exists(data)  # noqa: PTH110 (false, not an error, for a name that no file can have)
 
 
 def _fetch(dataset: Dataset) -> Path:
