@@ -45,8 +45,8 @@ def test_flags_that_cannot_be_read(
     [
         ("--hidden 0", "--hidden is 0; it must be at least 1"),
         ("--hidden -1", "--hidden is -1; it must be at least 1"),
-        ("--hidden 1000000000", "hidden 1000000000"),
-        ("--embedding 99999999999999999999", "embedding 99999999999999999999"),
+        ("--hidden 1000000000", "--hidden is 1,000,000,000; it must be at most 65,536"),
+        ("--embedding 99999999999999999999", "--embedding is far too large; it must be at most 65,536"),
         ("--fuse 0", "--fuse is 0"),
         ("--fuse 2 2 --context 8", "--context is 8, but --fuse covers 2 x 2 = 4 characters"),
         ("--context 6", "--context is 6, not a power of 2: set --fuse too"),

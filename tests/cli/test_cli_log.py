@@ -112,7 +112,7 @@ def test_unfinished_and_damaged_runs_are_rows_too(wavemore: Any, run: Path) -> N
     for name in ("stopped", "damaged", "bad-end"):
         shutil.copytree(run, f"runs/{name}")
     Path("runs/stopped/summary.json").unlink()
-    Path("runs/damaged/config.json").write_text("{}")
+    Path("runs/damaged/config.json").write_text("[1")
     Path("runs/bad-end/summary.json").write_text("[1")
     rows = {row["run"]: row for row in json.loads(wavemore("log", "--runs", "--json").out)}
     assert rows["runs/stopped"]["status"] == "stopped at step 40 of 40"

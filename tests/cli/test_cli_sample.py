@@ -84,7 +84,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": -1')), "hidden"),
     (
         "config.json",
-        lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": 1000000000')),
+        lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": 20000')),
         "does not fit",
     ),
     ("config.json", lambda path: path.write_text(path.read_text().replace('"hidden": 8', '"hidden": "x"')), "hidden"),

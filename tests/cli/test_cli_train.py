@@ -197,7 +197,7 @@ def test_without_a_run_there_is_nothing_to_resume(
         (lambda run: (run / "state.safetensors").write_bytes(b"{" * 99), "state.safetensors is damaged or was changed"),
         (
             lambda run: shutil.copy(run / "model.safetensors", run / "state.safetensors"),
-            "state.safetensors is the state of a training with other data or settings",
+            "state.safetensors does not fit config.json and vocabulary.json: averaged.",
         ),
         (lambda run: (run / "config.json").write_text(""), "config.json is damaged or was changed"),
         (lambda run: (run / "config.json").unlink(), "is incomplete (it has no config.json)"),

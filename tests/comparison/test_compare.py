@@ -142,10 +142,10 @@ def test_sides_that_cannot_be_compared_are_one_line_errors(experiments: Path) ->
     ],
 )
 def test_other_data_or_another_split_is_refused(experiments: Path, before: str, after: str, words: str) -> None:
-    config = Path("runs/wide-0/config.json")
+    config = Path("runs/wide-2/config.json")
     config.write_text(config.read_text().replace(before, after))
-    with pytest.raises(UsageError, match=f"small and runs/wide-0 cannot be compared: {words}; train both"):
-        compare("small", "runs/wide-0")
+    with pytest.raises(UsageError, match=f"small and runs/wide-2 cannot be compared: {words}; train both"):
+        compare("small", "runs/wide-2")
     with pytest.raises(UsageError, match=rf"wide holds runs of several recipes \({words}"):
         compare("small", "wide")
 

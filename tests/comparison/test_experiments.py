@@ -73,7 +73,7 @@ def test_rows_on_other_data_have_no_delta(experiments: Path) -> None:
 
 def test_runs_in_no_mean_are_named(experiments: Path) -> None:
     Path("runs/small-1/summary.json").unlink()
-    Path("runs/small-2/config.json").write_text("{}")
+    Path("runs/small-2/config.json").write_text("[")
     shutil.copytree("runs/small-0", "runs/small-3")
     rows = by_name()
     small = rows["small"]
@@ -94,7 +94,7 @@ def test_runs_in_no_mean_are_named(experiments: Path) -> None:
 @pytest.mark.parametrize("sort", ["val", "leak-free", "parameters", "seconds"])
 def test_rows_are_sorted_and_the_delta_is_to_the_row_above(experiments: Path, sort: str) -> None:
     Path("runs/broken").mkdir()
-    Path("runs/broken/config.json").write_text("{}")
+    Path("runs/broken/config.json").write_text("[")
     rows = list(by_name(sort).values())
     figures = {"val": "val", "leak-free": "leak_free", "parameters": "parameters", "seconds": "seconds"}
     values = [getattr(row, figures[sort]) for row in rows[:2]]

@@ -319,9 +319,7 @@ def test_changed_and_missing_data_are_errors(tmp_path: Path, config: RunConfig, 
     content = file.read_text()
     for changed in (f"zoe\n{content}", content.upper()):
         file.write_text(changed)
-        with pytest.raises(
-            RunError, match=r"list.txt has changed(: it has [0-9]+ bytes instead of [0-9]+| since .*run began)"
-        ):
+        with pytest.raises(RunError, match=r"list.txt has changed since .*run began"):
             run.corpus()
     file.unlink()
     with pytest.raises(RunError, match=r"the data of .*run cannot be read again: .*list.txt"):

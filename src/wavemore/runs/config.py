@@ -22,7 +22,7 @@ from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS, load_corpus
 from wavemore.text.lines import MAX_LINE_LENGTH
 from wavemore.text.parts import Format
-from wavemore.text.splits import MAX_SPLIT_SEED, SplitMethod
+from wavemore.text.splits import SplitMethod
 
 FORMAT = 1
 """Version of the run folder's layout; folders of other versions are refused."""
@@ -46,7 +46,7 @@ class DataConfig:
     sha256: Line
     encoding: Line
     split_method: SplitMethod
-    split_seed: Annotated[int, Meta(ge=-MAX_SPLIT_SEED, le=MAX_SPLIT_SEED)]
+    split_seed: int
     longest_line: Annotated[int, Meta(ge=0, le=MAX_LINE_LENGTH)]
     """Characters of the longest line; 0 for a text."""
     train_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
@@ -55,6 +55,9 @@ class DataConfig:
     """How the text is cleaned before it is split."""
     size: Annotated[int, Meta(ge=1)] | None = None
     """Bytes of the file; None if there is none."""
+
+    def __post_init__(self) -> None:
+        require(abs(self.split_seed) < 2**127, "split_seed", self.split_seed, "below 2**127")
 
     @property
     def format(self) -> Format:
@@ -91,7 +94,8 @@ class DataConfig:
         if self.size is None and size > MAX_UNKNOWN:
             raise DataError(f"{path} has {size:,} bytes, and the run does not record the size of its data")
         if self.size not in (None, size):
-            raise DataError(f"{path} has changed: it has {size:,} bytes instead of {self.size:,}")
+            sizes = f"it has {size:,} bytes instead of {self.size:,}"
+            raise DataError(f"{path} has changed since the run began ({sizes}): put the old file back, or train again")
 
 
 @dataclass(frozen=True)
@@ -153,10 +157,10 @@ def read_config(path: Path) -> RunConfig:
 
 
 class _Header(msgspec.Struct):
-    wavemore: str = ""
-    model: str = ""
-    format: int = FORMAT
-    created: str = ""
+    wavemore: Line = ""
+    model: Line = ""
+    format: Annotated[int, Meta(ge=0, le=10_000)] = FORMAT
+    created: Line = ""
 
 
 def read_created(path: Path) -> float | None:

@@ -15,7 +15,7 @@ from wavemore.engine.fit import fit
 from wavemore.engine.plan import Plan, plan
 from wavemore.errors import UsageError
 from wavemore.nn import models
-from wavemore.nn.config import ModelConfig
+from wavemore.nn.config import MAX_SIZE, ModelConfig
 from wavemore.runs.json_file import read_json, write_json
 from wavemore.studies.file import Arm, require
 from wavemore.text.corpus import Corpus
@@ -60,7 +60,9 @@ def with_time(planned: Plan, seconds: float, step_ms: float) -> Plan:
 
 def largest_config(config: ModelConfig, count: Callable[[Any], int], limit: int) -> ModelConfig:
     """Return the widest config whose `count` is at most `limit`. Raises `UsageError` if there is none."""
-    width = bisect_left(range(1, 2**16), True, key=lambda width: count(config.with_width(width)) > limit)
+    unit = getattr(config, config.width_settings[0]) // config.width  # a transformer's is more than one channel
+    widths = range(1, MAX_SIZE // unit + 1)
+    width = bisect_left(widths, True, key=lambda width: count(config.with_width(width)) > limit)
     require(width > 0, f"even the smallest model with these settings has more than {limit:,} parameters")
     return config.with_width(width)
 

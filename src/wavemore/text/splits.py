@@ -6,12 +6,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.errors import DataError, UsageError, require
+from wavemore.errors import DataError, UsageError
 from wavemore.text.lines import Lines, pluralize, scramble
 
 MIN_DISTINCT = 10  # lines that can be split: eight for train, one for val, one for test
-
-MAX_SPLIT_SEED = 2**63 - 1
 
 SplitMethod = Literal["distinct", "lecture", "position"]
 """How the parts are chosen: a list is split by one of two methods (see `split`), a text by position."""
@@ -37,7 +35,6 @@ def split(lines: Lines, method: SplitMethod = "distinct", seed: int = 0) -> tupl
     >>> bool(0 in train) == bool(10 in train)
     True
     """
-    require(abs(seed) <= MAX_SPLIT_SEED, "split_seed", seed, f"at most {MAX_SPLIT_SEED:,}")
     if method == "lecture":
         return _lecture_split(lines)
     if method == "distinct":
