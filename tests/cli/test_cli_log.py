@@ -121,7 +121,7 @@ def test_unfinished_and_damaged_runs_are_rows_too(wavemore: Any, run: Path) -> N
     assert "summary.json is damaged" in rows["runs/bad-end"]["status"]
     assert len(wavemore("log", "--runs").out.splitlines()) == 5
     assert len(wavemore("log", "--runs", "runs/done", "stopped").out.splitlines()) == 3
-    group, *damaged = json.loads(wavemore("log", "--json").out)
+    *damaged, group = json.loads(wavemore("log", "--json").out)
     assert (group["runs"], group["left_out"]) == (["runs/done"], ["runs/bad-end", "runs/stopped"])
     assert "without runs/bad-end: runs/bad-end/summary.json is damaged" in group["status"]
     assert "without runs/stopped: stopped at step 40 of 40" in group["status"]

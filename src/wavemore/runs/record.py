@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, NotRequired, TypedDict
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
 
@@ -46,7 +46,7 @@ class Summary:
         return self.train_seconds + (self.teachers_train_seconds or 0.0)
 
 
-class Failure(msgspec.Struct):
+class Failure(Struct):
     """Why a training ended without a result."""
 
     failed: Line

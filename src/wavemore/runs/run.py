@@ -28,13 +28,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.step_record import Checkpoint
-from wavemore.errors import DataError, RunError, UsageError
+from wavemore.errors import DataError, RunError
 from wavemore.files import write_atomic
 from wavemore.nn.model import Model
-from wavemore.nn.models import build, build_without_memory
-from wavemore.nn.ngram import Ngram
+from wavemore.nn.models import build
 from wavemore.runs.config import RunConfig, read_config
 from wavemore.runs.describe import describe_progress
 from wavemore.runs.display import problem_html, run_html
@@ -52,7 +50,8 @@ from wavemore.runs.layout import (
 )
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.record import Failure, Record, Summary
-from wavemore.runs.tensors import check_types, read_facts, read_tensors, tensor_names, write_tensors
+from wavemore.runs.tensors import check_types, read_facts, read_tensors, write_tensors
+from wavemore.runs.weights import load_checkpoint, load_model, to_device
 from wavemore.text.corpus import Corpus
 from wavemore.text.vocabulary import Vocabulary
 
@@ -247,30 +246,14 @@ class Run:
         """
         config, size = self.config, len(self.vocabulary())
         check_fits(config.model, size, config.model_config)
-        return _to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
+        return to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
 
     def model(self) -> Model:
         """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
             raise RunError(f"{self.path} {self._why_without_model()}")
-        model = self._model_without_memory()
-        check_types(path, model.state_dict(), any_length=isinstance(model, Ngram))
-        tensors, _ = read_tensors(path)
-        if not all(bool(value.isfinite().all()) for value in tensors.values()):
-            raise RunError(f"{path} holds weights that are not finite; train again, with a lower `learning_rate`")
-        try:
-            model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise RunError(f"{path} does not fit config.json and vocabulary.json: {reason}") from None
-        with suppress(UsageError):
-            model = _to_device(model, self.config.device)
-        return model.eval()
-
-    def _model_without_memory(self) -> Model:
-        """The model of config.json, whose tensors have only shapes: config.json may have been changed."""
-        return build_without_memory(self.config.model, len(self.vocabulary()), self.config.model_config)
+        return load_model(path, self.config, len(self.vocabulary())).eval()
 
     def save_model(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the best weights so far."""
@@ -284,22 +267,11 @@ class Run:
         path = self.path / "state.safetensors"
         if not path.exists():
             return None
-        check_types(path, self._checkpoint_types(path), any_length=self.config.model == "ngram")
-        checkpoint = Checkpoint(*read_tensors(path))
+        checkpoint = Checkpoint(*load_checkpoint(path, self.config, len(self.vocabulary())))
         position = checkpoint.position
         if position is None or position.training != training_digest(self.config):
             raise RunError(f"{path} is the state of a training with other data or settings: {PUT_BACK}")
         return checkpoint
-
-    def _checkpoint_types(self, path: Path) -> dict[str, Tensor]:
-        """The tensors that a state of this training has, on the meta device."""
-        model, recipe = self._model_without_memory(), self.config.recipe
-        state = model.state_dict()
-        parts = {"best": state} if any(name.startswith("best.") for name in tensor_names(path)) else {}
-        if not isinstance(model, Ngram):
-            parts |= {"model": state, "optimizer": Optimizers(model, recipe).state()}
-            parts |= {"averaged": state} if recipe.ema_decay else {}
-        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a state to resume from."""
@@ -358,10 +330,3 @@ class Run:
         (self.path / "failed.json").unlink(missing_ok=True)
         write_atomic(self.path / "samples.txt", "".join(f"{sample}\n" for sample in samples).encode())
         write_json(self.path / "summary.json", summary)
-
-
-def _to_device(model: Model, device: str) -> Model:
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"`device` is {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,55 @@
+"""The tensors that a config implies. Those of a file are compared with them before any is read or built."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from torch import Tensor
+
+from wavemore.engine.optimizer import Optimizers
+from wavemore.errors import RunError, UsageError
+from wavemore.nn.model import Model
+from wavemore.nn.models import build_without_memory
+from wavemore.nn.ngram import Ngram
+from wavemore.runs.config import RunConfig
+from wavemore.runs.tensors import check_types, read_tensors, tensor_names
+
+
+def load_model(path: Path, config: RunConfig, vocabulary_size: int) -> Model:
+    """The model with the weights in a file, on the run's device or, without it, on the CPU.
+
+    Raises `RunError` for a file that is damaged, holds the weights of another model, or values that are not finite.
+    """
+    model = build_without_memory(config.model, vocabulary_size, config.model_config)
+    check_types(path, model.state_dict(), any_length=isinstance(model, Ngram))
+    tensors, _ = read_tensors(path)
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise RunError(f"{path} holds weights that are not finite; train again, with a lower `learning_rate`")
+    try:
+        model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise RunError(f"{path} does not fit config.json and vocabulary.json: {reason}") from None
+    with suppress(UsageError):
+        model = to_device(model, config.device)
+    return model
+
+
+def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tuple[dict[str, Tensor], str]:
+    """The tensors and the facts of a state. Raises `RunError` for one that is damaged or of another model."""
+    model = build_without_memory(config.model, vocabulary_size, config.model_config)
+    state, any_length = model.state_dict(), isinstance(model, Ngram)
+    parts = {"best": state} if any(name.startswith("best.") for name in tensor_names(path)) else {}
+    if not any_length:
+        parts |= {"model": state, "optimizer": Optimizers(model, config.recipe).state()}
+        parts |= {"averaged": state} if config.recipe.ema_decay else {}
+    expected = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    check_types(path, expected, any_length=any_length)
+    return read_tensors(path)
+
+
+def to_device(model: Model, device: str) -> Model:
+    """Move a model. Raises `UsageError` for a device that this machine lacks."""
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"`device` is {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
