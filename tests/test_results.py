@@ -57,4 +57,4 @@ def test_equal_recipes_are_called_different_in_at_most_5_percent_and_a_half(scri
         (seeds, ratio) for seeds in (3, 5, 10, 20) for ratio in (0.5, 1, 2, 4)
     }
     assert [row for row in rows if row["false_better"] > 0.055] == []
-    assert [row for row in rows if row["power"] < 0.5] == []  # the verdict is not simply silent
+    assert [row for row in rows if row["power"] < 0.3] == []  # the verdict is not simply silent
