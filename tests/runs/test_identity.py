@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from wavemore.nn.wavenet import WaveNetConfig
@@ -70,3 +71,11 @@ def test_descriptions(config: RunConfig) -> None:
         "names text 75 %",
         "the first 75 % train",
     )
+
+
+def test_a_default_that_a_file_lacks_changes_no_digest(config: RunConfig) -> None:
+    fields = msgspec.to_builtins(config.data.cleaning)
+    fields.pop("long_lines")
+    read = msgspec.convert(fields, type(config.data.cleaning))
+    assert read == config.data.cleaning
+    assert training_digest(replace(config, data=replace(config.data, cleaning=read))) == training_digest(config)

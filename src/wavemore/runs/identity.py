@@ -1,10 +1,9 @@
 """Whether two runs have the same data or the same recipe, and what differs."""
 
 import hashlib
+import json
 from dataclasses import asdict, replace
 from typing import Any
-
-import msgspec
 
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.runs.describe import describe_split, describe_teachers
@@ -41,7 +40,8 @@ def training_digest(config: RunConfig) -> str:
     """SHA-256 of all settings that decide a training, its seed and its teachers' weights included."""
     teachers = [teacher.sha256 for teacher in config.teachers]
     settings = [data_key(config.data), config.model, config.model_config, config.recipe, teachers]
-    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
+    # By `asdict`, as msgspec leaves out the defaults of fields that a file does not have.
+    return hashlib.sha256(json.dumps(settings, default=asdict).encode()).hexdigest()
 
 
 def changed_settings(a: RunConfig, b: RunConfig) -> tuple[str, ...]:
