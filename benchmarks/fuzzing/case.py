@@ -209,7 +209,7 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
     command = " ".join(words[:1])
     if SECRET.decode() in err + out:
         return "secret", f"{command} shows it"
-    if "Traceback (most recent call last)" in err + out:
+    if "Traceback (most recent call last)" in err + out and "--debug" not in words:
         return "traceback", _place(err if "Traceback" in err else out)
     if memory > MAX_MEMORY or (not case.costly and "out of memory" in err):
         return "memory", command
