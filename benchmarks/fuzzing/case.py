@@ -220,7 +220,7 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
     raw = words[:1] == ["sample"] and "--json" not in words
     if found := CONTROLS.search(err) or (None if raw else CONTROLS.search(out)):
         return "control character", f"{command}: U+{ord(found[0]):04X}"
-    if "--json" in words and status == 0 and not _is_json(out):
+    if "--json" in words and status == 0 and not out.startswith("usage:") and not _is_json(out):
         return "not JSON", command
     if status in (1, 2):
         message = err[max(0, f"\n{err}".find("\nwavemore: ")) :]
