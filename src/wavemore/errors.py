@@ -17,6 +17,10 @@ class UsageError(WavemoreError):
     exit_code = 2
 
 
+class WavemoreWarning(UserWarning):
+    """Something that a user should know, and that is no error."""
+
+
 def require(valid: bool, name: str, value: object, rule: str) -> None:
     """Raise `UsageError` unless the value of a parameter is valid.
 

@@ -61,7 +61,7 @@ def test_data_that_changed_or_is_gone(fails: Callable[..., str], run: Path, fold
     (run / "summary.json").unlink()
     for words in (["evaluate"], ["train", "--resume"]):
         message = fails(1, *words)
-        assert "list.txt has changed since the run began (it has " in message
+        assert "list.txt is not the file that the run began with: it has " in message
         assert message.endswith("put the old file back, or train again")
     (folder / "list.txt").unlink()
     for words in (["evaluate"], ["train", "--resume"]):

@@ -30,7 +30,7 @@ def test_other_files_are_not_overwritten(run: Path, fails: Callable[..., str]) -
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("nothing",), 1, "there is no run and no finished study 'nothing'"),
+        (("nothing",), 1, "there is no run 'nothing'"),
         (("done", "-o", "runs"), 2, "runs is a folder; name a file, such as -o runs/report.html"),
         (("done", "-o", "a/b.html"), 2, "there is no folder a; create it"),
         (("done", "-o", "/proc/page.html"), 1, "cannot write /proc/page.html"),

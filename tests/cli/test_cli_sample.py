@@ -74,7 +74,7 @@ def test_there_is_no_run(fails: Callable[..., str], folder: Path) -> None:
     assert "there is no run 'runs/nothing'" in fails(1, "score", "runs/nothing", "anna")
     (folder / "empty").mkdir()
     for command in ("sample", "evaluate"):
-        assert "empty is incomplete (it has no config.json)" in fails(1, command, "empty")
+        assert "empty holds no run" in fails(1, command, "empty")
 
 
 DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [

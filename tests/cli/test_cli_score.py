@@ -150,3 +150,11 @@ def test_flags_may_stand_between_the_run_and_the_lines(wavemore: Any, run: Path)
     assert wavemore("score", str(run), "--json", "anna", "ooo") == first
     assert wavemore("score", str(run), "anna", "--json", "ooo") == first
     assert "--json" in wavemore("score", str(run), "--", "--json").err  # after -- it is a line
+
+
+def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    Path("list.txt").write_text("anna\n")
+    for words in (["list.txt"], ["done", "anna", "list.txt"]):
+        assert "list.txt is a file; to score its lines: wavemore score RUN < list.txt" in fails(2, "score", *words)
+    Path("anna").write_text("anna\n")
+    assert wavemore("score", "anna").out.splitlines()[1] == "anna⏎"

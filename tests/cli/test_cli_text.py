@@ -229,7 +229,7 @@ def test_a_text_that_has_changed_is_noticed(fails: Callable[..., str], text: str
     wavemore("train", text, *SMALL, *BLOCKS, "--run", "r")
     with Path(text).open("a") as file:
         file.write("x")
-    assert "has changed since" in fails(1, "evaluate", "r")
+    assert "is not the file that the run began with" in fails(1, "evaluate", "r")
 
 
 def test_a_run_on_a_text_is_inspected(wavemore: Callable[..., Any], run: str) -> None:

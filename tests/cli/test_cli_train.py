@@ -152,7 +152,7 @@ def test_a_finished_run_is_not_resumed(wavemore: Any, fails: Callable[..., str],
     before = content(run)
     result = wavemore("train", "--resume", "done")
     assert result.code == 0
-    assert re.fullmatch(r"runs/done is finished \(40 steps, val .* per character\)\n", result.out)
+    assert re.fullmatch(r"runs/done is finished \(muon, 40 steps of 8; val .* per character\)\n", result.out)
     assert json.loads(wavemore("train", "--resume", "--json").out)["steps"] == 40
     assert "runs/done is finished; leave --tensorboard out" in fails(2, "train", "--resume", "--tensorboard")
     assert content(run) == before

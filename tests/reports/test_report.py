@@ -279,7 +279,7 @@ def test_a_subject_is_a_run_or_a_study(
     Path("studies/flat").mkdir()
     Path("studies/flat/study.json").write_text("{}")
     assert subject("flat") == Path("studies/flat")
-    with pytest.raises(RunError, match="there is no run and no finished study 'nothing'"):
+    with pytest.raises(RunError, match="there is no run 'nothing'"):
         subject("nothing")
     with pytest.raises(RunError):
         subject("x" * 5_000)

@@ -43,7 +43,7 @@ def test_a_finished_run_shows_its_curves_and_samples(
     content = "".join(page.itertext())
     assert str(trained.path) in content
     assert "val 2.0000, train 1.9000 nats per character" in content
-    assert "1,234 parameters, 12 steps of 8 in 1.2 s, best step 9" in content
+    assert "1,234 parameters; muon, 12 steps of 8; 1.2 s; best step 9" in content
     assert [entry.text for entry in page.iter("bdi")] == ["anna", "bo lia"]
     lengths = [len(set(line.attrib["points"].split())) for line in page.iter(f"{SVG}polyline")]
     assert lengths == [len(trained.metrics()), 4]

@@ -92,3 +92,32 @@ def test_a_name_means_a_path_then_an_experiment_then_a_run(experiments: Path) ->
     for name in ("", "nothing", "x" * 5_000):
         with pytest.raises(RunError, match="there is no run"):
             find_group(name)
+
+
+def test_what_is_no_run_is_named_with_what_may_be_meant(
+    tmp_path: Path, config: RunConfig, corpus: LineCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("names-1", "names-2", "words-1"):
+        Run(Path("runs") / name).create(replace(config, experiment="baseline"), corpus)
+    Path("list.txt").write_text("anna\n")
+    Path("empty").mkdir()
+    for name, message in (
+        ("name-1", r"there is no run 'name-1' \(did you mean names-[12] or names-[12]\?\); `wavemore log` lists"),
+        ("runs/words1", r"there is no run 'runs/words1' \(did you mean words-1\?\)"),
+        ("names", r"\(names is a data set, on which `wavemore train` trains\)"),
+        ("quite-another", r"there is no run 'quite-another'; `wavemore log` lists the runs"),
+        ("list.txt", r"list.txt is a file, not a run; `wavemore train list.txt` trains on a list or a text"),
+        ("runs/names-1/config.json", r"config.json is a file of the run runs/names-1: name the run itself"),
+        ("empty", r"empty holds no run$"),
+        ("runs", r"runs holds no run itself, but others: name one, such as runs/names-1"),
+    ):
+        with pytest.raises(RunError, match=message):
+            find_run(name)
+    for name, message in (
+        ("basline", r"there is no run or experiment 'basline' \(did you mean baseline\?\)"),
+        ("list.txt", r"list.txt is a file, not a run"),
+        ("empty", r"empty holds no run"),
+    ):
+        with pytest.raises(RunError, match=message):
+            find_group(name)

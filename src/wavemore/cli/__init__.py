@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wavemore.cli.screen import discard, print_error
-from wavemore.errors import WavemoreError
+from wavemore.errors import WavemoreError, WavemoreWarning
 from wavemore.version import __version__
 
 OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedding, or less data"
@@ -43,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         if own_process and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on, it is answered
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        code: int = command.run_command(arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", WavemoreWarning)
+            warnings.showwarning = _warning_printer()
+            code: int = command.run_command(arguments)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (a bug is raised again)
         return _failed(error, command, debug=debug)
@@ -82,6 +86,18 @@ def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _warning_printer() -> Callable[..., None]:
+    """Return a function that prints each warning of wavemore once; those of other libraries are not for users."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+        if issubclass(category, WavemoreWarning) and str(message) not in shown:
+            shown.add(str(message))
+            print_error(f"wavemore: {message}")
+
+    return show
 
 
 def _print_error(message: str, code: int) -> int:

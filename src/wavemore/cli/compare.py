@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import File, Flag
+from wavemore.cli.options import File, Flag, MovedData
 from wavemore.cli.screen import Screen, checked_figure_path, print_json, table
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Compare:
     """another one, on the same data and split"""
     split: Literal["val", "test"] = "val"
     """the lines to predict; look at test once, after all decisions"""
+    data: MovedData = None
+    """where the data of the runs is now, if it was moved"""
     json: Flag = False
     """print JSON: verdict, better, overall, leak_free, kinds, positions, wins, losses, ..."""
     plot: File = None
@@ -49,7 +51,7 @@ class Compare:
         path = checked_figure_path(self.plot)
         screen = Screen(stderr=self.json)
         with screen.busy("losses of both"):
-            comparison = compare(self.a, self.b, self.split)
+            comparison = compare(self.a, self.b, self.split, self.data or "")
         if path is not None:
             _draw(comparison, path)
         if self.json:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 KINDS = {"lines": "a list, one item per line", "text": "continuous text"}
 
 
+def source_of(source: str | None, data: str | None) -> str:
+    """Return the data, which may be given as it is or with --data. Raises `UsageError` if both differ."""
+    if source is not None and data not in (None, source):
+        raise UsageError(f"the data is given twice, as {source} and with --data as {data}; give it once")
+    return source or data or "names"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataFlags:
     """How the data is read and split into train, val and test."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wavemore.cli.options import Flag, RunName, Runs
+from wavemore.cli.options import Flag, MovedData, RunName, Runs
 from wavemore.cli.screen import Screen, losses, print_json, table
 from wavemore.errors import UsageError
 
@@ -30,6 +30,8 @@ class Evaluate:
     """also on the test part: look at it once, after all decisions"""
     train: Flag = False
     """also on the train part"""
+    data: MovedData = None
+    """where the data of the run is now, if it was moved"""
     json: Flag = False
     """print JSON: val_nats, leak_free_val_nats, parameters, ..."""
 
@@ -39,7 +41,7 @@ class Evaluate:
         from wavemore.runs.find import find_run
         from wavemore.runs.identity import data_differences
 
-        runs = [find_run(name) for name in (self.run, *(self.ensemble or ()))]
+        runs = [find_run(name, self.data or "") for name in (self.run, *(self.ensemble or ()))]
         data = runs[0].config.data
         for other in runs[1:]:
             if differences := data_differences(data, other.config.data):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from wavemore.cli.data_flags import DataFlags
+from wavemore.cli.data_flags import DataFlags, source_of
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
-from wavemore.cli.options import NO_HINT, Flag, Folder, Text, given, option_names
+from wavemore.cli.options import NO_HINT, Flag, Folder, MovedData, Text, given, option_names
 from wavemore.cli.screen import Screen, print_json, table
 from wavemore.errors import RunError, UsageError
 from wavemore.signs import visible
@@ -39,7 +39,9 @@ class Inspect:
     """write figures to this folder: activations, gradients, update ratios, learning curve, tree"""
     json: Flag = False
     """print the numbers as JSON: layers, losses, findings, ..."""
-    data: OmitArgPrefixes[DataFlags] = field(default_factory=DataFlags)
+    data: MovedData = None
+    """where the data of the run is now, if it was moved"""
+    reading: OmitArgPrefixes[DataFlags] = field(default_factory=DataFlags)
     architecture: OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
 
@@ -64,12 +66,12 @@ class Inspect:
         from wavemore.runs.find import find_run
 
         for option in option_names(arguments):
-            if option not in ("--model", "--plot", "--json"):
+            if option not in ("--data", "--plot", "--json"):
                 raise UsageError(
                     f"a run has its own settings; leave {option} out, or add --model for an untrained model"
                 )
         try:
-            run = find_run(self.source or "latest")
+            run = find_run(self.source or "latest", self.data or "")
         except RunError as error:
             raise RunError(f"{error}; for an untrained model: wavemore inspect --model tree") from None
         return inspect(run), run.metrics()
@@ -80,7 +82,7 @@ class Inspect:
         from wavemore.nn.models import build
         from wavemore.runs.memory_check import check_fits
 
-        corpus, _ = self.data.load("names" if self.source is None else self.source)
+        corpus, _ = self.reading.load(source_of(self.source, self.data))
         settings = {"model": model_name, **given(self.architecture), **given(self.training)}
         planned = plan(corpus, self.preset, **settings)
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from wavemore.cli.options import File, RunName
+from wavemore.cli.options import File, MovedData, RunName
 from wavemore.cli.screen import Screen
 from wavemore.errors import UsageError
 
@@ -25,6 +25,8 @@ class Report:
 
     run: RunName = "latest"
     """a run folder or its name in runs/, or a study's folder or its name in studies/"""
+    data: MovedData = None
+    """where the data of the run is now, if it was moved"""
     output: Annotated[File, arg(aliases=["-o"])] = None
     """the file (default: NAME.html); an existing wavemore report is overwritten, any other file is not"""
 
@@ -32,13 +34,14 @@ class Report:
         """Write the file."""
         from wavemore.files import write_atomic
         from wavemore.reports.report import report, subject
+        from wavemore.runs.run import Run
 
         folder = subject(self.run)
         path = Path(self.output or f"{folder.resolve().name}.html")
         _check_writable(path)
         screen = Screen()
         with screen.busy(f"reading {folder}"):
-            content = report(folder).encode("utf-8", "xmlcharrefreplace")
+            content = report(Run(folder, self.data) if self.data else folder).encode("utf-8", "xmlcharrefreplace")
         write_atomic(path, content)
         screen.say(f"wrote {path} ({len(content) / 1e6:.1f} MB): open it in a browser")
         return 0

@@ -8,16 +8,17 @@ from wavemore.cli.options import option_names
 from wavemore.cli.screen import Screen, losses, print_json
 from wavemore.errors import RunError, UsageError
 
-ALLOWED = ("--resume", "--tensorboard", "--json")
+ALLOWED = ("--resume", "--data", "--tensorboard", "--json")
 
 
-def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: bool) -> int:
-    """Continue a run, or start it if it has not begun yet.
+def resume(name: str, data: str, arguments: Sequence[str], *, tensorboard: bool, as_json: bool) -> int:
+    """Continue a run, or start it if it has not begun yet; `data` is where its data is now.
 
     Raises `UsageError` for any other flag: the run keeps its settings.
     """
     from wavemore.cli.training import train_run
     from wavemore.engine.process import set_threads
+    from wavemore.runs.describe import describe_training
     from wavemore.runs.find import find_run
     from wavemore.runs.teachers import check_teachers
 
@@ -27,7 +28,7 @@ def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: b
     if Path(name).is_file():
         raise UsageError(f"--resume continues a run, and {name} is a file; name the run's folder, or give no name")
     screen = Screen(stderr=as_json)
-    run = find_run(name)
+    run = find_run(name, data)
     if not run.replacement.exists():
         run.config  # noqa: B018 (raises if the folder holds no run)
     with run.lock():
@@ -37,13 +38,16 @@ def resume(name: str, arguments: Sequence[str], *, tensorboard: bool, as_json: b
         if failure is not None:
             raise RunError(f"{run.path} has failed, and would fail again: {failure}; train again with other settings")
         if summary is not None:
+            if data:
+                run.corpus()  # raises for other data
             if tensorboard:
                 raise UsageError(f"{run.path} is finished; leave --tensorboard out, or train a new run")
-            screen.say(f"{run.path} is finished ({summary.steps:,} steps, val {losses(summary.val_nats)})")
+            screen.say(f"{run.path} is finished ({describe_training(config)}; val {losses(summary.val_nats)})")
             if as_json:
                 print_json({"run": str(run.path), **asdict(summary)})
             return 0
         corpus = run.corpus()
+        run.found_data(corpus.source)
         check_teachers(config, corpus)
         set_threads(config.threads)
         return train_run(run, corpus, screen, tensorboard=tensorboard, as_json=as_json)

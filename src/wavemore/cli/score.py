@@ -1,5 +1,6 @@
 """`wavemore score`: how typical lines or texts are for a model, character by character."""
 
+import os
 import re
 import sys
 from bisect import bisect_left
@@ -84,6 +85,8 @@ class Score:
             try:
                 encode(vocabulary.clean(text))
             except UnknownCharacterError as error:
+                if text in self.words and os.path.isfile(text):  # noqa: PTH113 (false for a name that no file can have)
+                    raise UsageError(f"{text} is a file; to score its lines: wavemore score RUN < {text}") from None
                 if self.unknown == "error" and len(texts) > 1:
                     raise UnknownCharacterError(f"line {number:,}: {error}") from None
                 errors[number] = error

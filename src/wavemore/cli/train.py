@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from wavemore.cli.data_flags import DataFlags
+from wavemore.cli.data_flags import DataFlags, source_of
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
-from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, Folder, IntOrAuto, Name, Runs, Text, given
+from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, Folder, IntOrAuto, MovedData, Name, Runs, Text, given
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class Train:
     """also write the records for TensorBoard, into the run folder"""
     json: Flag = False
     """print the summary as JSON at the end; everything else goes to standard error"""
-    data: OmitArgPrefixes[DataFlags] = field(default_factory=DataFlags)
+    data: MovedData = None
+    """with --resume: where the data of the run is now, if it was moved"""
+    reading: OmitArgPrefixes[DataFlags] = field(default_factory=DataFlags)
     architecture: OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
     training: OmitArgPrefixes[RecipeFlags] = field(default_factory=RecipeFlags)
 
@@ -72,11 +74,12 @@ class Train:
 
             require_tensorboard()
         if self.resume:
-            return resume(self.source or "latest", arguments, tensorboard=self.tensorboard, as_json=self.json)
+            name, data = self.source or "latest", self.data or ""
+            return resume(name, data, arguments, tensorboard=self.tensorboard, as_json=self.json)
         _check_device(self.device)
         run = self._checked_run()
-        source = "names" if self.source is None else self.source
-        corpus, explanation = self.data.load(source)
+        source = source_of(self.source, self.data)
+        corpus, explanation = self.reading.load(source)
         config = self._config(corpus, source, run, arguments)
         run = run or new_run(_run_name(source))
         with run.lock():

@@ -34,11 +34,13 @@ SHOWN_LINES = 5
 """Lines listed as B's largest gains, and as its largest losses."""
 
 
-def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], split: SplitName = "val") -> Comparison:
+def compare(
+    a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], split: SplitName = "val", data: str = ""
+) -> Comparison:
     """Compare two recipes by their runs, on the val lines or, after all decisions are made, the test lines.
 
     A side is a name (of a run, an experiment or a folder of runs), a run, or runs that differ only in their seed.
-    Unfinished runs are left out if the side has finished ones.
+    Unfinished runs are left out if the side has finished ones. `data` is where the data is now, if it was moved.
 
     Raises `UsageError` for runs on other data or another split, several recipes on one side, or a run on both sides;
     `RunError` for runs that are missing, damaged or unfinished.
@@ -47,7 +49,7 @@ def compare(a: str | Run | Sequence[Run], b: str | Run | Sequence[Run], split: S
         raise UsageError(f"`split` is {split!r}; it must be val or test")
     (side_a, runs_a), (side_b, runs_b) = _side(a), _side(b)
     _check_comparable(side_a, runs_a, side_b, runs_b)
-    corpus = _corpus([*runs_a, *runs_b])
+    corpus = _corpus([*runs_a, *runs_b], data)
     models = [[each.run.model() for each in runs] for runs in (runs_a, runs_b)]
     config = runs_a[0].config
     changes = changed_settings(config, runs_b[0].config)
@@ -200,8 +202,10 @@ def _check_comparable(a: Side, runs_a: Sequence[FinishedRun], b: Side, runs_b: S
         )
 
 
-def _corpus(runs: Sequence[FinishedRun]) -> Corpus:
+def _corpus(runs: Sequence[FinishedRun], data: str) -> Corpus:
     """The data, from the first run that can still read it."""
+    if data:
+        return Run(runs[0].run.path, data).corpus()
     for each in runs[:-1]:
         with suppress(RunError):
             return each.run.corpus()

@@ -31,7 +31,10 @@ def subject(name: str = "latest") -> Path:
     for path in (Path(name), Path("studies") / name):
         if _is_study(path):
             return path
-    raise RunError(f"there is no run and no finished study {name!r}; `wavemore log` lists the runs")
+    try:
+        return find_run(name).path
+    except RunError as error:
+        raise RunError(f"{error}; there is no finished study of that name either") from None
 
 
 def _is_study(folder: Path) -> bool:

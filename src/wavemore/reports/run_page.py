@@ -22,7 +22,7 @@ from wavemore.reports import tags
 from wavemore.reports.tags import picture
 from wavemore.reports.val_lines import ValLines, losses, passage, surprises, val_lines
 from wavemore.runs.config import RunConfig
-from wavemore.runs.describe import describe_split
+from wavemore.runs.describe import describe_split, describe_training
 from wavemore.runs.record import Record, Summary
 from wavemore.runs.run import Run
 
@@ -69,11 +69,10 @@ def _attempt(make: Callable[[], Sequence[Html]]) -> Sequence[Html]:
 
 
 def _description(config: RunConfig) -> str:
-    data, recipe = config.data, config.recipe
+    data = config.data
     return (
         f"{data.name} ({data.format}: {describe_split(data)}); {config.model}: {config.model_config.describe()}; "
-        f"{recipe.optimizer}, {recipe.steps:,} steps of {recipe.batch_size:,}, seed {recipe.seed}; started "
-        f"{config.created[:16].replace('T', ' ')}"
+        f"{describe_training(config)}, seed {config.recipe.seed}; started {config.created[:16].replace('T', ' ')}"
     )
 
 

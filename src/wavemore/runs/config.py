@@ -95,7 +95,7 @@ class DataConfig:
             raise DataError(f"{path} has {size:,} bytes, and the run does not record the size of its data")
         if self.size not in (None, size):
             sizes = f"it has {size:,} bytes instead of {self.size:,}"
-            raise DataError(f"{path} has changed since the run began ({sizes}): put the old file back, or train again")
+            raise DataError(f"{path} is not the file that the run began with: {sizes}")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from wavemore.runs.config import DataConfig, RunConfig
+from wavemore.text.lines import pluralize
 from wavemore.text.text_corpus import TRAIN_FRACTION
 
 
@@ -34,6 +35,14 @@ def describe_split(data: DataConfig) -> str:
     if data.train_fraction is not None:
         return f"the first {100 * data.train_fraction:g} % train"
     return data.split_method if data.split_method == "lecture" else f"{data.split_method}, seed {data.split_seed}"
+
+
+def describe_training(config: RunConfig) -> str:
+    """How the model is trained, such as "muon, 40 steps of 1,024"."""
+    if config.model == "ngram":
+        return "counted in one pass"
+    recipe = config.recipe
+    return f"{recipe.optimizer}, {pluralize(recipe.steps, 'step')} of {recipe.batch_size:,}"
 
 
 def describe_progress(config: RunConfig, step: int, failure: str | None, *, is_training: bool) -> str:

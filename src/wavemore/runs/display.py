@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wavemore.html import ACCENT, Html, text
 from wavemore.runs.config import RunConfig
+from wavemore.runs.describe import describe_training
 from wavemore.runs.record import Record, Summary
 
 MAX_SAMPLES = 24
@@ -53,8 +54,8 @@ def _description(config: RunConfig, summary: Summary | None, records: Sequence[R
         return
     yield f"val {summary.val_nats:.4f}, train {summary.train_nats:.4f} nats per character"
     yield (
-        f"{summary.parameters:,} parameters, {summary.steps:,} steps of {config.recipe.batch_size:,} in "
-        f"{summary.train_seconds:.1f} s, best step {summary.best_step:,}"
+        f"{summary.parameters:,} parameters; {describe_training(config)}; {summary.train_seconds:.1f} s; "
+        f"best step {summary.best_step:,}"
     )
 
 

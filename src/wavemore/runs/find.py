@@ -1,5 +1,6 @@
 """Finding runs: by path, by name, by experiment."""
 
+import difflib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 from wavemore.errors import RunError
 from wavemore.files import is_present
 from wavemore.runs.config import read_created
-from wavemore.runs.layout import REPLACEMENT
+from wavemore.runs.layout import FILES, REPLACEMENT
 from wavemore.runs.run import Run
+from wavemore.text.datasets import DATASETS
 
+ROOMS = (Path("runs"), Path("studies"))
 STUDY_DEPTH = 3
 """Folders between a study's folder and its runs: `runs/<arm>/<seed>`."""
 
@@ -31,8 +34,8 @@ def find_runs(folders: Sequence[Path] = (Path("runs"),), *, depth: int = 1) -> l
     return [Run(path) for path in sorted(dates, key=lambda path: (dates[path], path))]
 
 
-def find_run(name: str = "latest") -> Run:
-    """The run at a path or by its name in `runs/`; `latest` is the one that began last.
+def find_run(name: str = "latest", data: str = "") -> Run:
+    """The run at a path or by its name in `runs/`; `latest` is the one that began last. `data` is that of `Run`.
 
     Raises `RunError` if there is none.
     """
@@ -40,11 +43,12 @@ def find_run(name: str = "latest") -> Run:
         runs = find_runs()
         if not runs:
             raise RunError("there is no run yet: `wavemore train` makes one")
-        return runs[-1]
+        return Run(runs[-1].path, data)
     path = next((path for path in _paths(name) if is_present(path)), None)
     if path is None:
-        raise RunError(f"there is no run {name!r}; `wavemore log` lists the runs")
-    return Run(path)
+        raise RunError(f"there is no run {name!r}{_nearest(name, find_runs())}; `wavemore log` lists the runs")
+    _check_folder(path)
+    return Run(path, data)
 
 
 def is_run(name: str) -> bool:
@@ -61,7 +65,10 @@ def find_group(name: str) -> list[Run]:
         return [find_run(name)]
     runs = _runs_at(Path(name)) or _runs_of_experiment(name) or _runs_at(Path("runs") / name)
     if not runs:
-        path = find_run(name).path  # raises if nothing has that name
+        if not any(is_present(path) for path in _paths(name)):
+            near = _nearest(name, find_runs(ROOMS, depth=1 + STUDY_DEPTH))
+            raise RunError(f"there is no run or experiment {name!r}{near}; `wavemore log` lists them")
+        path = find_run(name).path  # raises for a file, and a folder without a run
         raise RunError(f"{path} holds no run; `wavemore log` lists the runs")
     return runs
 
@@ -82,6 +89,28 @@ def new_run(name: str) -> Run:
             raise RunError(f"cannot create the run folder {path}: {error.strerror}") from None
 
 
+def _nearest(name: str, runs: Sequence[Run]) -> str:
+    """What may have been meant: a data set, or runs and experiments of nearly that name; empty for nothing."""
+    if name in DATASETS:
+        return f" ({name} is a data set, on which `wavemore train` trains)"
+    known = dict.fromkeys(each for run in runs for each in (run.path.name, _experiment(run)))
+    close = difflib.get_close_matches(Path(name).name[:100], [each for each in known if len(each) <= 100], n=2)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def _check_folder(path: Path) -> None:
+    """Raise `RunError` for a file, and for a folder that has nothing of a run."""
+    if path.is_file():
+        if is_run(str(path.parent)):
+            raise RunError(f"{path} is a file of the run {path.parent}: name the run itself")
+        raise RunError(f"{path} is a file, not a run; `wavemore train {path}` trains on a list or a text")
+    if not any((path / name).exists() for name in (*FILES, REPLACEMENT)):
+        inner = find_runs([path], depth=STUDY_DEPTH)
+        raise RunError(
+            f"{path} holds no run" + (f" itself, but others: name one, such as {inner[0].path}" if inner else "")
+        )
+
+
 def _paths(name: str) -> list[Path]:
     return [Path(name), Path("runs") / name] if name else []
 
@@ -93,7 +122,7 @@ def _runs_at(path: Path) -> list[Run]:
 
 def _runs_of_experiment(name: str) -> list[Run]:
     """The runs of an experiment in `runs/` and the studies."""
-    runs = find_runs([Path("runs"), Path("studies")], depth=1 + STUDY_DEPTH)
+    runs = find_runs(ROOMS, depth=1 + STUDY_DEPTH)
     return [run for run in runs if _experiment(run) == name]
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.step_record import Checkpoint
-from wavemore.errors import DataError, RunError
+from wavemore.errors import RunError
 from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
@@ -49,10 +49,12 @@ from wavemore.runs.layout import (
     replace_files,
 )
 from wavemore.runs.memory_check import check_fits
+from wavemore.runs.moved import find_corpus
 from wavemore.runs.record import Failure, Record, Summary
 from wavemore.runs.tensors import check_types, read_facts, read_tensors, write_tensors
 from wavemore.runs.weights import load_checkpoint, load_model, to_device
 from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import DATASETS
 from wavemore.text.vocabulary import Vocabulary
 
 MAX_METRICS = 1 << 28
@@ -65,8 +67,9 @@ class Run:
     Every file is written under a temporary name and renamed, so a run killed at any moment can be read and resumed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, data: str = "") -> None:
+        """`data` is a path or a data set: where the data is now, if it was moved."""
+        self.path, self.data = path, data
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -92,7 +95,7 @@ class Run:
     @property
     def replacement(self) -> "Run":
         """The training that will replace this run, if it `exists`."""
-        return Run(self.path / REPLACEMENT)
+        return Run(self.path / REPLACEMENT, self.data)
 
     def create(self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False) -> "Run":
         """Begin a run in a new or empty folder; return it.
@@ -222,27 +225,25 @@ class Run:
         return hashes
 
     def corpus(self) -> Corpus:
-        """Read and split the data again.
+        """Read and split the data again, from `self.data` or from where it was read; also after the project was moved.
 
-        Raises `RunError` if the file is not the one that the run began with.
+        Raises `RunError` if the data that the run began with is not found.
         """
-        data = self.config.data
-        if not data.source:
-            raise RunError(f"{self.path} was trained on lines in memory, which cannot be read again")
-        try:
-            corpus = data.load()
-        except DataError as error:
-            raise RunError(f"the data of {self.path} cannot be read again: {error}") from None
-        if corpus.sha256 != data.sha256:
-            raise RunError(f"{data.source} has changed since {self.path} began: put the old file back, or train again")
+        corpus = find_corpus(self.config.data, self.data, self.home)
         if corpus.vocabulary != self.vocabulary():
             raise RunError(f"{self.path / 'vocabulary.json'} does not match the data: {PUT_BACK}")
         return corpus
 
-    def new_model(self) -> Model:
-        """The model with its initial weights, on the run's device.
+    def found_data(self, source: str) -> None:
+        """Note where the data is now."""
+        config = self.config
+        if source != config.data.source and config.data.source not in DATASETS:
+            write_json(self.path / "config.json", replace(config, data=replace(config.data, source=source)))
 
-        Raises `UsageError` for a model that does not fit into memory, and for a device that this machine lacks.
+    def new_model(self) -> Model:
+        """The model with its initial weights, on the run's device or, without it, on the CPU.
+
+        Raises `UsageError` for a model that does not fit into memory.
         """
         config, size = self.config, len(self.vocabulary())
         check_fits(config.model, size, config.model_config)

@@ -17,6 +17,7 @@ from wavemore.runs.describe import describe_model
 from wavemore.runs.find import find_group
 from wavemore.runs.identity import data_differences
 from wavemore.runs.memory_check import check_soft_targets_fit, memory_bytes
+from wavemore.runs.moved import places
 from wavemore.runs.run import Run
 from wavemore.text.corpus import Corpus
 
@@ -47,7 +48,7 @@ def check_teachers(config: RunConfig, corpus: Corpus) -> None:
         return
     check_soft_targets_fit(corpus.train.num_targets, len(corpus.vocabulary))
     for teacher in config.teachers:
-        run = Run(Path(teacher.run))
+        run = _located(teacher)
         if not run.exists():
             raise RunError(f"the teacher {run.path} is missing: put it back, or train another student")
         if _weights_sha256(run) != teacher.sha256:
@@ -62,7 +63,13 @@ def teacher_probabilities(config: RunConfig, corpus: Corpus) -> Tensor | None:
     if not config.teachers or not config.recipe.distill_weight:
         return None
     check_teachers(config, corpus)
-    return soft_targets([Run(Path(teacher.run)).model() for teacher in config.teachers], corpus)
+    return soft_targets([_located(teacher).model() for teacher in config.teachers], corpus)
+
+
+def _located(teacher: TeacherConfig) -> Run:
+    """The run of a teacher, also after the project was moved."""
+    runs = [Run(Path(place)) for place in places(teacher.run, Path("runs"))]
+    return next((run for run in runs if run.exists()), runs[0])
 
 
 def _teacher(run: Run, data: DataConfig) -> TeacherConfig:

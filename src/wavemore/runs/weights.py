@@ -1,12 +1,12 @@
 """The tensors that a config implies. Those of a file are compared with them before any is read or built."""
 
-from contextlib import suppress
+import warnings
 from pathlib import Path
 
 from torch import Tensor
 
 from wavemore.engine.optimizer import Optimizers
-from wavemore.errors import RunError, UsageError
+from wavemore.errors import RunError, WavemoreWarning
 from wavemore.nn.model import Model
 from wavemore.nn.models import build_without_memory
 from wavemore.nn.ngram import Ngram
@@ -29,9 +29,7 @@ def load_model(path: Path, config: RunConfig, vocabulary_size: int) -> Model:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise RunError(f"{path} does not fit config.json and vocabulary.json: {reason}") from None
-    with suppress(UsageError):
-        model = to_device(model, config.device)
-    return model
+    return to_device(model, config.device)
 
 
 def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tuple[dict[str, Tensor], str]:
@@ -48,8 +46,11 @@ def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tupl
 
 
 def to_device(model: Model, device: str) -> Model:
-    """Move a model. Raises `UsageError` for a device that this machine lacks."""
+    """Move a model to a run's device; if this machine lacks it, to the CPU with a warning."""
     try:
         return model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"`device` is {device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        message = f"the device of the run, {device!r}, cannot be used here ({reason}): it runs on the CPU"
+        warnings.warn(message, WavemoreWarning, stacklevel=3)
+        return model.cpu()
