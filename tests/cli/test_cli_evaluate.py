@@ -62,10 +62,10 @@ def test_data_that_changed_or_is_gone(fails: Callable[..., str], run: Path, fold
     for words in (["evaluate"], ["train", "--resume"]):
         message = fails(1, *words)
         assert "list.txt is not the file that the run began with: it has " in message
-        assert message.endswith("put the old file back, or train again")
+        assert message.endswith("; put the right file there, or give its path as --data")
     (folder / "list.txt").unlink()
     for words in (["evaluate"], ["train", "--resume"]):
-        assert "the data of runs/done cannot be read again: " in fails(1, *words)
+        assert "the data of runs/done cannot be read: " in fails(1, *words)
 
 
 def test_several_runs_are_averaged(wavemore: Any, names: str) -> None:

@@ -115,7 +115,7 @@ def test_what_is_no_run_is_named_with_what_may_be_meant(
         with pytest.raises(RunError, match=message):
             find_run(name)
     for name, message in (
-        ("basline", r"there is no run or experiment 'basline' \(did you mean baseline\?\)"),
+        ("basline", r"there is no run 'basline' \(did you mean baseline\?\)"),
         ("list.txt", r"list.txt is a file, not a run"),
         ("empty", r"empty holds no run"),
     ):

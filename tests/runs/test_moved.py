@@ -49,7 +49,7 @@ def test_the_data_is_found_beside_the_run_if_it_is_the_same(moved: Run, corpus: 
     assert (found.source, found.sha256) == (str(data), corpus.sha256)
     data.write_text(data.read_text().replace("anna", "hanna"))
     with pytest.raises(
-        RunError, match=r"the data of .*words-1 cannot be read: .*/old/lists/words.txt is not there; give the"
+        RunError, match=r"the data of .*words-1 cannot be read: .*/old/lists/words.txt is not there; put the"
     ):
         moved.corpus()
 
@@ -57,7 +57,7 @@ def test_the_data_is_found_beside_the_run_if_it_is_the_same(moved: Run, corpus: 
 def test_data_elsewhere_is_given(moved: Run, tmp_path: Path, corpus: LineCorpus) -> None:
     (moved.path.parents[1] / "lists").rename(tmp_path / "elsewhere")
     place = tmp_path / "elsewhere" / "words.txt"
-    with pytest.raises(RunError, match="give the path of the right file as `data`"):
+    with pytest.raises(RunError, match="or give its path as `data`"):
         moved.corpus()
     assert Run(moved.path, str(place)).corpus().sha256 == corpus.sha256
     wrong = tmp_path / "wrong.txt"
@@ -96,7 +96,10 @@ def test_commands_take_the_place_of_the_data(
     assert "Not shown" not in Path("a.html").read_text(encoding="utf-8")
     Path("b/summary.json").unlink()
     code, message = wavemore("train", "--resume", "b")
-    assert (code, "words.txt is not there; give the path of the right file as --data" in message) == (1, True)
+    assert (code, "words.txt is not there; put the right file there, or give its path as --data" in message) == (
+        1,
+        True,
+    )
     assert wavemore("train", "--resume", "b", "--data", "elsewhere/list.txt")[0] == 0
     assert Run(Path("b")).config.data.source == str(tmp_path / "elsewhere" / "list.txt")
     assert wavemore("evaluate", "b")[0] == 0

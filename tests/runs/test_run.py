@@ -321,10 +321,10 @@ def test_changed_and_missing_data_are_errors(tmp_path: Path, config: RunConfig, 
     content = file.read_text()
     for changed in (f"zoe\n{content}", content.upper()):
         file.write_text(changed)
-        with pytest.raises(RunError, match=r"list.txt is not the file that the run began with: .*; give the path of"):
+        with pytest.raises(RunError, match=r"list.txt is not the file that the run began with: .*; put the right file"):
             run.corpus()
     file.unlink()
-    with pytest.raises(RunError, match=r"the data of .*run cannot be read: .*list.txt is not there; give the path"):
+    with pytest.raises(RunError, match=r"the data of .*run cannot be read: .*list.txt is not there; put the right"):
         run.corpus()
 
 

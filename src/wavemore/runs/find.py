@@ -67,7 +67,7 @@ def find_group(name: str) -> list[Run]:
     if not runs:
         if not any(is_present(path) for path in _paths(name)):
             near = _nearest(name, find_runs(ROOMS, depth=1 + STUDY_DEPTH))
-            raise RunError(f"there is no run or experiment {name!r}{near}; `wavemore log` lists them")
+            raise RunError(f"there is no run {name!r}{near}; `wavemore log` lists the runs")
         path = find_run(name).path  # raises for a file, and a folder without a run
         raise RunError(f"{path} holds no run; `wavemore log` lists the runs")
     return runs

@@ -29,7 +29,9 @@ def find_corpus(data: DataConfig, given: str, home: Path) -> Corpus:
             raise DataError(f"{place} is not the file that the run began with: its content differs")
         except DataError as error:
             problem = problem or str(error)
-    raise RunError(f"the data of {home} cannot be read: {problem}; give the path of the right file as `data`")
+    raise RunError(
+        f"the data of {home} cannot be read: {problem}; put the right file there, or give its path as `data`"
+    )
 
 
 def places(path: str, beside: Path) -> Iterator[str]:
