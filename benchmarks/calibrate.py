@@ -38,7 +38,7 @@ SEEDS = (3, 5, 10, 20)
 RATIOS = (0.5, 1.0, 2.0, 4.0)
 """The error of the lines divided by that of the seeds."""
 LINES = 500
-TRIALS = 10_000
+TRIALS = 4_000
 POWER_ERRORS = 3.0
 """The real difference of the second series, in standard errors."""
 SEED_STD = 0.01

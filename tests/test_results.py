@@ -56,5 +56,6 @@ def test_equal_recipes_are_called_different_in_at_most_5_percent_and_a_half(scri
     assert {(row["seeds"][0], row["ratio"]) for row in record["simulated"]} >= {
         (seeds, ratio) for seeds in (3, 5, 10, 20) for ratio in (0.5, 1, 2, 4)
     }
-    assert [row for row in rows if row["false_better"] > 0.055] == []
+    error = (0.05 * 0.95 / record["trials"]) ** 0.5  # of a share of the trials
+    assert [row for row in rows if row["false_better"] > 0.055 + error] == []
     assert [row for row in rows if row["power"] < 0.3] == []  # the verdict is not simply silent

@@ -143,7 +143,7 @@ def test_an_arm_that_always_failed_has_no_verdict() -> None:
     record["arms"][3] = {**arm("four", [], "one"), "runs": [{"seed": 0, "failed": "the loss is nan", "seconds": 0.1}]}
     assert "| four |  | 1.5 |  | failed |" in page(record)
     [sentence] = [sentence for sentence in answer(record) if sentence.startswith("four and one: no verdict")]
-    assert "at least two finished seeds" in sentence
+    assert "no finished seed with a test loss" in sentence
 
 
 def test_names_are_text_and_not_markup() -> None:

@@ -101,7 +101,9 @@ class ArmVerdict:
 
     def __str__(self) -> str:
         outcome = self.outcome
-        if outcome is None or outcome.interval is None or self.p is None:
+        if outcome is None:
+            return f"{self.arm} and {self.baseline}: no verdict, as one of them has no finished seed with a test loss."
+        if outcome.interval is None or self.p is None:
             return (
                 f"{self.arm} and {self.baseline}: no verdict, as it needs at least two finished seeds of each, and "
                 "20 distinct test lines or 2,000 characters of a text."
