@@ -191,7 +191,7 @@ def test_the_default_wavenet_sees_at_most_an_eighth_of_a_text(tmp_path: Path) ->
         path.write_text("to be or not to be, " * (characters // 20), encoding="utf-8")
         corpus = load_corpus(path, format="text", train_fraction=0.6, cache=tmp_path)
         fields.append(plan(corpus, model="wavenet").model_config.receptive_field)
-    assert fields == [15, 63, 127]
+    assert fields == [31, 63, 127]
     assert plan(corpus, dilations=(1, 2, 4)).model_config.receptive_field == 8  # given dilations are not repeated
 
 
