@@ -1,14 +1,14 @@
 """Settings of the process."""
 
+import ctypes
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-import torch
 
-from wavemore.engine.process import matmul_precision
-from wavemore.engine.recipe import Precision
+from wavemore.engine.process import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -24,9 +24,19 @@ def test_torch_and_numpy_use_this_many_threads_also_before_their_first_computati
     assert set(pools) <= {count}  # a numpy without a BLAS of its own has no pool
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_precision_is_restored(precision: Precision) -> None:
-    before = torch.get_float32_matmul_precision()
-    with matmul_precision(precision):
-        assert torch.get_float32_matmul_precision() == ("medium" if precision == "bfloat16" else before)
-    assert torch.get_float32_matmul_precision() == before
+@pytest.mark.parametrize(("limit", "set_to"), [(2**31, 2**30), (2**25, 2**25), (0, None)])
+def test_the_threshold_of_malloc_is_set_first_and_to_what_it_accepts(
+    limit: int, set_to: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[tuple[int, int]] = []
+
+    def mallopt(parameter: int, value: int) -> int:
+        """As in glibc, which returns 0 if it refuses."""
+        if parameter == M_MMAP_THRESHOLD and value > limit:
+            return 0
+        accepted.append((parameter, value))
+        return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    keep_freed_memory()
+    assert accepted == ([] if set_to is None else [(M_MMAP_THRESHOLD, set_to), (M_TRIM_THRESHOLD, 2**30)])

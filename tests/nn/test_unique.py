@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.engine.process import matmul_precision, set_threads
+from wavemore.engine.process import set_threads
 from wavemore.engine.recipe import Precision
 from wavemore.nn.activations import Tanh
 from wavemore.nn.config import ActivationName
@@ -19,6 +19,7 @@ from wavemore.nn.kernels.mix import as_matrix
 from wavemore.nn.kernels.whole_tree import fused_tree, is_fusable
 from wavemore.nn.layers import Dropout, Embedding, FlattenConsecutive, Linear
 from wavemore.nn.norms import BatchNorm1d
+from wavemore.nn.precision import matmul_precision
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.nn.unique_plan import UniquePlan, plan_of
 
@@ -85,7 +86,7 @@ def test_numpy_multiplies_if_it_gives_the_same(
     precision: Precision, threads: int, dtype: torch.dtype, by_numpy: bool
 ) -> None:
     set_threads(threads)
-    with matmul_precision(precision):
+    with matmul_precision(bfloat16=precision == "bfloat16"):
         assert isinstance(as_matrix(torch.zeros(2, 2, dtype=dtype)), np.ndarray) == by_numpy
 
 

@@ -66,7 +66,7 @@ def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
     >>> nats_of(torch.zeros(1, 4), torch.tensor([2])).exp()
     tensor([4.])
     """
-    return logits.logsumexp(dim=1) - logits.gather(1, targets[:, None]).squeeze(1)
+    return -logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
 
 
 class Batcher(ABC):
@@ -127,7 +127,7 @@ class WindowBatcher(Batcher):
         plan = self.plan(positions)
         logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
         picked = rows * logits.shape[1] + self.targets(positions)
-        return logits.logsumexp(dim=1).index_select(0, rows) - logits.flatten().index_select(0, picked)
+        return -logits.log_softmax(dim=1).flatten().index_select(0, picked)
 
     def plan(self, positions: NDArray[np.int64]) -> UniquePlan:
         """Find the distinct n-grams of the windows before `positions`; only for the execution `unique`."""

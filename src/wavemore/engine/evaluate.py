@@ -54,7 +54,7 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     if part.format == "text" and len(models) == 1:  # no array: the text may be larger than the memory
         batcher = evaluation_batcher(part, models[0])
         with eval_mode(models[0]):
-            total = sum(float(batcher.nats(positions).double().sum()) for positions in batcher.chunks())
+            total = sum(float(batcher.nats(positions).cpu().double().sum()) for positions in batcher.chunks())
         return Evaluation(total / part.num_targets, part.num_targets)
     per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
     nats = log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)

@@ -16,13 +16,13 @@ from wavemore.engine.batchers import evaluation_batcher, training_batcher
 from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
 from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
-from wavemore.engine.process import matmul_precision
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.errors import RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
+from wavemore.nn.precision import matmul_precision
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Part
 
@@ -170,7 +170,7 @@ class _Training:
         with torch.random.fork_rng(devices=devices, enabled=self.drops):
             if self.drops:  # the dropout masks depend on the seed and the step only, so a checkpoint needs no state
                 torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-            with matmul_precision(self.recipe.precision):
+            with matmul_precision(bfloat16=self.recipe.precision == "bfloat16"):
                 logits, targets = self.batcher.logits(positions), self.batcher.targets(positions)
                 if self.soft_targets is None:
                     loss = plain = F.cross_entropy(logits, targets)

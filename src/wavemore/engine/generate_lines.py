@@ -114,7 +114,7 @@ class _Source:
                     ids = torch.full_like(lines, int(prefix[position]))  # (B,)
                 else:
                     ids = draw(probabilities(logits, self.sampling, position), beginnings, self.generator)
-                surprise = logits.logsumexp(dim=1, keepdim=True) - logits  # (D, V)
+                surprise = -logits.log_softmax(dim=1)  # (D, V)
                 extended = beginnings * vocabulary_size + ids  # (B,) each beginning with its next character
                 nats[lines] += surprise.flatten()[extended]
                 ended = (ids == BOUNDARY) & (position >= len(prefix))

@@ -1,34 +1,20 @@
-"""Settings of the whole process: threads, the precision of matrix products, freed memory."""
+"""Settings of the whole process: threads and freed memory."""
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np  # noqa: F401 (threadpoolctl can only limit a BLAS library that is loaded)
 import torch
 from threadpoolctl import threadpool_limits
 
-from wavemore.engine.recipe import Precision
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+MMAP_THRESHOLDS = (1 << 30, 32 << 20)
+"""The size from which malloc maps a block on its own; older versions of glibc refuse more than 32 MiB."""
 
 
 def set_threads(count: int) -> None:
     """Set the number of threads that torch and numpy's BLAS use in this process."""
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
-
-
-@contextmanager
-def matmul_precision(precision: Precision) -> Iterator[None]:
-    """Multiply float32 matrices in `precision`: bfloat16 rounds the factors, and sums are still float32.
-
-    A processor without instructions for bfloat16 uses float32.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if precision == "bfloat16" else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def keep_freed_memory() -> None:
@@ -41,5 +27,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    for parameter in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-        mallopt(parameter, 1 << 30)
+    for threshold in MMAP_THRESHOLDS:
+        if mallopt(M_MMAP_THRESHOLD, threshold):
+            mallopt(M_TRIM_THRESHOLD, 1 << 30)  # alone it would make things worse: glibc then never adapts the other
+            return

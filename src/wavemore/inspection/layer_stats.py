@@ -188,10 +188,10 @@ def run_pass(model: nn.Module, tokens: Tensor, targets: Tensor, ratios: dict[str
                 shape_letters=letters.of(layer, y),
                 shape=tuple(y.shape),
                 parameters=sum(parameter.numel() for parameter in own),
-                mean=_finite(y.detach().double().mean()),
-                std=_finite(y.detach().double().std(correction=0)),
+                mean=_finite(_values(y).mean()),
+                std=_finite(_values(y).std(correction=0)),
                 saturated=saturated,
-                gradient_std=None if gradient is None else _finite(gradient.double().std(correction=0)),
+                gradient_std=None if gradient is None else _finite(_values(gradient).std(correction=0)),
                 update_ratio=ratios.get(f"{path}.weight", ratios.get(path)),
             )
         )
@@ -199,7 +199,7 @@ def run_pass(model: nn.Module, tokens: Tensor, targets: Tensor, ratios: dict[str
             backward[name] = histogram
     per_token = next((g for y, g in zip(outputs, of_outputs, strict=True) if y.shape[:2] == tokens.shape), None)
     used = None if per_token is None or per_token.ndim != 3 else per_token.abs().amax(dim=(0, 2)).gt(0).tolist()
-    log_p = logits.detach().double().log_softmax(dim=1)
+    log_p = _values(logits).log_softmax(dim=1)
     return Pass(
         layers=layers,
         activations=activations,
@@ -275,11 +275,16 @@ def _gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor | None]:
     return [next(gradients) if tensor.requires_grad else None for tensor in tensors]
 
 
+def _values(x: Tensor) -> Tensor:
+    """The values in float64, on the CPU, as not all devices have float64."""
+    return x.detach().cpu().double()
+
+
 def _histogram(x: Tensor) -> Histogram | None:
-    values = x.detach().double().flatten()
+    values = _values(x).flatten()
     if not len(values) or not bool(values.isfinite().all()):
         return None
-    counts, edges = np.histogram(values.cpu().numpy(), bins=BINS)
+    counts, edges = np.histogram(values.numpy(), bins=BINS)
     return counts.astype(np.int64), edges
 
 

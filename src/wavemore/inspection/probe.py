@@ -118,7 +118,7 @@ class Probe:
         return EvalSample(
             train_nats=_nats(train_logits, train[1]),
             val_nats=_nats(val_logits, val[1]),
-            half_logits_nats=_nats(train_logits.double() / 2, train[1]),
+            half_logits_nats=_nats(train_logits.cpu().double() / 2, train[1]),
             mode_dependent=_differ(in_given_mode, first),
             nondeterministic=_differ(first, second),
             batch_dependent=_differ(first, train_logits[: len(few)]),
@@ -201,7 +201,7 @@ def reads_lines(model: nn.Module) -> bool:
 
 
 def _nats(logits: Tensor, targets: Tensor) -> float:
-    return float(F.cross_entropy(logits.double(), targets))
+    return float(F.cross_entropy(logits.cpu().double(), targets.cpu()))  # not all devices have float64
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:

@@ -23,9 +23,9 @@ https://doi.org/10.1109/ICASSP.1995.479394.
 Shapes: N targets, M predictions, W characters of a history, V vocabulary, U contexts of a level, E n-grams of a level.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from wavemore.html import table, text
 from wavemore.nn.config import ModelConfig, setting
 from wavemore.nn.display import model_html
+from wavemore.nn.kernels import is_traced
 from wavemore.nn.model import Model, last_positions
 
 DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)
@@ -91,6 +92,14 @@ class Level(nn.Module):
         self.register_buffer("characters", torch.zeros(0, dtype=torch.int64))  # (E,)
         self.register_buffer("shares", torch.zeros(0, dtype=torch.float64))  # (E,): (count - discount) / count(c)
         self.register_buffer("backoffs", torch.zeros(0, dtype=torch.float64))  # (U,)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        try:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        except TypeError:  # the device has no float64
+            self.shares, self.backoffs = self.shares.float(), self.backoffs.float()
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name, value in self.named_buffers():  # the sizes depend on the text that was counted
@@ -150,8 +159,9 @@ class Ngram(Model):
     def count(self, tokens: Tensor, *, across_lines: bool = False) -> None:
         """Count the ids of lines, each ended by a boundary, (N,), in place of all earlier counts.
 
-        With `across_lines` they are one text, and contexts continue beyond a boundary.
+        With `across_lines` they are one text, and contexts continue beyond a boundary. They are counted on the CPU.
         """
+        tokens = tokens.cpu()
         self.across_lines.fill_(across_lines)
         size = self.vocabulary_size
         counted = self._occurrences(tokens, across_lines)
@@ -173,8 +183,8 @@ class Ngram(Model):
 
         An n-gram is context * V + character, with the index of its context.
         """
-        size, device = self.vocabulary_size, tokens.device
-        places = torch.arange(len(tokens), device=device)
+        size = self.vocabulary_size
+        places = torch.arange(len(tokens))
         ends = torch.where(tokens == 0, places, -1)
         line_starts = F.pad(ends, (1, 0), value=-1)[:-1].cummax(0).values  # the boundary before each target's line
         if across_lines:
@@ -185,7 +195,7 @@ class Ngram(Model):
         counted = []
         for k in range(len(self.levels)):
             targets = places[reach >= k]
-            contexts = torch.zeros(1, dtype=torch.int64, device=device)
+            contexts = torch.zeros(1, dtype=torch.int64)
             if k > 0:
                 keys = indices[targets] * size + padded[targets + 1 - k]
                 contexts, indices[targets] = torch.unique(keys, return_inverse=True)
@@ -194,22 +204,24 @@ class Ngram(Model):
         return counted
 
     def _fill(self, level: nn.Module, contexts: Tensor, grams: Tensor, counts: Tensor) -> None:
-        """Turn the counts of a level into shares and backoffs."""
+        """Turn the counts of a level into shares and backoffs, on the device and in the dtype of the model."""
+        assert isinstance(level, Level)
         size, owner = self.vocabulary_size, grams // self.vocabulary_size  # (E,): the context of each n-gram
         discounts = counts.new_tensor([0.0, *_discounts(counts)], dtype=torch.float64)[counts.clamp(max=3)]
-        zeros = torch.zeros(len(contexts), dtype=torch.float64, device=counts.device)
+        zeros = torch.zeros(len(contexts), dtype=torch.float64)
         totals = zeros.index_add(0, owner, counts.double())
-        level.contexts = contexts
-        level.starts = F.pad(torch.bincount(owner, minlength=len(contexts)).cumsum(0), (1, 0))
-        level.characters = grams % size
-        level.shares = (counts - discounts) / totals[owner]
-        level.backoffs = zeros.index_add(0, owner, discounts) / totals
+        starts = F.pad(torch.bincount(owner, minlength=len(contexts)).cumsum(0), (1, 0))
+        level.contexts, level.starts = contexts.to(level.contexts), starts.to(level.starts)
+        level.characters = (grams % size).to(level.characters)
+        level.shares = ((counts - discounts) / totals[owner]).to(level.shares)
+        level.backoffs = (zeros.index_add(0, owner, discounts) / totals).to(level.backoffs)
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: log-probabilities, (B, T) -> (B, T, V)."""
         width = self.config.receptive_field
         histories = last_positions(F.pad(tokens, (width - 1, 0)).unfold(1, width, 1), logits_to_keep)  # (B, T, W)
-        return self.log_p(histories.reshape(-1, width)).view(*histories.shape[:2], -1)
+        log_p = self.plain_log_p if is_traced() else self.log_p
+        return log_p(histories.reshape(-1, width)).view(*histories.shape[:2], -1)
 
     @torch.no_grad()
     def log_p(self, histories: Tensor) -> Tensor:
@@ -217,8 +229,7 @@ class Ngram(Model):
 
         Unless lines were counted as one text, nothing before a boundary is used.
         """
-        p = torch.full((len(histories), self.vocabulary_size), 1 / self.vocabulary_size, dtype=torch.float64)
-        p = p.to(histories.device)
+        p = self._uniform(histories)
         rows = torch.arange(len(histories), device=histories.device)  # the histories whose context is known
         indices = torch.zeros_like(rows)  # of these contexts in the current level
         for k, level in enumerate(self.levels):
@@ -241,6 +252,37 @@ class Ngram(Model):
                 continues = (histories[rows, -k] != 0) | self.across_lines
                 rows, indices = rows[continues], indices[continues]
         return p.log()
+
+    @torch.no_grad()
+    def plain_log_p(self, histories: Tensor) -> Tensor:
+        """Do the same as `log_p` with shapes that do not depend on the counts, for torch.export: (M, W) -> (M, V)."""
+        size, p = self.vocabulary_size, self._uniform(histories)
+        characters, indices = torch.arange(size, device=p.device), torch.zeros_like(histories[:, 0])
+        known = torch.ones_like(indices, dtype=torch.bool)
+        for k, level in enumerate(self.levels):
+            assert isinstance(level, Level)
+            if level.contexts.shape[0] == 0:
+                break
+            if k > 0:
+                keys = indices * size + histories[:, -k]
+                indices = torch.searchsorted(level.contexts, keys).clamp(max=level.contexts.shape[0] - 1)
+                known = known & (level.contexts[indices] == keys)
+            owners = torch.searchsorted(
+                level.starts, torch.arange(level.characters.shape[0], device=p.device), right=True
+            )
+            grams = (owners - 1) * size + level.characters  # (E,), sorted
+            wanted = indices[:, None] * size + characters  # (M, V)
+            places = torch.searchsorted(grams, wanted).clamp(max=level.characters.shape[0] - 1)
+            shares = torch.where(grams[places] == wanted, level.shares[places], 0.0)
+            p = torch.where(known[:, None], p * level.backoffs[indices, None] + shares, p)
+            if k > 0:
+                known = known & ((histories[:, -k] != 0) | self.across_lines)
+        return p.log()
+
+    def _uniform(self, histories: Tensor) -> Tensor:
+        """Return equal probabilities of all characters: (M, W) -> (M, V)."""
+        shares = self.levels[0].get_buffer("shares")
+        return shares.new_full((histories.shape[0], self.vocabulary_size), 1 / self.vocabulary_size)
 
     def parameter_count(self) -> int:
         """Count the stored numbers: a share of each n-gram, and a backoff of each context."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
+from wavemore.nn.kernels import is_traced
 
 
 def require_channels(layer: nn.Module, x: Tensor, channels: int) -> None:
@@ -97,10 +98,9 @@ class BatchNorm1d(_BatchStatistics):
         if len(rows) < 2:
             self.require_rows(int(counts.sum()), x.shape)
         n = counts.sum()
-        y, mean, var = _BatchNorm.apply(  # type: ignore[no-untyped-call]
-            rows, counts / n, self.weight, self.bias, self.eps
-        )
-        self.track(mean, var, n)
+        normalise = _batch_norm if is_traced() else _BatchNorm.apply
+        y, mean, var, *_ = normalise(rows, counts / n, self.weight, self.bias, self.eps)
+        self.track(mean.detach(), var.detach(), n)
         return cast(Tensor, y.view(x.shape))
 
     def affine(self) -> tuple[Tensor, Tensor]:
@@ -131,7 +131,7 @@ class BatchNorm1dPerPosition(_BatchStatistics):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise every position of `x` on its own: (B, T, C), or (B, C) if T is 1."""
         require_channels(self, x, self.num_features)
-        rows = x.reshape(len(x), -1, self.num_features)  # (B, T, C)
+        rows = x.reshape(x.shape[0], -1, self.num_features)  # (B, T, C)
         if rows.shape[1] != self.positions:
             raise ModelError(f"this layer has {self.positions} positions, but was given {tuple(x.shape)}")
         if self.training:
@@ -149,6 +149,15 @@ class BatchNorm1dPerPosition(_BatchStatistics):
         return f"{self.num_features}, positions={self.positions}, eps={self.eps}, momentum={self.momentum}"
 
 
+def _batch_norm(x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+    """Return the normalised rows, the mean, the variance, the centred rows and 1 / std."""
+    mean = share @ x
+    centred = x - mean
+    var = share @ (centred * centred)
+    inverse_std = (var + eps).rsqrt()
+    return torch.addcmul(bias, centred, weight * inverse_std), mean, var, centred, inverse_std
+
+
 class _BatchNorm(torch.autograd.Function):
     """Normalise rows (R, C), of which row i is a fraction `share[i]` of the batch, with a gradient written by hand.
 
@@ -162,13 +171,10 @@ class _BatchNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        mean = share @ x
-        centred = x - mean
-        var = share @ (centred * centred)
-        inverse_std = (var + eps).rsqrt()
+        y, mean, var, centred, inverse_std = _batch_norm(x, share, weight, bias, eps)
         ctx.save_for_backward(centred, share, weight, inverse_std)
         ctx.mark_non_differentiable(mean, var)
-        return torch.addcmul(bias, centred, weight * inverse_std), mean, var
+        return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -231,11 +237,17 @@ class RMSNorm(nn.Module):
         """Normalise `x` over its last dimension."""
         require_channels(self, x, self.normalized_shape)
         eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        if is_traced():
+            return x * _rms_scale(x, eps) * self.weight
         return cast(Tensor, _RMSNorm.apply(x, self.weight, eps))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
         return f"{self.normalized_shape}, eps={self.eps}"
+
+
+def _rms_scale(x: Tensor, eps: float) -> Tensor:
+    return (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -246,7 +258,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()
+        scale = _rms_scale(x, eps)
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 

@@ -89,9 +89,10 @@ class Transformer(Model):
     def rotation(self, first: int, count: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cosine and sine of the angles of each pair of channels at each position: (T, D/2) each."""
         half = self.config.channels // self.config.heads // 2
-        speeds = 10_000.0 ** (-torch.arange(half, device=like.device, dtype=torch.float64) / half)
-        angles = torch.arange(first, first + count, device=like.device)[:, None] * speeds
-        return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+        # On the CPU, as not all devices have float64.
+        speeds = 10_000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+        angles = torch.arange(first, first + count)[:, None] * speeds
+        return angles.cos().to(like), angles.sin().to(like)
 
     def _mask(self, length: int, device: torch.device) -> Tensor | None:
         """Return which positions each one attends to, (T, T); None if these are all positions before it."""

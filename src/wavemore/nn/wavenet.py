@@ -121,12 +121,10 @@ class Block(nn.Module):
         assert isinstance(self.norm, RMSNorm)
         assert self.conv.bias is not None
         eps = torch.finfo(x.dtype).eps if self.norm.eps is None else self.norm.eps
-        factors = x.new_ones(2 * self.conv.in_channels)
-        factors[: self.conv.in_channels] = 2
-        taps = self.conv.weight.permute(2, 1, 0).flip(0) * self.norm.weight[:, None] * factors  # the latest first
-        residual = None if self.residual is None else 2 * self.residual.weight.T
+        taps = self.conv.weight.permute(2, 1, 0).flip(0) * self.norm.weight[:, None]  # the latest first
+        residual = None if self.residual is None else self.residual.weight.T
         out, skips = GatedBlock.apply(  # type: ignore[no-untyped-call]
-            x, skips, taps, self.conv.bias * factors, residual, 2 * self.skip.weight.T, self.conv.dilation, eps
+            x, skips, taps, self.conv.bias, residual, self.skip.weight.T, self.conv.dilation, eps
         )
         return x if out is None else out, skips
 

@@ -46,7 +46,7 @@ def check_call(
     """
     if x.shape != y.shape or x.ndim not in (2, 3):
         return
-    x, y = x.detach().double(), y.detach().double()
+    x, y = x.detach().cpu().double(), y.detach().cpu().double()
     if isinstance(layer, nn.modules.batchnorm._BatchNorm) and x.ndim == 3 and not channels_last:
         x, y = x.mT, y.mT
     mean, var = x.flatten(0, -2).mean(0), x.flatten(0, -2).var(0, correction=0)  # (C,)
@@ -164,4 +164,4 @@ def _rms(x: Tensor) -> float:
 
 def _tensor(layer: nn.Module, name: str) -> Tensor | None:
     value = getattr(layer, name, None)
-    return value.detach().double() if isinstance(value, Tensor) else None
+    return value.detach().cpu().double() if isinstance(value, Tensor) else None

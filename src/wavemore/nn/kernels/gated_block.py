@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from wavemore.nn.kernels.tanh import gate_backward, tanh_and_sigmoid
+
 
 class GatedBlock(torch.autograd.Function):
     """Normalise, convolve, gate, and add to the residual and the skip path; it has no second derivatives.
 
-    n = x s with s = 1 / sqrt(mean(x^2) + eps). The weights hold all constant factors: `taps` those of the norm's gain,
-    and of 2 for the filter, so with p and q the sigmoids of both halves of conv(n), and t = p - 1/2, u = t q is half of
-    tanh x sigmoid, as tanh(x) = 2 sigmoid(2x) - 1; `residual` and `skip` are doubled in turn.
+    n = x s with s = 1 / sqrt(mean(x^2) + eps); the norm's gain is a factor of `taps`. u = t q, with t the tanh of the
+    first half of conv(n), and q the sigmoid of the second.
     """
 
     @staticmethod
@@ -40,10 +41,9 @@ class GatedBlock(torch.autograd.Function):
         x, taps = x.contiguous(), taps.contiguous()
         scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()  # (T, B, 1)
         normal = x * scale
-        sigmoids = convolve(normal, taps, bias, dilation).sigmoid_()  # (T, B, 2C)
-        t, q = sigmoids.flatten(0, 1).chunk(2, dim=1)
-        u = t.sub_(0.5) * q
-        ctx.save_for_backward(normal, scale, sigmoids, u, taps, skip, residual)
+        t, q = tanh_and_sigmoid(convolve(normal, taps, bias, dilation).flatten(0, 1))  # (T * B, C) each
+        u = t * q
+        ctx.save_for_backward(normal, scale, t, q, u, taps, skip, residual)
         ctx.dilation = dilation
         skips.flatten(0, 1).addmm_(u, skip)
         ctx.mark_dirty(skips)
@@ -53,25 +53,18 @@ class GatedBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Turn the gradients of both outputs into those of x, skips and the weights."""
-        normal, scale, sigmoids, u, taps, skip, residual = ctx.saved_tensors
+        normal, scale, t, q, u, taps, skip, residual = ctx.saved_tensors
         dy, dskips = gradients[0], gradients[1].flatten(0, 1)
-        t, q = sigmoids.flatten(0, 1).chunk(2, dim=1)
         du = dskips @ skip.T
         dskip, dresidual = u.T @ dskips, None
         if residual is not None:
             du.addmm_(dy.flatten(0, 1), residual.T)
             dresidual = u.T @ dy.flatten(0, 1)
-        # q' = q (1 - q), and 4 p' = 4 p (1 - p) = 1 - 4 t^2; `quarter` takes the factor back.
-        dz = torch.empty_like(sigmoids)
-        dp, dq = dz.flatten(0, 1).chunk(2, dim=1)
-        torch.mul(du, u, out=dq)
-        torch.mul(du, q, out=dp).addcmul_(dq, t, value=-4)
-        dq.addcmul_(dq, q, value=-1)
-        quarter = torch.cat([scale.new_full((u.shape[1],), 0.25), scale.new_ones(u.shape[1])])
-        dnormal, dtaps = convolve_backward(normal, taps * quarter, ctx.dilation, dz)
+        dz = gate_backward(du, du * u, t, q).view(*normal.shape[:2], -1)  # (T, B, 2C)
+        dnormal, dtaps = convolve_backward(normal, taps, ctx.dilation, dz)
         dnormal.addcmul_(normal, (dnormal * normal).mean(-1, keepdim=True), value=-1)
         dx = dnormal.mul_(scale) if residual is None else torch.addcmul(dy, dnormal, scale)
-        return dx, gradients[1], dtaps * quarter, dz.sum((0, 1)) * quarter, dresidual, dskip, None, None
+        return dx, gradients[1], dtaps, dz.sum((0, 1)), dresidual, dskip, None, None
 
 
 def convolve(x: Tensor, taps: Tensor, bias: Tensor, dilation: int) -> Tensor:

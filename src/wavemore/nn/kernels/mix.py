@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from wavemore.nn.layers import Linear
+from wavemore.nn.precision import is_exact
 
 Matrix: TypeAlias = Any  # a tensor of two dimensions, or a numpy array that shares its memory
 
@@ -88,9 +89,9 @@ def as_matrix(x: Tensor) -> Matrix:
     A call of numpy takes half the time of torch's, and its BLAS is faster for few rows and, on AMD processors, for
     many. With more threads the two libraries' threads would compete.
     """
-    exact = torch.get_float32_matmul_precision() == "highest"  # numpy has no lower precision
     single = torch.get_num_threads() == 1 and x.is_cpu
-    return x.detach().numpy() if exact and single and x.dtype in (torch.float32, torch.float64) else x
+    fits = single and x.dtype in (torch.float32, torch.float64) and is_exact()  # numpy has no lower precision
+    return x.detach().numpy() if fits else x
 
 
 def _rows(x: Tensor, parts: Sequence[int]) -> list[Matrix]:

@@ -10,7 +10,6 @@ Shapes: U_l rows at level l (level L: whole contexts), C channels, V vocabulary.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from wavemore.nn.activations import GELU, ReLU, SiLU, Tanh
 from wavemore.nn.kernels import is_bare
 from wavemore.nn.kernels.mix import as_matrix, mix_backward, mix_forward, multiply
+from wavemore.nn.kernels.tanh import tanh
 from wavemore.nn.layers import Embedding, FlattenConsecutive, Linear
 from wavemore.nn.norms import BatchNorm1d
 from wavemore.nn.unique_plan import UniquePlan
@@ -131,19 +131,11 @@ class _FusedTree(torch.autograd.Function):
         return None, None, None, *reversed(dweights)
 
 
-def _tanh(z: Tensor) -> Tensor:
-    matrix = as_matrix(z)
-    if isinstance(matrix, np.ndarray):
-        np.tanh(matrix, out=matrix)
-        return z
-    return z.mul_(2).sigmoid_().mul_(2).sub_(1)  # as in activations.py
-
-
 # The backward passes are torch's own operators: formulas in Python take up to twice as long, and that of GELU does not
 # give the same bits.
 _aten = torch.ops.aten
 _ACTIVATIONS: dict[type[nn.Module], _Activation] = {
-    Tanh: _Activation(_tanh, lambda dy, z, y: _aten.tanh_backward(dy, y, grad_input=dy)),
+    Tanh: _Activation(lambda z: tanh(z, z), lambda dy, z, y: _aten.tanh_backward(dy, y, grad_input=dy)),
     ReLU: _Activation(torch.relu_, lambda dy, z, y: _aten.threshold_backward(dy, y, 0, grad_input=dy)),
     GELU: _Activation(F.gelu, lambda dy, z, y: _aten.gelu_backward(dy, z, grad_input=dy)),
     SiLU: _Activation(F.silu, lambda dy, z, y: _aten.silu_backward(dy, z, grad_input=dy)),
