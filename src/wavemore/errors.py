@@ -32,6 +32,17 @@ def require(valid: bool, name: str, value: object, rule: str) -> None:
         raise UsageError(f"`{name}` is {value}; it must be {rule}")
 
 
+def refuse_string(value: object, name: str) -> None:
+    """Raise `UsageError` for one string where a list of strings is expected: each character would be taken for one.
+
+    >>> refuse_string("anna", "texts")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `texts` is one string; give a list of strings, such as ["anna", "bob"]
+    """
+    if isinstance(value, str | bytes):
+        raise UsageError(f'`{name}` is one string; give a list of strings, such as ["anna", "bob"]')
+
+
 class DataError(WavemoreError):
     """Data that cannot be read, split or encoded."""
 

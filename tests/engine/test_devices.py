@@ -92,7 +92,8 @@ SETTINGS = {
 }  # not gru and lstm: their cells are kernels of torch that each device has its own
 folder = Path(sys.argv[1])
 (folder / "text.txt").write_text(" ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on\\n"], 2_000)))
-lines = wm.LineCorpus.from_lines([a + b + c for a in ("an", "bo", "cleo", "d") for b in ("", "n", "tta") for c in "aeoy"])
+names = [a + b + c for a in ("an", "bo", "cleo", "d") for b in ("", "n", "tta") for c in "aeoy"]
+lines = wm.LineCorpus.from_lines(names)
 for corpus in (lines, read_text_corpus(folder / "text.txt", cache=folder)):
     for name, settings in SETTINGS.items():
         if name != "ngram":

@@ -19,6 +19,7 @@ from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, Line
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
 from wavemore.engine.recipe import BatchSampling, Execution, Recipe
+from wavemore.errors import ModelError
 from wavemore.nn.fusion import unique_logits
 from wavemore.nn.model import Model
 from wavemore.nn.tree import Tree
@@ -34,7 +35,11 @@ MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a
 
 
 def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
-    """Choose how a training runs `model` on a part: in blocks, in windows or in whole lines."""
+    """Choose how a training runs `model` on a part: in blocks, in windows or in whole lines.
+
+    Raises `ModelError` for a model of another vocabulary.
+    """
+    _require_vocabulary(model, part)
     if part.format == "text":
         # A tree computes the positions before a block in any case, so it is given the text there.
         left_context = model.context - 1 if isinstance(model, Tree) else 0
@@ -45,8 +50,10 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
 def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> "Batcher":
     """Choose how `model` predicts every target of a part, each from all that the model can see before it.
 
-    `execution` is for a tree on a list; all other models and texts have only one.
+    `execution` is for a tree on a list; all other models and texts have only one. Raises `ModelError` for a model of
+    another vocabulary.
     """
+    _require_vocabulary(model, part)
     if part.format == "lines":
         return line_batcher(part.tokens, model, execution)
     if model.context is None:
@@ -58,6 +65,13 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
 def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batcher":
     """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines."""
     return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LineBatcher(tokens, model)
+
+
+def _require_vocabulary(model: Model, part: Part) -> None:
+    if part.vocabulary is not None:
+        model.require_vocabulary(part.vocabulary.characters)
+    elif (largest := int(part.tokens.max(initial=0))) >= model.vocabulary_size:
+        raise ModelError(f"the data has the token {largest:,}, and the model only 0 to {model.vocabulary_size - 1:,}")
 
 
 def nats_of(logits: Tensor, targets: Tensor) -> Tensor:

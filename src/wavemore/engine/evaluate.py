@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
 from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.engine.recipe import Execution
+from wavemore.errors import refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.parts import Format, LinePart, Part, TextPart
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
@@ -48,9 +49,10 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     """Compute the exact losses of `part` in eval mode; the mode of every layer is restored afterwards.
 
     For several models it is the loss of the mean of their probabilities. Raises `ModelError` for a BatchNorm model that
-    was never trained: it has no running statistics.
+    was never trained: it has no running statistics; and for one with another vocabulary than the part.
     """
     models = [model] if isinstance(model, Model) else model
+    require(len(models) > 0, "model", "an empty list", "a model, or several")
     if part.format == "text" and len(models) == 1:  # no array: the text may be larger than the memory
         batcher = evaluation_batcher(part, models[0])
         with eval_mode(models[0]):
@@ -108,8 +110,11 @@ def score(
     """Compute the nats of each character of some lines or, with `format` "text", of some texts.
 
     Nothing comes before the first character of a line or text. They are cleaned like the data, so the text of a score
-    may have another form. Raises `UnknownCharacterError` for a character that is not in the vocabulary.
+    may have another form. Raises `UnknownCharacterError` for a character that is not in the vocabulary, and
+    `ModelError` if the vocabulary is not the model's.
     """
+    refuse_string(texts, "texts")
+    model.require_vocabulary(vocabulary.characters)
     if not texts:
         return []
     texts = [vocabulary.clean(text) for text in texts]

@@ -3,7 +3,7 @@
 Shapes: B lines drawn at once, D distinct beginnings of these, T positions, V vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
@@ -16,13 +16,14 @@ from torch import Tensor
 
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import UsageError, require
+from wavemore.errors import ModelError, UsageError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
-MAX_BATCH = 32_768
-MAX_FAILED_BATCHES, MIN_FAILED_LINES = 20, 1_000  # it ends after so many in a row without a line that passes
+FIRST_BATCH, MAX_BATCH = 32, 4_096  # lines that are drawn at once
+MAX_CHARACTERS = 2**18  # in a batch, and in a row without a line that passes: then it ends
+MAX_LOGITS = 2**23  # at once: with a large vocabulary, fewer lines are drawn at once
 MIN_TEMPERATURE = 1e-200  # logits divided by a lower one could be infinite; this is greedy already
 
 
@@ -37,30 +38,34 @@ class Sample(NamedTuple):
 
 
 def generate(
-    model: Model, vocabulary: Vocabulary, n: int, sampling: Sampling, known: NDArray[np.uint64] | None = None
+    model: Model,
+    vocabulary: Vocabulary,
+    n: int,
+    sampling: Sampling,
+    known: Iterable[str] | NDArray[np.uint64] | None = None,
 ) -> Iterator[Sample]:
     """Draw lines until `n` have passed the filters; yield fewer if more draws no longer help.
 
-    `known` are the sorted hashes of the lines of the data (`Corpus.line_hashes`); without them every line is new.
+    `known` are the lines of the data, or their hashes (`Corpus.line_hashes`), to tell new lines; without them every
+    line is new. With another `n`, the same seed gives the same lines, only more or fewer.
 
-    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, and `UsageError` for
-    temperature 0 if the most likely line does not end.
+    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, `UsageError` for
+    temperature 0 if the most likely line does not end, and `ModelError` if the vocabulary is not the model's.
     """
     require(n >= 0, "n", n, "at least 0")
+    model.require_vocabulary(vocabulary.characters)
     sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():
         raise UsageError(f"`prefix` is {sampling.prefix!r}; lines never begin with a space, so it must not either")
-    source = _Source(model, vocabulary, sampling, np.zeros(0, np.uint64) if known is None else known)
+    source = _Source(model, vocabulary, sampling, _sorted_hashes(known, vocabulary))
     if sampling.temperature == 0 and n > 0:
         yield from _greedy(source, n)
         return
-    made, drawn, failed_batches, failed_lines = 0, 0, 0, 0
+    made = failed = 0
     previous: set[str] = set()
-    while made < n and (failed_batches < MAX_FAILED_BATCHES or failed_lines < MIN_FAILED_LINES):
-        needed = (n - made) * max(1.1, drawn / max(1, made)) if drawn else n - made
-        size = int(min(MAX_BATCH, max(16, needed)))
-        before = made
-        for sample in source.draw(size):
+    while made < n and failed < MAX_CHARACTERS:
+        before, drawn = made, source.characters
+        for sample in source.draw(source.batch_size):
             if (sampling.new and not sample.new) or (sampling.distinct and sample.text in previous):
                 continue
             if sampling.distinct:
@@ -69,8 +74,22 @@ def generate(
             yield sample
             if made == n:
                 return
-        drawn += size
-        failed_batches, failed_lines = (0, 0) if made > before else (failed_batches + 1, failed_lines + size)
+        failed = 0 if made > before else failed + source.characters - drawn
+
+
+def _sorted_hashes(known: Iterable[str] | NDArray[np.uint64] | None, vocabulary: Vocabulary) -> NDArray[np.uint64]:
+    """Return the hashes of lines, or given hashes, in ascending order."""
+    refuse_string(known, "known")
+    if known is None:
+        return np.zeros(0, np.uint64)
+    if not isinstance(known, np.ndarray):
+        known = list(known)
+        if not known or isinstance(known[0], str):
+            return np.sort(Lines.from_iterable(map(vocabulary.clean, known)).hashes())
+        known = np.array(known, np.uint64)
+    if known.dtype.kind in "UO":
+        return _sorted_hashes(known.tolist(), vocabulary)
+    return np.sort(known.astype(np.uint64, copy=False))
 
 
 def _greedy(source: "_Source", n: int) -> Iterator[Sample]:
@@ -94,6 +113,17 @@ class _Source:
     def __post_init__(self) -> None:
         self.prefix = self.vocabulary.encode(self.sampling.prefix)
         self.generator = torch.Generator().manual_seed(self.sampling.seed)  # on the CPU: the same on every device
+        self.lines = self.characters = 0  # drawn so far
+
+    @property
+    def batch_size(self) -> int:
+        """The lines of the next batch: as many as in all batches before it.
+
+        Lines drawn together may round differently from the same lines drawn in a smaller batch. So that more lines
+        begin with the same ones, the batches do not depend on how many are wanted.
+        """
+        most = min(MAX_BATCH, MAX_CHARACTERS // self.sampling.max_length, MAX_LOGITS // self.model.vocabulary_size)
+        return max(1, min(most, max(FIRST_BATCH, self.lines)))
 
     def draw(self, size: int) -> Iterator[Sample]:
         """Draw `size` lines, and leave out those that do not end within the maximum length.
@@ -101,6 +131,7 @@ class _Source:
         Lines with the same beginning have the same state, so the decoder holds each distinct beginning once.
         """
         device, vocabulary_size, prefix = self.model.device, self.model.vocabulary_size, self.prefix
+        self.lines += size
         columns: list[NDArray[np.int64]] = []  # (B,) ids at each position, boundaries after the end of a line
         nats = torch.zeros(size, dtype=torch.float64)
         lengths = np.full(size, -1)  # -1: not ended
@@ -110,6 +141,7 @@ class _Source:
             decoder = self.model.decoder(1)
             for position in range(self.sampling.max_length + 1):
                 logits = decoder.logits.cpu()  # (D, V)
+                self.characters += len(lines)
                 if position < len(prefix):
                     ids = torch.full_like(lines, int(prefix[position]))  # (B,)
                 else:
@@ -182,6 +214,8 @@ def draw(p: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
     [0, 1, 1]
     """
     cumulative = p.double().cumsum(dim=1)  # (D, V)
+    if not bool(cumulative[:, -1].isfinite().all()):
+        raise ModelError("the model's predictions are not finite numbers: its weights are damaged, or too large")
     cumulative = cumulative / cumulative[:, -1:] + torch.arange(len(p))[:, None]
     # Slightly below 1, so that adding the row does not round it up into the next row.
     uniform = torch.rand(len(rows), dtype=torch.float64, generator=generator) * (1 - 1e-9)

@@ -34,7 +34,8 @@ class GeneratedText(NamedTuple):
 def generate_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampling: Sampling) -> list[GeneratedText]:
     """Draw `n` texts of `length` characters after the prefix, which begins the text.
 
-    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary.
+    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, and `ModelError` if the
+    vocabulary is not the model's.
     """
     steps = list(stream_text(model, vocabulary, n, length, sampling))
     nats = sum((step.nats for step in steps), np.zeros(n))
@@ -56,24 +57,50 @@ def stream_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampl
     """Draw the same texts as `generate_text`, and yield their characters as they are drawn, without the prefix."""
     require(n >= 0, "n", n, "at least 0")
     require(length >= 1, "length", length, "at least 1")
+    model.require_vocabulary(vocabulary.characters)
     prefix = vocabulary.encode_text(vocabulary.clean(sampling.prefix)).astype(np.int64)
     return _stream(model, torch.from_numpy(prefix), n, length, sampling) if n else iter(())
 
 
 def _stream(model: Model, prefix: Tensor, n: int, length: int, sampling: Sampling) -> Iterator[Step]:
-    generator = torch.Generator().manual_seed(sampling.seed)  # on the CPU: the same on every device
-    rows = torch.arange(n)
     with eval_mode(model):
-        decoder = model.decoder(1)
-        if len(prefix):
-            decoder.prefill(prefix[None].to(model.device))
-        decoder.select(torch.zeros(n, dtype=torch.int64, device=model.device))  # n copies of the prefix
+        groups = _groups(model, prefix, n, sampling.seed)
     for start in range(0, length, CHUNK):
         steps = []
         with eval_mode(model):  # not around `yield`, so that the caller finds the model's own mode
             for _ in range(min(CHUNK, length - start)):
-                logits = decoder.logits.cpu()  # (B, V)
-                ids = draw(probabilities(logits, sampling, sampling.min_length), rows, generator)  # (B,)
-                decoder.step(ids.to(model.device))
-                steps.append(Step(ids.numpy(), nats_of(logits.double(), ids).numpy()))
+                drawn = [group.step(sampling) for group in groups]
+                steps.append(Step(*(np.concatenate(parts)[:n] for parts in zip(*drawn, strict=True))))
         yield from steps
+
+
+class _Group:
+    """Texts that are drawn together, with random numbers of their own."""
+
+    def __init__(self, model: Model, prefix: Tensor, size: int, seed: int) -> None:
+        self.device, self.rows = model.device, torch.arange(size)
+        self.generator = torch.Generator().manual_seed(seed)  # on the CPU: the same on every device
+        self.decoder = model.decoder(1)
+        if len(prefix):
+            self.decoder.prefill(prefix[None].to(self.device))
+        self.decoder.select(torch.zeros_like(self.rows).to(self.device))  # copies of the prefix
+
+    def step(self, sampling: Sampling) -> Step:
+        logits = self.decoder.logits.cpu()  # (B, V)
+        ids = draw(probabilities(logits, sampling, sampling.min_length), self.rows, self.generator)  # (B,)
+        self.decoder.step(ids.to(self.device))
+        return Step(ids.numpy(), nats_of(logits.double(), ids).numpy())
+
+
+def _groups(model: Model, prefix: Tensor, n: int, seed: int) -> list[_Group]:
+    """Return groups of 1, 3, 12, 48, ... texts, at least n in all.
+
+    Texts drawn together may round differently from the same texts drawn alone. So that more texts begin with the same
+    ones, the groups do not depend on n, but for their number.
+    """
+    groups, count = [], 0
+    while count < n:
+        group_seed = int(np.random.SeedSequence([seed, count]).generate_state(1, np.uint64)[0]) if count else seed
+        groups.append(_Group(model, prefix, max(1, 3 * count), group_seed % 2**63))
+        count += len(groups[-1].rows)
+    return groups

@@ -7,6 +7,9 @@ from typing import Literal
 from wavemore.errors import require
 from wavemore.nn.config import setting
 
+MAX_LENGTH = 100_000
+"""The most characters of a line that is generated."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -33,7 +36,9 @@ class Sampling:
         require(self.top_k == "all" or self.top_k >= 1, "top_k", self.top_k, "at least 1, or all")
         require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         require(self.min_length >= 0, "min_length", self.min_length, "at least 0")
-        shortest = max(1, self.min_length, len(self.prefix))
-        rule = f"at least 1, `min_length` ({self.min_length}) and the length of `prefix` ({len(self.prefix)})"
-        require(self.max_length >= shortest, "max_length", self.max_length, rule)
+        shortest = max(1, self.min_length)
+        require(self.max_length >= shortest, "max_length", self.max_length, f"at least {shortest} (`min_length`)")
+        require(self.max_length <= MAX_LENGTH, "max_length", f"{self.max_length:,}", f"at most {MAX_LENGTH:,}")
+        rule = f"above the length of `prefix` ({len(self.prefix)}), so that something can follow it"
+        require(self.max_length > len(self.prefix), "max_length", self.max_length, rule)
         require(0 <= self.seed < 2**63, "seed", self.seed, "between 0 and 2**63 - 1")

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError
+from wavemore.errors import ModelError, UsageError
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.display import model_html
 
@@ -44,6 +44,8 @@ class Model(nn.Module, ABC):
     """Predict the next character from those before it."""
 
     config: ModelConfig
+    characters: str
+    """The characters that the model was trained on, in the order of their ids, from 1 on; empty if not known."""
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class Model(nn.Module, ABC):
                 f"`vocabulary_size` is {vocabulary_size}; it must be at least 2, for the boundary and one character"
             )
         self.vocabulary_size = vocabulary_size
+        self.characters = ""
 
     @property
     def context(self) -> int | None:
@@ -72,6 +75,20 @@ class Model(nn.Module, ABC):
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
         return _ForwardDecoder(self, lines)
+
+    def require_vocabulary(self, characters: str) -> None:
+        """Raise a ModelError if the model has another number of tokens, or was trained on other characters."""
+        if len(characters) + 1 != self.vocabulary_size:
+            raise ModelError(
+                f"the model predicts {self.vocabulary_size:,} tokens, and the vocabulary of the data has "
+                f"{len(characters) + 1:,}: use the vocabulary that the model was made for"
+            )
+        if self.characters and characters != self.characters:
+            other = "".join(sorted(set(characters) - set(self.characters)))
+            raise ModelError(
+                f"the vocabulary of the data has characters that the model was not trained on, such as {other[:10]!r}: "
+                "use the vocabulary that the model was made for"
+            )
 
     def parameter_count(self) -> int:
         """Count the trained numbers: weights and biases, no running statistics."""

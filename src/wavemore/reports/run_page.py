@@ -115,10 +115,11 @@ def _interpretation(config: RunConfig, summary: Summary, size: int) -> Html:
     """Explain the losses; `size` is that of the vocabulary, the boundary included."""
     noun, end = ("lines", "end of the line") if config.data.format == "lines" else ("text", "line end")
     difference = summary.val_nats - summary.train_nats
+    choices = f"{exp(summary.val_nats):,.1f}" if summary.val_nats < 20 else f"more than {exp(20):,.0f}"
     return tags.paragraph(
         f"Guessing uniformly among the {size - 1:,} characters and the {end} costs ln {size:,} = {log(size):.3f} nats. "
         f"On {noun} outside its training data this model needs {summary.val_nats:.3f} nats, as many as a choice among "
-        f"{exp(summary.val_nats):,.1f} equally likely characters; on its training {noun} it needs "
+        f"{choices} equally likely characters; on its training {noun} it needs "
         f"{abs(difference):.3f} nats {'less' if difference >= 0 else 'more'}."
     )
 
@@ -217,7 +218,7 @@ def _settings(config: RunConfig, summary: Summary | None) -> list[Html]:
 
 
 def _again(config: RunConfig) -> list[Html]:
-    if config.command[:1] != ("wavemore",):  # the run of a stranger may name any program
+    if config.command[:2] not in (("wavemore", "train"), ("wavemore", "study")):  # a stranger may name any program
         return []
     note = "On a CPU, the same command, versions and number of threads give bit-identical weights."
     return [tags.command(*config.command), tags.paragraph(note, "quiet")]

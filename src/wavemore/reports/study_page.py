@@ -22,9 +22,9 @@ def study_page(folder: Path) -> str:
     record = read_record(folder)
     try:
         return _page(record)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        path = folder / "study.json"
-        raise RunError(f"{path} is damaged ({error!r}); `wavemore study` makes it again from the runs") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        reason = f"{folder / 'study.json'} is damaged ({repr(error)[:200]})"
+        raise RunError(f"{reason}; `wavemore study` makes it again from the runs") from None
 
 
 def _page(record: Record) -> str:

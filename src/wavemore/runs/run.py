@@ -254,7 +254,10 @@ class Run:
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
             raise RunError(f"{self.path} {self._why_without_model()}")
-        return load_model(path, self.config, len(self.vocabulary())).eval()
+        vocabulary = self.vocabulary()
+        model = load_model(path, self.config, len(vocabulary))
+        model.characters = vocabulary.characters
+        return model.eval()
 
     def save_model(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the best weights so far."""

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 from time import process_time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,6 +24,8 @@ ROUNDS = 5
 STEPS_PER_ROUND, SECONDS_PER_ROUND = 60, 0.8
 WARM_UP_STEPS, WARM_UP_SECONDS = 10, 0.2
 """A round, and the uncounted steps before it, end at the first of the two limits."""
+
+Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 parameter_count = cache(models.parameter_count)
 """The trials of an arm ask for the same sizes again and again."""
@@ -88,7 +90,7 @@ def time_steps(plans: Mapping[str, Plan], corpus: Corpus, path: Path) -> Iterato
 
 def read_step_ms(path: Path) -> dict[str, float]:
     """Read the milliseconds per step by type of step; empty if there is no file."""
-    return read_json(path, msgspec.json.Decoder(dict[str, float]).decode, "delete it to measure again") or {}
+    return read_json(path, msgspec.json.Decoder(dict[str, Milliseconds]).decode, "delete it to measure again") or {}
 
 
 def step_type(planned: Plan, corpus: Corpus) -> str:

@@ -30,6 +30,7 @@ from wavemore.nn.model import Model
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.runs.identity import changed_settings, data_differences, training_digest
 from wavemore.runs.json_file import read_json
+from wavemore.runs.record import Failure
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import save_unit_losses, saved_unit_losses
@@ -72,9 +73,9 @@ def read_result(job: Job) -> Result | None:
             f"{job.path} was trained otherwise than the study says now ({'; '.join(differences) or seeds}): use "
             "another `folder`, or delete that run"
         )
-    failure = read_json(job.path / "failed.json", msgspec.json.Decoder(Result).decode, "delete that run")
+    failure = read_json(job.path / "failed.json", msgspec.json.Decoder(Failure).decode, "delete that run")
     if failure is not None:
-        return failure
+        return msgspec.structs.asdict(failure)
     summary = run.summary()
     if summary is None:
         return None
@@ -97,10 +98,10 @@ def read_result(job: Job) -> Result | None:
 
 def test_losses(job: Job) -> UnitLosses:
     """The test losses of a finished run, which are computed once and kept in its folder."""
-    run = Run(job.path)
+    run, part = Run(job.path), _load(job.config.data).test
     losses = saved_unit_losses(run, "test")
-    if losses is None:
-        losses = unit_losses(run.model(), _load(job.config.data).test)
+    if losses is None or not np.array_equal(losses.targets, np.bincount(part.units())):
+        losses = unit_losses(run.model(), part)
         save_unit_losses(run, "test", losses)
     return losses
 

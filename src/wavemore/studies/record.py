@@ -21,6 +21,9 @@ from wavemore.runs.json_file import read_json
 
 FORMAT = 2
 FILE = "study.json"
+MAX_RECORD = 1 << 26
+"""Bytes of the file."""
+MAX_NUMBER = 1e15
 MAX_GROUPS = 6
 """With more groups than this, the answer does not name the best arm of each."""
 
@@ -33,13 +36,27 @@ def read_record(folder: Path) -> Record:
     Raises `RunError` if there is none, or if it is damaged or of another format.
     """
     path = folder / FILE
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    record = read_json(path, decode, "`wavemore study` makes it again from the runs")
+    record = read_json(path, _decode, "`wavemore study` makes it again from the runs", MAX_RECORD)
     if record is None:
         raise RunError(f"{folder} has no finished study (no {FILE}): run `wavemore study` first")
     if record.get("format") != FORMAT:
-        raise RunError(f"{path} has format {record.get('format')!r}; this version of wavemore reads format {FORMAT}")
+        found = repr(record.get("format"))[:40]
+        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
     return record
+
+
+def _decode(content: bytes) -> Record:
+    record = msgspec.json.decode(content, type=dict[str, Any])
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(value: Any) -> None:
+    """Raise ValueError for a number that no study has, and that cannot be drawn."""
+    if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
+        raise ValueError(f"a number is above {MAX_NUMBER:g}")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_numbers(item)
 
 
 def values(arm: Mapping[str, Any], key: str) -> list[float]:

@@ -97,7 +97,8 @@ def build_corpus(
     train_hashes = train_lines.hashes()
 
     def part(lines: Lines) -> LinePart:
-        return LinePart(lines, vocabulary.encode_text(lines.text), ~np.isin(lines.hashes(), train_hashes))
+        leak_free = ~np.isin(lines.hashes(), train_hashes)
+        return LinePart(lines, vocabulary.encode_text(lines.text), leak_free, vocabulary)
 
     return LineCorpus(
         name=name,

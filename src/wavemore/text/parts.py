@@ -27,6 +27,8 @@ class Part(ABC):
 
     format: ClassVar[Format]
     tokens: Ids
+    vocabulary: Vocabulary | None
+    """What the ids mean, so that no model with another vocabulary predicts them; None if it is not known."""
 
     @property
     def num_targets(self) -> int:
@@ -75,6 +77,7 @@ class LinePart(Part):
     tokens: Ids
     leak_free: NDArray[np.bool_]
     """Whether train does not contain the line; all false for train itself."""
+    vocabulary: Vocabulary | None = None
 
     @property
     def leak_free_targets(self) -> NDArray[np.bool_]:
@@ -109,7 +112,8 @@ class LinePart(Part):
         if start == 0 and stop >= len(self.lines):
             return self
         offsets = self.lines.offsets  # the same as those of the tokens
-        return LinePart(self.lines[start:stop], self.tokens[offsets[start] : offsets[stop]], self.leak_free[start:stop])
+        tokens = self.tokens[offsets[start] : offsets[stop]]
+        return LinePart(self.lines[start:stop], tokens, self.leak_free[start:stop], self.vocabulary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +123,7 @@ class TextPart(Part):
     format: ClassVar[Format] = "text"
 
     tokens: Ids
+    vocabulary: Vocabulary | None = None
 
     def as_lines(self, vocabulary: Vocabulary) -> LinePart:
         r"""Return the text line by line, blank lines included. The whole text is then in memory.
@@ -133,7 +138,7 @@ class TextPart(Part):
         ends = np.flatnonzero(self.tokens == BOUNDARY)
         tokens = self.tokens[: int(ends[-1]) + 1 if len(ends) else 0]
         lines = Lines(vocabulary.decode_text(tokens), np.diff(ends, prepend=-1) - 1)
-        return LinePart(lines, tokens, np.zeros(len(lines), np.bool_))
+        return LinePart(lines, tokens, np.zeros(len(lines), np.bool_), vocabulary)
 
     def units(self) -> NDArray[np.int64]:
         """Return the number of the block of each target, (N,).
@@ -146,11 +151,11 @@ class TextPart(Part):
 
     def head(self, count: int) -> "TextPart":
         """Return the first `count` characters, or all if there are fewer."""
-        return TextPart(self.tokens[:count])
+        return TextPart(self.tokens[:count], self.vocabulary)
 
     def tail(self, count: int) -> "TextPart":
         """Return the last `count` characters, or all if there are fewer."""
-        return TextPart(self.tokens[max(0, self.num_targets - count) :])
+        return TextPart(self.tokens[max(0, self.num_targets - count) :], self.vocabulary)
 
 
 def windows(tokens: Ids, positions: NDArray[np.integer[Any]], context: int) -> Ids:

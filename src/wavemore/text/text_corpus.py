@@ -90,7 +90,7 @@ def read_text_corpus(
         train_fraction=train_fraction,
         report=ids.report,
         vocabulary=ids.vocabulary,
-        train=TextPart(ids.tokens[:cut]),
-        val=TextPart(ids.tokens[cut:middle]),
-        test=TextPart(ids.tokens[middle:]),
+        train=TextPart(ids.tokens[:cut], ids.vocabulary),
+        val=TextPart(ids.tokens[cut:middle], ids.vocabulary),
+        test=TextPart(ids.tokens[middle:], ids.vocabulary),
     )
