@@ -135,8 +135,12 @@ def test_every_line_begins_with_the_prefix(model: Tree, corpus: LineCorpus, pref
     assert len(set(made)) > 1
 
 
-def test_a_prefix_may_be_the_whole_line(model: Tree, corpus: LineCorpus) -> None:
-    assert texts(lines(model, corpus, 4, prefix="kamo", max_length=4)) == ["kamo"] * 4
+def test_a_prefix_leaves_room_for_a_character(model: Tree, corpus: LineCorpus) -> None:
+    with pytest.raises(UsageError, match=r"`max_length` is 4; it must be above the length of `prefix` \(4\)"):
+        lines(model, corpus, 4, prefix="kamo", max_length=4)
+    drawn = texts(lines(model, corpus, 4, prefix="kamo", max_length=5))
+    assert drawn
+    assert all(text.startswith("kamo") and len(text) <= 5 for text in drawn)
 
 
 def greedy_line(model: Tree, vocabulary: Vocabulary, min_length: int = 1, prefix: str = "") -> str:
@@ -309,7 +313,7 @@ def test_a_value_out_of_range_is_named(setting: str, value: Any) -> None:
 
 
 def test_a_maximum_below_the_minimum_or_the_prefix_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"`max_length` is 3; .* `min_length` \(4\)"):
+    with pytest.raises(UsageError, match=r"`max_length` is 3; it must be at least 4 \(`min_length`\)"):
         Sampling(min_length=4, max_length=3)
     with pytest.raises(UsageError, match=r"length of `prefix` \(4\)"):
         Sampling(prefix="anna", max_length=3)

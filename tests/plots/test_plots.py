@@ -110,7 +110,7 @@ def test_a_figure_is_returned_and_nothing_else_happens(name: str) -> None:
         ("tree", ["8 characters, fused 2 x 2 x 2", "anna", "····", "next character"]),
         ("losses_against", ["parameters", "seconds", "val loss (nats per character)", "1  a"]),
         ("difference_by_position", ["B - A (nats per character)", "position in the line", "targets", "two better"]),
-        ("arms", ["val loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
+        ("arms", ["test loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
     ],
 )
 def test_a_figure_is_labelled_with_units(name: str, expected: list[str]) -> None:

@@ -17,7 +17,7 @@ def source_of(source: str | None, data: str | None) -> str:
     """Return the data, which may be given as it is or with --data. Raises `UsageError` if both differ."""
     if source is not None and data not in (None, source):
         raise UsageError(f"the data is given twice, as {source} and with --data as {data}; give it once")
-    return source or data or "names"
+    return next((given for given in (source, data) if given is not None), "names")
 
 
 @dataclass(frozen=True, kw_only=True)

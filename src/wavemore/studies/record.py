@@ -23,7 +23,7 @@ FORMAT = 2
 FILE = "study.json"
 MAX_RECORD = 1 << 26
 """Bytes of the file."""
-MAX_NUMBER = 1e15
+MAX_NUMBER = 1e100
 MAX_GROUPS = 6
 """With more groups than this, the answer does not name the best arm of each."""
 
