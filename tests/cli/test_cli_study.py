@@ -212,7 +212,7 @@ def test_a_study_of_models_on_a_continuous_text(wavemore: Any, monkeypatch: pyte
     assert {trial["settings"]["order"] for trial in counts["trials"]} == {2, 3}
     assert counts["runs"][0]["val_nats"] == counts["runs"][1]["val_nats"]
     page = Path("studies/models/page.md").read_text()
-    assert "| bits per character |" in page
+    assert "| test, bits per character |" in page
     assert "a continuous text whose first 80 % are train" in page
     assert "An n-gram model is counted" in page
     assert "leak-free" not in page.lower()
