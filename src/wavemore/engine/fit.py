@@ -50,8 +50,8 @@ def fit(
     one step.
 
     The model keeps the characters of the corpus: with a vocabulary of other characters, it raises `ModelError` from
-    then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with the
-    best val loss or, before the first evaluation, its initial ones.
+    then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with
+    the best val loss or, before the first evaluation, its initial ones.
 
     >>> from wavemore.nn.models import build
     >>> from wavemore.nn.tree import TreeConfig
