@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -66,6 +67,13 @@ def test_a_study_is_run_once_and_writes_its_page(wavemore: Any, tiny: str, names
     assert [run["seed"] for run in json.loads(more.out)["arms"][0]["runs"]] == [0, 7]
     assert more.err.count(", seed 7") == 2
     assert more.err.count(", seed 0") == 0
+    [kept] = Path("studies/tiny").glob("study-*.json")
+    assert f"the record of other seeds is kept as {kept.name}" in more.err
+    assert json.loads(kept.read_text())["seeds"] == [0, 1]
+    assert len(list(Path("studies/tiny").glob("page-*.md"))) == 1
+    command = ["wavemore", "study", tiny, "--data", names, "--seeds", "0", "7", "--json", "--jobs", "1"]
+    commands = [json.loads(path.read_text())["command"] for path in Path("studies").rglob("*seed-7/config.json")]
+    assert commands == [command, command]
 
 
 @pytest.mark.slow
@@ -77,6 +85,20 @@ def test_parallel_trainings_give_the_same_results(wavemore: Any, tiny: str, name
         for run in (*a["runs"], *b["runs"]):
             del run["seconds"]
         assert a == b
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_processes_of_a_study_start(program: Any, names: str) -> None:
+    Path("long.toml").write_text(TINY.replace("steps = 30", "steps = 600"), encoding="utf-8")
+    words = ("study", "long.toml", "--data", names, "--jobs", "2")
+    process = program.start(*words, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "Two or three?\n"
+    time.sleep(0.4)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the program and its processes
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert f"Continue with the same command: wavemore {' '.join(words)}" in out
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """`wavemore study`: a question answered by many training runs, which can be stopped and continued."""
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,12 +57,13 @@ class StudyCommand:
         if self.seeds is not None:
             study = study.with_seeds(self.seeds)
         from wavemore.studies.page import write_page
-        from wavemore.studies.record import answer, read_record
+        from wavemore.studies.record import PAGE, answer, read_record
         from wavemore.studies.runner import StudyRunner
 
         folder = Path(self.folder or f"studies/{study.name}")
         tuned = read_record(Path(self.tuned)) if self.tuned else None
-        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs, tuned)
+        command = ("wavemore", *arguments)
+        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs, tuned, command)
         screen.say(study.file.question, style="bold")
         seeds = ", ".join(map(str, study.file.seeds))
         screen.say(f"{len(study.arms)} arms, seeds {seeds}, training runs at a time: {runner.jobs}; {folder}")
@@ -72,18 +74,18 @@ class StudyCommand:
                 if interrupted():
                     screen.say(
                         "",
-                        f"stopped; all finished training runs are kept. Continue with the same command: "
-                        f"wavemore study {self.study}",
+                        "stopped; all finished training runs are kept. Continue with the same command: "
+                        + shlex.join(command),
                     )
                     return 128 + interrupted()
         record = runner.record()
-        write_page(record, folder / "page.md")
+        write_page(record, folder / PAGE)
         if self.json:
             print_json(record)
         screen.say("")
         for sentence in answer(record):
             screen.say(f"- {sentence}")
-        screen.say("", f"page    {folder / 'page.md'}", f"record  {folder / 'study.json'}")
+        screen.say("", f"page    {folder / PAGE}", f"record  {folder / 'study.json'}")
         screen.say(f"runs    wavemore log {folder}")
         return 0
 

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -42,7 +43,7 @@ def plan_trial(arm: Arm, trial: Mapping[str, Any], corpus: Corpus) -> Plan:
     try:
         if seconds is not None:
             require(not {"epochs", "steps"} & set(settings), "give only one of seconds, epochs and steps")
-            require(seconds > 0, f"seconds is {seconds:g}; it must be above 0")
+            require(0 < seconds < inf, f"seconds is {seconds:g}; it must be above 0 and finite")
         result = plan(corpus, **settings)
         if parameters is not None and result.model_config.width:
             given = [name for name in result.model_config.width_settings if name in settings]

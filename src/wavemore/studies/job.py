@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -157,8 +157,21 @@ _training = threading.Lock()
 """Held while a worker process trains."""
 
 
+@contextlib.contextmanager
+def ctrl_c_blocked() -> Iterator[None]:
+    """Processes that are started in this block never see Ctrl-C, which a terminal sends to all processes."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start_worker(stop: Event) -> None:
-    """Prepare a worker process: one thread; Ctrl-C is handled by the parent."""
+    """Prepare a worker process: one thread; Ctrl-C is handled by the parent (see `ctrl_c_blocked`)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_threads(1)
     keep_freed_memory()

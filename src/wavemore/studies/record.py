@@ -5,6 +5,7 @@ and the report are made from the record alone.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from wavemore.errors import RunError
 from wavemore.runs.json_file import read_json
 
 FORMAT = 2
-FILE = "study.json"
+FILE, PAGE = "study.json", "page.md"
 MAX_RECORD = 1 << 26
 """Bytes of the file."""
 MAX_NUMBER = 1e100
@@ -57,6 +58,25 @@ def _check_numbers(value: Any) -> None:
         raise ValueError(f"a number is above {MAX_NUMBER:g}")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_numbers(item)
+
+
+def keep_other_seeds(folder: Path, seeds: Sequence[int]) -> str:
+    """Rename the record and the page of a run of the study with other seeds, which would be overwritten.
+
+    Returns the new name of the record, empty if there is none, or if all its seeds are among `seeds`.
+    """
+    try:
+        record = read_record(folder)
+    except RunError:
+        return ""
+    old = record.get("seeds")
+    if not isinstance(old, list) or {*map(str, old)} <= {*map(str, seeds)}:
+        return ""
+    date = "".join(filter(str.isdigit, str(record.get("finished"))[:19]))
+    for path in (folder / FILE, folder / PAGE):
+        with suppress(FileNotFoundError):
+            path.replace(path.with_stem(f"{path.stem}-{date}"))
+    return f"{Path(FILE).stem}-{date}.json"
 
 
 def values(arm: Mapping[str, Any], key: str) -> list[float]:

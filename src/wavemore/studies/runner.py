@@ -27,8 +27,17 @@ from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug
-from wavemore.studies.job import Job, Result, read_result, run_in_worker, start_worker, test_losses, train_job
-from wavemore.studies.record import FILE, FORMAT, Record, compare_arms
+from wavemore.studies.job import (
+    Job,
+    Result,
+    ctrl_c_blocked,
+    read_result,
+    run_in_worker,
+    start_worker,
+    test_losses,
+    train_job,
+)
+from wavemore.studies.record import FILE, FORMAT, Record, compare_arms, keep_other_seeds
 from wavemore.text.datasets import load_corpus
 
 Finished = tuple[Job, Result]
@@ -49,13 +58,22 @@ class Event:
 class StudyRunner:
     """Runs a study in its folder."""
 
-    def __init__(self, study: Study, folder: Path, data: str = "", jobs: int = 0, tuned: Record | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        data: str = "",
+        jobs: int = 0,
+        tuned: Record | None = None,
+        command: Sequence[str] = (),
+    ) -> None:
         """`data` replaces that of the study file; `jobs` is the number of parallel training runs, 0 for one per core.
 
         With `tuned`, an earlier record of this study, nothing is tuned or timed again: the chosen settings and the
-        steps are taken from it. All settings are checked here, before anything is trained.
+        steps are taken from it. The runs keep `command`. All settings are checked here, before anything is trained.
         """
         self.study, self.folder = study, folder
+        self.command = tuple(command) or ("wavemore", "study", study.name)
         self.data = data or study.file.data
         self.jobs = jobs or cores()
         self.corpus = load_corpus(
@@ -94,9 +112,12 @@ class StudyRunner:
             else:
                 self.best_trial = {arm: self._take_trial(arm, self.tuned) for arm in arms}
             final = [self._job(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds for arm in arms]
-            yield from self._run_jobs(final, tuned, tuned + len(final))
+            total = tuned + len(final)
+            yield from self._run_jobs(final, tuned, total)
         finally:
             set_threads(threads)
+        if kept := keep_other_seeds(self.folder, self.study.file.seeds):
+            yield Event(total, total, f"the record of other seeds is kept as {kept}")
         write_json(self.folder / FILE, self.record())
 
     def _tune(self) -> Generator[Event, None, int]:
@@ -245,7 +266,7 @@ class StudyRunner:
         config = config_of(
             replace(planned, recipe=replace(planned.recipe, seed=seed)),
             data_config(self.corpus, self.data),
-            command=("wavemore", "study", self.study.name),
+            command=self.command,
             note=", ".join(f"{key} {value}" for key, value in arm.trials[trial].items()),
             experiment=f"{self.study.name}: {arm.name}" + (f", trial {trial + 1}" if tuning else ""),
         )
@@ -299,7 +320,8 @@ def _train_in_parallel(jobs: Sequence[Job], processes: int) -> Generator[Finishe
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker, initargs=(stop,))
     try:
         # The longest first would be a little faster, but in the order of seeds an interrupted study is more useful.
-        futures: dict[Future[Result | None], Job] = {pool.submit(run_in_worker, job): job for job in jobs}
+        with ctrl_c_blocked():
+            futures: dict[Future[Result | None], Job] = {pool.submit(run_in_worker, job): job for job in jobs}
         waiting = set(futures)
         while waiting:
             finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
