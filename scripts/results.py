@@ -95,8 +95,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [
             "",
             "## A continuous text\n",
-            "tinyshakespeare. Without a test loss, a row was measured when a text had no test part: the first 90 % of the",
-            "characters were train and the rest val; `--train-fraction 0.9` gives that train part. Every character is",
+            "tinyshakespeare. A row without a test loss was measured when a text had no test part: the first 90 % of",
+            "the characters were train, the rest val; `--train-fraction 0.9` gives that train part. Every character is",
             "predicted, with the whole context that the model can see.\n",
             *_texts(texts, ""),
         ]
