@@ -6,6 +6,7 @@ Shapes: B lines drawn at once, D distinct beginnings of these, T positions, V vo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +22,9 @@ from wavemore.nn.model import Model
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
-FIRST_BATCH, MAX_BATCH = 32, 4_096  # lines that are drawn at once
-MAX_CHARACTERS = 2**18  # in a batch, and in a row without a line that passes: then it ends
-MAX_LOGITS = 2**23  # at once: with a large vocabulary, fewer lines are drawn at once
+FIRST_BATCH, MAX_BATCH = 32, 32_768  # lines that are drawn at once
+MAX_BATCH_CHARACTERS, MAX_BATCH_LOGITS = 2**19, 2**23  # of long lines, and with a large vocabulary, fewer are
+MAX_FAILED_CHARACTERS = 2**18  # drawn in a row without a line that passes: then it ends
 MIN_TEMPERATURE = 1e-200  # logits divided by a lower one could be infinite; this is greedy already
 
 
@@ -63,7 +64,7 @@ def generate(
         return
     made = failed = 0
     previous: set[str] = set()
-    while made < n and failed < MAX_CHARACTERS:
+    while made < n and failed < MAX_FAILED_CHARACTERS:
         before, drawn = made, source.characters
         for sample in source.draw(source.batch_size):
             if (sampling.new and not sample.new) or (sampling.distinct and sample.text in previous):
@@ -83,13 +84,15 @@ def _sorted_hashes(known: Iterable[str] | NDArray[np.uint64] | None, vocabulary:
     if known is None:
         return np.zeros(0, np.uint64)
     if not isinstance(known, np.ndarray):
+        require(isinstance(known, Iterable), "known", known, "a list of strings, or their 64-bit hashes")
         known = list(known)
-        if not known or isinstance(known[0], str):
-            return np.sort(Lines.from_iterable(map(vocabulary.clean, known)).hashes())
-        known = np.array(known, np.uint64)
-    if known.dtype.kind in "UO":
-        return _sorted_hashes(known.tolist(), vocabulary)
-    return np.sort(known.astype(np.uint64, copy=False))
+    if len(known) == 0 or isinstance(known[0], str):
+        return np.sort(Lines.from_iterable(map(vocabulary.clean, known)).hashes())
+    try:
+        hashes = known if isinstance(known, np.ndarray) else np.array([index(number) for number in known], np.uint64)
+        return np.sort(hashes.astype(np.uint64, casting="safe"))
+    except (TypeError, OverflowError):
+        raise UsageError("`known` is neither a list of strings nor their 64-bit hashes") from None
 
 
 def _greedy(source: "_Source", n: int) -> Iterator[Sample]:
@@ -122,7 +125,8 @@ class _Source:
         Lines drawn together may round differently from the same lines drawn in a smaller batch. So that more lines
         begin with the same ones, the batches do not depend on how many are wanted.
         """
-        most = min(MAX_BATCH, MAX_CHARACTERS // self.sampling.max_length, MAX_LOGITS // self.model.vocabulary_size)
+        longest = MAX_BATCH_CHARACTERS // self.sampling.max_length
+        most = min(MAX_BATCH, longest, MAX_BATCH_LOGITS // self.model.vocabulary_size)
         return max(1, min(most, max(FIRST_BATCH, self.lines)))
 
     def draw(self, size: int) -> Iterator[Sample]:

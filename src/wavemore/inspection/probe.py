@@ -53,10 +53,13 @@ class Probe:
     """A model with samples of a corpus; each method leaves the model as it was.
 
     `units`, `batchnorm_findings` and the loss `training_mode_nats` are measured in training mode. Raises `UsageError`
-    if the model predicts another number of tokens than the vocabulary has, or if a part is too short for its context.
+    if the model predicts another number of tokens than the vocabulary has (a `Model` of ours: `ModelError`), or if a
+    part is too short for its context.
     """
 
     def __init__(self, model: nn.Module, corpus: Corpus, context: int) -> None:
+        if isinstance(model, Model):
+            model.require_vocabulary(corpus.vocabulary.characters)
         self.model, self.corpus, self.context = model, corpus, context
         self.reads_lines = reads_lines(model)
         shortest = min(corpus.train.num_targets, corpus.val.num_targets)

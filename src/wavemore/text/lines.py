@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.errors import DataError, UsageError
+from wavemore.errors import DataError, refuse_string
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
 from wavemore.text.vocabulary import code_points
 
@@ -244,8 +244,7 @@ class Collector:
 
 def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport]:
     """Collect lines as `Lines.from_iterable` does, but cleaned, and return a report too."""
-    if isinstance(lines, str):
-        raise UsageError("`lines` is one string; give a list of strings, for example text.splitlines()")
+    refuse_string(lines, "lines")
     collector = Collector(cleaning)
     iterator = iter(lines)
     while chunk := list(itertools.islice(iterator, _CHUNK)):
