@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,8 @@ def _be_the_program(words: list[str], folder: Path, encoding: str) -> None:
     except BaseException:  # noqa: BLE001 (what Python would print)
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
+        with suppress(BaseException):
+            sys.stderr.flush()
         os._exit(code)
 
 
