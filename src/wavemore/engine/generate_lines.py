@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 from operator import index
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,7 +89,8 @@ def _sorted_hashes(known: Iterable[str] | NDArray[np.uint64] | None, vocabulary:
     if len(known) == 0 or isinstance(known[0], str):
         return np.sort(Lines.from_iterable(map(vocabulary.clean, known)).hashes())
     try:
-        hashes = known if isinstance(known, np.ndarray) else np.array([index(number) for number in known], np.uint64)
+        numbers: Any = known
+        hashes = known if isinstance(known, np.ndarray) else np.array([index(number) for number in numbers], np.uint64)
         return np.sort(hashes.astype(np.uint64, casting="safe"))
     except (TypeError, OverflowError):
         raise UsageError("`known` is neither a list of strings nor their 64-bit hashes") from None
