@@ -232,7 +232,7 @@ def test_a_model_in_double(names: LineCorpus) -> None:
 
 
 def test_what_cannot_be_inspected(names: LineCorpus) -> None:
-    with pytest.raises(UsageError, match="predicts 66 tokens, but the vocabulary of names has 27"):
+    with pytest.raises(ModelError, match="predicts 66 tokens, and the vocabulary of the data has 27"):
         inspect(build("tree", 66, TreeConfig(), seed=0), names)
     with pytest.raises(UsageError, match="give a corpus too"):
         inspect(untrained(names))
