@@ -15,8 +15,17 @@ A list in, a trained model in seconds, new lines out:
 Names are imported when they are first used, so `import wavemore` takes no time and imports no torch.
 """
 
-import lazy_loader
-
 from wavemore.version import __version__ as __version__
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+def __getattr__(name: str) -> object:
+    """Read the list of the public names, `__init__.pyi`, when the first of them is used."""
+    import lazy_loader  # takes as long as the start of Python itself
+
+    names = dict(zip(("__getattr__", "__dir__", "__all__"), lazy_loader.attach_stub(__name__, __file__), strict=True))
+    globals().update(names)
+    return names[name] if name in names else names["__getattr__"](name)
+
+
+def __dir__() -> list[str]:
+    return list(__getattr__("__dir__")())

@@ -152,6 +152,11 @@ def test_flags_may_stand_between_the_run_and_the_lines(wavemore: Any, run: Path)
     assert "--json" in wavemore("score", str(run), "--", "--json").err  # after -- it is a line
 
 
+def test_the_name_of_a_run_with_a_typing_error(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    assert "there is no run 'dome' (did you mean done?)" in fails(1, "score", "dome", "anna")
+    assert wavemore("score", "one", "anna").out.splitlines()[1].endswith("one⏎")  # a line that the model can read
+
+
 def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
     Path("list.txt").write_text("anna\n")
     for words in (["list.txt"], ["done", "anna", "list.txt"]):

@@ -96,13 +96,15 @@ class Score:
 
     def _split_words(self) -> "tuple[Run, list[str]]":
         """Return the run and the lines; the first word is the run if it names one."""
-        from wavemore.runs.find import find_run, is_run
+        from wavemore.runs.find import find_run, find_runs, is_run, nearest
 
         if self.words and (is_run(self.words[0]) or self.words[0].startswith("runs/")):
             return find_run(self.words[0]), list(self.words[1:])
         run = find_run("latest")
-        if self.words and "/" in self.words[0] and "/" not in run.vocabulary().characters:
-            find_run(self.words[0])  # raises: this is a path, not a line that the model could read
+        first, *lines = self.words or ("",)
+        is_line = not set(first) - set(run.vocabulary().characters)
+        if not is_line and ("/" in first or (lines and nearest(first, find_runs()))):
+            find_run(first)  # raises: this is a path, or the name of a run with a typing error
         return run, list(self.words)
 
 

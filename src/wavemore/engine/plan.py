@@ -8,7 +8,7 @@ from typing import Any, Literal
 from wavemore.engine.batch_samplers import BlockBatchSampler
 from wavemore.engine.defaults import Defaults, default_model, default_settings, settings_of
 from wavemore.engine.distillation import NO_NGRAM_STUDENT
-from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.engine.recipe import LECTURE, MAX_COUNT, Recipe
 from wavemore.errors import UsageError, require
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, model_entry, parameter_count
@@ -58,6 +58,8 @@ def plan(corpus: Corpus, preset: Preset = "auto", model: str | None = None, **se
     if epochs is not None and "steps" not in settings:
         targets = corpus.train.num_targets
         require(0 < epochs * targets < inf, "epochs", epochs, "above 0 and finite")
+        most = MAX_COUNT * recipe.batch_size / targets
+        require(epochs <= most, "epochs", epochs, f"at most {most:.3g}, which are {MAX_COUNT:,} steps")
         recipe = replace(recipe, steps=max(1, ceil(epochs * targets / recipe.batch_size)))
     if corpus.format == "text":
         _check_text(model, config, recipe, corpus.train.num_targets)

@@ -46,7 +46,7 @@ def find_run(name: str = "latest", data: str = "") -> Run:
         return Run(runs[-1].path, data)
     path = next((path for path in _paths(name) if is_present(path)), None)
     if path is None:
-        raise RunError(f"there is no run {name!r}{_nearest(name, find_runs())}; `wavemore log` lists the runs")
+        raise RunError(f"there is no run {name!r}{_advice(name, find_runs())}; `wavemore log` lists the runs")
     _check_folder(path)
     return Run(path, data)
 
@@ -66,7 +66,7 @@ def find_group(name: str) -> list[Run]:
     runs = _runs_at(Path(name)) or _runs_of_experiment(name) or _runs_at(Path("runs") / name)
     if not runs:
         if not any(is_present(path) for path in _paths(name)):
-            near = _nearest(name, find_runs(ROOMS, depth=1 + STUDY_DEPTH))
+            near = _advice(name, find_runs(ROOMS, depth=1 + STUDY_DEPTH))
             raise RunError(f"there is no run {name!r}{near}; `wavemore log` lists the runs")
         path = find_run(name).path  # raises for a file, and a folder without a run
         raise RunError(f"{path} holds no run; `wavemore log` lists the runs")
@@ -89,12 +89,17 @@ def new_run(name: str) -> Run:
             raise RunError(f"cannot create the run folder {path}: {error.strerror}") from None
 
 
-def _nearest(name: str, runs: Sequence[Run]) -> str:
-    """What may have been meant: a data set, or runs and experiments of nearly that name; empty for nothing."""
+def nearest(name: str, runs: Sequence[Run]) -> list[str]:
+    """The names of up to two runs or experiments that are nearly this one."""
+    known = dict.fromkeys(each for run in runs for each in (run.path.name, _experiment(run)))
+    return difflib.get_close_matches(Path(name).name[:100], [each for each in known if len(each) <= 100], n=2)
+
+
+def _advice(name: str, runs: Sequence[Run]) -> str:
+    """What may have been meant by a name: a data set, or runs and experiments; empty for nothing."""
     if name in DATASETS:
         return f" ({name} is a data set, on which `wavemore train` trains)"
-    known = dict.fromkeys(each for run in runs for each in (run.path.name, _experiment(run)))
-    close = difflib.get_close_matches(Path(name).name[:100], [each for each in known if len(each) <= 100], n=2)
+    close = nearest(name, runs)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
