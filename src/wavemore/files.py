@@ -41,14 +41,15 @@ def is_present(path: str | Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
-def check_regular(path: Path, limit: float = MAX_BYTES) -> None:
+def check_regular(path: Path, limit: float = MAX_BYTES, *, follow: bool = False) -> None:
     """Raise `RunError` for anything but a regular file of at most `limit` bytes, `FileNotFoundError` for nothing.
 
-    It is for files that a library opens by their path; `read_file` reads all others.
+    It is for files that a library opens by their path; `read_file` reads all others. With `follow`, a link is what it
+    points to.
     """
-    if kind := special_kind(path):
+    if kind := special_kind(path, follow=follow):
         raise RunError(f"{path} is {kind}, and only regular files are read: put the file itself there")
-    size = path.lstat().st_size
+    size = path.stat().st_size
     if size > limit:
         raise RunError(f"{path} has {size:,} bytes, more than the {limit:,.0f} that such a file may have")
 

@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: p
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    (tmp_path / "secret.txt").touch()
+    (tmp_path / "secret.txt").write_text("emma")
     monkeypatch.setattr(Path, "open", denied)  # root may read any file, whatever its mode
     with pytest.raises(DataError, match="no permission"):
         read_lines(tmp_path / "secret.txt")

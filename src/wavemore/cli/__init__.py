@@ -19,6 +19,8 @@ from wavemore.errors import WavemoreError, WavemoreWarning
 from wavemore.version import __version__
 
 OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedding, or less data"
+MAX_ERROR = 1_600
+"""Characters of an error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +103,11 @@ def _warning_printer() -> Callable[..., None]:
 
 
 def _print_error(message: str, code: int) -> int:
-    print_error(f"wavemore: {' '.join(message.split(chr(10)))}")
+    """Print a message as one line; the middle of a very long one, such as a path in a stranger's run, is left out."""
+    line = " ".join(message.split("\n"))
+    if len(line) > MAX_ERROR:
+        line = f"{line[: MAX_ERROR // 2]} ... {line[-MAX_ERROR // 2 :]}"
+    print_error(f"wavemore: {line}")
     return code
 
 

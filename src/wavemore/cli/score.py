@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wavemore.runs.run import Run
     from wavemore.text.vocabulary import Vocabulary
 
+MAX_INPUT = 1 << 26
+"""Bytes of standard input, which could be endless."""
 SHADES = "▁▂▃▄▅▆▇█"
 FULL_BAR_NATS = 6.0
 MAX_CHARACTERS = 4_000
@@ -148,8 +150,11 @@ def _standard_input(text_format: str) -> tuple[list[int], list[str]]:
     """Return the lines with a character and their numbers, or the whole text."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("no lines to score: give them after the run, or on standard input")
+    content = sys.stdin.buffer.read(MAX_INPUT + 1)
+    if len(content) > MAX_INPUT:
+        raise UsageError(f"standard input has more than {MAX_INPUT:,} bytes; score it in parts")
     try:
-        text = re.sub("\r\n?", "\n", sys.stdin.buffer.read().decode("utf-8-sig"))
+        text = re.sub("\r\n?", "\n", content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UsageError(f"standard input is not UTF-8: byte {error.start + 1:,} is 0x{byte:02x}") from None

@@ -8,7 +8,7 @@ Shapes: N targets, M models.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log, nan
+from math import isfinite, log, nan
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
 from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.engine.recipe import Execution
-from wavemore.errors import refuse_string, require
+from wavemore.errors import ModelError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.parts import Format, LinePart, Part, TextPart
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
+
+NOT_FINITE = "the model's losses are not finite: its weights are damaged, or its training has failed; train it again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     """Compute the exact losses of `part` in eval mode; the mode of every layer is restored afterwards.
 
     For several models it is the loss of the mean of their probabilities. Raises `ModelError` for a BatchNorm model that
-    was never trained: it has no running statistics; and for one with another vocabulary than the part.
+    was never trained: it has no running statistics; for one with another vocabulary than the part; and for a loss that
+    is not finite.
     """
     models = [model] if isinstance(model, Model) else model
     require(len(models) > 0, "model", "an empty list", "a model, or several")
@@ -57,6 +60,8 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
         batcher = evaluation_batcher(part, models[0])
         with eval_mode(models[0]):
             total = sum(float(batcher.nats(positions).cpu().double().sum()) for positions in batcher.chunks())
+        if not isfinite(total):
+            raise ModelError(NOT_FINITE)
         return Evaluation(total / part.num_targets, part.num_targets)
     per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
     nats = log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
@@ -74,11 +79,13 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
 
 
 def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
-    """Return the nats of every target, in the order of the tokens: (N,)."""
+    """Return the nats of every target, in the order of the tokens: (N,). Raises `ModelError` if one is not finite."""
     nats = np.empty(len(batcher.tokens))
     with eval_mode(model):
         for positions in batcher.chunks():
             nats[positions] = batcher.nats(positions).cpu().numpy()
+    if not np.isfinite(nats).all():
+        raise ModelError(NOT_FINITE)
     return nats
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from copy import deepcopy
 from functools import partial
-from math import inf, log10
+from math import inf, log10, nan
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +18,7 @@ from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import Checkpoint, StepRecord
-from wavemore.errors import RunError, TrainingError, UsageError
+from wavemore.errors import ModelError, RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
@@ -198,7 +198,10 @@ class _Training:
                 average.copy_(current)
 
     def _evaluate(self) -> float:
-        val_nats = float(token_nats(self.averaged, self.val).mean())
+        try:
+            val_nats = float(token_nats(self.averaged, self.val).mean())
+        except ModelError:
+            val_nats = nan
         self._require_finite(val_nats, "val loss")
         if val_nats < self.best_val_nats:
             self.best_val_nats, self.best_step = val_nats, self.step
@@ -251,7 +254,7 @@ class _Training:
         """Continue from a checkpoint. Raises `RunError` if it belongs to another training."""
         position, optimizer = checkpoint.position, checkpoint.part("optimizer")
         counters = [int(value) for name, value in optimizer.items() if name.endswith("steps")]
-        if position is None or position.step > self.recipe.steps or any(n != position.step for n in counters):
+        if position is None or not position.fits(self.recipe.steps) or any(n != position.step for n in counters):
             raise RunError("the saved state does not fit this training: it was not saved at one of its steps")
         try:
             self.model.load_state_dict(checkpoint.part("model"))

@@ -30,6 +30,10 @@ class Position(msgspec.Struct, frozen=True):
     training: str = ""
     """Digest of all settings of the training, if the checkpoint is of a run."""
 
+    def fits(self, steps: int) -> bool:
+        """Whether a training of so many steps can be there."""
+        return max(self.best_step, self.loss_steps) <= self.step <= steps
+
 
 @dataclass(frozen=True)
 class Checkpoint:

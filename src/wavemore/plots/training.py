@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import isfinite
 from statistics import fmean
 from typing import Any
@@ -25,6 +26,8 @@ POINTS = 40
 """Points of an averaged curve, by default."""
 MAX_LINES = 12
 """More lines in one figure cannot be told apart."""
+MAX_DRAWN = 60
+"""More of them than this are left out."""
 
 
 @styled
@@ -105,6 +108,9 @@ def update_ratios(
         return figure
     if len(series) > MAX_LINES:
         series = _mean_over_blocks(series)
+        if len(series) > MAX_DRAWN:
+            axes.set_title(f"{title}: {MAX_DRAWN} of {len(series):,} weights")
+            series = dict(islice(series.items(), MAX_DRAWN))
     handles: dict[str, Any] = {}
     for index, name in enumerate(sorted(series, key=lambda name: -series[name][-1][1])):
         color, stroke, marker = series_style(index)

@@ -8,8 +8,11 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
+from wavemore.errors import RunError
+from wavemore.files import check_regular
 from wavemore.html import Html, text
 from wavemore.plots import Figure, to_svg
 from wavemore.version import __version__
@@ -46,9 +49,10 @@ def _anchor(heading: str) -> str:
 def is_page(path: Path) -> bool:
     """Whether a file is a wavemore report."""
     try:
+        check_regular(path, inf, follow=True)
         with path.open("rb") as file:
             return MARK.encode() in file.read(1_000)
-    except OSError:
+    except (OSError, RunError):
         return False
 
 

@@ -21,9 +21,7 @@ def load_model(path: Path, config: RunConfig, vocabulary_size: int) -> Model:
     """
     model = build_without_memory(config.model, vocabulary_size, config.model_config)
     check_types(path, model.state_dict(), any_length=isinstance(model, Ngram))
-    tensors, _ = read_tensors(path)
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise RunError(f"{path} holds weights that are not finite; train again, with a lower `learning_rate`")
+    tensors, _ = _read_finite(path)
     try:
         model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
     except RuntimeError as error:
@@ -42,7 +40,14 @@ def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tupl
         parts |= {"averaged": state} if config.recipe.ema_decay else {}
     expected = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
     check_types(path, expected, any_length=any_length)
-    return read_tensors(path)
+    return _read_finite(path)
+
+
+def _read_finite(path: Path) -> tuple[dict[str, Tensor], str]:
+    tensors, facts = read_tensors(path)
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise RunError(f"{path} holds numbers that are not finite: train again, with a lower `learning_rate`")
+    return tensors, facts
 
 
 def to_device(model: Model, device: str) -> Model:

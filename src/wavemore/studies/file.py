@@ -40,7 +40,8 @@ import msgspec
 
 from wavemore.engine.plan import Preset
 from wavemore.engine.recipe import Recipe
-from wavemore.errors import UsageError, WavemoreError
+from wavemore.errors import RunError, UsageError, WavemoreError
+from wavemore.files import check_regular
 from wavemore.nn.models import MODELS
 from wavemore.text.parts import Format
 
@@ -134,6 +135,7 @@ def read_study(name: str) -> Study:
     """
     path = shipped_studies().get(name, Path(name))
     try:
+        check_regular(path, follow=True)
         return parse_study(path.read_text(encoding="utf-8"), path.stem)
     except FileNotFoundError:
         known = ", ".join(shipped_studies())
@@ -142,6 +144,8 @@ def read_study(name: str) -> Study:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"cannot read {path}: it is not UTF-8 text") from None
+    except RunError as error:
+        raise UsageError(str(error)) from None
     except WavemoreError as error:
         raise UsageError(f"{path}: {error}") from None
 

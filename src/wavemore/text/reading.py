@@ -166,12 +166,15 @@ def _what_it_holds(collector: Collector) -> str:
 def open_file(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file to read its bytes; an error in the block becomes a `DataError` that begins with the path.
 
-    A pipe or a device is refused: it can be endless, and cannot be read again when the data is needed later.
+    A pipe or a device is refused: it can be endless, and cannot be read again when the data is needed later. So is a
+    file without bytes, which a system can also have to be read without end.
     """
     try:
         kind = special_kind(path, follow=True)
         if kind and kind != "a folder":
             raise DataError(f"this is {kind}; save the data to a file, and give that")
+        if not kind and path.stat().st_size == 0:
+            raise DataError("the file is empty; one item per line is expected, or a text")
         with path.open("rb") as file:
             yield file
     except DataError as error:
