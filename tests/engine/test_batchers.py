@@ -1,5 +1,7 @@
 """How a model is run on the targets of a part: in windows, in whole lines, in blocks of a text."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +10,14 @@ import pytest
 import torch
 
 from wavemore.engine import batchers
-from wavemore.engine.batchers import BlockBatcher, LineBatcher, WindowBatcher, evaluation_batcher, training_batcher
+from wavemore.engine.batchers import (
+    BlockBatcher,
+    LineBatcher,
+    WindowBatcher,
+    evaluation_batcher,
+    line_batcher,
+    training_batcher,
+)
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.recipe import Recipe
 from wavemore.nn.bigram import BigramConfig
@@ -150,3 +159,77 @@ def test_in_training_trees_see_the_text_before_a_block(
     batcher = training_batcher(TextPart(tokens_of(200, 7)), small_model(name, 7), Recipe(block_size=20))
     assert isinstance(batcher, BlockBatcher)
     assert (batcher.block_size, batcher.left_context) == (20, left_context)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("chunk", [60, 4_000])
+def test_long_lines_are_run_in_pieces_with_the_same_losses(
+    name: str, chunk: int, small_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model(name, 7)
+    lengths = [3, 1_500, 2, 700, 5, 0]
+    lines = [np.append(tokens_of(length, 7) % 6 + 1, 0).astype(np.uint8) for length in lengths]
+    tokens = np.concatenate(lines)
+    whole = [token_nats(model, LineBatcher(line, model)) for line in lines]
+    monkeypatch.setattr(batchers, "LONG_LINE", 100)
+    monkeypatch.setattr(batchers, "MIN_EVALUATION_BLOCK", 50)
+    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    batcher = line_batcher(tokens, model)
+    pieces = list(batcher.chunks())
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(len(tokens)))
+    assert name in ("tree", "mlp") or max(map(len, pieces)) <= max(chunk, 50)
+    np.testing.assert_allclose(token_nats(model, batcher), np.concatenate(whole), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_chunk_has_more_logits_or_activations_than_a_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchers, "MAX_CHUNK_VALUES", 2_000_000)
+    rng = np.random.default_rng(0)
+    for vocabulary_size, channels in ((6_000, 8), (12, 512)):
+        config = MODELS[name].config()
+        if config.width_settings:
+            config = config.with_width(channels // 8 if name == "transformer" else channels)
+        model = build(name, vocabulary_size, config, seed=0)
+        tokens = rng.integers(1, vocabulary_size, 20_000).astype(np.uint16)
+        tokens[rng.integers(20_000, size=2_000)] = 0
+        tokens[-1] = 0
+        most = 2_000_000 // max(vocabulary_size, 0 if name in ("bigram", "ngram") else channels)
+        for batcher in (line_batcher(tokens, model), evaluation_batcher(TextPart(tokens), model)):
+            block = batcher.block_size if isinstance(batcher, BlockBatcher) else 0
+            assert block <= max(512, most)
+            assert max(map(len, batcher.chunks())) <= max(block, most)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+import wavemore as wm
+from wavemore.engine.process import keep_freed_memory, set_threads
+
+set_threads(1)
+keep_freed_memory()
+characters = [chr(0x4E00 + number) for number in range(6_000)]
+random = np.random.default_rng(0)
+lines = ["".join(line) for line in random.choice(characters, (3_000, 4))] + characters
+corpus = wm.LineCorpus.from_lines(lines)
+assert len(corpus.vocabulary) == 6_001
+config = wm.plan(corpus, model=sys.argv[1], **({"norm": "layer"} if sys.argv[1] == "tree" else {})).model_config
+model = wm.build(sys.argv[1], 6_001, config, seed=0)
+if sys.argv[1] == "ngram":
+    for _ in wm.fit(model, corpus, wm.plan(corpus, model="ngram").recipe):
+        pass
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+wm.evaluate(model, corpus.train)
+list(wm.generate(model, corpus.vocabulary, 500, wm.Sampling(max_length=5), corpus.line_hashes))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tree", "wavenet", "lstm", "transformer", "ngram"])
+def test_memory_is_bounded_with_a_large_vocabulary(name: str) -> None:
+    """With 6,000 kinds of characters, the logits of the train part alone would take 400 MB."""
+    if sys.platform != "linux":
+        pytest.skip("the unit of ru_maxrss is that of Linux")
+    process = subprocess.run([sys.executable, "-c", MEMORY, name], check=True, capture_output=True, text=True)
+    assert int(process.stdout) < 350  # MB

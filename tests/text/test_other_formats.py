@@ -115,8 +115,7 @@ def test_a_table_is_answered_with_a_command_that_makes_a_list_of_it(tmp_path: Pa
         "[" * 5_000,
         '{"a": ' * 5_000,
         "1" * 10_000 + ",\n" * 3,
-        "",
-        "\n \n",
+        "\n \n.",
     ],
 )
 def test_lists_and_texts_are_no_tables(tmp_path: Path, text: str) -> None:

@@ -27,9 +27,10 @@ from wavemore.nn.unique_plan import UniquePlan
 from wavemore.text.parts import Part, windows
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
-CHUNK = 131_072  # contexts of a tree that are evaluated at once: some tens of MB of activations
-LINE_CHUNK = 32_768  # the same for models of whole lines and blocks, which keep more activations per position
-MAX_CHUNK_LOGITS = 2**23  # with a large vocabulary, fewer positions of lines are evaluated at once
+CHUNK = 131_072  # contexts of a tree that are evaluated at once
+LINE_CHUNK = 32_768  # positions of lines and blocks, for which models keep more activations, that are
+MAX_CHUNK_VALUES = 2**24  # logits or activations of a layer; with a large vocabulary or a wide layer, fewer positions
+LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
 
@@ -44,7 +45,9 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
         # A tree computes the positions before a block in any case, so it is given the text there.
         left_context = model.context - 1 if isinstance(model, Tree) else 0
         return BlockBatcher(part.tokens, model, recipe.block_size, left_context)
-    return line_batcher(part.tokens, model, recipe.execution)
+    if isinstance(model, Tree):
+        return WindowBatcher(part.tokens, model, recipe.execution)
+    return LineBatcher(part.tokens, model)
 
 
 def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> "Batcher":
@@ -54,17 +57,26 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
     another vocabulary.
     """
     _require_vocabulary(model, part)
-    if part.format == "lines":
-        return line_batcher(part.tokens, model, execution)
-    if model.context is None:
-        return SequentialBatcher(part.tokens, model)
-    block_size = max(MIN_EVALUATION_BLOCK, 4 * model.context)
-    return BlockBatcher(part.tokens, model, block_size, left_context=model.context - 1)
+    return line_batcher(part.tokens, model, execution) if part.format == "lines" else text_batcher(part.tokens, model)
 
 
 def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batcher":
     """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines."""
-    return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LineBatcher(tokens, model)
+    return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LongLineBatcher(tokens, model)
+
+
+def text_batcher(tokens: Ids, model: Model) -> "Batcher":
+    """Choose how `model` predicts the ids of a text, of any length: in blocks, or from beginning to end."""
+    if model.context is None:
+        return SequentialBatcher(tokens, model)
+    block_size = max(MIN_EVALUATION_BLOCK, min(4 * model.context, chunk_size(model, LINE_CHUNK)))
+    return BlockBatcher(tokens, model, block_size, left_context=model.context - 1)
+
+
+def chunk_size(model: Model, most: int) -> int:
+    """Return how many positions are evaluated at once: `most`, or fewer if the vocabulary or a layer is large."""
+    widths = [max(parameter.shape[:2]) for parameter in model.parameters() if parameter.ndim >= 2]
+    return max(1, min(most, MAX_CHUNK_VALUES // max([model.vocabulary_size, *widths])))
 
 
 def _require_vocabulary(model: Model, part: Part) -> None:
@@ -149,10 +161,11 @@ class WindowBatcher(Batcher):
         return self.tables.batch(positions, self.device, next(self.model.parameters()).dtype)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
+        size = chunk_size(self.model, CHUNK)
         if self.tables is None:  # the bottom level has one row for every character of every window
-            order, size = np.arange(len(self.tokens)), max(1, CHUNK // self.model.context)
+            order, size = np.arange(len(self.tokens)), max(1, size // self.model.context)
         else:  # equal contexts together
-            order, size = np.argsort(self.tables.top, kind="stable"), CHUNK
+            order = np.argsort(self.tables.top, kind="stable")
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
@@ -194,8 +207,12 @@ class LineBatcher(Batcher):
         return np.where(inside, self.tokens[np.where(inside, places, 0)], BOUNDARY).astype(np.int64)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        size = max(1, min(LINE_CHUNK, MAX_CHUNK_LOGITS // self.model.vocabulary_size))
-        order = np.argsort(self.spans.lengths, kind="stable")
+        return self._chunks(np.arange(len(self.spans.lengths)))
+
+    def _chunks(self, lines: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Yield the positions of some lines in pieces."""
+        size = chunk_size(self.model, LINE_CHUNK)
+        order = lines[np.argsort(self.spans.lengths[lines], kind="stable")]
         lengths = self.spans.lengths[order]
         start = 0
         while start < len(order):
@@ -208,6 +225,31 @@ class LineBatcher(Batcher):
 
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
         return LineBatchSampler(self.spans, batch_size, sampling, seed)
+
+
+class LongLineBatcher(LineBatcher):
+    """The same for lines of any length: long ones are run in pieces, as texts are; for evaluation.
+
+    The chunks must be used in their order, each by one call of `logits` or `nats`.
+    """
+
+    _piece: tuple[int, Batcher] | None = None  # the start of the long line that is being evaluated, and its batcher
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        is_long = self.spans.lengths > min(LONG_LINE, chunk_size(self.model, LINE_CHUNK))
+        yield from self._chunks(np.flatnonzero(~is_long))
+        for start, length in zip(self.spans.starts[is_long], self.spans.lengths[is_long], strict=True):
+            batcher = text_batcher(self.tokens[start : start + length], self.model)
+            for positions in batcher.chunks():
+                self._piece = int(start), batcher
+                yield start + positions
+        self._piece = None
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        if self._piece is None:
+            return super().logits(positions)
+        start, batcher = self._piece
+        return batcher.logits(positions - start)
 
 
 class BlockBatcher(Batcher):
@@ -245,7 +287,7 @@ class BlockBatcher(Batcher):
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         count, size = len(self.tokens), self.block_size
         whole = count - count % size
-        blocks_per_chunk = max(1, LINE_CHUNK // (self.left_context + size))
+        blocks_per_chunk = max(1, chunk_size(self.model, LINE_CHUNK) // (self.left_context + size))
         # The first block is alone, as it has no left context.
         edges = sorted({0, *range(size, whole, blocks_per_chunk * size), whole, count})
         for start, end in pairwise(edges):
@@ -262,7 +304,7 @@ class SequentialBatcher(BlockBatcher):
     """
 
     def __init__(self, tokens: Ids, model: Model) -> None:
-        super().__init__(tokens, model, LINE_CHUNK, left_context=0)
+        super().__init__(tokens, model, chunk_size(model, LINE_CHUNK), left_context=0)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         self._decoder = self.model.decoder(1)

@@ -5,7 +5,7 @@ A target is a character or the boundary that ends a line; its loss is -log p(tar
 Shapes: N targets, M models.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, log, nan
@@ -111,7 +111,7 @@ class Score:
 def score(
     model: Model,
     vocabulary: Vocabulary,
-    texts: Sequence[str],
+    texts: Iterable[str],
     format: Format = "lines",  # noqa: A002 - the name of the flag and of the setting
 ) -> list[Score]:
     """Compute the nats of each character of some lines or, with `format` "text", of some texts.
@@ -122,9 +122,9 @@ def score(
     """
     refuse_string(texts, "texts")
     model.require_vocabulary(vocabulary.characters)
+    texts = [vocabulary.clean(text) for text in texts]
     if not texts:
         return []
-    texts = [vocabulary.clean(text) for text in texts]
     if format == "text":
         parts = [TextPart(vocabulary.encode_text(text)) for text in texts]
         char_nats = [token_nats(model, evaluation_batcher(part, model)) for part in parts]

@@ -32,6 +32,8 @@ from wavemore.nn.norms import BatchNorm1d
 
 MAX_TABLE = 20_000
 """n-grams of the largest table: computed in a fraction of a second, and stored in some tens of MB."""
+MAX_TABLE_LOGITS = 2**22
+"""The same for the table of a tree with one fusion, which holds logits."""
 
 
 class TreeDecoder(Decoder):
@@ -48,7 +50,8 @@ class TreeDecoder(Decoder):
     def __init__(self, layers: nn.Sequential, lines: int, max_table: int = MAX_TABLE) -> None:
         stages, fuse = _stages(layers), fusion_sizes(layers)
         table = next(stages[0].parameters())  # (V, C)
-        fits = len(table) ** fuse[0] <= max_table
+        grams = len(table) ** fuse[0]
+        fits = grams <= max_table and (len(fuse) > 1 or grams * len(table) <= MAX_TABLE_LOGITS)
         self._bottom = _Table(stages, len(table), fuse) if fits else _Embedding(stages[0])
         self._fuse, self._stages = fuse[self._bottom.levels :], stages[self._bottom.levels + 1 :]
         # Before a line there are only boundaries: every ring holds copies of the node of that n-gram.
