@@ -28,7 +28,7 @@ from scipy.signal import lfilter
 
 import wavemore as wm
 from wavemore.comparison.evidence import SideLosses, judge
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.engine.unit_losses import UnitLosses, unit_losses
 from wavemore.runs.environment import environment
 from wavemore.text.parts import MAX_BLOCKS

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import wavemore as wm
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.nn.model import Model
 
 SIZES = (100, 200, 500, 1_000, 3_000, 10_000)

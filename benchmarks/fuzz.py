@@ -25,7 +25,7 @@ from benchmarks.fuzzing.data import data_case, stdin_case
 from benchmarks.fuzzing.flags import flags_case
 from benchmarks.fuzzing.runs import forged_case, make_bases
 from benchmarks.fuzzing.studies import study_case
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.errors import UsageError
 from wavemore.runs.tensorboard import require_tensorboard
 

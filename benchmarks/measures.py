@@ -16,7 +16,7 @@ from benchmarks.rivals import time_to_makemore_val, time_to_nanogpt_val
 from benchmarks.start_up import cold_start
 from benchmarks.tree import unique_evaluate, unique_step, unique_step_lecture
 from benchmarks.wavenet import receptive_field_cost
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus
 

@@ -14,7 +14,8 @@ import wavemore as wm
 from wavemore.engine.batch_samplers import BatchSampler
 from wavemore.engine.batchers import WindowBatcher
 from wavemore.engine.optimizer import Optimizers
-from wavemore.engine.process import keep_freed_memory, set_threads
+from wavemore.engine.process import keep_freed_memory
+from wavemore.engine.threads import set_threads
 
 
 def main() -> None:

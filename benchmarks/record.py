@@ -24,7 +24,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import lecture
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.runs.environment import environment
 from wavemore.text.datasets import load_corpus
 

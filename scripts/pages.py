@@ -33,7 +33,7 @@ from rich.text import Text
 
 from wavemore.cli import main as wavemore
 from wavemore.cli.commands import COMMANDS
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 import wavemore as wm
 from wavemore.engine.plan import plan
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.runs.config import RunConfig
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run

@@ -204,7 +204,8 @@ MEMORY = """
 import resource, sys
 import numpy as np
 import wavemore as wm
-from wavemore.engine.process import keep_freed_memory, set_threads
+from wavemore.engine.process import keep_freed_memory
+from wavemore.engine.threads import set_threads
 
 set_threads(1)
 keep_freed_memory()

@@ -76,7 +76,7 @@ import numpy as np
 import pytest
 import wavemore as wm
 from wavemore.engine.evaluate import line_percentiles
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.text.text_corpus import read_text_corpus
 
 set_threads(1)

@@ -14,7 +14,7 @@ from wavemore.engine.process import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_fre
 @pytest.mark.parametrize("count", [1, 2])
 def test_torch_and_numpy_use_this_many_threads_also_before_their_first_computation(count: int) -> None:
     code = (
-        f"from wavemore.engine.process import set_threads; set_threads({count}); import json, torch, threadpoolctl; "
+        f"from wavemore.engine.threads import set_threads; set_threads({count}); import json, torch, threadpoolctl; "
         "pools = [p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas']; "
         "print(json.dumps([torch.get_num_threads(), pools]))"
     )

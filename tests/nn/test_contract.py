@@ -16,10 +16,10 @@ from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.line_spans import positions_in_line
 from wavemore.engine.plan import plan
-from wavemore.engine.process import set_threads
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import Checkpoint
+from wavemore.engine.threads import set_threads
 from wavemore.nn.bag_of_words import BowConfig
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.model import Model

@@ -26,7 +26,7 @@ CODE = """
 import os, sys, warnings
 import torch
 import wavemore as wm
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.nn.precision import BACKENDS
 
 set_threads(1)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.engine.process import set_threads
 from wavemore.engine.recipe import Precision
+from wavemore.engine.threads import set_threads
 from wavemore.nn.activations import Tanh
 from wavemore.nn.config import ActivationName
 from wavemore.nn.fusion import layer_by_layer, run_unique

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, UsageError
 from wavemore.studies.file import Study, parse_study
 from wavemore.studies.record import read_record, verdicts

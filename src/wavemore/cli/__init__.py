@@ -41,9 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = [word for word in arguments[:end] if word != "--debug"]
         arguments = [*words, *arguments[end:]]
         command = parse(arguments)
-        from wavemore.engine.process import keep_freed_memory  # not for --help, which needs no torch
+        from wavemore.engine.process import keep_freed_memory
 
         keep_freed_memory()
+        if own_process:
+            from wavemore.runs.environment import use_threads  # not for --help, which needs no torch
+
+            use_threads("auto")
         if own_process and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on, it is answered
             signal.signal(signal.SIGINT, signal.default_int_handler)
         with warnings.catch_warnings():

@@ -17,8 +17,8 @@ def resume(name: str, data: str, arguments: Sequence[str], *, tensorboard: bool,
     Raises `UsageError` for any other flag: the run keeps its settings.
     """
     from wavemore.cli.training import train_run
-    from wavemore.engine.process import set_threads
     from wavemore.runs.describe import describe_training
+    from wavemore.runs.environment import use_threads
     from wavemore.runs.find import find_run
     from wavemore.runs.teachers import check_teachers
 
@@ -49,5 +49,5 @@ def resume(name: str, data: str, arguments: Sequence[str], *, tensorboard: bool,
         corpus = run.corpus()
         run.found_data(corpus.source)
         check_teachers(config, corpus)
-        set_threads(config.threads)
+        use_threads(config.threads)
         return train_run(run, corpus, screen, tensorboard=tensorboard, as_json=as_json)

@@ -51,7 +51,7 @@ class Train:
     device: Name = "cpu"
     """cpu, or another device of torch: cuda, cuda:1, mps"""
     threads: IntOrAuto = "auto"
-    """processor threads; auto: one for small models, up to four for large ones"""
+    """processor threads; auto: one for small models and, for large ones, up to four while they are faster"""
     tensorboard: Flag = False
     """also write the records for TensorBoard, into the run folder"""
     json: Flag = False
@@ -106,21 +106,19 @@ class Train:
     def _config(self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str]) -> "RunConfig":
         """Choose the settings that are not given, and set the number of threads."""
         from wavemore.engine.plan import plan, uses_threads
-        from wavemore.engine.process import set_threads
-        from wavemore.runs.environment import cores
+        from wavemore.runs.environment import use_threads
         from wavemore.runs.memory_check import check_fits
         from wavemore.runs.teachers import check_teachers, find_teachers
         from wavemore.runs.training import config_of, data_config
 
         planned = plan(corpus, self.preset, **self._settings())
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
-        if self.threads == "auto":
-            threads = min(4, cores()) if uses_threads(planned, corpus.format) else 1
-        else:
-            threads = self.threads
-        if not 1 <= threads <= 4096:
+        threads = self.threads
+        if threads == "auto" and not uses_threads(planned, corpus.format):
+            threads = 1
+        if threads != "auto" and not 1 <= threads <= 4096:
             raise UsageError(f"--threads is {threads}; it must be at least 1 and at most 4,096")
-        set_threads(threads)
+        use_threads(threads)
         data = data_config(corpus, source)
         config = config_of(
             planned,
@@ -129,6 +127,7 @@ class Train:
             device=self.device,
             note=self.note or "",
             experiment=self.experiment or "",
+            threads=threads,
             teachers=find_teachers(self.teachers or (), data, run.path if run else None),
         )
         check_teachers(config, corpus)

@@ -13,10 +13,12 @@ from math import isfinite, log, nan
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
 from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.engine.recipe import Execution
+from wavemore.engine.threads import measured
 from wavemore.errors import ModelError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.parts import Format, LinePart, Part, TextPart
@@ -59,7 +61,7 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     if part.format == "text" and len(models) == 1:  # no array: the text may be larger than the memory
         batcher = evaluation_batcher(part, models[0])
         with eval_mode(models[0]):
-            total = sum(float(batcher.nats(positions).cpu().double().sum()) for positions in batcher.chunks())
+            total = sum(float(_chunk_nats(batcher, positions).double().sum()) for positions in batcher.chunks())
         if not isfinite(total):
             raise ModelError(NOT_FINITE)
         return Evaluation(total / part.num_targets, part.num_targets)
@@ -83,10 +85,15 @@ def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
     nats = np.empty(len(batcher.tokens))
     with eval_mode(model):
         for positions in batcher.chunks():
-            nats[positions] = batcher.nats(positions).cpu().numpy()
+            nats[positions] = _chunk_nats(batcher, positions).numpy()
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return nats
+
+
+def _chunk_nats(batcher: Batcher, positions: NDArray[np.int64]) -> Tensor:
+    with measured("evaluation", len(positions)):
+        return batcher.nats(positions).cpu()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import Checkpoint, StepRecord
+from wavemore.engine.threads import measured
 from wavemore.errors import ModelError, RunError, TrainingError, UsageError
 from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model
@@ -154,7 +155,8 @@ class _Training:
         evaluates = self.recipe.evaluates_after(self.step + 1)
         logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
         before = _copied(self.matrices) if logged else {}
-        train_nats, loss = self._train_step()
+        with measured("training", self.recipe.batch_size):
+            train_nats, loss = self._train_step()
         ratios = update_ratios(before, self.matrices) if logged else None
         self.seconds += perf_counter() - start
         self._require_finite(loss, "loss")

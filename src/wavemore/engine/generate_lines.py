@@ -5,6 +5,7 @@ Shapes: B lines drawn at once, D distinct beginnings of these, T positions, V vo
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from operator import index
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
+from wavemore.engine.threads import measured
 from wavemore.errors import ModelError, UsageError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.lines import Lines
@@ -25,6 +27,7 @@ from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 FIRST_BATCH, MAX_BATCH = 32, 32_768  # lines that are drawn at once
 MAX_BATCH_CHARACTERS, MAX_BATCH_LOGITS = 2**19, 2**23  # of long lines, and with a large vocabulary, fewer are
 MAX_FAILED_CHARACTERS = 2**18  # drawn in a row without a line that passes: then it ends
+MIN_SHARED = 256  # beginnings whose next step takes long enough to be shared by several threads
 MIN_TEMPERATURE = 1e-200  # logits divided by a lower one could be infinite; this is greedy already
 
 
@@ -165,7 +168,12 @@ class _Source:
                 rows = distinct // vocabulary_size
                 if not torch.equal(rows, torch.arange(len(logits))):  # else every beginning has one continuation
                     decoder.select(rows.to(device))
-                decoder.step((distinct % vocabulary_size).to(device))
+                step = partial(decoder.step, (distinct % vocabulary_size).to(device))
+                if len(distinct) < MIN_SHARED:
+                    step()
+                else:
+                    with measured("sampling", len(distinct)):
+                        step()
         return self._samples(np.array(columns, np.int64).reshape(-1, size).T, lengths, nats.numpy())
 
     def _samples(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -129,7 +129,7 @@ class RunConfig:
     """Settings of that model's own class."""
     recipe: Recipe
     device: str
-    threads: Annotated[int, Meta(ge=1, le=4096)]
+    threads: Annotated[int, Meta(ge=1, le=4096)] | Literal["auto"]
     """Threads of torch: with another number, the last bits of a sum may differ."""
     note: str = ""
     """This and the experiment's name can be changed later."""

@@ -5,11 +5,17 @@ import platform
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import torch
 
+from wavemore.engine.threads import balance_threads, set_threads
 from wavemore.version import __version__
+
+Threads = int | Literal["auto"]
+MOST_THREADS = 4
+"""The small matrices of these models gain little from more."""
 
 
 def environment() -> dict[str, str | int]:
@@ -30,6 +36,14 @@ def environment() -> dict[str, str | int]:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(threads: Threads) -> None:
+    """Use this number of threads; auto: up to four in long computations, while they are faster than one."""
+    if threads == "auto":
+        balance_threads(min(MOST_THREADS, cores()))
+    else:
+        set_threads(threads)
 
 
 def _cpu() -> str:

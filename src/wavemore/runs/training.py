@@ -19,7 +19,7 @@ from wavemore.engine.unit_losses import unit_losses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
-from wavemore.runs.environment import environment
+from wavemore.runs.environment import Threads, environment
 from wavemore.runs.record import Summary
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
@@ -43,8 +43,9 @@ def config_of(
     note: str = "",
     experiment: str = "",
     teachers: Sequence[TeacherConfig] = (),
+    threads: Threads | None = None,
 ) -> RunConfig:
-    """The config of a training that begins now, with the current number of torch's threads."""
+    """The config of a training that begins now; `threads` is by default the current number of torch's threads."""
     return RunConfig(
         format=FORMAT,
         wavemore=__version__,
@@ -55,7 +56,7 @@ def config_of(
         model_config=plan.model_config,
         recipe=plan.recipe,
         device=device,
-        threads=torch.get_num_threads(),
+        threads=torch.get_num_threads() if threads is None else threads,
         note=note,
         experiment=experiment,
         teachers=tuple(teachers),

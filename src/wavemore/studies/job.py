@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
-from wavemore.engine.process import keep_freed_memory, set_threads
+from wavemore.engine.process import keep_freed_memory
+from wavemore.engine.threads import set_threads
 from wavemore.engine.unit_losses import UnitLosses, unit_losses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import torch
 
-from wavemore.engine.process import set_threads
+from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.environment import cores, environment
 from wavemore.runs.json_file import write_json

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from wavemore.nn.layers import Linear
 from wavemore.nn.precision import is_exact
+from wavemore.nn.threads import most_threads
 
 Matrix: TypeAlias = Any  # a tensor of two dimensions, or a numpy array that shares its memory
 
@@ -84,12 +85,12 @@ def multiply(a: Matrix, b: Matrix, out: Matrix) -> None:
 
 
 def as_matrix(x: Tensor) -> Matrix:
-    """Return `x`, or on one CPU thread with full precision a numpy array that shares its memory.
+    """Return `x`, or where one CPU thread is allowed and with full precision a numpy array that shares its memory.
 
     A call of numpy takes half the time of torch's, and its BLAS is faster for few rows and, on AMD processors, for
-    many. With more threads the two libraries' threads would compete.
+    many. Where more threads are allowed, the two libraries' threads would compete.
     """
-    single = torch.get_num_threads() == 1 and x.is_cpu
+    single = most_threads() == 1 and x.is_cpu
     fits = single and x.dtype in (torch.float32, torch.float64) and is_exact()  # numpy has no lower precision
     return x.detach().numpy() if fits else x
 
