@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_only_measured_work_uses_several() -> None:
 def test_losses_and_samples_do_not_depend_on_when_the_threads_change(model: str) -> None:
     lines = ["".join(chr(97 + (i * j) % 23) for j in range(1, 3 + i % 9)) for i in range(1, 400)]
     corpus = LineCorpus.from_lines(lines)
-    settings = {} if model == "ngram" else {"steps": 2}
+    settings: dict[str, Any] = {} if model == "ngram" else {"steps": 2}
     settings |= {"hidden": 256} if "hidden" in MODELS[model].config.__dataclass_fields__ else {}
     planned = plan(corpus, model=model, **settings)
     network = build(planned.model, len(corpus.vocabulary), planned.model_config, seed=0)
