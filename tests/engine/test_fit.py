@@ -447,7 +447,7 @@ GOLDEN: dict[str, tuple[Recipe, list[float], list[float]]] = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers that a refactoring must reproduce; float64 gives the same five digits."""
-    monkeypatch.setattr(optimizer, "_fast_bfloat16", lambda: False)  # the same arithmetic on every CPU
+    monkeypatch.setattr(optimizer, "fast_bfloat16", lambda: False)  # the same arithmetic on every CPU
     recipe, train_nats, val_nats = GOLDEN[name]
     corpus = load_corpus("names")
     model = fresh(corpus, TreeConfig(fuse=(2, 2, 2), embedding=8, hidden=32))

@@ -71,7 +71,7 @@ def test_sgd_is_torchs(decay: float) -> None:
 
 @pytest.mark.parametrize("fast_bfloat16", [True, False])
 def test_muon_is_torchs(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_fast_bfloat16", lambda: fast_bfloat16)
+    monkeypatch.setattr(module, "fast_bfloat16", lambda: fast_bfloat16)
     own, other = ([tensor for tensor in tensors if tensor.ndim == 2] for tensors in some_parameters())
     twin = torch.optim.Muon(other, lr=0.05, weight_decay=0.2)
     compare(Muon(own, 0.05, 0.2), twin, 0.05, atol=0.1 * 0.05)  # torch works in bfloat16: some percent of a step
@@ -90,7 +90,7 @@ def test_orthogonal_moves_every_singular_value_to_about_one(shape: tuple[int, in
 
 
 def test_orthogonal_is_newton_schulz_in_the_type_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_fast_bfloat16", lambda: False)  # as on a CPU without bfloat16
+    monkeypatch.setattr(module, "fast_bfloat16", lambda: False)  # as on a CPU without bfloat16
     matrix = torch.randn(4, 9, dtype=torch.float64)
     x = matrix / matrix.norm()
     for _ in range(5):

@@ -22,6 +22,7 @@ from wavemore.engine.recipe import BatchSampling, Execution, Recipe
 from wavemore.errors import ModelError
 from wavemore.nn.fusion import unique_logits
 from wavemore.nn.model import Model
+from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
 from wavemore.text.parts import Part, windows
@@ -177,7 +178,7 @@ class LineBatcher(Batcher):
     """Runs a model on whole lines, at all positions in one pass.
 
     The row of a line begins with a boundary. Shorter lines are padded with boundaries, whose logits are not used. To
-    save padding, the lines of a batch are run in a few groups of similar length.
+    save padding, the lines of a batch are run in a few groups of similar length. An LSTM needs no padding.
     """
 
     def __init__(self, tokens: Ids, model: Model) -> None:
@@ -187,6 +188,8 @@ class LineBatcher(Batcher):
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1  # (B,)
         lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
+        if isinstance(self.model, Recurrent) and self.model.is_packable:
+            return self._packed_logits(self.model, lines, row_of, positions - self.spans.starts[line_of])
         lengths = self.spans.lengths[lines]
         groups = int(min(MAX_GROUPS, len(lines), max(1, lengths.sum() // MIN_GROUP)))
         first = np.empty(len(lines), dtype=np.int64)  # the row of each line's first logits
@@ -198,6 +201,22 @@ class LineBatcher(Batcher):
             count += longest * len(group)
         picked = first[row_of] + positions - self.spans.starts[line_of]
         return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self._tensor(picked))
+
+    def _packed_logits(
+        self, model: Recurrent, lines: NDArray[np.int64], row_of: NDArray[np.int64], time_of: NDArray[np.int64]
+    ) -> Tensor:
+        """Run a model on packed lines, (L,), and pick the logits at positions, (B,), of given lines and times."""
+        lengths = self.spans.lengths[lines]
+        order = np.argsort(-lengths, kind="stable")
+        sizes = len(lines) - np.cumsum(np.bincount(lengths))[:-1]  # the lines that are longer than each time
+        first = np.cumsum(sizes) - sizes
+        times = np.repeat(np.arange(len(sizes)), sizes)
+        places = self.spans.starts[lines[order]][np.arange(len(times)) - first[times]] + times
+        before = np.where(times > 0, self.tokens[places - 1], BOUNDARY)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        logits = model.packed(self._tensor(before), sizes.tolist())
+        return logits.index_select(0, self._tensor(first[time_of] + rank[row_of]))
 
     def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
         """Return the character before each target of the lines, first a boundary: (L, T)."""

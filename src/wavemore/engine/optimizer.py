@@ -8,7 +8,6 @@ Shapes: k matrices of one shape, with a rows and b columns, a <= b.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from math import sqrt
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from wavemore.engine.recipe import Recipe
 from wavemore.nn.layers import CausalConv1d, Linear
+from wavemore.nn.precision import fast_bfloat16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: the steepest at 0, so few iterations are enough
 NEWTON_SCHULZ_STEPS = 5
@@ -161,19 +161,14 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
 def _newton_schulz(stack: Tensor) -> Tensor:
     """Move the singular values to about 1: (k, a, b) -> (k, a, b)."""
     linear, cubic, quintic = NEWTON_SCHULZ
-    dtype = torch.bfloat16 if stack.device.type != "cpu" or _fast_bfloat16() else stack.dtype
+    dtype = torch.bfloat16 if stack.device.type != "cpu" or fast_bfloat16() else stack.dtype
     x: Tensor = (stack / stack.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(dtype).contiguous()
+    # A product of two single matrices copies no transposed one.
+    x, add_product = (x[0], torch.addmm) if len(x) == 1 else (x, torch.baddbmm)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT  # (k, a, a)
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
-    return x
-
-
-@cache
-def _fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; otherwise it is slower than float32."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        x = add_product(x, add_product(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
+    return x.view_as(stack)
 
 
 def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:

@@ -6,6 +6,7 @@ new setting was used, so only the new ones are used here, which see what the old
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -17,6 +18,18 @@ _exact: bool | None = None  # within `matmul_precision`, as a look at the settin
 def is_exact() -> bool:
     """Whether a CPU multiplies float32 matrices in full precision."""
     return CPU.fp32_precision in ("none", "ieee") if _exact is None else _exact
+
+
+def rounds_to_bfloat16() -> bool:
+    """Whether a CPU rounds the factors of float32 matrix products to bfloat16, and gains by it."""
+    return CPU.fp32_precision == "bf16" and fast_bfloat16()
+
+
+@cache
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; otherwise it is slower than float32."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @contextmanager

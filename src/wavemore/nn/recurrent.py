@@ -1,14 +1,18 @@
 """Recurrent networks: an RNN, a GRU or an LSTM of torch.
 
-Shapes: B lines, T time, C channels, V vocabulary.
+Shapes: B lines, T time, N positions of all lines, C channels, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
+from wavemore.nn.kernels import is_bare
+from wavemore.nn.kernels.lstm import LstmState, lstm, project
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 
 
@@ -51,7 +55,7 @@ class Recurrent(Model):
         self, vocabulary_size: int, config: RecurrentConfig, kind: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]
     ) -> None:
         super().__init__(vocabulary_size)
-        self.config = config
+        self.config: RecurrentConfig = config
         self.embedding = nn.Embedding(vocabulary_size, config.embedding)
         between = config.dropout if config.layers > 1 else 0.0
         self.cells = kind(config.embedding, config.hidden, config.layers, batch_first=True, dropout=between)
@@ -60,12 +64,93 @@ class Recurrent(Model):
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        states, _ = self.cells(self.embedding(tokens))  # (B, T, C)
-        return last_positions(self.head(self.drop(states)), logits_to_keep)
+        if self.is_packable:
+            states = self.packed_states(tokens.T.flatten(), [len(tokens)] * tokens.shape[1])[0]  # (T * B, C)
+            states = states.view(tokens.shape[1], len(tokens), -1).transpose(0, 1)
+        else:
+            states, _ = self.cells(self.embedding(tokens))  # (B, T, C)
+        logits: Tensor = self.head(self.drop(last_positions(states, logits_to_keep)))
+        return logits
+
+    @property
+    def is_packable(self) -> bool:
+        """Whether `packed` can run the model: an LSTM on a CPU whose layers have no hooks."""
+        dtype = self.head.weight.dtype
+        bare = is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)
+        fits = dtype in (torch.float32, torch.float64) and self.device.type == "cpu"
+        return bare and fits and not torch.is_autocast_enabled("cpu")
+
+    def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
+        """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""
+        logits: Tensor = self.head(self.drop(self.packed_states(tokens, sizes)[0]))
+        return logits
+
+    def packed_states(
+        self,
+        tokens: Tensor,
+        sizes: Sequence[int],
+        before: Sequence[LstmState | None] | None = None,
+        table: Tensor | None = None,
+    ) -> tuple[Tensor, list[LstmState]]:
+        """Run all layers from the states `before`, or from zeros: the states (N, C), and those at the last step.
+
+        `table` is that of `input_table`, if it is at hand.
+        """
+        if table is None and self.vocabulary_size <= len(tokens):
+            table = self.input_table()
+        states, after = tokens, []
+        for layer, state in enumerate(before or [None] * self.config.layers):
+            weight, bias = self._input_weights(layer)
+            rows = None
+            if layer > 0:
+                inputs = project(F.dropout(states, self.cells.dropout, self.training), weight, bias)
+            elif table is None:
+                inputs = project(self.embedding(tokens), weight, bias)
+            else:
+                inputs, rows = table, tokens
+            states, state = lstm(inputs, rows, self.cells.all_weights[layer][1], sizes, state)
+            after.append(state)
+        return states, after
+
+    def input_table(self) -> Tensor:
+        """Compute what each character adds to the gates of the first layer, (V, 4C)."""
+        return project(self.embedding.weight, *self._input_weights(0))
+
+    def _input_weights(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return the input weight of a layer, and the sum of its two biases."""
+        weight, _, *biases = self.cells.all_weights[layer]
+        return weight, biases[0] + biases[1]
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return _RecurrentDecoder(self, lines)
+        return _PackedDecoder(self, lines) if self.is_packable else _RecurrentDecoder(self, lines)
+
+
+class _PackedDecoder(Decoder):
+    """Keeps the state of each layer of an LSTM, and what each character adds to its gates."""
+
+    def __init__(self, model: Recurrent, lines: int) -> None:
+        self.model, self.table = model, model.input_table()
+        self.state: list[LstmState] | None = None
+        self.logits = self.step(torch.zeros(lines, dtype=torch.int64))
+
+    def step(self, tokens: Tensor) -> Tensor:
+        states, self.state = self.model.packed_states(tokens, [len(tokens)], self.state, self.table)
+        self.logits = self.model.head(states)
+        return self.logits
+
+    def prefill(self, tokens: Tensor) -> Tensor:
+        lines, length = tokens.shape
+        states, self.state = self.model.packed_states(tokens.T.flatten(), [lines] * length, self.state, self.table)
+        after = self.model.head(states).view(length, lines, -1).transpose(0, 1)
+        before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
+        self.logits = after[:, -1]
+        return before
+
+    def select(self, rows: Tensor) -> None:
+        assert self.state is not None
+        self.state = [LstmState(*(x.index_select(0, rows) for x in state)) for state in self.state]
+        self.logits = self.logits.index_select(0, rows)
 
 
 class _RecurrentDecoder(Decoder):

@@ -6,6 +6,7 @@ layers are `is_bare`.
 - `whole_tree`: a training step of a tree by the `unique` execution as one autograd function
 - `mix`: a fusion and its Linear over the distinct n-grams of a batch
 - `gated_block`: a block of a WaveNet as one autograd function
+- `lstm`: a layer of an LSTM over lines of any lengths as one autograd function
 - `tanh`: tanh and the gate of a WaveNet, which these and activations.py use
 """
 

@@ -1,0 +1,128 @@
+"""The packed LSTM against torch's own: values, gradients, states, lines of any lengths."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from wavemore.nn.models import build
+from wavemore.nn.precision import fast_bfloat16, matmul_precision
+from wavemore.nn.recurrent import Recurrent, RecurrentConfig
+
+SIZES = [[5, 5, 5, 5], [5, 4, 4, 2, 1, 1], [3], [1, 1], [40, 7]]
+EACH = pytest.mark.parametrize(
+    ("layers", "sizes"), [(layers, sizes) for layers in (1, 3) for sizes in SIZES], ids=lambda value: str(value)
+)
+
+
+def model_of(layers: int, dtype: torch.dtype = torch.float64, hidden: int = 7) -> Recurrent:
+    model = build("lstm", 9, RecurrentConfig(embedding=5, hidden=hidden, layers=layers), seed=1)
+    assert isinstance(model, Recurrent)
+    return model.to(dtype)
+
+
+def lines_of(sizes: list[int]) -> list[Tensor]:
+    """Lines, the longest first, of which `sizes` go on at each step."""
+    random = torch.Generator().manual_seed(2)
+    lengths = [sum(size > line for size in sizes) for line in range(sizes[0])]
+    return [torch.randint(9, (length,), generator=random) for length in lengths]
+
+
+def packed(lines: list[Tensor]) -> Tensor:
+    return torch.cat([torch.stack([line[t] for line in lines if len(line) > t]) for t in range(len(lines[0]))])
+
+
+def by_torch(model: Recurrent, line: Tensor) -> Tensor:
+    logits: Tensor = model.head(model.cells(model.embedding(line[None]))[0][0])
+    return logits
+
+
+@EACH
+def test_values_and_gradients_are_those_of_torch(layers: int, sizes: list[int]) -> None:
+    model, lines = model_of(layers), lines_of(sizes)
+    logits = model.packed(packed(lines), sizes)
+    expected = packed([by_torch(model, line) for line in lines])
+    torch.testing.assert_close(logits, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    found, gradients = (
+        torch.autograd.grad((weights * values).sum(), list(model.parameters())) for values in (logits, expected)
+    )
+    torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
+
+
+@EACH
+@torch.no_grad()
+def test_without_gradients_the_values_are_the_same(layers: int, sizes: list[int]) -> None:
+    model, lines = model_of(layers), lines_of(sizes)
+    logits = model.packed(packed(lines), sizes)
+    torch.testing.assert_close(logits, packed([by_torch(model, line) for line in lines]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_state_continues_where_another_pass_ended(gradients: bool) -> None:
+    model, tokens = model_of(2), torch.stack(lines_of([4] * 9))
+    with torch.set_grad_enabled(gradients):
+        whole = model(tokens)
+        states, after = model.packed_states(tokens[:, :5].T.flatten(), [4] * 5)
+        more, _ = model.packed_states(tokens[:, 5:].T.flatten(), [4] * 4, after)
+        logits = model.head(torch.cat([states, more])).view(9, 4, 9).transpose(0, 1)
+    torch.testing.assert_close(logits, whole, rtol=1e-12, atol=1e-12)
+    assert not any(tensor.requires_grad for state in after for tensor in state)
+
+
+def test_the_gradients_from_a_state_on_are_those_of_torch() -> None:
+    model, tokens = model_of(2), torch.stack(lines_of([4] * 9))
+    first, last = tokens[:, :5], tokens[:, 5:]
+    _, before = model.packed_states(first.T.flatten(), [4] * 5)
+    states, _ = model.packed_states(last.T.flatten(), [4] * 4, before)
+    with torch.no_grad():
+        _, state = model.cells(model.embedding(first))
+    expected, _ = model.cells(model.embedding(last), state)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    losses = (weights * states.view(4, 4, 7).transpose(0, 1)).sum(), (weights * expected).sum()
+    parameters = [*model.embedding.parameters(), *model.cells.parameters()]
+    found, gradients = (torch.autograd.grad(loss, parameters) for loss in losses)
+    torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
+
+
+def test_a_character_that_the_model_does_not_know_is_an_error() -> None:
+    model = model_of(1)
+    for tokens in (torch.full((1, 3), 9), torch.full((1, 30), 9)):  # fewer positions than characters, and more
+        with pytest.raises(IndexError):
+            model(tokens)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.cells.register_forward_hook(lambda *_: None),
+        lambda model: model.embedding.register_forward_pre_hook(lambda *_: None),
+        lambda model: model.to(torch.bfloat16),
+    ],
+    ids=["hook", "pre-hook", "bfloat16"],
+)
+def test_the_layers_of_torch_run_where_they_must(change: Callable[[Recurrent], object]) -> None:
+    model, tokens = model_of(1, torch.float32), torch.stack(lines_of([4] * 9))
+    expected = model(tokens)
+    assert model.is_packable
+    change(model)
+    assert not model.is_packable
+    torch.testing.assert_close(model(tokens).float(), expected, rtol=0.05, atol=0.05)
+    with torch.no_grad():
+        decoder = model.eval().decoder(4)
+        torch.testing.assert_close(decoder.prefill(tokens[:, 1:])[:, 0].float(), expected[:, 0], rtol=0.05, atol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not model_of(1, torch.float32).is_packable
+
+
+def test_bfloat16_products_give_nearly_the_same_gradients() -> None:
+    model, tokens = model_of(2, torch.float32, hidden=64), torch.stack(lines_of([8] * 12))
+    results = []
+    for bfloat16 in (False, True):
+        with matmul_precision(bfloat16=bfloat16):
+            loss = model(tokens).square().sum()
+            results.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
+    exact, rounded = results
+    assert torch.equal(exact, rounded) != fast_bfloat16()
+    assert torch.linalg.norm(rounded - exact) < 0.02 * torch.linalg.norm(exact)
