@@ -219,10 +219,11 @@ def judge(case: Case, words: list[str], status: int | None, memory: int, out: st
         return "exit code", f"{command}: {status}"
     if warning := re.search(r"\w+Warning: .{0,60}", err):
         return "warning", warning[0]
-    raw = words[:1] == ["sample"] and "--json" not in words
+    as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
+    raw = words[:1] == ["sample"] and not as_json
     if found := CONTROLS.search(err) or (None if raw else CONTROLS.search(out)):
         return "control character", f"{command}: U+{ord(found[0]):04X}"
-    if "--json" in words and status == 0 and not out.startswith("usage:") and not _is_json(out):
+    if as_json and status == 0 and not out.startswith("usage:") and not _is_json(out):
         return "not JSON", command
     if status in (1, 2):
         message = err[max(0, f"\n{err}".find("\nwavemore: ")) :]
