@@ -28,8 +28,9 @@ from scipy.signal import lfilter
 
 import wavemore as wm
 from wavemore.comparison.evidence import SideLosses, judge
+from wavemore.engine.evaluate import part_losses
 from wavemore.engine.threads import set_threads
-from wavemore.engine.unit_losses import UnitLosses, unit_losses
+from wavemore.engine.unit_losses import UnitLosses
 from wavemore.runs.environment import environment
 from wavemore.text.parts import MAX_BLOCKS
 
@@ -182,7 +183,7 @@ def _train(corpus: wm.LineCorpus, others: Any, settings: dict[str, Any], seed: i
     model = wm.build(plan.model, len(corpus.vocabulary), plan.model_config, seed)
     for _ in wm.fit(model, corpus, plan.recipe):
         pass
-    return unit_losses(model, others)
+    return part_losses(model, others).by_unit
 
 
 class _Population:

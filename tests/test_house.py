@@ -22,7 +22,7 @@ FLOORS = {
     "reports": 8,
     "cli": 9,
 }
-GROUND = {"errors", "files", "html", "markdown", "signs", "version"}
+GROUND = {"errors", "files", "html", "markdown", "progress", "signs", "version"}
 """Modules beside the rooms: any room may import them, and they import nothing of wavemore but each other."""
 ENTRANCES = {"__init__": {"version"}, "__main__": {"cli"}}
 """Modules at the top, and what they may import."""

@@ -75,7 +75,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wavemore as wm
-from wavemore.engine.evaluate import line_percentiles
+from wavemore.engine.evaluate import part_losses
 from wavemore.engine.threads import set_threads
 from wavemore.text.text_corpus import read_text_corpus
 
@@ -114,7 +114,7 @@ for corpus in (lines, read_text_corpus(folder / "text.txt", cache=folder)):
             samples = list(wm.generate(model, corpus.vocabulary, 5, wm.Sampling(max_length=9), corpus.line_hashes))
             scores = wm.score(model, corpus.vocabulary, [sample.text for sample in samples])
             assert [score.nats for score in scores] == pytest.approx([sample.nats for sample in samples], rel=1e-3)
-            assert len(line_percentiles(model, corpus.val)) == 101
+            assert len(part_losses(model, corpus.val).percentiles) == 101
         else:
             [text] = wm.generate_text(model, corpus.vocabulary, 1, 10, wm.Sampling())
             assert wm.score(model, corpus.vocabulary, [text.text], "text")[0].nats == pytest.approx(text.nats, rel=1e-3)

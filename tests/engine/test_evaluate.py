@@ -10,7 +10,7 @@ import torch
 
 from wavemore.engine import batchers
 from wavemore.engine.batchers import evaluation_batcher
-from wavemore.engine.evaluate import Evaluation, evaluate, line_percentiles, percentile_rank, score, token_nats
+from wavemore.engine.evaluate import Evaluation, evaluate, part_losses, percentile_rank, score, token_nats
 from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.recipe import Recipe
@@ -192,7 +192,7 @@ def test_evaluation_and_score_restore_the_modes(text: TextCorpus, small_model: C
 def test_percentiles_are_those_of_the_scores_of_the_lines() -> None:
     corpus = LineCorpus.from_lines([f"{number:b}" for number in range(200)])
     model = build("tree", len(corpus.vocabulary), TreeConfig(fuse=(2,), embedding=4, hidden=8, norm="none"), seed=0)
-    percentiles = line_percentiles(model, corpus.val)
+    percentiles = part_losses(model, corpus.val).percentiles
     scores = [s.nats_per_char for s in score(model, corpus.vocabulary, list(corpus.val.lines))]
     assert len(percentiles) == 101
     assert percentiles == pytest.approx(np.percentile(scores, range(101)), abs=1e-6)

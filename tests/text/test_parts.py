@@ -30,26 +30,48 @@ def check_line_part(part: LinePart, expected: list[str]) -> None:
 
 
 @given(line_lists, st.integers(1, 60))
-def test_the_head_and_tail_of_a_list_are_the_most_whole_lines_that_fit(lines: list[str], count: int) -> None:
+def test_the_tail_of_a_list_is_the_most_whole_lines_that_fit(lines: list[str], count: int) -> None:
     def num_targets(lines: list[str]) -> int:
         return sum(len(line) + 1 for line in lines)
 
-    head = max(size for size in range(1, len(lines) + 1) if size == 1 or num_targets(lines[:size]) <= count)
     tail = max(size for size in range(1, len(lines) + 1) if size == 1 or num_targets(lines[-size:]) <= count)
-    check_line_part(line_part(lines).head(count), lines[:head])
     check_line_part(line_part(lines).tail(count), lines[-tail:])
 
 
+@given(line_lists, st.integers(1, 60))
+def test_the_sample_of_a_list_is_whole_lines_in_their_order(lines: list[str], count: int) -> None:
+    numbered = [f"{line}{'abc'[number % 3]}" for number, line in enumerate(lines)]
+    sample = line_part(numbered).sample(count)
+    places = iter(numbered)
+    assert all(line in places for line in sample.lines)  # a subsequence
+    assert sample.num_targets <= count or len(sample.lines) == 1
+    check_line_part(sample, list(sample.lines))
+    assert list(line_part(numbered).sample(count).lines) == list(sample.lines)
+
+
+def test_the_sample_of_a_sorted_list_is_from_all_of_it() -> None:
+    lines = [f"{'abc'[number // 100]}{'ab' * (number % 7)}" for number in range(300)]
+    sample = line_part(lines).sample(600)
+    assert 500 < sample.num_targets <= 600
+    assert all(sum(line[0] == first for line in sample.lines) > 10 for first in "abc")
+
+
 @given(texts, st.integers(0, 40))
-def test_the_head_and_tail_of_a_text_are_its_first_and_last_characters(text: str, count: int) -> None:
+def test_the_tail_of_a_text_is_its_last_characters(text: str, count: int) -> None:
     part = text_part(text)
-    assert VOCABULARY.decode_text(part.head(count).tokens) == text[:count]
     assert VOCABULARY.decode_text(part.tail(count).tokens) == text[max(0, len(text) - count) :]
+
+
+def test_the_sample_of_a_text_is_pieces_at_equal_distances() -> None:
+    tokens = np.arange(50_000, dtype=np.uint16)
+    sample = TextPart(tokens).sample(2_000).tokens
+    expected = [np.arange(start, start + 200) for start in range(0, 50_000, 5_000)]
+    assert sample.tolist() == np.concatenate(expected).tolist()
 
 
 def test_a_part_that_fits_is_not_copied() -> None:
     part = line_part(["ab", "c"])
-    assert part.head(5) is part
+    assert part.sample(5) is part
     assert part.tail(5) is part
     assert part.as_lines(VOCABULARY) is part
 

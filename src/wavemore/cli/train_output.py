@@ -62,11 +62,7 @@ def show_result(
     screen: Screen, run: "Run", corpus: "Corpus", summary: "Summary", val: "Evaluation", samples: Sequence[Any]
 ) -> None:
     """Print the losses, the samples and the commands that a user may want next."""
-    from wavemore.runs.training import train_loss_part
-
-    part = train_loss_part(corpus)
-    of_end = f", on the last {part.num_targets:,} train characters" if part is not corpus.train else ""
-    screen.say("", f"train  {losses(summary.train_nats)}{of_end}")
+    screen.say("", f"train  {losses(summary.train_nats)}{_of_train(summary, corpus)}")
     screen.say(f"val    {losses(val.nats)}", style="bold")
     if val.leak_free_targets not in (0, val.num_targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on the val lines that are not in train")
@@ -101,6 +97,15 @@ def _invisible(corpus: "Corpus") -> str:
     if corpus.encoding in ("latin-1", "iso8859-1") and any("\x80" <= character < "\xa0" for character in characters):
         advice += "; a file from Windows needs --encoding cp1252"
     return f"invisible characters: {describe_invisible(found)}; {advice}"
+
+
+def _of_train(summary: "Summary", corpus: "Corpus") -> str:
+    """Return what the train loss is of, if not of all of train."""
+    targets = summary.train_targets
+    if targets is None or targets == corpus.train.num_targets:
+        return ""
+    which = "the last" if corpus.format == "text" else "a sample of"
+    return f", on {which} {targets:,} train characters"
 
 
 def _sizes(corpus: "Corpus") -> str:

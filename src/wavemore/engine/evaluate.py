@@ -2,26 +2,26 @@
 
 A target is a character or the boundary that ends a line; its loss is -log p(target | context), in nats.
 
-Shapes: N targets, M models.
+Shapes: N targets, M models, B targets of a chunk, S segments (see `Part.segments`), P positions in a line.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite, log, nan
+from math import log, nan
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
-from wavemore.engine.line_spans import line_sums, positions_in_line
 from wavemore.engine.recipe import Execution
 from wavemore.engine.threads import measured
+from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import ModelError, refuse_string, require
 from wavemore.nn.model import Model
-from wavemore.text.parts import Format, LinePart, Part, TextPart
+from wavemore.progress import report
+from wavemore.text.parts import Format, Part, TextPart
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
 NOT_FINITE = "the model's losses are not finite: its weights are damaged, or its training has failed; train it again"
@@ -56,44 +56,97 @@ def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution
     was never trained: it has no running statistics; for one with another vocabulary than the part; and for a loss that
     is not finite.
     """
+    return part_losses(model, part, execution=execution).evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class PartLosses:
+    """The losses of a part, from which all figures follow, so that they are computed once."""
+
+    part: Part
+    nats: NDArray[np.float64]
+    """Sums over the segments, (S,)."""
+    position_nats: NDArray[np.float64]
+    """Sums over the targets that are first, second, ... in their line, (P,); empty for a text."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The mean losses."""
+        sizes, leak_free = np.diff(self.part.segments).astype(np.int64), self.part.leak_free_segments
+        leak_free_targets = int(sizes[leak_free].sum())
+        longer = len(sizes) - np.cumsum(np.bincount(sizes))[:-1]  # lines with a target at each position
+        return Evaluation(
+            nats=float(self.nats.sum() / sizes.sum()),
+            num_targets=self.part.num_targets,
+            leak_free_nats=float(self.nats[leak_free].sum() / leak_free_targets) if leak_free_targets else nan,
+            leak_free_targets=leak_free_targets,
+            by_position=tuple((self.position_nats / longer).tolist()) if len(self.position_nats) else (),
+        )
+
+    @property
+    def by_unit(self) -> UnitLosses:
+        """The sums over the units that count as independent."""
+        units = self.part.segment_units
+        return UnitLosses(
+            np.bincount(units, weights=self.nats).astype(np.float64),
+            np.bincount(units, weights=np.diff(self.part.segments)).astype(np.int64),
+            np.bincount(units, weights=self.part.leak_free_segments) > 0,
+        )
+
+    @property
+    def percentiles(self) -> tuple[float, ...]:
+        """The 0th, 1st, ..., 100th percentile of the nats per character of the segments."""
+        nats_per_char = self.nats / np.diff(self.part.segments)  # the end of a line is a target too
+        return tuple(np.quantile(nats_per_char, np.linspace(0, 1, 101)).tolist())
+
+
+def part_losses(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> PartLosses:
+    """Compute the losses of `part` as `evaluate` does; of one model without an array of all targets."""
     models = [model] if isinstance(model, Model) else model
     require(len(models) > 0, "model", "an empty list", "a model, or several")
-    if part.format == "text" and len(models) == 1:  # no array: the text may be larger than the memory
-        batcher = evaluation_batcher(part, models[0])
-        with eval_mode(models[0]):
-            total = sum(float(_chunk_nats(batcher, positions).double().sum()) for positions in batcher.chunks())
-        if not isfinite(total):
-            raise ModelError(NOT_FINITE)
-        return Evaluation(total / part.num_targets, part.num_targets)
-    per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
-    nats = log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
-    if part.format == "text":
-        return Evaluation(float(nats.mean()), part.num_targets)
-    leak_free = part.leak_free_targets
-    positions = positions_in_line(part.tokens)
-    return Evaluation(
-        nats=float(nats.mean()),
-        num_targets=part.num_targets,
-        leak_free_nats=float(nats[leak_free].mean()) if leak_free.any() else nan,
-        leak_free_targets=int(leak_free.sum()),
-        by_position=tuple((np.bincount(positions, weights=nats) / np.bincount(positions)).tolist()),
-    )
+    segments = part.segments
+    nats = np.zeros(len(segments) - 1)
+    position_nats = np.zeros(int(np.diff(segments).max()) if part.format == "lines" else 0)
+    for positions, values in _losses(models, part, execution):
+        segment = np.searchsorted(segments, positions, side="right") - 1
+        nats += np.bincount(segment, weights=values, minlength=len(nats))
+        if len(position_nats):
+            position_nats += np.bincount(positions - segments[segment], values, minlength=len(position_nats))
+    if not np.isfinite(nats).all():
+        raise ModelError(NOT_FINITE)
+    return PartLosses(part, nats, position_nats)
+
+
+def _losses(
+    models: Sequence[Model], part: Part, execution: Execution
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield positions of targets and their nats, (B,) each, until all targets were there."""
+    if len(models) == 1:
+        yield from _chunks(models[0], evaluation_batcher(part, models[0], execution))
+    else:
+        per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
+        yield np.arange(part.num_targets), log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
 
 
 def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
     """Return the nats of every target, in the order of the tokens: (N,). Raises `ModelError` if one is not finite."""
     nats = np.empty(len(batcher.tokens))
-    with eval_mode(model):
-        for positions in batcher.chunks():
-            nats[positions] = _chunk_nats(batcher, positions).numpy()
+    for positions, values in _chunks(model, batcher):
+        nats[positions] = values
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return nats
 
 
-def _chunk_nats(batcher: Batcher, positions: NDArray[np.int64]) -> Tensor:
-    with measured("evaluation", len(positions)):
-        return batcher.nats(positions).cpu()
+def _chunks(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    done = 0
+    with eval_mode(model):
+        for positions in batcher.chunks():
+            with measured("evaluation", len(positions)):
+                nats = batcher.nats(positions).cpu().double().numpy()
+            yield positions, nats
+            done += len(positions)
+            report("evaluation", done, len(batcher.tokens))
 
 
 @dataclass(frozen=True)
@@ -140,13 +193,6 @@ def score(
         nats = token_nats(model, line_batcher(np.concatenate(encoded), model))
         char_nats = np.split(nats, np.cumsum([len(ids) for ids in encoded])[:-1])
     return [Score(text, tuple(nats.tolist())) for text, nats in zip(texts, char_nats, strict=True)]
-
-
-def line_percentiles(model: Model, part: LinePart) -> tuple[float, ...]:
-    """Return the 0th, 1st, ..., 100th percentile of the nats per character of the lines of `part`."""
-    nats = line_sums(part, token_nats(model, evaluation_batcher(part, model)))
-    nats_per_char = nats / (part.lines.lengths + 1)  # the end of a line is a target too
-    return tuple(np.quantile(nats_per_char, np.linspace(0, 1, 101)).tolist())
 
 
 def percentile_rank(percentiles: Sequence[float], nats_per_char: float) -> float:

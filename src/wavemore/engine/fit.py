@@ -27,8 +27,10 @@ from wavemore.nn.precision import matmul_precision
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Part
 
-VAL_CHARACTERS = 500_000
-"""Val targets that are evaluated during training: the first ones, enough to find the best weights."""
+VAL_SAMPLE = 120_000
+"""The most val targets that are evaluated during training: enough to find the best weights."""
+TRAIN_SAMPLE = 500_000
+"""The most train targets that the final train loss is computed on."""
 FACTS = ("step", "best_val_nats", "best_step", "loss_sum", "distill_sum", "loss_steps")  # of a checkpoint
 
 
@@ -103,7 +105,7 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
         steps=1,
         epoch=1.0,
         learning_rate=recipe.learning_rate,
-        train_nats=evaluate(model, corpus.train).nats,
+        train_nats=evaluate(model, train_loss_part(corpus)).nats,
         distill_nats=None,
         val_nats=val_nats,
         best_val_nats=val_nats,
@@ -119,11 +121,18 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
 
 
 def val_in_training(corpus: Corpus) -> Part:
-    """Return what the val loss during training is computed on: all lines of a list, the beginning of a text.
+    """Return what the val loss during training is computed on: val, or a sample of it if it is large."""
+    return corpus.val.sample(VAL_SAMPLE)
 
-    The beginning of a list is not typical of it if the file is sorted.
+
+def train_loss_part(corpus: Corpus) -> Part:
+    """Return what the final train loss is computed on: train, or a stated part of it if it is large.
+
+    Of a list that is a random sample of its lines; of a text, the last characters, which are the most like val.
     """
-    return corpus.val if corpus.format == "lines" else corpus.val.head(VAL_CHARACTERS)
+    if corpus.format == "lines":
+        return corpus.train.sample(TRAIN_SAMPLE)
+    return corpus.train.tail(min(corpus.val.num_targets, TRAIN_SAMPLE))
 
 
 class _Training:

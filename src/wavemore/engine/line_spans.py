@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wavemore.text.lines import ranges
 from wavemore.text.parts import LinePart
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
@@ -27,10 +28,7 @@ class LineSpans(NamedTuple):
 
     def positions(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the positions of all targets of some lines, one line after the other: (L,) -> (B,)."""
-        starts, lengths = self.starts[lines], self.lengths[lines]
-        first = np.cumsum(lengths) - lengths  # where each line begins in the result
-        positions: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - first, lengths)
-        return positions
+        return ranges(self.starts[lines], self.lengths[lines])
 
 
 def positions_in_line(tokens: Ids) -> NDArray[np.int64]:

@@ -1,17 +1,12 @@
 """The losses of a part by unit (see `Part.units`): what the verdicts of `compare`, `log` and `study` are made of.
 
-N targets, U units.
+U units.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from wavemore.engine.batchers import evaluation_batcher
-from wavemore.engine.evaluate import token_nats
-from wavemore.nn.model import Model
-from wavemore.text.parts import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +28,3 @@ class UnitLosses:
         """The loss of the units that train does not contain; None if there are none."""
         nats, targets = self.nats[self.leak_free], self.targets[self.leak_free]
         return float(nats.sum() / targets.sum()) if len(targets) else None
-
-
-def unit_losses(model: Model, part: Part) -> UnitLosses:
-    """Compute the losses of a part in eval mode."""
-    nats, units = token_nats(model, evaluation_batcher(part, model)), part.units()
-    return UnitLosses(
-        np.bincount(units, weights=nats).astype(np.float64),
-        np.bincount(units).astype(np.int64),
-        np.bincount(units, weights=part.leak_free_targets) > 0,
-    )

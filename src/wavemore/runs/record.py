@@ -16,12 +16,10 @@ Line = Annotated[str, Meta(max_length=1_000)]
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of a finished run; losses are nats per character, of the best checkpoint.
-
-    The train loss of a text is that of its last training characters, as many as val has, but at most 500,000.
-    """
+    """The result of a finished run; losses are nats per character, of the best checkpoint."""
 
     train_nats: Nats
+    """Of all of train, of a sample of its lines, or of the last characters of a text: see `train_targets`."""
     val_nats: Nats
     leak_free_val_nats: Nats | None
     """None if every val line occurs in train."""
@@ -39,6 +37,8 @@ class Summary:
     environment: Annotated[dict[Line, Line | int], Meta(max_length=100)]
     teachers_train_seconds: Seconds | None = None
     """For a student, the training time of its teachers and of theirs; not part of `train_seconds`."""
+    train_targets: Annotated[int, Meta(ge=1, le=10**15)] | None = None
+    """The number of targets that `train_nats` is the mean of; None if an older version did not note it."""
 
     @property
     def total_seconds(self) -> float:

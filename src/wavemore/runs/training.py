@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from wavemore.engine.evaluate import Evaluation, evaluate, line_percentiles
-from wavemore.engine.fit import VAL_CHARACTERS, fit
+from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
+from wavemore.engine.fit import fit, train_loss_part
 from wavemore.engine.generate_lines import Sample, generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
-from wavemore.engine.unit_losses import unit_losses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
@@ -26,7 +25,6 @@ from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import save_unit_losses
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
-from wavemore.text.parts import Part
 from wavemore.version import __version__
 
 SAMPLE_LINES = 10
@@ -101,22 +99,24 @@ def train(
 def finish(
     run: Run, model: Model, corpus: Corpus, recorder: Recorder
 ) -> tuple[Summary, Evaluation, list[Sample] | list[GeneratedText]]:
-    """Compute the exact losses of the best weights, generate samples, and write both: the run is then finished.
+    """Compute the losses of the best weights, generate samples, and write both: the run is then finished.
 
-    Returns the summary, the losses on val, and the samples.
+    That of val is exact. Returns the summary, the losses on val, and the samples.
     """
-    train, val = evaluate(model, train_loss_part(corpus)), evaluate(model, corpus.val)
+    train, losses = evaluate(model, train_loss_part(corpus)), part_losses(model, corpus.val)
+    val = losses.evaluation
     recipe, teachers = run.config.recipe, run.config.teachers
     percentiles: tuple[float, ...] | None = None
     samples: list[Sample] | list[GeneratedText]
     if corpus.format == "lines":
-        percentiles = line_percentiles(model, corpus.val.as_lines(corpus.vocabulary))
+        percentiles = losses.percentiles
         sampling = Sampling(max_length=corpus.longest_line, seed=recipe.seed)
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
         samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(seed=recipe.seed))
     summary = Summary(
         train_nats=train.nats,
+        train_targets=train.num_targets,
         val_nats=val.nats,
         leak_free_val_nats=val.leak_free_nats if val.leak_free_targets else None,
         parameters=model.parameter_count(),
@@ -128,19 +128,9 @@ def finish(
         environment=environment(),
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
     )
-    save_unit_losses(run, "val", unit_losses(model, corpus.val))
+    save_unit_losses(run, "val", losses.by_unit)
     run.finish(summary, [sample.text for sample in samples])
     return summary, val, samples
-
-
-def train_loss_part(corpus: Corpus) -> Part:
-    """The part that the final train loss is computed on.
-
-    All train lines of a list; of a text, the last train characters, as many as val has, but at most 500,000.
-    """
-    if corpus.format == "lines":
-        return corpus.train
-    return corpus.train.tail(min(corpus.val.num_targets, VAL_CHARACTERS))
 
 
 def _now() -> str:

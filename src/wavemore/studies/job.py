@@ -23,9 +23,10 @@ import torch
 import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
+from wavemore.engine.evaluate import part_losses
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.threads import set_threads
-from wavemore.engine.unit_losses import UnitLosses, unit_losses
+from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import DataConfig, RunConfig
@@ -101,8 +102,9 @@ def test_losses(job: Job) -> UnitLosses:
     """The test losses of a finished run, which are computed once and kept in its folder."""
     run, part = Run(job.path), _load(job.config.data).test
     losses = saved_unit_losses(run, "test")
-    if losses is None or not np.array_equal(losses.targets, np.bincount(part.units())):
-        losses = unit_losses(run.model(), part)
+    targets = np.bincount(part.segment_units, weights=np.diff(part.segments))
+    if losses is None or not np.array_equal(losses.targets, targets):
+        losses = part_losses(run.model(), part).by_unit
         save_unit_losses(run, "test", losses)
     return losses
 

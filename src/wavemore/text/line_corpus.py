@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
-from wavemore.text.lines import LineReport, Lines, collect
+from wavemore.text.lines import LineReport, Lines, collect, distinct, is_among
 from wavemore.text.parts import Format, LinePart
 from wavemore.text.splits import SplitMethod, split
 from wavemore.text.vocabulary import Vocabulary
@@ -43,8 +44,10 @@ class LineCorpus(Corpus):
         """
         if self.vocabulary.characters.casefold() == self.vocabulary.characters:
             return 0
-        variants = np.isin(self.val.lines.casefolded().hashes(), self.train.lines.casefolded().hashes())
-        return int((variants & self.val.leak_free).sum())
+        train, val = (
+            np.concatenate([piece.hashes() for piece in part.lines.casefolded()]) for part in (self.train, self.val)
+        )
+        return int((is_among(val, np.sort(train)) & self.val.leak_free).sum())
 
     @classmethod
     def from_lines(
@@ -92,13 +95,15 @@ def build_corpus(
     cleaning: Cleaning = AS_IS,
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
-    train_lines, val_lines, test_lines = map(lines.take, split(lines, split_method, split_seed))
+    parts = split(lines, split_method, split_seed)
     vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"}, cleaning)
-    train_hashes = train_lines.hashes()
+    train_hashes = np.sort(lines.hashes()[parts[0]])
+    lines.encode(vocabulary)  # first, so that no part is in memory as ids and as a string
 
-    def part(lines: Lines) -> LinePart:
-        leak_free = ~np.isin(lines.hashes(), train_hashes)
-        return LinePart(lines, vocabulary.encode_text(lines.text), leak_free, vocabulary)
+    def part(indices: NDArray[np.int64]) -> LinePart:
+        chosen = lines.take(indices)
+        leak_free = ~is_among(chosen.hashes(), train_hashes)
+        return LinePart(chosen, chosen.encode(vocabulary), leak_free, vocabulary)
 
     return LineCorpus(
         name=name,
@@ -109,8 +114,8 @@ def build_corpus(
         split_seed=split_seed,
         report=report,
         vocabulary=vocabulary,
-        train=part(train_lines),
-        val=part(val_lines),
-        test=part(test_lines),
-        line_hashes=np.unique(lines.hashes()),
+        train=part(parts[0]),
+        val=part(parts[1]),
+        test=part(parts[2]),
+        line_hashes=distinct(lines.hashes()),
     )

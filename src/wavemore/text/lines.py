@@ -1,6 +1,6 @@
-"""Lines of text, stored compactly: one string, and the offset at which each line begins.
+"""Lines of text, stored compactly: one string, or one array of ids, and the offset at which each line begins.
 
-A million lines of 7 characters take about 60 MB as Python strings, and here 7 MB plus 4 bytes per line.
+A million lines of 7 characters take about 60 MB as Python strings, and here 8 MB plus 4 bytes per line.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, refuse_string
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
-from wavemore.text.vocabulary import code_points
+from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 MAX_LINE_LENGTH = 10_000
 """The most characters that an item of a list may have."""
@@ -81,12 +81,17 @@ class Lines(Sequence[str]):
     (3, 'olivia', ['olivia', 'ava'], [4, 6, 3])
     """
 
-    def __init__(self, text: str, lengths: NDArray[np.integer[Any]]) -> None:
-        self.text = text
+    def __init__(
+        self, text: str | Ids, lengths: NDArray[np.integer[Any]], vocabulary: Vocabulary | None = None
+    ) -> None:
+        """With a `vocabulary`, the text is given as ids, and decoded where it is needed."""
+        assert isinstance(text, str) == (vocabulary is None), "ids need a vocabulary, a string does not"
+        self._text, self._vocabulary = text, vocabulary
         dtype = np.uint32 if len(text) < 2**32 else np.int64
         self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
         """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
-        np.cumsum(lengths + 1, out=self.offsets[1:])
+        np.cumsum(lengths, out=self.offsets[1:])
+        np.add(self.offsets, np.arange(len(self.offsets)), out=self.offsets, casting="unsafe")  # the line feeds
         assert self.offsets[-1] == len(text), "lengths and text do not belong together"
         self._hashes: NDArray[np.uint64] | None = None
 
@@ -110,20 +115,45 @@ class Lines(Sequence[str]):
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
         number = range(len(self))[index]  # raises IndexError; negative indices count from the end
-        return self.text[int(self.offsets[number]) : int(self.offsets[number + 1]) - 1]
+        return self._between(number, number + 1)[:-1]
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), _CHUNK):
-            stop = min(start + _CHUNK, len(self))
-            yield from self.text[int(self.offsets[start]) : int(self.offsets[stop]) - 1].split("\n")
+        for text in self._chunks():
+            yield from text[:-1].split("\n")
 
     def __repr__(self) -> str:
         return f"<{pluralize(len(self), 'line')}>"
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def text(self) -> str:
+        """All lines, each followed by a line feed."""
+        return self._between(0, len(self))
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
         """The characters of each line, (N,)."""
-        return np.diff(self.offsets).astype(np.int64) - 1
+        return np.diff(self.offsets).astype(np.int32) - np.int32(1)
+
+    def encode(self, vocabulary: Vocabulary) -> Ids:
+        """Return the ids of the text, `BOUNDARY` for each line feed; they are kept in place of the text.
+
+        Raises `UnknownCharacterError` for a character that is not in the vocabulary.
+        """
+        if isinstance(self._text, str) or self._vocabulary is not vocabulary:
+            self._text, self._vocabulary = vocabulary.encode_text(self.text), vocabulary
+        return self._text
+
+    def _between(self, start: int, stop: int) -> str:
+        """Return the text of the lines from `start` to `stop`."""
+        text = self._text[int(self.offsets[start]) : int(self.offsets[stop])]
+        if isinstance(text, str):
+            return text
+        assert self._vocabulary is not None
+        return self._vocabulary.decode_text(text)
+
+    def _chunks(self, size: int = _CHUNK) -> Iterator[str]:
+        for start in range(0, len(self), size):
+            yield self._between(start, min(start + size, len(self)))
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> "Lines":
         """Return the lines at the (M,) indices, in that order.
@@ -132,24 +162,32 @@ class Lines(Sequence[str]):
         ['c', 'a']
         """
         numbers = np.asarray(indices, np.int64)
-        begins, ends = self.offsets[numbers], self.offsets[numbers + 1]
-        pieces = []
-        for start in range(0, len(numbers), _CHUNK):
-            spans = zip(begins[start : start + _CHUNK].tolist(), ends[start : start + _CHUNK].tolist(), strict=True)
-            pieces.append("".join([self.text[begin:end] for begin, end in spans]))
-        taken = Lines("".join(pieces), ends - begins - 1)
+        begins, sizes = self.offsets[numbers], np.diff(self.offsets)[numbers]
+        if isinstance(self._text, str):
+            spans = zip(begins.tolist(), (begins + sizes).tolist(), strict=True)
+            taken = Lines("".join([self._text[begin:end] for begin, end in spans]), sizes - 1)
+        else:
+            ids = np.empty(int(sizes.sum()), self._text.dtype)
+            end = 0
+            for start in range(0, len(numbers), _CHUNK):
+                chunk = slice(start, start + _CHUNK)
+                places = ranges(begins[chunk], sizes[chunk])
+                ids[end : end + len(places)] = self._text[places]
+                end += len(places)
+            taken = Lines(ids, sizes - 1, self._vocabulary)
         if self._hashes is not None:
             taken._hashes = self._hashes[numbers]
         return taken
 
-    def casefolded(self) -> "Lines":
-        """Return the lines without the difference between upper and lower case.
+    def casefolded(self) -> Iterator["Lines"]:
+        """Yield the lines in pieces, without the difference between upper and lower case.
 
-        >>> list(Lines.from_iterable(["Anna", "STRASSE", "Straße"]).casefolded())
-        ['anna', 'strasse', 'strasse']
+        >>> [list(piece) for piece in Lines.from_iterable(["Anna", "STRASSE", "Straße"]).casefolded()]
+        [['anna', 'strasse', 'strasse']]
         """
-        text = self.text.casefold()
-        return Lines(text, np.diff(np.flatnonzero(code_points(text) == ord("\n")), prepend=-1) - 1)
+        for text in self._chunks():
+            lines = text[:-1].casefold().split("\n")
+            yield Lines("\n".join([*lines, ""]), np.fromiter(map(len, lines), np.int32, len(lines)))
 
     def hashes(self) -> NDArray[np.uint64]:
         """Return a 64-bit hash of each line, (N,), which is the same on every machine and in every process.
@@ -164,8 +202,7 @@ class Lines(Sequence[str]):
             chunks = [np.zeros(0, np.uint64)]
             for start in range(0, len(self), 2_048):  # few lines at once, as each array has eight bytes per character
                 offsets = self.offsets[start : start + 2_049].astype(np.int64)
-                text = self.text[offsets[0] : offsets[-1]]
-                codes = code_points(text).astype(np.uint64)
+                codes = code_points(self._between(start, start + len(offsets) - 1)).astype(np.uint64)
                 begins, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
                 positions = np.arange(len(codes), dtype=np.uint64) - np.repeat(begins, sizes).astype(np.uint64)
                 chunks.append(np.add.reduceat(scramble(codes | (positions << np.uint64(32))), begins))
@@ -183,6 +220,40 @@ def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the distinct values in ascending order: for hashes, sorting is faster than `numpy.unique`.
+
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    ordered = np.sort(values)
+    kept: NDArray[Any] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return kept
+
+
+def is_among(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each value is among some that are in ascending order.
+
+    >>> is_among(np.array([3, 1, 2]), np.array([1, 3])).tolist()
+    [True, True, False]
+    """
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    found: NDArray[np.bool_] = ordered[np.searchsorted(ordered[:-1], values)] == values
+    return found
+
+
+def ranges(starts: NDArray[np.integer[Any]], sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return the numbers of some ranges, one range after the other.
+
+    >>> ranges(np.array([5, 0]), np.array([3, 2])).tolist()
+    [5, 6, 7, 0, 1]
+    """
+    first = np.cumsum(sizes, dtype=np.int64) - sizes  # where each range begins in the result
+    numbers: NDArray[np.int64] = np.arange(int(sizes.sum())) + np.repeat(starts - first, sizes)
+    return numbers
 
 
 class Collector:
@@ -231,7 +302,7 @@ class Collector:
             repairs.append(f"{pluralize(self.num_long, 'line')} of more than {MAX_LINE_LENGTH:,} characters left out")
         report = LineReport(
             lines=len(lines),
-            distinct=len(np.unique(lines.hashes())),
+            distinct=len(distinct(lines.hashes())),
             blank=self.num_lines - len(lines) - self.num_long,
             longest=int(lengths.max(initial=0)),
             characters=len(text) - len(lines),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import UsageError
-from wavemore.text.lines import Lines
+from wavemore.text.lines import Lines, distinct, ranges
 from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Format = Literal["lines", "text"]
@@ -20,6 +20,8 @@ Format = Literal["lines", "text"]
 
 MAX_BLOCKS, MIN_BLOCK = 30, 100
 """The most blocks of a text that count as independent, and the fewest characters of one."""
+SAMPLE_PIECES = 10
+"""The most pieces of a text that a sample is made of."""
 
 
 class Part(ABC):
@@ -36,25 +38,46 @@ class Part(ABC):
         return len(self.tokens)
 
     @property
+    @abstractmethod
+    def segments(self) -> NDArray[np.integer[Any]]:
+        """Where each of S segments begins, and where the last one ends, (S + 1,).
+
+        Those of a list are its lines. Those of a text are at most 30 blocks of at least 100 characters.
+        """
+
+    @property
+    @abstractmethod
+    def segment_units(self) -> NDArray[np.int64]:
+        """The number of the unit of each segment, (S,): units are pieces of the data that count as independent.
+
+        Those of a list are its distinct lines, as copies of a line have the same loss. Those of a text are its blocks,
+        as lines that follow each other are alike.
+        """
+
+    @property
+    def leak_free_segments(self) -> NDArray[np.bool_]:
+        """Whether each segment is a line that train does not contain, (S,); all false for train and for a text."""
+        return np.zeros(len(self.segments) - 1, np.bool_)
+
+    @property
     def leak_free_targets(self) -> NDArray[np.bool_]:
-        """Whether each target belongs to a line that train does not contain, (N,); all false for a text."""
-        return np.zeros(self.num_targets, np.bool_)
+        """Whether each target belongs to a line that train does not contain, (N,)."""
+        return np.repeat(self.leak_free_segments, np.diff(self.segments))
+
+    def units(self) -> NDArray[np.int64]:
+        """Return the number of the unit of each target, (N,)."""
+        return np.repeat(self.segment_units, np.diff(self.segments))
 
     @abstractmethod
     def as_lines(self, vocabulary: Vocabulary) -> "LinePart":
         """Return the part line by line; characters of a text after its last line end are left out."""
 
     @abstractmethod
-    def units(self) -> NDArray[np.int64]:
-        """Return the number of the unit of each target, (N,): units are pieces of the data that count as independent.
+    def sample(self, count: int) -> "Part":
+        """Return a typical part of about `count` targets, always the same one; the part itself if it has no more.
 
-        Those of a list are its distinct lines, as copies of a line have the same loss. Those of a text are at most 30
-        blocks of at least 100 characters, as lines that follow each other are alike.
+        That of a list are random lines, at least one; that of a text are pieces at equal distances.
         """
-
-    @abstractmethod
-    def head(self, count: int) -> "Part":
-        """Return the beginning with at most `count` targets; for a list, whole lines and at least one."""
 
     @abstractmethod
     def tail(self, count: int) -> "Part":
@@ -67,8 +90,8 @@ class LinePart(Part):
 
     >>> tokens = Vocabulary("ab").encode_text("ab\\nba\\na\\n")
     >>> part = LinePart(Lines.from_iterable(["ab", "ba", "a"]), tokens, np.array([True, False, True]))
-    >>> list(part.head(6).lines), list(part.tail(4).lines), part.leak_free_targets.astype(int).tolist()
-    (['ab', 'ba'], ['a'], [1, 1, 1, 0, 0, 0, 1, 1])
+    >>> list(part.sample(6).lines), list(part.tail(4).lines), part.leak_free_targets.astype(int).tolist()
+    (['ab', 'a'], ['a'], [1, 1, 1, 0, 0, 0, 1, 1])
     """
 
     format: ClassVar[Format] = "lines"
@@ -80,40 +103,48 @@ class LinePart(Part):
     vocabulary: Vocabulary | None = None
 
     @property
-    def leak_free_targets(self) -> NDArray[np.bool_]:
-        """Whether each target belongs to a line that train does not contain, (N,)."""
-        return np.repeat(self.leak_free, self.lines.lengths + 1)
+    def segments(self) -> NDArray[np.integer[Any]]:
+        """Where each line begins."""
+        return self.lines.offsets  # the same as those of the tokens
+
+    @property
+    def segment_units(self) -> NDArray[np.int64]:
+        """The number of the distinct line of each line.
+
+        >>> part = LinePart(Lines.from_iterable(["b", "a", "b"]), np.array([2, 0, 1, 0, 2, 0]), np.zeros(3, np.bool_))
+        >>> part.segment_units.tolist() in ([0, 1, 0], [1, 0, 1])
+        True
+        """
+        hashes = self.lines.hashes()
+        return np.searchsorted(distinct(hashes), hashes)
+
+    @property
+    def leak_free_segments(self) -> NDArray[np.bool_]:
+        """The same as `leak_free`."""
+        return self.leak_free
 
     def as_lines(self, vocabulary: Vocabulary) -> "LinePart":
         """Return the part itself."""
         return self
 
-    def units(self) -> NDArray[np.int64]:
-        """Return the number of the distinct line of each target, (N,).
-
-        >>> part = LinePart(Lines.from_iterable(["b", "a", "b"]), np.array([2, 0, 1, 0, 2, 0]), np.zeros(3, np.bool_))
-        >>> part.units().tolist() in ([0, 0, 1, 1, 0, 0], [1, 1, 0, 0, 1, 1])
-        True
-        """
-        _, lines = np.unique(self.lines.hashes(), return_inverse=True)
-        return np.repeat(lines.astype(np.int64), self.lines.lengths + 1)
-
-    def head(self, count: int) -> "LinePart":
-        """Return the first lines with at most `count` targets together, but at least one line."""
-        stop = int(np.searchsorted(self.lines.offsets, count, side="right")) - 1
-        return self._between(0, max(1, stop))
+    def sample(self, count: int) -> "LinePart":
+        """Return random lines in their order, with at most `count` targets together, but at least one line."""
+        if self.num_targets <= count:
+            return self
+        order = np.random.default_rng(0).permutation(len(self.lines))
+        ends = np.cumsum(self.lines.lengths[order] + 1, dtype=np.int64)
+        return self._take(np.sort(order[: max(1, np.searchsorted(ends, count, side="right"))]))
 
     def tail(self, count: int) -> "LinePart":
         """Return the last lines with at most `count` targets together, but at least one line."""
-        start = int(np.searchsorted(self.lines.offsets, self.num_targets - count, side="left"))
-        return self._between(max(0, min(start, len(self.lines) - 1)), len(self.lines))
-
-    def _between(self, start: int, stop: int) -> "LinePart":
-        if start == 0 and stop >= len(self.lines):
+        if self.num_targets <= count:
             return self
-        offsets = self.lines.offsets  # the same as those of the tokens
-        tokens = self.tokens[offsets[start] : offsets[stop]]
-        return LinePart(self.lines[start:stop], tokens, self.leak_free[start:stop], self.vocabulary)
+        start = int(np.searchsorted(self.segments, self.num_targets - count, side="left"))
+        return self._take(np.arange(min(start, len(self.lines) - 1), len(self.lines)))
+
+    def _take(self, numbers: NDArray[np.int64]) -> "LinePart":
+        tokens = self.tokens[ranges(self.segments[numbers], self.lines.lengths[numbers] + 1)]
+        return LinePart(self.lines.take(numbers), tokens, self.leak_free[numbers], self.vocabulary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,21 +168,36 @@ class TextPart(Part):
         """
         ends = np.flatnonzero(self.tokens == BOUNDARY)
         tokens = self.tokens[: int(ends[-1]) + 1 if len(ends) else 0]
-        lines = Lines(vocabulary.decode_text(tokens), np.diff(ends, prepend=-1) - 1)
+        lines = Lines(tokens, np.diff(ends, prepend=-1) - 1, vocabulary)
         return LinePart(lines, tokens, np.zeros(len(lines), np.bool_), vocabulary)
 
-    def units(self) -> NDArray[np.int64]:
-        """Return the number of the block of each target, (N,).
+    @property
+    def segments(self) -> NDArray[np.int64]:
+        """Where each block begins.
 
-        >>> np.bincount(TextPart(np.zeros(250, np.uint8)).units()).tolist()
-        [125, 125]
+        >>> TextPart(np.zeros(350, np.uint8)).segments.tolist()
+        [0, 117, 234, 350]
         """
         blocks = max(1, min(MAX_BLOCKS, self.num_targets // MIN_BLOCK))
-        return np.arange(self.num_targets, dtype=np.int64) * blocks // self.num_targets
+        return -(-np.arange(blocks + 1) * self.num_targets // blocks)
 
-    def head(self, count: int) -> "TextPart":
-        """Return the first `count` characters, or all if there are fewer."""
-        return TextPart(self.tokens[:count], self.vocabulary)
+    @property
+    def segment_units(self) -> NDArray[np.int64]:
+        """Each block is a unit."""
+        return np.arange(len(self.segments) - 1)
+
+    def sample(self, count: int) -> "TextPart":
+        """Return the beginnings of equal blocks, `count` characters together.
+
+        >>> TextPart(np.arange(20_000)).sample(10_000).tokens[[0, 999, 1_000, -1]].tolist()
+        [0, 999, 2000, 18999]
+        """
+        if self.num_targets <= count:
+            return self
+        blocks = max(1, min(SAMPLE_PIECES, count // MIN_BLOCK))
+        starts = np.arange(blocks) * self.num_targets // blocks
+        pieces = [self.tokens[start : start + count // blocks] for start in starts]
+        return TextPart(np.concatenate(pieces), self.vocabulary)
 
     def tail(self, count: int) -> "TextPart":
         """Return the last `count` characters, or all if there are fewer."""

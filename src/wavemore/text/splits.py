@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
-from wavemore.text.lines import Lines, pluralize, scramble
+from wavemore.text.lines import Lines, distinct, pluralize, scramble
 
 MIN_DISTINCT = 10  # lines that can be split: eight for train, one for val, one for test
 
@@ -53,18 +53,15 @@ def _lecture_split(lines: Lines) -> tuple[Indices, Indices, Indices]:
 
 
 def _distinct_split(lines: Lines, seed: int) -> tuple[Indices, Indices, Indices]:
-    hashes, copies = np.unique(lines.hashes(), return_inverse=True)
-    count = len(hashes)
+    keys = scramble(lines.hashes() ^ scramble(np.array([seed % 2**64], np.uint64)))
+    ranked = distinct(keys)
+    count = len(ranked)
     if count < MIN_DISTINCT:
         raise _too_few(pluralize(count, "distinct line"))
     held_out = round(count / 10)
-    mixed_seed = scramble(np.array([seed % 2**64], np.uint64))
-    ranked = np.argsort(scramble(hashes ^ mixed_seed))
-    part = np.zeros(count, np.uint8)  # of each distinct line: 0 train, 1 val, 2 test
-    part[ranked[count - 2 * held_out : count - held_out]] = 1
-    part[ranked[count - held_out :]] = 2
-    parts = part[copies]  # of each line
-    return np.flatnonzero(parts == 0), np.flatnonzero(parts == 1), np.flatnonzero(parts == 2)
+    in_test = keys >= ranked[count - held_out]
+    held = keys >= ranked[count - 2 * held_out]
+    return np.flatnonzero(~held), np.flatnonzero(held & ~in_test), np.flatnonzero(in_test)
 
 
 def _too_few(lines: str) -> DataError:
