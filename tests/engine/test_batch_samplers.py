@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler
+from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler, permuted
 from wavemore.engine.line_spans import LineSpans
 from wavemore.errors import UsageError
 
@@ -115,3 +115,21 @@ def test_blocks_that_do_not_fit_are_refused() -> None:
         BlockBatchSampler(100, 200, "shuffle", 0, block_size=200)
     with pytest.raises(UsageError, match=r"`batch_size` is 100; .* multiple of `block_size` \(30\), such as 90"):
         BlockBatchSampler(1_000, 100, "shuffle", 0, block_size=30)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 1_000])
+def test_a_computed_order_has_every_item_once_and_depends_on_the_keys(count: int) -> None:
+    keys = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint64)
+    orders = [permuted(np.arange(count), count, each) for each in keys]
+    assert all(sorted(order.tolist()) == list(range(count)) for order in orders)
+    assert count < 64 or (orders[0] != orders[1]).mean() > 0.9
+    assert permuted(np.arange(count)[::-1], count, keys[0]).tolist() == orders[0][::-1].tolist()
+
+
+def test_a_large_epoch_has_every_target_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavemore.engine.batch_samplers.MAX_STORED", 50)
+    sampler = BatchSampler(100, 30, "shuffle", seed=0)
+    positions = np.concatenate([sampler.at(step) for step in range(10)])
+    epochs = positions.reshape(3, 100)
+    assert [sorted(epoch.tolist()) for epoch in epochs] == [list(range(100))] * 3
+    assert (epochs[0] != epochs[1]).mean() > 0.9

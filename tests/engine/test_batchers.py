@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wavemore.engine import batchers
+from wavemore.engine.batcher import nats_of
 from wavemore.engine.batchers import (
     BlockBatcher,
     LineBatcher,
@@ -60,6 +61,44 @@ def test_the_chunks_of_windows_are_all_positions_once(
     chunks = list(WindowBatcher(corpus.train.tokens, lively(), execution).chunks())
     assert max(map(len, chunks)) <= size
     assert sorted(np.concatenate(chunks).tolist()) == list(range(corpus.train.num_targets))
+
+
+@pytest.mark.parametrize("fuse", [(2,), (2, 2, 2), (3, 2)])
+def test_a_large_part_is_run_without_tables_of_all_of_it(
+    corpus: LineCorpus, lively: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, fuse: tuple[int, ...]
+) -> None:
+    model, tokens = lively(TreeConfig(fuse=fuse, embedding=4, hidden=8)).double(), corpus.train.tokens
+    whole = WindowBatcher(tokens, model, "unique")
+    monkeypatch.setattr(batchers, "TABLE_TARGETS", 400)
+    batcher = WindowBatcher(tokens, model, "unique")
+    assert batcher.tables is None
+    positions = np.random.default_rng(0).integers(len(tokens), size=64)
+    torch.testing.assert_close(batcher.logits(positions), whole.logits(positions), rtol=0, atol=1e-12)
+    monkeypatch.setattr(batchers, "CHUNK", 30)
+    chunks = list(batcher.chunks())
+    assert max(map(len, chunks)) <= 30
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(len(tokens)))
+    np.testing.assert_allclose(token_nats(model, batcher), token_nats(model, whole), rtol=1e-9)
+    torch.testing.assert_close(batcher.logits(positions), whole.logits(positions), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize(("length", "streams"), [(900, 1), (5_001, 3), (20_000, 8)])
+def test_streams_of_a_text_predict_as_one_pass_does(
+    name: str, length: int, streams: int, small_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokens = small_model(name, 7), tokens_of(length, 7)
+    inputs, targets = np.append(0, tokens[:-1]), torch.from_numpy(tokens.astype(np.int64))
+    with torch.inference_mode():
+        one_pass = nats_of(model.eval()(torch.from_numpy(inputs)[None].long())[0], targets).numpy()
+    monkeypatch.setattr(batchers, "LEAD_IN", 200)
+    monkeypatch.setattr(batchers, "MAX_STREAMS", 8)
+    monkeypatch.setattr(batchers, "LINE_CHUNK", 1_000)
+    batcher = evaluation_batcher(TextPart(tokens), model)
+    pieces = list(batcher.chunks())
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(length))
+    assert max(np.count_nonzero(np.diff(piece) != 1) for piece in pieces) == streams - 1
+    np.testing.assert_allclose(token_nats(model, batcher), one_pass, atol=1e-5)
 
 
 def test_equal_contexts_come_together(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:

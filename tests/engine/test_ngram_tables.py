@@ -59,6 +59,7 @@ def test_a_plan_holds_the_distinct_ngrams_of_its_windows(
     for positions in (everywhere, some, everywhere):  # again, as a batch leaves its work arrays filled
         contexts = windows(tokens, positions, tables.context)
         check(tables.batch(positions), contexts, fuse)
+        check(NgramTables.of_windows(contexts, fuse).batch(np.arange(len(positions))), contexts, fuse)
 
 
 @given(flat_tokens, fuses)
@@ -83,6 +84,7 @@ def test_keys_do_not_overflow_with_large_vocabularies(fuse: tuple[int, ...]) -> 
     positions = np.arange(len(tokens))
     contexts = windows(tokens, positions, math.prod(fuse))
     check(NgramTables(tokens, fuse).batch(positions), contexts, fuse)
+    check(NgramTables.of_windows(contexts, fuse).batch(positions), contexts, fuse)
 
 
 def test_a_batch_of_names_needs_far_fewer_rows_than_windows() -> None:

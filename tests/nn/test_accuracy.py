@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavemore.engine.batchers import nats_of
+from wavemore.engine.batcher import nats_of
 from wavemore.nn.activations import GatedTanh, Tanh
 from wavemore.nn.models import build
 from wavemore.nn.wavenet import Block, WaveNetConfig

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = [word for word in arguments[:end] if word != "--debug"]
         arguments = [*words, *arguments[end:]]
         command = parse(arguments)
+        from wavemore.cli.progress import busy
         from wavemore.engine.process import keep_freed_memory
 
         keep_freed_memory()
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", WavemoreWarning)
             warnings.showwarning = _warning_printer()
-            code: int = command.run_command(arguments)
+            with busy():
+                code: int = command.run_command(arguments)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (a bug is raised again)
         return _failed(error, command, debug=debug)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import File, Flag, MovedData
+from wavemore.cli.progress import busy
 from wavemore.cli.screen import Screen, checked_figure_path, print_json, table
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Compare:
 
         path = checked_figure_path(self.plot)
         screen = Screen(stderr=self.json)
-        with screen.busy("losses of both"):
+        with busy("losses of both", screen):
             comparison = compare(self.a, self.b, self.split, self.data or "")
         if path is not None:
             _draw(comparison, path)

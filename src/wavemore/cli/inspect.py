@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from wavemore.cli.data_flags import DataFlags, source_of
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
 from wavemore.cli.options import NO_HINT, Flag, Folder, MovedData, Text, given, option_names
+from wavemore.cli.progress import busy
 from wavemore.cli.screen import Screen, print_json, table
 from wavemore.errors import RunError, UsageError
 from wavemore.signs import visible
@@ -50,7 +51,7 @@ class Inspect:
         screen = Screen(stderr=self.json)
         if self.plot is not None:
             import wavemore.plots  # noqa: F401 (raises if matplotlib is missing)
-        with screen.busy("a forward and a backward pass"):
+        with busy("a forward and a backward pass", screen):
             inspection, records = self._run(arguments) if self.model is None else (self._new_model(self.model), [])
         paths = [] if self.plot is None else _write_figures(Path(self.plot), inspection, records)
         if self.json:

@@ -1,4 +1,4 @@
-"""The progress of a training on the terminal, and the signals that stop it."""
+"""The progress of a training and of other long tasks on the terminal, and the signals that stop a training."""
 
 import signal
 import threading
@@ -8,12 +8,79 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from wavemore.cli.screen import Screen, seconds
+from wavemore.cli.screen import Screen, print_error, seconds
+from wavemore.progress import listening
+from wavemore.signs import visible
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from wavemore.engine.step_record import StepRecord
 
 Show = Callable[["StepRecord"], None]
+
+
+LONG = 2.0
+"""Seconds after which a task shows how far it is."""
+
+
+@contextmanager
+def busy(name: str = "", screen: Screen | None = None) -> Iterator[None]:
+    """Show on a terminal what is computed in the block and, of each long task in it, how far it is and its time left.
+
+    Without a terminal, a long task is shown on standard error after 2, 4, 8, ... seconds. By default the terminal is
+    that of standard error.
+    """
+    tasks = _Tasks(name, screen)
+    try:
+        if name and screen is not None and screen.live:
+            tasks.show(name)
+        with listening(tasks.listen):
+            yield
+    finally:
+        tasks.clear()
+
+
+class _Tasks:
+    """Listens to long tasks, and shows the latest one."""
+
+    def __init__(self, name: str, screen: Screen | None) -> None:
+        self.name, self.screen = name, screen
+        self.status: Status | None = None
+        self.task, self.fraction, self.start, self.due = "", 1.0, 0.0, 0.0
+
+    def listen(self, task: str, fraction: float) -> None:
+        now = time.monotonic()
+        if task != self.task or fraction < self.fraction:
+            self.task, self.start, self.due = task, now, now + LONG
+        self.fraction = fraction
+        if fraction >= 1:
+            if self.name and self.status is not None:
+                self.show(self.name)
+            else:
+                self.clear()
+        elif now >= self.due and fraction > 0:
+            time_left = (now - self.start) * (1 - fraction) / fraction
+            self.show(f"{task}: {fraction:.0%}, {seconds(time_left)} left")
+            self.due = now + (0.2 if self.status else now - self.start)
+
+    def show(self, words: str) -> None:
+        from rich.text import Text
+
+        if self.screen is None:
+            self.screen = Screen(stderr=True)
+        if not self.screen.live:
+            print_error(words)
+        elif self.status is None:
+            self.status = self.screen.console.status(Text(visible(words)))
+            self.status.start()
+        else:
+            self.status.update(Text(visible(words)))
+
+    def clear(self) -> None:
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
 
 
 @contextmanager
@@ -89,7 +156,11 @@ def _bar(screen: Screen, steps: int, time_left: Callable[["StepRecord"], str]) -
                 numbers += f"  {record.chars_per_second:,.0f} chars/s"
             bar.update(task, completed=record.step, numbers=f"{numbers}  {time_left(record)} left")
 
-        yield show
+        def show_task(name: str, fraction: float) -> None:
+            bar.update(task, numbers=f"{name} {fraction:.0%}")
+
+        with listening(show_task):
+            yield show
 
 
 def _distill(record: "StepRecord") -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from wavemore.cli.options import File, MovedData, RunName
+from wavemore.cli.progress import busy
 from wavemore.cli.screen import Screen
 from wavemore.errors import UsageError
 
@@ -40,7 +41,7 @@ class Report:
         path = Path(self.output or f"{folder.resolve().name}.html")
         _check_writable(path)
         screen = Screen()
-        with screen.busy(f"reading {folder}"):
+        with busy(f"reading {folder}", screen):
             content = report(Run(folder, self.data) if self.data else folder).encode("utf-8", "xmlcharrefreplace")
         write_atomic(path, content)
         screen.say(f"wrote {path} ({len(content) / 1e6:.1f} MB): open it in a browser")

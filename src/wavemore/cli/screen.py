@@ -7,8 +7,8 @@ would obey is made visible here; the items of `wavemore sample` remain as they a
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from math import log
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,14 +51,6 @@ class Screen:
         except BrokenPipeError:
             self.open = False
             discard(self.console.file)
-
-    @contextmanager
-    def busy(self, task: str) -> Iterator[None]:
-        """Show on a terminal what is being computed."""
-        from rich.text import Text
-
-        with self.console.status(Text(visible(task))) if self.live else nullcontext():
-            yield
 
 
 def _console(stderr: bool) -> "Console":

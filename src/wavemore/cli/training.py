@@ -6,7 +6,7 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from wavemore.cli.progress import display, interrupts
+from wavemore.cli.progress import busy, display, interrupts
 from wavemore.cli.screen import Screen, print_json
 from wavemore.cli.train_output import show_result, show_settings
 from wavemore.errors import RunError, TrainingError
@@ -31,7 +31,7 @@ def train_run(
     config, checkpoint, model = run.config, run.checkpoint(), run.new_model()
     show_settings(screen, run, model, corpus, explanation)
     start = perf_counter()
-    with screen.busy("the teachers' probabilities") if config.teachers else nullcontext():
+    with busy("the teachers' probabilities", screen) if config.teachers else nullcontext():
         soft_targets = teacher_probabilities(config, corpus)
     recorder = Recorder(run, checkpoint, seconds=perf_counter() - start if config.teachers else 0.0)
     if checkpoint is not None:
@@ -57,7 +57,7 @@ def train_run(
             kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
             screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
             return 128 + interrupted()
-        with screen.busy("exact losses of train and val"):
+        with busy("losses of train and val", screen):
             summary, val, samples = finish(run, model, corpus, recorder)
     except (TrainingError, RunError) as error:
         if run.discard():

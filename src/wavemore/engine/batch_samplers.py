@@ -16,6 +16,34 @@ from numpy.typing import NDArray
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.recipe import BatchSampling
 from wavemore.errors import UsageError
+from wavemore.text.lines import scramble
+
+MAX_STORED = 2**22
+"""The most items whose random order is kept in memory; that of more is computed where it is needed."""
+
+
+def permuted(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the items at some places of a random order of the numbers below `count`, without the others.
+
+    It is a Feistel network (Luby and Rackoff, https://doi.org/10.1137/0217022), one round per key, applied until the
+    number is below `count`.
+
+    >>> order = permuted(np.arange(1_000), 1_000, np.array([1, 2, 3, 4], np.uint64))
+    >>> order[:4].tolist(), sorted(order.tolist()) == list(range(1_000))
+    ([806, 578, 574, 169], True)
+    """
+    half = np.uint64(((count - 1).bit_length() + 1) // 2)
+    low = (np.uint64(1) << half) - np.uint64(1)
+    items = places.astype(np.uint64)
+    outside = np.arange(len(items))
+    while len(outside):
+        x = items[outside]
+        for key in keys:
+            right = x & low
+            x = right << half | (x >> half ^ scramble(right ^ key)) & low
+        items[outside] = x
+        outside = outside[x >= count]
+    return items.astype(np.int64)
 
 
 class BatchSampler:
@@ -33,7 +61,7 @@ class BatchSampler:
         if self.sampling == "replacement":
             return self._generator(step).integers(self.num_targets, size=self.batch_size)
         pieces = self._epochs(step, self.batch_size, self.num_targets)
-        return np.concatenate([self._shuffled(epoch, self.num_targets)[first:end] for epoch, first, end in pieces])
+        return np.concatenate([self._order(epoch, self.num_targets, first, end) for epoch, first, end in pieces])
 
     def _generator(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *numbers])
@@ -47,6 +75,12 @@ class BatchSampler:
             count = min(end - first, items_per_epoch - offset)
             yield epoch, offset, offset + count
             first += count
+
+    def _order(self, epoch: int, count: int, first: int, end: int) -> NDArray[np.int64]:
+        """Return the items from place `first` to `end` of an epoch's random order of `count` items."""
+        if count <= MAX_STORED:
+            return self._shuffled(epoch, count)[first:end]
+        return permuted(np.arange(first, end), count, self._generator(epoch).integers(2**63, size=4).astype(np.uint64))
 
     def _shuffle(self, epoch: int, count: int) -> NDArray[np.int64]:
         return self._generator(epoch).permutation(count)
@@ -117,7 +151,7 @@ class BlockBatchSampler(BatchSampler):
         else:
             pieces = []
             for epoch, first, end in self._epochs(step, self.blocks_per_step, self.blocks_per_epoch):
-                blocks = self._shuffled(epoch, self.blocks_per_epoch)[first:end]
+                blocks = self._order(epoch, self.blocks_per_epoch, first, end)
                 room = self.num_targets - self.blocks_per_epoch * self.block_size
                 shift = self._generator(epoch, 1).integers(room + 1)
                 pieces.append(blocks * self.block_size + shift)

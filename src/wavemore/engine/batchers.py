@@ -6,7 +6,6 @@ contexts, V vocabulary.
 
 # ruff: noqa: D102 - methods that override another are documented in Batcher
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler
+from wavemore.engine.batcher import Batcher
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
 from wavemore.engine.recipe import BatchSampling, Execution, Recipe
@@ -34,9 +34,11 @@ MAX_CHUNK_VALUES = 2**24  # logits or activations of a layer; with a large vocab
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
+MAX_STREAMS, LEAD_IN = 64, 512  # streams of a text, and characters that a stream reads before its first target
+TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
 
-def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
+def training_batcher(part: Part, model: Model, recipe: Recipe) -> Batcher:
     """Choose how a training runs `model` on a part: in blocks, in windows or in whole lines.
 
     Raises `ModelError` for a model of another vocabulary.
@@ -51,7 +53,7 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> "Batcher":
     return LineBatcher(part.tokens, model)
 
 
-def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> "Batcher":
+def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> Batcher:
     """Choose how `model` predicts every target of a part, each from all that the model can see before it.
 
     `execution` is for a tree on a list; all other models and texts have only one. Raises `ModelError` for a model of
@@ -61,15 +63,15 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
     return line_batcher(part.tokens, model, execution) if part.format == "lines" else text_batcher(part.tokens, model)
 
 
-def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> "Batcher":
+def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> Batcher:
     """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines."""
     return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LongLineBatcher(tokens, model)
 
 
-def text_batcher(tokens: Ids, model: Model) -> "Batcher":
-    """Choose how `model` predicts the ids of a text, of any length: in blocks, or from beginning to end."""
+def text_batcher(tokens: Ids, model: Model) -> Batcher:
+    """Choose how `model` predicts the ids of a text, of any length: in blocks, or in streams that read on and on."""
     if model.context is None:
-        return SequentialBatcher(tokens, model)
+        return StreamBatcher(tokens, model)
     block_size = max(MIN_EVALUATION_BLOCK, min(4 * model.context, chunk_size(model, LINE_CHUNK)))
     return BlockBatcher(tokens, model, block_size, left_context=model.context - 1)
 
@@ -87,69 +89,30 @@ def _require_vocabulary(model: Model, part: Part) -> None:
         raise ModelError(f"the data has the token {largest:,}, and the model only 0 to {model.vocabulary_size - 1:,}")
 
 
-def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -log p of each target: (B, V), (B,) -> (B,).
-
-    >>> nats_of(torch.zeros(1, 4), torch.tensor([2])).exp()
-    tensor([4.])
-    """
-    return -logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
-
-
-class Batcher(ABC):
-    """The targets of one part, flat ids (N,), and the model that predicts them."""
-
-    def __init__(self, tokens: Ids, model: Model) -> None:
-        self.tokens = tokens
-        self.model = model
-        self.device = model.device
-
-    @abstractmethod
-    def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        """Predict the targets at `positions`: (B,) -> (B, V)."""
-
-    def targets(self, positions: NDArray[np.int64]) -> Tensor:
-        """Return the targets at `positions`: (B,)."""
-        return self._tensor(self.tokens[positions])
-
-    def nats(self, positions: NDArray[np.int64]) -> Tensor:
-        """Return -log p of the targets at `positions`: (B,); for evaluation."""
-        return nats_of(self.logits(positions), self.targets(positions))
-
-    @abstractmethod
-    def chunks(self) -> Iterator[NDArray[np.int64]]:
-        """Yield all positions once, in pieces and an order that are evaluated quickly."""
-
-    @abstractmethod
-    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
-        """Choose the targets of each training step."""
-
-    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
-        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
-
-
 class WindowBatcher(Batcher):
     """Runs a tree on the window of characters before each target.
 
-    The execution `windows` takes the windows as they are; `unique` finds the n-grams of the part once, here, and
-    computes each distinct n-gram of a batch once. A tree with layers that depend on the position is always run by
-    `windows`.
+    The execution `windows` takes the windows as they are; `unique` computes each distinct n-gram of a batch once. The
+    n-grams of the part are found once, here, those of a large part for each batch. A tree with layers that depend on
+    the position is always run by `windows`.
     """
 
     model: Tree
 
     def __init__(self, tokens: Ids, model: Tree, execution: Execution) -> None:
         super().__init__(tokens, model)
-        unique = execution == "unique" and not model.is_positional
-        self.tables = NgramTables(tokens, model.config.fuse) if unique else None
+        self.is_unique = execution == "unique" and not model.is_positional
+        fits = self.is_unique and len(tokens) <= TABLE_TARGETS
+        self.tables = NgramTables(tokens, model.config.fuse) if fits else None
+        self._piece: tuple[int, NgramTables | None] = 0, self.tables  # where the n-grams at hand begin
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        if self.tables is None:
+        if not self.is_unique:
             return self.model.windows(self._tensor(windows(self.tokens, positions, self.model.context)))
         return self.model.unique(self.plan(positions))
 
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
-        if self.tables is None:
+        if not self.is_unique:
             return super().nats(positions)
         plan = self.plan(positions)
         logits, rows = unique_logits(self.model.layers, plan), plan.inverse  # (U, V), (B,)
@@ -158,17 +121,28 @@ class WindowBatcher(Batcher):
 
     def plan(self, positions: NDArray[np.int64]) -> UniquePlan:
         """Find the distinct n-grams of the windows before `positions`; only for the execution `unique`."""
-        assert self.tables is not None
-        return self.tables.batch(positions, self.device, next(self.model.parameters()).dtype)
+        assert self.is_unique
+        start, tables = self._piece
+        if tables is None:
+            contexts = windows(self.tokens, positions, self.model.context)
+            tables = NgramTables.of_windows(contexts, self.model.config.fuse)
+            positions, start = np.arange(len(positions)), 0
+        return tables.batch(positions - start, self.device, next(self.model.parameters()).dtype)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        size = chunk_size(self.model, CHUNK)
-        if self.tables is None:  # the bottom level has one row for every character of every window
-            order, size = np.arange(len(self.tokens)), max(1, size // self.model.context)
-        else:  # equal contexts together
-            order = np.argsort(self.tables.top, kind="stable")
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+        count, size = len(self.tokens), chunk_size(self.model, CHUNK)
+        if not self.is_unique:  # the bottom level has one row for every character of every window
+            size = max(1, size // self.model.context)
+            yield from (np.arange(start, min(start + size, count)) for start in range(0, count, size))
+            return
+        whole, piece = self._piece, count if self.tables is not None else TABLE_TARGETS // 4
+        for start in range(0, count, piece):
+            begin = max(0, start - self.model.context)  # the contexts of the first targets reach back to there
+            tables = self.tables or NgramTables(self.tokens[begin : start + piece], self.model.config.fuse)
+            self._piece = begin, tables
+            order = start + np.argsort(tables.top[start - begin :], kind="stable")  # equal contexts together
+            yield from (order[first : first + size] for first in range(0, len(order), size))
+        self._piece = whole
 
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
         return BatchSampler(len(self.tokens), batch_size, sampling, seed)
@@ -316,18 +290,32 @@ class BlockBatcher(Batcher):
         return BlockBatchSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
 
 
-class SequentialBatcher(BlockBatcher):
-    """Reads a text once from beginning to end, for models that see everything before a target; for evaluation.
+class StreamBatcher(BlockBatcher):
+    """Reads a text from beginning to end, for models that see everything before a target; for evaluation.
 
-    The chunks must be used in their order, each by one call of `logits` or `nats`.
+    A long text is read by several streams at once. Each but the first begins `LEAD_IN` characters before its targets:
+    what came earlier changes no prediction of a trained network by more than rounding does. The chunks must be used in
+    their order, each by one call of `logits` or `nats`.
     """
 
     def __init__(self, tokens: Ids, model: Model) -> None:
         super().__init__(tokens, model, chunk_size(model, LINE_CHUNK), left_context=0)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        self._decoder = self.model.decoder(1)
-        return super().chunks()
+        count = len(self.tokens)
+        streams = min(MAX_STREAMS, max(1, (count - LEAD_IN) // (8 * LEAD_IN)))
+        lead_in = LEAD_IN if streams > 1 else 0
+        stride = -(-(count - lead_in) // streams)
+        size = max(1, self.block_size // streams)
+        self._decoder = self.model.decoder(streams)
+        starts = stride * np.arange(streams)[:, None]
+        for first in range(0, stride + lead_in, size):
+            read = np.arange(first, min(first + size, stride + lead_in))
+            self._read = starts + read  # (L, T)
+            self._predicted = (self._read < count) & ((read >= lead_in) | (starts == 0))
+            yield self._read[self._predicted]
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        return self._decoder.prefill(self.targets(positions)[None])[0]
+        tokens = self.tokens[np.minimum(self._read, len(self.tokens) - 1)]
+        logits = self._decoder.prefill(self._tensor(tokens))  # (L, T, V)
+        return logits[torch.from_numpy(self._predicted).to(self.device)]

@@ -17,6 +17,7 @@ from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import eval_mode
 from wavemore.errors import UsageError
 from wavemore.nn.model import Model
+from wavemore.progress import report
 from wavemore.text.corpus import Corpus
 
 NO_NGRAM_STUDENT = "an ngram is counted, not trained, so it cannot have teachers; it can be a teacher"
@@ -36,13 +37,15 @@ def soft_targets(teachers: Sequence[Model], corpus: Corpus) -> Tensor:
                 f"a teacher has a vocabulary of {teacher.vocabulary_size:,} tokens and the data has {size:,}: use "
                 "teachers that were trained on the same data"
             )
-    mean = torch.zeros(corpus.train.num_targets, size)
+    mean, done = torch.zeros(corpus.train.num_targets, size), 0
     for teacher in teachers:
         batcher = evaluation_batcher(corpus.train, teacher)
         with eval_mode(teacher):
             for positions in batcher.chunks():
                 p = batcher.logits(positions).softmax(dim=1).cpu().float()
                 mean.index_add_(0, torch.from_numpy(positions), p, alpha=1 / len(teachers))
+                done += len(positions)
+                report("the teachers' probabilities", done, len(teachers) * len(mean))
     return mean
 
 

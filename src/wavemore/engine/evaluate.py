@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavemore.engine.batchers import Batcher, evaluation_batcher, line_batcher
+from wavemore.engine.batcher import Batcher
+from wavemore.engine.batchers import evaluation_batcher, line_batcher
 from wavemore.engine.recipe import Execution
 from wavemore.engine.threads import measured
 from wavemore.engine.unit_losses import UnitLosses

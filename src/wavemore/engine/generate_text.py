@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.batchers import nats_of
+from wavemore.engine.batcher import nats_of
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.generate_lines import draw, probabilities
 from wavemore.engine.sampling import Sampling

@@ -9,6 +9,8 @@ Shapes: N targets, B examples, T context length, U rows of a level, n fusion siz
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from wavemore.errors import UsageError, require
 from wavemore.nn.unique_plan import UniquePlan
+from wavemore.progress import report
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
 Index = NDArray[np.int64]
@@ -47,12 +50,35 @@ class NgramTables:
         ids[1:] = tokens[:-1]
         span = 1  # ids in one row
         children, rows = [], [int(tokens.max()) + 1]
-        for n in fuse:
-            ids, table = _combine(ids, rows[-1], run, n, span)
+        for level, n in enumerate(fuse):
+            ids, table = _combine(partial(_child, ids, run, n, span), rows[-1], n)
             span *= n
             children.append(table)
             rows.append(len(table))
-        self.children, self.top, self.rows = children, ids, rows
+            report("finding n-grams", level + 1, len(fuse))
+        self._set(fuse, children, ids, rows)
+
+    @classmethod
+    def of_windows(cls, contexts: Ids, fuse: tuple[int, ...]) -> "NgramTables":
+        """Find the n-grams of some contexts only, (B, T); `top` is then the row of each context, (B,).
+
+        >>> NgramTables.of_windows(np.array([[1, 2], [2, 1], [1, 2]], np.uint8), fuse=(2,)).top.tolist()
+        [0, 1, 0]
+        """
+        tables = cls.__new__(cls)
+        tables.context = contexts.shape[1]
+        ids = contexts.astype(np.int32)
+        children, rows = [], [int(contexts.max()) + 1]
+        for n in fuse:
+            numbers, table = _combine(partial(_column, ids.reshape(-1, n)), rows[-1], n)
+            ids = numbers.reshape(len(contexts), -1)
+            children.append(table)
+            rows.append(len(table))
+        tables._set(fuse, children, ids[:, 0], rows)
+        return tables
+
+    def _set(self, fuse: tuple[int, ...], children: list[Rows], top: Rows, rows: list[int]) -> None:
+        self.children, self.top, self.rows = children, top, rows
         # In a batch, row r as child k of a fusion is number r + k * rows.
         self._offsets = [count * np.arange(n)[:, None] for n, count in zip(fuse, rows[:-1], strict=True)]
         self._slots = [np.zeros(n * count, np.int64) for n, count in zip((*fuse, 1), rows, strict=True)]
@@ -98,18 +124,23 @@ def _run_lengths(tokens: Ids) -> Rows:
     return places - np.maximum.accumulate(starts)
 
 
-def _combine(ids: Rows, below: int, run: Rows, n: int, span: int) -> tuple[Rows, Rows]:
-    """Number the distinct combinations of n rows of a level, the children before each target: (N,) -> (N,), (U, n).
+def _child(ids: Rows, run: Rows, n: int, span: int, k: int) -> Rows:
+    """Return child k before each target, one of n: (N,).
 
-    `ids` are the rows that end before each target, numbers below `below`. Child n - 1 ends there, the others multiples
-    of `span` earlier. A child that ends at or before the boundary of the line is all boundaries, and so is the row
-    before the very first target.
+    `ids` are the rows that end before each target. Child n - 1 ends there, the others multiples of `span` earlier. A
+    child that ends at or before the boundary of the line is all boundaries, and so is the row before the very first
+    target.
     """
+    back = (n - 1 - k) * span
+    return np.where(run > back, np.roll(ids, back), ids[0])
 
-    def child(k: int) -> Rows:
-        back = (n - 1 - k) * span
-        return np.where(run > back, np.roll(ids, back), ids[0])
 
+def _column(groups: Rows, k: int) -> Rows:
+    return groups[:, k]
+
+
+def _combine(child: Callable[[int], Rows], below: int, n: int) -> tuple[Rows, Rows]:
+    """Number the distinct combinations of n children, each (N,) numbers below `below`: (N,), (U, n)."""
     key, size = child(0).astype(np.int64), below
     for k in range(1, n):
         if size * below >= 2**63:  # renumber the combinations so far, so that the next product fits into 64 bits

@@ -36,6 +36,7 @@ from wavemore.nn.config import ModelConfig, setting
 from wavemore.nn.display import model_html
 from wavemore.nn.kernels import is_traced
 from wavemore.nn.model import Model, last_positions
+from wavemore.progress import report
 
 DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)
 """The discounts if the text is too small or too regular to estimate them, as in Heafield's KenLM."""
@@ -201,6 +202,7 @@ class Ngram(Model):
                 contexts, indices[targets] = torch.unique(keys, return_inverse=True)
             grams, counts = torch.unique(indices[targets] * size + tokens[targets], return_counts=True)
             counted.append((contexts, grams, counts))
+            report("counting n-grams", k + 1, len(self.levels))
         return counted
 
     def _fill(self, level: nn.Module, contexts: Tensor, grams: Tensor, counts: Tensor) -> None:

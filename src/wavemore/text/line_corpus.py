@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wavemore import progress
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
 from wavemore.text.lines import LineReport, Lines, collect, distinct, is_among
@@ -95,14 +96,17 @@ def build_corpus(
     cleaning: Cleaning = AS_IS,
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
+    report_step = partial(progress.report, "splitting the lines", total=4)
     parts = split(lines, split_method, split_seed)
+    report_step(1)
     vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"}, cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
     lines.encode(vocabulary)  # first, so that no part is in memory as ids and as a string
 
-    def part(indices: NDArray[np.int64]) -> LinePart:
-        chosen = lines.take(indices)
+    def part(number: int) -> LinePart:
+        chosen = lines.take(parts[number])
         leak_free = ~is_among(chosen.hashes(), train_hashes)
+        report_step(number + 2)
         return LinePart(chosen, chosen.encode(vocabulary), leak_free, vocabulary)
 
     return LineCorpus(
@@ -114,8 +118,8 @@ def build_corpus(
         split_seed=split_seed,
         report=report,
         vocabulary=vocabulary,
-        train=part(parts[0]),
-        val=part(parts[1]),
-        test=part(parts[2]),
+        train=part(0),
+        val=part(1),
+        test=part(2),
         line_hashes=distinct(lines.hashes()),
     )

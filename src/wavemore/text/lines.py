@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, refuse_string
+from wavemore.progress import report
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
@@ -205,6 +206,7 @@ class Lines(Sequence[str]):
                 codes = code_points(self._between(start, start + len(offsets) - 1)).astype(np.uint64)
                 begins, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
                 positions = np.arange(len(codes), dtype=np.uint64) - np.repeat(begins, sizes).astype(np.uint64)
+                report("hashing the lines", start + len(offsets) - 1, len(self))
                 chunks.append(np.add.reduceat(scramble(codes | (positions << np.uint64(32))), begins))
             self._hashes = np.concatenate(chunks)
         return self._hashes

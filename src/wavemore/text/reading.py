@@ -14,6 +14,7 @@ from pathlib import Path
 
 from wavemore.errors import DataError
 from wavemore.files import special_kind
+from wavemore.progress import report
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.encoding import (
     HEAD_BYTES,
@@ -50,6 +51,7 @@ class TextReader:
         self.codec = find_codec(self.encoding)
         if is_binary(self._head, self.codec.name):
             raise DataError(f"has a zero byte at offset {self._head.find(0):,}; {self._advice(self._head)}")
+        self._size = self._size_of_file()
         self._checksum = hashlib.sha256()
         self._line_ends: tuple[str, ...] = ()
 
@@ -69,6 +71,7 @@ class TextReader:
                 text, at_start = text.removeprefix("\ufeff"), False
             offset += len(chunk)
             yield text
+            report(f"reading {Path(self._path).name}", offset, self._size)
         ends = newlines.newlines or ()
         self._line_ends = (ends,) if isinstance(ends, str) else ends
 
@@ -88,6 +91,14 @@ class TextReader:
         if kinds := [name for end, name in (("\r\n", "CRLF"), ("\r", "CR")) if end in self._line_ends]:
             words.append(f"{' and '.join(kinds)} line ends converted")
         return tuple(words)
+
+    def _size_of_file(self) -> int:
+        if not self._file.seekable():
+            return 0
+        position = self._file.tell()
+        size = self._file.seek(0, io.SEEK_END)
+        self._file.seek(position)
+        return size
 
     def _chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self._head), _CHUNK_BYTES):

@@ -1,0 +1,58 @@
+"""What all batchers have in common: the targets of a part, and the model that predicts them.
+
+Shapes: N targets of a part, B targets of a batch, V vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavemore.engine.batch_samplers import BatchSampler
+from wavemore.engine.recipe import BatchSampling
+from wavemore.nn.model import Model
+from wavemore.text.vocabulary import Ids
+
+
+def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return -log p of each target: (B, V), (B,) -> (B,).
+
+    >>> nats_of(torch.zeros(1, 4), torch.tensor([2])).exp()
+    tensor([4.])
+    """
+    return -logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
+
+
+class Batcher(ABC):
+    """The targets of one part, flat ids (N,), and the model that predicts them."""
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        self.tokens = tokens
+        self.model = model
+        self.device = model.device
+
+    @abstractmethod
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Predict the targets at `positions`: (B,) -> (B, V)."""
+
+    def targets(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return the targets at `positions`: (B,)."""
+        return self._tensor(self.tokens[positions])
+
+    def nats(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return -log p of the targets at `positions`: (B,); for evaluation."""
+        return nats_of(self.logits(positions), self.targets(positions))
+
+    @abstractmethod
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        """Yield all positions once, in pieces and an order that are evaluated quickly."""
+
+    @abstractmethod
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        """Choose the targets of each training step."""
+
+    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)
