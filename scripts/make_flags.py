@@ -44,7 +44,11 @@ def content() -> str:
         _class(
             "RecipeFlags",
             "Settings of the training. The default, `auto`, suits the data and the model.",
-            (_flag(field.name, field.type, field.metadata["help"], "auto") for field in fields(Recipe)),
+            (
+                _flag(field.name, field.type, field.metadata["help"], "auto")
+                for field in fields(Recipe)
+                if field.metadata
+            ),
         ),
         _class("SamplingFlags", SAMPLING, map(_sampling_flag, fields(Sampling))),
     ]

@@ -13,13 +13,13 @@ from .engine.generate_lines import Sample as Sample
 from .engine.generate_lines import generate as generate
 from .engine.generate_text import GeneratedText as GeneratedText
 from .engine.generate_text import generate_text as generate_text
-from .engine.plan import Plan as Plan
 from .engine.plan import plan as plan
 from .engine.recipe import LECTURE as LECTURE
 from .engine.recipe import Recipe as Recipe
 from .engine.sampling import Sampling as Sampling
 from .engine.step_record import Checkpoint as Checkpoint
 from .engine.step_record import StepRecord as StepRecord
+from .engine.training_plan import Plan as Plan
 from .errors import WavemoreError as WavemoreError
 from .inspection.finding import Finding as Finding
 from .inspection.inspect import inspect as inspect

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from wavemore.engine.fit import fit
-from wavemore.engine.plan import Plan, plan, uses_threads
+from wavemore.engine.plan import plan, uses_threads
 from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
 from wavemore.nn.models import MODELS, build
 from wavemore.nn.tree import TreeConfig

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wavemore.cli.screen import discard, print_error
+from wavemore.cli.start import STARTED as STARTED
 from wavemore.errors import WavemoreError, WavemoreWarning
 from wavemore.version import __version__
 

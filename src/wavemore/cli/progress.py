@@ -109,22 +109,22 @@ def interrupts() -> Iterator[Callable[[], int]]:
 
 
 @contextmanager
-def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Show]:
+def display(screen: Screen, seconds_before: float) -> Iterator[Show]:
     """Show each record: as a moving bar on a terminal, otherwise as one line per evaluation."""
     start = time.monotonic()
 
     def time_left(record: "StepRecord") -> str:  # evaluations included
-        return seconds((time.monotonic() - start) / record.steps_here * (steps - record.step))
+        return seconds((time.monotonic() - start) / record.steps_here * (record.steps - record.step))
 
     if screen.live:
-        with _bar(screen, steps, time_left) as show:
+        with _bar(screen, time_left) as show:
             yield show
         return
 
     def show_line(record: "StepRecord") -> None:
         if record.val_nats is not None:
             screen.say(
-                f"step {record.step:>{len(f'{steps:,}')},} of {steps:,}  train {record.train_nats:.4f}  "
+                f"step {record.step:>{len(f'{record.steps:,}')},} of {record.steps:,}  train {record.train_nats:.4f}  "
                 f"{_distill(record)}val {record.val_nats:.4f}{' *' if record.is_best else '  '}  "
                 f"{record.chars_per_second:,.0f} chars/s  {seconds(seconds_before + record.seconds)} so far, "
                 f"{time_left(record)} left"
@@ -134,17 +134,17 @@ def display(screen: Screen, steps: int, seconds_before: float) -> Iterator[Show]
 
 
 @contextmanager
-def _bar(screen: Screen, steps: int, time_left: Callable[["StepRecord"], str]) -> Iterator[Show]:
+def _bar(screen: Screen, time_left: Callable[["StepRecord"], str]) -> Iterator[Show]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     wide = screen.width >= 100
     columns = [
-        TextColumn("{task.completed:,}/{task.total:,}", markup=False),
+        TextColumn("{task.completed:,}/{task.fields[steps]}", markup=False),
         BarColumn(bar_width=24 if wide else 8),
         TextColumn("{task.fields[numbers]}", markup=False),
     ]
     with Progress(*columns, console=screen.console, refresh_per_second=8) as bar:
-        task = bar.add_task("train", total=steps, numbers="")
+        task = bar.add_task("train", total=None, steps="…", numbers="")
         val = "…"
 
         def show(record: "StepRecord") -> None:
@@ -154,7 +154,13 @@ def _bar(screen: Screen, steps: int, time_left: Callable[["StepRecord"], str]) -
             numbers = f"train {record.train_nats:.4f}  {_distill(record) if wide else ''}val {val}"
             if wide:
                 numbers += f"  {record.chars_per_second:,.0f} chars/s"
-            bar.update(task, completed=record.step, numbers=f"{numbers}  {time_left(record)} left")
+            bar.update(
+                task,
+                total=record.steps,
+                steps=f"{record.steps:,}",
+                completed=record.step,
+                numbers=f"{numbers}  {time_left(record)} left",
+            )
 
         def show_task(name: str, fraction: float) -> None:
             bar.update(task, numbers=f"{name} {fraction:.0%}")

@@ -1,18 +1,34 @@
 """`wavemore train`: data in; a trained model in a run folder and samples out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from wavemore.cli.data_flags import DataFlags, source_of
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
-from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, Folder, IntOrAuto, MovedData, Name, Runs, Text, given
+from wavemore.cli.options import (
+    NO_HINT,
+    Flag,
+    FloatOrAuto,
+    Folder,
+    IntOrAuto,
+    Minutes,
+    MovedData,
+    Name,
+    Runs,
+    Text,
+    given,
+)
+from wavemore.cli.start import STARTED
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
+    from wavemore.engine.training_plan import Plan
     from wavemore.runs.config import RunConfig
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
@@ -44,6 +60,8 @@ class Train:
     """auto: settings that suit the data; lecture: those of Karpathy's lecture (about six minutes)"""
     model: Annotated[Literal["auto", ModelName], NO_HINT] = "auto"
     """tree (as in the lecture), wavenet (as in the paper) or a baseline; auto: tree for a list, lstm for a text"""
+    minutes: Minutes = None
+    """time for the whole command: the model and all other settings are chosen for it"""
     epochs: FloatOrAuto = "auto"
     """passes over the training data, instead of --steps"""
     teachers: Runs = None
@@ -80,13 +98,20 @@ class Train:
         run = self._checked_run()
         source = source_of(self.source, self.data)
         corpus, explanation = self.reading.load(source)
-        config = self._config(corpus, source, run, arguments)
+        screen = Screen(stderr=self.json)
+        with screen.busy("measuring the speed of this machine") if self.minutes else nullcontext():
+            config = self._config(corpus, source, run, arguments)
         run = run or new_run(_run_name(source))
         with run.lock():
             run = run.create(config, corpus, overwrite=self.overwrite)
-            screen = Screen(stderr=self.json)
             return train_run(
-                run, corpus, screen, tensorboard=self.tensorboard, as_json=self.json, explanation=explanation
+                run,
+                corpus,
+                screen,
+                tensorboard=self.tensorboard,
+                as_json=self.json,
+                explanation=explanation,
+                started=STARTED,
             )
 
     def _checked_run(self) -> "Run | None":
@@ -105,20 +130,21 @@ class Train:
 
     def _config(self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str]) -> "RunConfig":
         """Choose the settings that are not given, and set the number of threads."""
-        from wavemore.engine.plan import plan, uses_threads
+        from wavemore.engine.plan import uses_threads
         from wavemore.runs.environment import use_threads
         from wavemore.runs.memory_check import check_fits
         from wavemore.runs.teachers import check_teachers, find_teachers
         from wavemore.runs.training import config_of, data_config
 
-        planned = plan(corpus, self.preset, **self._settings())
-        check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
         threads = self.threads
-        if threads == "auto" and not uses_threads(planned, corpus.format):
-            threads = 1
         if threads != "auto" and not 1 <= threads <= 4096:
             raise UsageError(f"--threads is {threads}; it must be at least 1 and at most 4,096")
         use_threads(threads)
+        planned = self._plan(corpus)
+        check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
+        if threads == "auto" and not uses_threads(planned, corpus.format):
+            threads = 1
+            use_threads(threads)
         data = data_config(corpus, source)
         config = config_of(
             planned,
@@ -132,6 +158,18 @@ class Train:
         )
         check_teachers(config, corpus)
         return config
+
+    def _plan(self, corpus: "Corpus") -> "Plan":
+        from wavemore.engine.plan import plan
+
+        if self.minutes is None:
+            return plan(corpus, self.preset, **self._settings())
+        left = self.minutes - (monotonic() - STARTED) / 60
+        if self.minutes > 0 and left <= 0:
+            raise UsageError(f"--minutes is {self.minutes:g}, and reading the data took longer: give more")
+        planned = plan(corpus, self.preset, minutes=min(left, self.minutes), **self._settings())
+        assert planned.budget is not None
+        return replace(planned, budget=replace(planned.budget, minutes=self.minutes))
 
     def _settings(self) -> dict[str, Any]:
         settings = given(self.architecture) | given(self.training)

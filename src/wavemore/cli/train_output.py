@@ -10,6 +10,7 @@ from wavemore.signs import visible
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
     from wavemore.engine.recipe import Recipe
+    from wavemore.engine.training_plan import TimeBudget
     from wavemore.nn.model import Model
     from wavemore.runs.record import Summary
     from wavemore.runs.run import Run
@@ -48,6 +49,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     else:
         screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
+    if config.budget is not None:
+        screen.say(f"plan    {_budget(config.budget)}")
     if config.teachers:
         time = seconds(sum(teacher.train_seconds for teacher in config.teachers))
         screen.say(
@@ -132,6 +135,12 @@ def _recipe(recipe: "Recipe", corpus: "Corpus") -> str:
         f"{recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, {rates}, "
         f"schedule {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
+
+
+def _budget(budget: "TimeBudget") -> str:
+    """Return what was chosen for a time, as the flags that would train the same without it."""
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in budget.chosen.items())
+    return f"{seconds(60 * budget.minutes)} at {budget.chars_per_second:,.0f} characters/s as measured: {flags}"
 
 
 def _show_lines(screen: Screen, samples: Sequence[Any]) -> None:

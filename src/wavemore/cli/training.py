@@ -3,7 +3,7 @@
 import shlex
 from contextlib import nullcontext
 from dataclasses import asdict
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from wavemore.cli.progress import busy, display, interrupts
@@ -12,16 +12,27 @@ from wavemore.cli.train_output import show_result, show_settings
 from wavemore.errors import RunError, TrainingError
 
 if TYPE_CHECKING:
+    from wavemore.runs.config import RunConfig
+    from wavemore.runs.deadline import Deadline
+    from wavemore.runs.recorder import Recorder
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
 
 
 def train_run(
-    run: "Run", corpus: "Corpus", screen: Screen, *, tensorboard: bool, as_json: bool, explanation: str = ""
+    run: "Run",
+    corpus: "Corpus",
+    screen: Screen,
+    *,
+    tensorboard: bool,
+    as_json: bool,
+    explanation: str = "",
+    started: float | None = None,
 ) -> int:
     """Train in a run folder, from its checkpoint if there is one; the caller holds the run's lock.
 
-    `explanation` says how the data is read. Return the exit code: 128 plus the signal if one stopped the training.
+    `explanation` says how the data is read, `started` when the program started, by `monotonic`. Return the exit code:
+    128 plus the signal if one stopped the training.
     """
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import teacher_probabilities
@@ -44,16 +55,16 @@ def train_run(
         with (
             interrupts() as interrupted,
             Board(run, recorder.records) if tensorboard else nullcontext() as board,
-            display(screen, config.recipe.steps, recorder.seconds_before) as show,
+            display(screen, recorder.seconds_before) as show,
         ):
-            for record in train(run, model, corpus, recorder, soft_targets):
+            for record in train(run, model, corpus, recorder, soft_targets, _deadline(config, recorder, started)):
                 show(record)
                 if board is not None:
                     board.update()
                 if interrupted() and record.step < record.steps:
                     recorder.save(record)
                     break
-        if recorder.last_step < config.recipe.steps:
+        if recorder.last_step < run.config.recipe.steps:
             kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
             screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
             return 128 + interrupted()
@@ -72,3 +83,13 @@ def train_run(
         print_json({"run": str(run.path), **asdict(summary)})
     show_result(screen, run, corpus, summary, val, samples)
     return 0
+
+
+def _deadline(config: "RunConfig", recorder: "Recorder", started: float | None) -> "Deadline | None":
+    """Return when the training must end, if it has a time budget; of a run that is resumed, the rest counts."""
+    from wavemore.runs.deadline import Deadline
+
+    if config.budget is None:
+        return None
+    used = recorder.seconds_before if started is None else monotonic() - started
+    return Deadline(60 * config.budget.minutes - used - config.budget.ending_seconds)

@@ -76,7 +76,7 @@ def fit(
     initial = _copied(model.state_dict())
     with restored_modes(model):
         try:
-            while training.step < recipe.steps:
+            while training.step < training.recipe.steps:
                 yield training.advance()
         except TrainingError:
             model.load_state_dict(initial)
@@ -117,6 +117,7 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
         update_ratios={},
         best_state=best_state,
         checkpoint=lambda: checkpoint,
+        shorten=lambda steps: recipe,
     )
 
 
@@ -245,7 +246,12 @@ class _Training:
             update_ratios=ratios,
             best_state=self.best_state,
             checkpoint=partial(self._checkpoint, self.step),
+            shorten=self._shorten,
         )
+
+    def _shorten(self, steps: int) -> Recipe:
+        self.recipe = self.optimizers.recipe = self.recipe.with_steps(steps, self.step)
+        return self.recipe
 
     def _checkpoint(self, step: int) -> Checkpoint:
         """Copy the state after `step`, which must be the last one."""

@@ -1,7 +1,8 @@
 """Plan a training: the settings that were requested, and defaults that suit the data for all others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from functools import partial
 from math import ceil, inf, prod
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from wavemore.engine.batch_samplers import BlockBatchSampler
 from wavemore.engine.defaults import Defaults, default_model, default_settings, settings_of
 from wavemore.engine.distillation import NO_NGRAM_STUDENT
 from wavemore.engine.recipe import LECTURE, MAX_COUNT, Recipe
+from wavemore.engine.time_plan import plan_for_time
+from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError, require
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, model_entry, parameter_count
@@ -16,24 +19,24 @@ from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Format
 
 Preset = Literal["auto", "lecture"]
-TRAINING_SETTINGS = {"epochs", *(field.name for field in fields(Recipe))}
+TRAINING_SETTINGS = {"epochs", *(field.name for field in fields(Recipe) if field.metadata)}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A model and how it is trained."""
-
-    model: str
-    model_config: ModelConfig
-    recipe: Recipe
-
-
-def plan(corpus: Corpus, preset: Preset = "auto", model: str | None = None, **settings: Any) -> Plan:
+def plan(
+    corpus: Corpus,
+    preset: Preset = "auto",
+    model: str | None = None,
+    minutes: float | None = None,
+    **settings: Any,
+) -> Plan:
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
 
     `settings` may be any field of the model's config and of `Recipe`, `context` (for a tree, instead of `fuse`) and
     `epochs` (instead of `steps`). The default model is a tree for a list and an lstm for a text. Raises `UsageError`
     for settings that contradict each other or the data, or that the model does not have.
+
+    With `minutes`, the model and the recipe are the best for so much time on this machine, whose speed is measured with
+    some training steps. The time begins now.
 
     >>> from wavemore.text.line_corpus import LineCorpus
     >>> corpus = LineCorpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
@@ -42,6 +45,10 @@ def plan(corpus: Corpus, preset: Preset = "auto", model: str | None = None, **se
     >>> plan(corpus, model="wavenet", dilations=(1, 2)).model_config.receptive_field
     4
     """
+    if minutes is not None:
+        if preset == "lecture":
+            raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
+        return plan_for_time(corpus, minutes, {"model": model} | settings if model else settings, partial(plan, corpus))
     model = model or default_model(corpus, settings)
     config_class = model_entry(model).config
     _check_names(model, settings)

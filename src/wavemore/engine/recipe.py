@@ -1,8 +1,9 @@
 """The recipe of a training: optimizer, steps and schedule as plain data. It imports no torch, so `--help` is fast."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from math import inf
-from typing import Literal, get_args
+from typing import Literal, get_args, get_origin
 
 from wavemore.errors import require
 from wavemore.nn.config import setting
@@ -51,11 +52,14 @@ class Recipe:
     precision: Precision = setting("float32", "precision of the matrix products: float32, or bfloat16 if supported")
     distill_weight: float = setting(0.0, "weight of the teachers in each target (auto: 0.5 with teachers)")
     seed: int = setting(0, "seed of the initial weights and of the order of the batches")
+    replanned: tuple[tuple[int, int], ...] = ()
+    """Each change of `steps` on the way, to end in time: the steps done by then, and the number planned before."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(field.type)  # no choices unless it is a Literal
-            require(not choices or value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
+            value, choices = getattr(self, field.name), get_args(field.type)
+            if get_origin(field.type) is Literal:
+                require(value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
         # A batch of one has no batch statistics.
         limits = {"steps": (1, MAX_COUNT), "batch_size": (2, MAX_BATCH), "num_evals": (1, MAX_COUNT)}
         for name, (least, most) in {**limits, "block_size": (1, MAX_BATCH)}.items():
@@ -68,9 +72,34 @@ class Recipe:
         require(0 <= self.weight_decay < inf, "weight_decay", self.weight_decay, "at least 0 and finite")
         require(0 <= self.distill_weight <= 1, "distill_weight", self.distill_weight, "between 0 and 1")
         require(0 <= self.seed < 2**63, "seed", self.seed, "between 0 and 2**63 - 1")
+        done = [0, *(done for done, _ in self.replanned), self.steps]
+        valid = all(a < b for a, b in pairwise(done)) and all(1 <= steps <= MAX_COUNT for _, steps in self.replanned)
+        require(valid, "replanned", self.replanned, "steps done, rising to `steps`, each with the number planned then")
+
+    def with_steps(self, steps: int, done: int) -> "Recipe":
+        """Plan another number of steps in all, `steps`, when `done` are done.
+
+        From there the learning rate falls to zero at the new end.
+
+        >>> recipe = Recipe(steps=100, schedule="linear", warmup_fraction=0).with_steps(60, done=40)
+        >>> [recipe.learning_rate_scale(step) for step in (20, 40, 50)]
+        [0.8, 0.6, 0.3]
+        """
+        return replace(self, steps=steps, replanned=(*self.replanned, (done, self.steps)))
+
+    @property
+    def planned_first(self) -> "Recipe":
+        """The recipe before all changes of `steps`."""
+        return replace(self, steps=self.replanned[0][1], replanned=()) if self.replanned else self
 
     def learning_rate_scale(self, step: int) -> float:
         """Factor by which the schedule scales the learning rates at `step`, counted from 0."""
+        if self.replanned:
+            done, steps = self.replanned[-1]
+            before = replace(self, steps=steps, replanned=self.replanned[:-1])
+            if step < done or self.schedule != "linear":
+                return before.learning_rate_scale(step)
+            return before.learning_rate_scale(done) * (self.steps - step) / (self.steps - done)
         rising = min(1.0, (step + 1) / max(1.0, self.warmup_fraction * self.steps))
         if self.schedule == "linear":
             falling = (self.steps - step) / max(1.0, (1 - self.warmup_fraction) * self.steps)

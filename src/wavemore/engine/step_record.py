@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 from torch import Tensor
 
-from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
+from wavemore.engine.recipe import MAX_COUNT, MAX_NATS, Recipe
 
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Sum = Annotated[float, Meta(ge=-MAX_COUNT, le=MAX_COUNT * MAX_NATS)]
@@ -93,6 +93,9 @@ class StepRecord:
 
     Raises `UsageError` after the next step or the end of the iteration: the weights have changed by then.
     """
+
+    shorten: Callable[[int], Recipe] = field(repr=False, compare=False)
+    """Plans another number of steps in all from the next step on (see `Recipe.with_steps`); returns the new recipe."""
 
     @property
     def is_best(self) -> bool:

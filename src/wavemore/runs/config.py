@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from wavemore.engine.recipe import Recipe
+from wavemore.engine.training_plan import TimeBudget
 from wavemore.errors import DataError, RunError, UsageError, require
 from wavemore.files import is_present, special_kind
 from wavemore.nn.config import ModelConfig
@@ -136,6 +137,8 @@ class RunConfig:
     experiment: str = ""
     """Name of the experiment: runs that share it are one row of the log, one seed each."""
     teachers: Annotated[tuple[TeacherConfig, ...], Meta(max_length=1_000)] = ()
+    budget: TimeBudget | None = None
+    """If the training was planned for a given time."""
 
     def __post_init__(self) -> None:
         for name in ("note", "experiment"):

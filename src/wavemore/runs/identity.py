@@ -39,7 +39,9 @@ def recipe_key(config: RunConfig) -> tuple[Any, ...]:
 def training_digest(config: RunConfig) -> str:
     """SHA-256 of all settings that decide a training, its seed and its teachers' weights included."""
     teachers = [teacher.sha256 for teacher in config.teachers]
-    settings = [data_key(config.data), config.model, config.model_config, config.recipe, teachers]
+    recipe = asdict(config.recipe.planned_first)  # a change of its steps on the way leaves it the same training
+    del recipe["replanned"]
+    settings = [data_key(config.data), config.model, config.model_config, recipe, teachers]
     # By `asdict`, as msgspec leaves out the defaults of fields that a file does not have.
     return hashlib.sha256(json.dumps(settings, default=asdict).encode()).hexdigest()
 

@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import Checkpoint
 from wavemore.errors import RunError
 from wavemore.files import write_atomic
@@ -205,6 +206,10 @@ class Run:
         note = config.note if note is None else note
         experiment = config.experiment if experiment is None else experiment
         write_json(path, replace(config, note=note, experiment=experiment))
+
+    def replan(self, recipe: Recipe) -> None:
+        """Keep the recipe of a training that was shortened on its way."""
+        write_json(self.path / "config.json", replace(self.config, recipe=recipe))
 
     def vocabulary(self) -> Vocabulary:
         """The characters that the model knows."""

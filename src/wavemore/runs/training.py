@@ -12,12 +12,13 @@ from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
 from wavemore.engine.fit import fit, train_loss_part
 from wavemore.engine.generate_lines import Sample, generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
-from wavemore.engine.plan import Plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
+from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
+from wavemore.runs.deadline import Deadline
 from wavemore.runs.environment import Threads, environment
 from wavemore.runs.record import Summary
 from wavemore.runs.recorder import Recorder
@@ -58,6 +59,7 @@ def config_of(
         note=note,
         experiment=experiment,
         teachers=tuple(teachers),
+        budget=plan.budget,
     )
 
 
@@ -78,17 +80,25 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
 
 
 def train(
-    run: Run, model: Model, corpus: Corpus, recorder: Recorder, soft_targets: Tensor | None = None
+    run: Run,
+    model: Model,
+    corpus: Corpus,
+    recorder: Recorder,
+    soft_targets: Tensor | None = None,
+    deadline: Deadline | None = None,
 ) -> Iterator[StepRecord]:
     """Train, or resume from the recorder's checkpoint, and record every step; the caller holds the run's lock.
 
-    A student needs its teachers' probabilities as `soft_targets`, also when it resumes (see `teachers.py`).
+    A student needs its teachers' probabilities as `soft_targets`, also when it resumes (see `teachers.py`). Where the
+    machine is too slow for the `deadline`, the run's config gets fewer steps.
 
     Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
     try:
         for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
             recorder.add(step)
+            if deadline is not None and (shorter := deadline.check(step)):
+                run.replan(shorter)
             yield step
     except TrainingError as error:
         with suppress(RunError):  # a full disk is not the reason

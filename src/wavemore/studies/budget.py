@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import msgspec
 
 from wavemore.engine.fit import fit
-from wavemore.engine.plan import Plan, plan
+from wavemore.engine.plan import plan
+from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
 from wavemore.nn import models
 from wavemore.nn.config import MAX_SIZE, ModelConfig

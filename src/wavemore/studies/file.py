@@ -264,7 +264,7 @@ def _arm(number: int, entry: Mapping[str, Any], fixed: Mapping[str, Any], tune: 
 
 SETTING_TYPES: dict[str, Any] = {
     **{field.name: field.type for entry in reversed(MODELS.values()) for field in fields(entry.config)},
-    **{field.name: field.type for field in fields(Recipe) if field.name not in ("seed", "distill_weight")},
+    **{field.name: field.type for field in fields(Recipe) if field.name not in ("seed", "distill_weight", "replanned")},
     "model": str,
     "context": int,
     "epochs": float,
@@ -274,7 +274,7 @@ SETTING_TYPES: dict[str, Any] = {
 }
 """The settings of an arm: those of `wavemore train`, and `parameters` and `seconds`, which make arms comparable."""
 
-TRAINING_SETTINGS = {"epochs", "preset", *(field.name for field in fields(Recipe))}
+TRAINING_SETTINGS = {"epochs", "preset", *(field.name for field in fields(Recipe) if field.metadata)}
 """Settings that do not apply to an n-gram model."""
 
 

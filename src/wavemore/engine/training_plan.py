@@ -1,0 +1,38 @@
+"""What a training is: a model and a recipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wavemore.engine.recipe import Recipe
+from wavemore.errors import require
+from wavemore.nn.config import ModelConfig
+
+MOST_MINUTES = 60 * 24 * 100
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """The time that a training was planned for, and the speed that a probe measured."""
+
+    minutes: float
+    """For everything: reading, planning, training, exact losses and samples."""
+    chars_per_second: float
+    """Predicted characters per second of training."""
+    ending_seconds: float
+    """Expected time after the training."""
+    chosen: Mapping[str, str | int | float] = field(default_factory=dict)
+    """The settings that were chosen for the time: the same training without `minutes`."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.minutes <= MOST_MINUTES, "minutes", self.minutes, f"above 0 and at most {MOST_MINUTES:,}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model and how it is trained."""
+
+    model: str
+    model_config: ModelConfig
+    recipe: Recipe
+    budget: TimeBudget | None = None
+    """If it was planned for a given time."""

@@ -1,0 +1,116 @@
+"""A training that must end in time, on a machine that becomes slower."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wavemore.engine.fit import fit
+from wavemore.engine.plan import plan
+from wavemore.engine.recipe import Recipe
+from wavemore.engine.training_plan import TimeBudget
+from wavemore.errors import UsageError
+from wavemore.nn.models import build
+from wavemore.runs import deadline
+from wavemore.runs.deadline import Deadline
+from wavemore.runs.identity import training_digest
+from wavemore.runs.recorder import Recorder
+from wavemore.runs.run import Run
+from wavemore.runs.training import config_of, data_config, train
+from wavemore.text.line_corpus import LineCorpus
+
+
+class Clock:
+    """Time that passes only when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(deadline, "monotonic", clock)
+    return clock
+
+
+def trained(
+    corpus: LineCorpus, recipe: Recipe, clock: Clock, slower_after: int, seconds: float = 40.0
+) -> tuple[Any, dict[str, torch.Tensor], list[float]]:
+    """Train with one second per step, and then four; return the last recipe, the weights and the learning rates."""
+    model = build("lstm", len(corpus.vocabulary), plan(corpus, model="lstm", hidden=8).model_config, seed=0)
+    limit, rates = Deadline(seconds), []
+    for record in fit(model, corpus, recipe):
+        clock.now += 1.0 if record.step <= slower_after else 4.0
+        rates.append(record.learning_rate)
+        recipe = limit.check(record) or recipe
+    return recipe, model.state_dict(), rates
+
+
+def test_a_training_that_becomes_slower_is_shortened_and_its_rate_still_falls_to_zero(
+    corpus: LineCorpus, clock: Clock
+) -> None:
+    recipe = Recipe(steps=200, batch_size=64, warmup_fraction=0.0, num_evals=1, ema_decay=0.0)
+    shorter, weights, rates = trained(corpus, recipe, clock, slower_after=100, seconds=200.0)
+    assert 196.0 <= clock.now <= 206.0
+    assert shorter.steps == len(rates) < 130
+    assert shorter.planned_first == recipe
+    assert rates[:100] == pytest.approx([recipe.learning_rate * (200 - step) / 200 for step in range(100)])
+    assert all(a > b for a, b in pairwise(rates))
+    assert rates[-1] < 0.1 * recipe.learning_rate
+    # The recipe that was kept gives the same training.
+    clock.now = 0.0
+    again, same, rates_again = trained(corpus, shorter, clock, slower_after=1_000, seconds=1e9)
+    assert again == shorter
+    assert rates_again == rates
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_a_training_in_time_is_left_alone(corpus: LineCorpus, clock: Clock) -> None:
+    recipe = Recipe(steps=40, batch_size=64, num_evals=1)
+    assert trained(corpus, recipe, clock, slower_after=40)[0] is recipe
+
+
+def test_the_time_is_over_at_once_after_a_long_sleep(corpus: LineCorpus, clock: Clock) -> None:
+    recipe = Recipe(steps=1_000, batch_size=64, num_evals=1)
+    model = build("lstm", len(corpus.vocabulary), plan(corpus, model="lstm", hidden=8).model_config, seed=0)
+    limit, steps = Deadline(100.0), 0
+    for record in fit(model, corpus, recipe):
+        steps, clock.now = record.step, clock.now + (1e6 if record.step == 3 else 0.01)
+        limit.check(record)
+    assert steps <= 10
+    assert record.val_nats is not None
+
+
+def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
+    corpus: LineCorpus, clock: Clock, tmp_path: Path
+) -> None:
+    planned = plan(corpus, model="lstm", hidden=8, steps=40, batch_size=64, num_evals=1)
+    planned = replace(planned, budget=TimeBudget(1.0, 64.0, 1.0, {"steps": 40}))
+    run = Run(tmp_path / "run").create(config_of(planned, data_config(corpus, "")), corpus)
+    digest = training_digest(run.config)
+    limit = Deadline(20.0)
+    for record in train(run, run.new_model(), corpus, Recorder(run, None), deadline=limit):
+        clock.now += 1.0
+        if record.step == 5:
+            early = record.checkpoint()
+    config = run.config
+    assert config.recipe.steps == record.step < 25
+    assert config.budget == planned.budget
+    assert training_digest(config) == digest
+    model = run.new_model()
+    *_, last = fit(model, corpus, config.recipe, resume=early)
+    assert last.step == record.step
+    assert all(torch.equal(value, record.best_state[name]) for name, value in last.best_state.items())
+
+
+def test_changes_of_the_steps_are_checked() -> None:
+    with pytest.raises(UsageError, match="`replanned`"):
+        Recipe(steps=10, replanned=((20, 30),))
+    with pytest.raises(UsageError, match="`replanned`"):
+        Recipe(steps=10, replanned=((5, 30), (5, 20)))
