@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from wavemore.engine.defaults import MOST_WORK
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan, uses_threads
 from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
-from wavemore.nn.models import MODELS, build
+from wavemore.nn.models import MODELS, build, parameter_count
 from wavemore.nn.tree import TreeConfig
 from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.text.corpus import Corpus
@@ -96,11 +97,21 @@ def test_epochs_become_steps_of_the_batch_size_in_use(corpus: LineCorpus, preset
     assert targets <= recipe.steps * 10 < targets + 10
 
 
-def test_long_lines_get_a_longer_context() -> None:
-    short, long = (
-        plan(LineCorpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)])) for count in (1, 9)
-    )
-    assert tree_of(long).receptive_field > tree_of(short).receptive_field
+def test_long_lines_get_a_model_that_sees_them_whole() -> None:
+    short, long = (LineCorpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)]) for count in (1, 9))
+    assert plan(short).model == "tree"
+    assert plan(long).model == "lstm"
+    assert plan(long, fuse=(2, 2)).model == "tree"
+    assert tree_of(plan(long, model="tree")).receptive_field > tree_of(plan(short)).receptive_field
+
+
+def test_a_training_without_a_time_is_short_however_large_the_data() -> None:
+    corpus = LineCorpus.from_lines([f"{i:x}" * 5 for i in range(300_000)])
+    planned = plan(corpus)
+    assert planned.model == "lstm"
+    work = parameter_count("lstm", len(corpus.vocabulary), planned.model_config) * planned.recipe.steps
+    assert 0.99 * MOST_WORK < work * planned.recipe.batch_size < 1.01 * MOST_WORK
+    assert plan(corpus, epochs=20).recipe.steps > 4 * planned.recipe.steps
 
 
 @pytest.mark.parametrize("count", [10, 60, 1_000])

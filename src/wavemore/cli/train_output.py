@@ -49,6 +49,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     else:
         screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
+        if config.recipe.steps * config.recipe.batch_size < corpus.train.num_targets and config.budget is None:
+            screen.say("note    this is a short training for so much data; --minutes 30 makes the best of half an hour")
     if config.budget is not None:
         screen.say(f"plan    {_budget(config.budget)}")
     if config.teachers:

@@ -10,13 +10,21 @@ import numpy as np
 from wavemore.engine.recipe import Recipe
 from wavemore.nn.bag_of_words import BowConfig
 from wavemore.nn.config import ModelConfig
-from wavemore.nn.models import MODELS
+from wavemore.nn.models import MODELS, parameter_count
 from wavemore.nn.ngram import NgramConfig
 from wavemore.nn.recurrent import RecurrentConfig
 from wavemore.nn.transformer import TransformerConfig
 from wavemore.nn.tree import MlpConfig, TreeConfig
 from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.text.corpus import Corpus
+
+LONG_LINE = 20
+"""Characters; a tree of eight characters handles a list well if few lines are longer."""
+LARGE = 1_000_000
+"""Characters of a large list."""
+MOST_WORK = 4e12
+"""Parameters times predicted characters: about a minute or two of training."""
+RECURRENT = ("lstm", "gru", "rnn")
 
 
 class Defaults(NamedTuple):
@@ -29,10 +37,17 @@ class Defaults(NamedTuple):
 
 
 def default_model(corpus: Corpus, settings: Mapping[str, Any]) -> str:
-    """Choose a tree for a list; for a text the model that has most of the requested settings, preferably an lstm."""
+    """Choose the model that has most of the requested settings; preferably a tree for short lines, else an lstm."""
+    models: tuple[str, ...] = ("lstm", "wavenet", "tree")
     if corpus.format == "lines":
-        return "tree"
-    return max(("lstm", "wavenet", "tree"), key=lambda model: len(settings_of(model) & set(settings)))
+        models = ("lstm", "tree") if _has_long_lines(corpus) else ("tree",)
+    return max(models, key=lambda model: len(settings_of(model) & set(settings)))
+
+
+def _has_long_lines(corpus: Corpus) -> bool:
+    """Whether a tenth of the lines are longer than what a tree of eight characters handles well."""
+    lengths = corpus.train.as_lines(corpus.vocabulary).lines.lengths
+    return bool(np.quantile(lengths, 0.9) > LONG_LINE)
 
 
 def settings_of(model: str) -> set[str]:
@@ -48,8 +63,18 @@ def default_settings(model: str, corpus: Corpus, settings: Mapping[str, Any]) ->
         recipe = Recipe(steps=1, batch_size=targets, ema_decay=0.0, warmup_fraction=0.0, num_evals=1)
         return Defaults(NgramConfig(order=7) if corpus.format == "text" else NgramConfig(), recipe, None)
     if corpus.format == "text":
-        return _for_text(model, corpus.train.num_targets, settings)
-    return _for_list(model, corpus)
+        defaults = _for_text(model, corpus.train.num_targets, settings)
+    else:
+        defaults = _for_list(model, corpus)
+    return _limited(defaults, model, corpus)
+
+
+def _limited(defaults: Defaults, model: str, corpus: Corpus) -> Defaults:
+    """Return the defaults with as few epochs as `MOST_WORK` allows."""
+    work = parameter_count(model, len(corpus.vocabulary), defaults.model_config) * corpus.train.num_targets
+    if defaults.epochs is None or defaults.epochs * work <= MOST_WORK:
+        return defaults
+    return defaults._replace(epochs=MOST_WORK / work)
 
 
 def _for_list(model: str, corpus: Corpus) -> Defaults:
@@ -65,17 +90,19 @@ def _for_list(model: str, corpus: Corpus) -> Defaults:
         adamw_learning_rate=0.01,
         weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
         warmup_fraction=0.05,
+        precision="bfloat16" if model in RECURRENT and targets >= LARGE else "float32",
     )
     return Defaults(_list_config(model, corpus), recipe, epochs=min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5)))
 
 
 def _list_config(model: str, corpus: Corpus) -> ModelConfig:
+    targets = corpus.train.num_targets
+    if model in RECURRENT:
+        return RecurrentConfig(hidden=128 if targets < LARGE else 384)
     if model not in ("tree", "mlp"):
         return MODELS[model].config()
-    targets = corpus.train.num_targets
-    hidden = 32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < 1_000_000 else 256
-    lengths = corpus.train.as_lines(corpus.vocabulary).lines.lengths
-    fusions = 3 if np.quantile(lengths, 0.9) <= 20 else 4
+    hidden = 32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < LARGE else 256
+    fusions = 4 if _has_long_lines(corpus) else 3
     if model == "mlp":
         return MlpConfig(2**fusions, embedding=24, hidden=hidden, activation="silu")
     return TreeConfig((2,) * fusions, embedding=24, hidden=hidden, activation="silu")
