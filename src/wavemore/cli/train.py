@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -162,14 +162,10 @@ class Train:
     def _plan(self, corpus: "Corpus") -> "Plan":
         from wavemore.engine.plan import plan
 
-        if self.minutes is None:
-            return plan(corpus, self.preset, **self._settings())
-        left = self.minutes - (monotonic() - STARTED) / 60
-        if self.minutes > 0 and left <= 0:
-            raise UsageError(f"--minutes is {self.minutes:g}, and reading the data took longer: give more")
-        planned = plan(corpus, self.preset, minutes=min(left, self.minutes), **self._settings())
-        assert planned.budget is not None
-        return replace(planned, budget=replace(planned.budget, minutes=self.minutes))
+        if self.minutes is not None and self.teachers:
+            raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
+        elapsed = monotonic() - STARTED
+        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
         settings = given(self.architecture) | given(self.training)

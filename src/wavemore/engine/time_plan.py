@@ -9,6 +9,7 @@ from math import sqrt
 from time import perf_counter
 from typing import Any
 
+from wavemore.engine.defaults import RECURRENT
 from wavemore.engine.fit import fit, val_in_training
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
@@ -16,13 +17,12 @@ from wavemore.errors import UsageError
 from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
 
-CONTRADICTIONS = ("steps", "epochs", "num_evals")
-"""Settings that the time decides."""
 PROBE_SHARE, LONGEST_PROBE = 0.03, 5.0
 """Fraction of the time that a probe may take, and its seconds at most; there are two."""
 CHARS_PER_PARAMETER = 4.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+LEAST_STEPS = 10
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
 EVALUATION_SPEED = 2.0
@@ -31,42 +31,49 @@ EVALUATION_SPEED = 2.0
 Settings = dict[str, Any]
 
 
-def plan_for_time(corpus: Corpus, minutes: float, settings: Settings, planner: Callable[..., Plan]) -> Plan:
-    """Plan a training that, with everything that belongs to it, takes `minutes` from now on.
+def plan_for_time(
+    corpus: Corpus, minutes: float, elapsed: float, settings: Settings, planner: Callable[..., Plan]
+) -> Plan:
+    """Plan a training that takes `minutes` with everything that belongs to it; `elapsed` seconds of them are over.
 
-    `planner` completes settings to a plan; `settings` are those that were requested.
+    `planner` completes settings to a plan; `settings` are those that were requested, the model included.
     """
-    start = perf_counter()
+    start = perf_counter() - elapsed
     seconds = 60 * minutes
     TimeBudget(minutes, 1.0, 0.0)  # raises for a time out of range
-    for name in CONTRADICTIONS:
-        if name in settings:
-            raise UsageError(f"`minutes` decides how long the training is, and so does `{name}`: leave one of them out")
-    if settings.get("model") == "ngram":
-        raise UsageError("an ngram is counted in one pass and needs no time: leave `minutes` out")
-    if settings.get("distill_weight"):
-        raise UsageError("`minutes` does not know how long the teachers take: leave it or `distill_weight` out")
-    chosen: Settings = {} if settings.get("model") else {"model": "lstm"}
-    if (settings | chosen)["model"] in ("lstm", "gru", "rnn") and "hidden" not in settings:
-        reference = planner(**settings | chosen)
-        speed = probe(reference, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+    _check(settings)
+    chosen: Settings = {} if settings["model"] else {"model": "lstm"}
+    reference = planner(**settings | chosen)
+    speed = probe(reference, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+    if reference.model in RECURRENT and "hidden" not in settings:
         chosen["hidden"] = _hidden(reference, corpus, seconds, speed)
-    planned = planner(**settings | chosen)
-    speed = probe(planned, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+        speed = probe(planner(**settings | chosen), corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+    batch_size = planner(**settings | chosen).recipe.batch_size
     evaluation = val_in_training(corpus).num_targets / (EVALUATION_SPEED * speed)
     ending = 0.5 + 2 * corpus.val.num_targets / (EVALUATION_SPEED * speed)
     left = seconds - (perf_counter() - start) - ending
-    num_evals = int(min(10, max(1, EVALUATION_SHARE * left / evaluation)))
-    steps = int((left - num_evals * evaluation) * speed / planned.recipe.batch_size)
-    if steps < 1:
-        least = (seconds - left + evaluation + planned.recipe.batch_size / speed) / 60
+    num_evals = settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * left / evaluation))))
+    steps = int((left - num_evals * evaluation) * speed / batch_size)
+    if steps < LEAST_STEPS:
+        least = seconds - left + num_evals * evaluation + LEAST_STEPS * batch_size / speed
         raise UsageError(
-            f"`minutes` is {minutes:g}, too little for one step and one evaluation: give at least {least:.2g}"
+            f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
+            f"give at least {1.2 * least / 60:.2g}"
         )
     chosen |= {"steps": min(steps, MAX_COUNT), "num_evals": num_evals}
-    chosen |= {name: value for name, value in _recipe(planned, corpus, chosen["steps"]).items() if name not in settings}
     planned = planner(**settings | chosen)
     return replace(planned, budget=TimeBudget(minutes, speed, ending, chosen))
+
+
+def _check(settings: Settings) -> None:
+    """Raise `UsageError` for settings that contradict a given time."""
+    for name in ("steps", "epochs"):
+        if name in settings:
+            raise UsageError(f"`minutes` decides how long the training is, and so does `{name}`: leave out one of them")
+    if settings["model"] == "ngram":
+        raise UsageError("an ngram is counted in one pass and needs no time: leave out `minutes`")
+    if settings.get("distill_weight"):
+        raise UsageError("`minutes` does not know how long the teachers take: leave out it or `distill_weight`")
 
 
 def probe(plan: Plan, corpus: Corpus, seconds: float) -> float:
@@ -98,8 +105,3 @@ def _hidden(reference: Plan, corpus: Corpus, seconds: float, speed: float) -> in
     work = speed * parameters(reference.model_config.width) * seconds  # characters x parameters
     best = sqrt(work / CHARS_PER_PARAMETER)
     return min(WIDTHS, key=lambda hidden: abs(parameters(hidden) / best - 1))
-
-
-def _recipe(planned: Plan, corpus: Corpus, steps: int) -> Settings:
-    """Return the settings of the recipe that depend on the length of the training."""
-    return {}
