@@ -1,0 +1,76 @@
+"""A training that is planned for a time."""
+
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from wavemore.engine.fit import fit
+from wavemore.engine.plan import plan
+from wavemore.engine.time_plan import probe
+from wavemore.errors import UsageError
+from wavemore.nn.models import build
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.text_corpus import TextCorpus
+
+
+@pytest.mark.parametrize("kind", ["list", "text"])
+def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, corpus: LineCorpus, text: TextCorpus) -> None:
+    data = corpus if kind == "list" else text
+    planned = plan(data, minutes=0.2)
+    budget = planned.budget
+    assert budget is not None
+    assert planned.model == "lstm"
+    seconds = planned.recipe.steps * planned.recipe.batch_size / budget.chars_per_second
+    assert 4 < seconds < 12
+    chosen: dict[str, Any] = dict(budget.chosen)
+    same = plan(data, **chosen)
+    assert (same.model, same.model_config, same.recipe) == (planned.model, planned.model_config, planned.recipe)
+
+
+def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCorpus) -> None:
+    short, long = plan(corpus, minutes=0.2), plan(corpus, minutes=1_000)
+    assert long.model_config.width > short.model_config.width
+    own = plan(corpus, minutes=0.2, model="gru", hidden=24, learning_rate=0.03, num_evals=3)
+    assert own.model == "gru"
+    assert own.model_config.width == 24
+    assert own.recipe.learning_rate == 0.03
+    assert own.recipe.num_evals == 3
+    assert set(own.budget.chosen if own.budget else ()) == {"steps", "num_evals"}
+
+
+def test_the_time_that_is_over_counts(corpus: LineCorpus) -> None:
+    whole, rest = (plan(corpus, minutes=1, elapsed=elapsed, hidden=16, model="lstm") for elapsed in (0.0, 45.0))
+    assert rest.recipe.steps < 0.5 * whole.recipe.steps
+
+
+def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:
+    planned = plan(corpus, model="lstm", hidden=16, steps=3)
+    models = [build("lstm", len(corpus.vocabulary), planned.model_config, seed=0) for _ in range(2)]
+    losses = []
+    for model in models:
+        *_, last = fit(model, corpus, planned.recipe)
+        losses.append(last.val_nats)
+        start = perf_counter()
+        assert probe(planned, corpus, 0.05) > 0
+        assert perf_counter() - start < 20
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"minutes": 0}, "`minutes` is 0; it must be above 0"),
+        ({"minutes": float("nan")}, "`minutes` is nan"),
+        ({"minutes": 1e9}, "at most 144,000"),
+        ({"minutes": 1e-4}, r"`minutes` is 0.0001, which is too short for 10 steps .*: give at least 0\.\d"),
+        ({"minutes": 1, "steps": 5}, "and so does `steps`"),
+        ({"minutes": 1, "epochs": 5}, "and so does `epochs`"),
+        ({"minutes": 1, "preset": "lecture"}, "`preset` lecture has a length of its own"),
+        ({"minutes": 1, "model": "ngram"}, "an ngram is counted in one pass"),
+        ({"minutes": 1, "distill_weight": 0.5}, "`distill_weight`"),
+    ],
+)
+def test_contradictions_and_times_out_of_range(corpus: LineCorpus, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(corpus, **settings)
