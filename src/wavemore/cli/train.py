@@ -82,6 +82,7 @@ class Train:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Train a new run, or resume one."""
+        from wavemore.cli.progress import busy
         from wavemore.cli.resume import resume
         from wavemore.cli.screen import Screen
         from wavemore.cli.training import train_run
@@ -99,7 +100,7 @@ class Train:
         source = source_of(self.source, self.data)
         corpus, explanation = self.reading.load(source)
         screen = Screen(stderr=self.json)
-        with screen.busy("measuring the speed of this machine") if self.minutes else nullcontext():
+        with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
             config = self._config(corpus, source, run, arguments)
         run = run or new_run(_run_name(source))
         with run.lock():

@@ -71,18 +71,23 @@ def train_run(
         with busy("losses of train and val", screen):
             summary, val, samples = finish(run, model, corpus, recorder)
     except (TrainingError, RunError) as error:
-        if run.discard():
-            raise type(error)(f"{error}; {run.home} still holds the old run") from None
-        if isinstance(error, RunError):
-            raise
-        state = "the best checkpoint" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
-        raise TrainingError(f"{error}; {state} is in {run.path}") from None
+        raise _explained(error, run) from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; the last checkpoint is kept. Continue with: {command}") from None
     if as_json:
         print_json({"run": str(run.path), **asdict(summary)})
     show_result(screen, run, corpus, summary, val, samples)
     return 0
+
+
+def _explained(error: TrainingError | RunError, run: "Run") -> TrainingError | RunError:
+    """Return the error of a training with what is left of it."""
+    if run.discard():
+        return type(error)(f"{error}; {run.home} still holds the old run")
+    if isinstance(error, RunError):
+        return error
+    state = "the best checkpoint" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
+    return TrainingError(f"{error}; {state} is in {run.path}")
 
 
 def _deadline(config: "RunConfig", recorder: "Recorder", started: float | None) -> "Deadline | None":
