@@ -3,6 +3,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from wavemore.engine.training_plan import TimeBudget
 from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.runs.config import RunConfig, TeacherConfig
 from wavemore.runs.describe import describe_data, describe_model, describe_split
@@ -79,3 +80,15 @@ def test_a_default_that_a_file_lacks_changes_no_digest(config: RunConfig) -> Non
     read = msgspec.convert(fields, type(config.data.cleaning))
     assert read == config.data.cleaning
     assert training_digest(replace(config, data=replace(config.data, cleaning=read))) == training_digest(config)
+
+
+def test_runs_of_the_same_time_are_one_recipe_however_many_steps_fit(config: RunConfig) -> None:
+    timed = replace(config, budget=TimeBudget(5.0, 1e4, 2.0, {"steps": config.recipe.steps}))
+    recipe = config.recipe.with_steps(config.recipe.steps - 1, done=2)
+    other = replace(timed, recipe=replace(recipe, seed=7), budget=TimeBudget(5.0, 1.1e4, 1.0, {}))
+    assert recipe_key(other) == recipe_key(timed)
+    assert changed_settings(timed, other) == ()
+    longer = replace(other, budget=TimeBudget(15.0, 1.1e4, 1.0, {}))
+    assert recipe_key(longer) != recipe_key(timed)
+    assert changed_settings(timed, longer) == ("minutes 5 → 15",)
+    assert recipe_key(timed) != recipe_key(config)

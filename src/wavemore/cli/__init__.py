@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wavemore.cli.screen import discard, print_error
-from wavemore.cli.start import STARTED as STARTED
+from wavemore.cli.start import start
 from wavemore.errors import WavemoreError, WavemoreWarning
 from wavemore.version import __version__
 
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         _harden_streams()
+    else:
+        start()
     if list(arguments) == ["--version"]:
         print(f"wavemore {__version__}")
         return 0

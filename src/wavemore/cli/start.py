@@ -2,4 +2,15 @@
 
 from time import monotonic
 
-STARTED = monotonic()
+_started = monotonic()
+
+
+def start() -> None:
+    """Note that a command starts now, in a process that was there before."""
+    global _started
+    _started = monotonic()
+
+
+def started() -> float:
+    """Return when the command started, by `monotonic`."""
+    return _started

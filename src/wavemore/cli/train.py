@@ -24,7 +24,7 @@ from wavemore.cli.options import (
     Text,
     given,
 )
-from wavemore.cli.start import STARTED
+from wavemore.cli.start import started
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Train:
                 tensorboard=self.tensorboard,
                 as_json=self.json,
                 explanation=explanation,
-                started=STARTED,
+                started=started(),
             )
 
     def _checked_run(self) -> "Run | None":
@@ -165,7 +165,7 @@ class Train:
 
         if self.minutes is not None and self.teachers:
             raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
-        elapsed = monotonic() - STARTED
+        elapsed = monotonic() - started()
         return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, **self._settings())
 
     def _settings(self) -> dict[str, Any]:

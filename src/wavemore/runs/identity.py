@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
+from wavemore.engine.recipe import Recipe
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.runs.describe import describe_split, describe_teachers
 
@@ -33,7 +34,17 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
 def recipe_key(config: RunConfig) -> tuple[Any, ...]:
     """All that must be equal for two runs to be seeds of the same experiment."""
     teachers = tuple(sorted(teacher.model for teacher in config.teachers))
-    return *data_key(config.data), config.model, config.model_config, replace(config.recipe, seed=0), teachers
+    return *data_key(config.data), config.model, config.model_config, _comparable(config), _minutes(config), teachers
+
+
+def _comparable(config: RunConfig) -> Recipe:
+    """Return the recipe without its seed and, if it was planned for a time, without the steps that fit into it."""
+    recipe = replace(config.recipe.planned_first, seed=0)
+    return recipe if config.budget is None else replace(recipe, steps=1, num_evals=1)
+
+
+def _minutes(config: RunConfig) -> float | None:
+    return None if config.budget is None else config.budget.minutes
 
 
 def training_digest(config: RunConfig) -> str:
@@ -52,7 +63,8 @@ def changed_settings(a: RunConfig, b: RunConfig) -> tuple[str, ...]:
         {
             "model": config.model,
             **(asdict(config.model_config) if a.model == b.model else {"size": config.model_config.label}),
-            **asdict(replace(config.recipe, seed=0)),
+            **asdict(_comparable(config)),
+            "minutes": "any" if config.budget is None else f"{config.budget.minutes:g}",
             "teachers": describe_teachers(config) or "none",
         }
         for config in (a, b)
