@@ -1,4 +1,4 @@
-"""The packed LSTM against torch's own: values, gradients, states, lines of any lengths."""
+"""The packed LSTM against torch's own: values, gradients, lines of any lengths."""
 
 from collections.abc import Callable
 
@@ -48,41 +48,6 @@ def test_values_and_gradients_are_those_of_torch(layers: int, sizes: list[int]) 
     found, gradients = (
         torch.autograd.grad((weights * values).sum(), list(model.parameters())) for values in (logits, expected)
     )
-    torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
-
-
-@EACH
-@torch.no_grad()
-def test_without_gradients_the_values_are_the_same(layers: int, sizes: list[int]) -> None:
-    model, lines = model_of(layers), lines_of(sizes)
-    logits = model.packed(packed(lines), sizes)
-    torch.testing.assert_close(logits, packed([by_torch(model, line) for line in lines]), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("gradients", [True, False])
-def test_a_state_continues_where_another_pass_ended(gradients: bool) -> None:
-    model, tokens = model_of(2), torch.stack(lines_of([4] * 9))
-    with torch.set_grad_enabled(gradients):
-        whole = model(tokens)
-        states, after = model.packed_states(tokens[:, :5].T.flatten(), [4] * 5)
-        more, _ = model.packed_states(tokens[:, 5:].T.flatten(), [4] * 4, after)
-        logits = model.head(torch.cat([states, more])).view(9, 4, 9).transpose(0, 1)
-    torch.testing.assert_close(logits, whole, rtol=1e-12, atol=1e-12)
-    assert not any(tensor.requires_grad for state in after for tensor in state)
-
-
-def test_the_gradients_from_a_state_on_are_those_of_torch() -> None:
-    model, tokens = model_of(2), torch.stack(lines_of([4] * 9))
-    first, last = tokens[:, :5], tokens[:, 5:]
-    _, before = model.packed_states(first.T.flatten(), [4] * 5)
-    states, _ = model.packed_states(last.T.flatten(), [4] * 4, before)
-    with torch.no_grad():
-        _, state = model.cells(model.embedding(first))
-    expected, _ = model.cells(model.embedding(last), state)
-    weights = torch.randn(expected.shape, dtype=torch.float64)
-    losses = (weights * states.view(4, 4, 7).transpose(0, 1)).sum(), (weights * expected).sum()
-    parameters = [*model.embedding.parameters(), *model.cells.parameters()]
-    found, gradients = (torch.autograd.grad(loss, parameters) for loss in losses)
     torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
 
 

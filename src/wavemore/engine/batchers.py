@@ -162,7 +162,7 @@ class LineBatcher(Batcher):
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1  # (B,)
         lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
-        if isinstance(self.model, Recurrent) and self.model.is_packable:
+        if isinstance(self.model, Recurrent) and self.model.is_packable and torch.is_grad_enabled():
             return self._packed_logits(self.model, lines, row_of, positions - self.spans.starts[line_of])
         lengths = self.spans.lengths[lines]
         groups = int(min(MAX_GROUPS, len(lines), max(1, lengths.sum() // MIN_GROUP)))

@@ -90,7 +90,7 @@ def _for_list(model: str, corpus: Corpus) -> Defaults:
         adamw_learning_rate=0.01,
         weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
         warmup_fraction=0.05,
-        precision="bfloat16" if model in RECURRENT and targets >= LARGE else "float32",
+        precision="bfloat16" if model in RECURRENT else "float32",
     )
     return Defaults(_list_config(model, corpus), recipe, epochs=min(10.0, max(2.0, 7 * (170_000 / targets) ** 0.5)))
 

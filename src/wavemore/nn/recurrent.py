@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels import is_bare
-from wavemore.nn.kernels.lstm import LstmState, lstm, project
+from wavemore.nn.kernels.lstm import lstm, lstm_step, project
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 
 
@@ -64,17 +64,18 @@ class Recurrent(Model):
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        if self.is_packable:
-            states = self.packed_states(tokens.T.flatten(), [len(tokens)] * tokens.shape[1])[0]  # (T * B, C)
-            states = states.view(tokens.shape[1], len(tokens), -1).transpose(0, 1)
+        lines, length = tokens.shape
+        if self.is_packable and torch.is_grad_enabled():  # else torch's layer is faster
+            states = self._packed_states(tokens.T.flatten(), [lines] * length)
+            states = states.view(length, lines, -1).transpose(0, 1)  # (B, T, C)
         else:
-            states, _ = self.cells(self.embedding(tokens))  # (B, T, C)
+            states, _ = self.cells(self.embedding(tokens))
         logits: Tensor = self.head(self.drop(last_positions(states, logits_to_keep)))
         return logits
 
     @property
     def is_packable(self) -> bool:
-        """Whether `packed` can run the model: an LSTM on a CPU whose layers have no hooks."""
+        """Whether the functions of nn/kernels/lstm.py can run the model: an LSTM on a CPU, without hooks."""
         dtype = self.head.weight.dtype
         bare = is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)
         fits = dtype in (torch.float32, torch.float64) and self.device.type == "cpu"
@@ -82,75 +83,32 @@ class Recurrent(Model):
 
     def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
         """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""
-        logits: Tensor = self.head(self.drop(self.packed_states(tokens, sizes)[0]))
+        logits: Tensor = self.head(self.drop(self._packed_states(tokens, sizes)))
         return logits
 
-    def packed_states(
-        self,
-        tokens: Tensor,
-        sizes: Sequence[int],
-        before: Sequence[LstmState | None] | None = None,
-        table: Tensor | None = None,
-    ) -> tuple[Tensor, list[LstmState]]:
-        """Run all layers from the states `before`, or from zeros: the states (N, C), and those at the last step.
-
-        `table` is that of `input_table`, if it is at hand.
-        """
-        if table is None and self.vocabulary_size <= len(tokens):
-            table = self.input_table()
-        states, after = tokens, []
-        for layer, state in enumerate(before or [None] * self.config.layers):
-            weight, bias = self._input_weights(layer)
-            rows = None
+    def _packed_states(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
+        """Run all layers: (N,) -> (N, C)."""
+        states = tokens
+        for layer in range(self.config.layers):
+            inputs, rows = None, None
             if layer > 0:
-                inputs = project(F.dropout(states, self.cells.dropout, self.training), weight, bias)
-            elif table is None:
-                inputs = project(self.embedding(tokens), weight, bias)
+                states = F.dropout(states, self.cells.dropout, self.training)
+            elif self.vocabulary_size <= len(tokens):
+                inputs, rows = self.add_to_gates(0, self.embedding.weight), tokens
             else:
-                inputs, rows = table, tokens
-            states, state = lstm(inputs, rows, self.cells.all_weights[layer][1], sizes, state)
-            after.append(state)
-        return states, after
+                states = self.embedding(tokens)
+            inputs = self.add_to_gates(layer, states) if inputs is None else inputs
+            states = lstm(inputs, rows, self.cells.all_weights[layer][1], sizes)
+        return states
 
-    def input_table(self) -> Tensor:
-        """Compute what each character adds to the gates of the first layer, (V, 4C)."""
-        return project(self.embedding.weight, *self._input_weights(0))
-
-    def _input_weights(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Return the input weight of a layer, and the sum of its two biases."""
+    def add_to_gates(self, layer: int, x: Tensor) -> Tensor:
+        """Compute what inputs of a layer, (R, I), add to its gates: (R, 4C)."""
         weight, _, *biases = self.cells.all_weights[layer]
-        return weight, biases[0] + biases[1]
+        return project(x, weight, biases[0] + biases[1])
 
     def decoder(self, lines: int) -> Decoder:
         """Start lines that grow by one character per step."""
-        return _PackedDecoder(self, lines) if self.is_packable else _RecurrentDecoder(self, lines)
-
-
-class _PackedDecoder(Decoder):
-    """Keeps the state of each layer of an LSTM, and what each character adds to its gates."""
-
-    def __init__(self, model: Recurrent, lines: int) -> None:
-        self.model, self.table = model, model.input_table()
-        self.state: list[LstmState] | None = None
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64))
-
-    def step(self, tokens: Tensor) -> Tensor:
-        states, self.state = self.model.packed_states(tokens, [len(tokens)], self.state, self.table)
-        self.logits = self.model.head(states)
-        return self.logits
-
-    def prefill(self, tokens: Tensor) -> Tensor:
-        lines, length = tokens.shape
-        states, self.state = self.model.packed_states(tokens.T.flatten(), [lines] * length, self.state, self.table)
-        after = self.model.head(states).view(length, lines, -1).transpose(0, 1)
-        before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
-        self.logits = after[:, -1]
-        return before
-
-    def select(self, rows: Tensor) -> None:
-        assert self.state is not None
-        self.state = [LstmState(*(x.index_select(0, rows) for x in state)) for state in self.state]
-        self.logits = self.logits.index_select(0, rows)
+        return _LstmDecoder(self, lines) if self.is_packable else _RecurrentDecoder(self, lines)
 
 
 class _RecurrentDecoder(Decoder):
@@ -179,3 +137,23 @@ class _RecurrentDecoder(Decoder):
         elif self.state is not None:
             self.state = self.state.index_select(1, rows)
         self.logits = self.logits.index_select(0, rows)
+
+
+class _LstmDecoder(_RecurrentDecoder):
+    """Takes the input of the first layer from a table, as each character has one."""
+
+    def __init__(self, model: Recurrent, lines: int) -> None:
+        self.table = model.add_to_gates(0, model.embedding.weight)  # (V, 4C)
+        super().__init__(model, lines)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        gates, after = self.table.index_select(0, tokens), []
+        for layer in range(self.model.config.layers):
+            before = None if self.state is None else (self.state[0][layer], self.state[1][layer])
+            after.append(lstm_step(gates, self.model.cells.all_weights[layer][1], before))
+            if layer + 1 < self.model.config.layers:
+                gates = self.model.add_to_gates(layer + 1, after[-1][0])
+        hidden, cell = zip(*after, strict=True)
+        self.state = torch.stack(hidden), torch.stack(cell)
+        self.logits = self.model.head(hidden[-1])
+        return self.logits

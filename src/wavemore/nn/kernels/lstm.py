@@ -10,7 +10,7 @@ first those of all lines at step 0, then those at step 1 of all lines that go on
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,13 +20,6 @@ from torch.autograd.function import once_differentiable
 from wavemore.nn.precision import rounds_to_bfloat16
 
 _aten = torch.ops.aten
-
-
-class LstmState(NamedTuple):
-    """The state of each line: (B, H) each."""
-
-    hidden: Tensor
-    cell: Tensor
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -42,139 +35,100 @@ def product_dtype(x: Tensor) -> torch.dtype:
     return torch.bfloat16 if x.dtype == torch.float32 and rounds_to_bfloat16() else x.dtype
 
 
-def lstm(
-    inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int], before: LstmState | None
-) -> tuple[Tensor, LstmState]:
-    """Run a layer from the state `before`, or from zeros: the hidden states (N, H), and the state at the last step.
+def lstm(inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Run a layer: the hidden states (N, H).
 
     `inputs` are products with the input weight, both biases added: those of all positions, (N, 4H), or those of V
     characters, (V, 4H), with the character of each position in `rows`, (N,). `weight` is the recurrent one, (4H, H).
-    The gates are in torch's order: input, forget, cell, output.
-
-    No gradient goes to or comes from a state. It has no second derivatives.
+    The gates are in torch's order: input, forget, cell, output. It has no second derivatives.
     """
-    dtype = product_dtype(weight)
-    if torch.is_grad_enabled() and (inputs.requires_grad or weight.requires_grad):
-        arguments = inputs, rows, weight, sizes, before, dtype
-        hidden, cell = cast(tuple[Tensor, Tensor], _Lstm.apply(*arguments))  # type: ignore[no-untyped-call]
-    else:
-        hidden, [_, cells, *_] = _forward(inputs, rows, weight.to(dtype), sizes, before, keep=False)
-        cell = cells[: sizes[-1]]
-    return hidden, LstmState(hidden.detach()[len(hidden) - sizes[-1] :], cell)
+    return cast(Tensor, _Lstm.apply(inputs, rows, weight, sizes))  # type: ignore[no-untyped-call]
 
 
-def _forward(
-    inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int], before: LstmState | None, keep: bool
-) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Return the hidden states, and of each position (with `keep`; otherwise of the last step) what `backward` needs:
+def lstm_step(gates: Tensor, weight: Tensor, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """Run one step from the inputs of the gates (B, 4H), which are overwritten: the hidden states and the cells.
 
-    the gates (N, 4H), the cells, their tanh, and the hidden states in the precision of the weight (N, H).
+    `before` are those of the step before, (B, H) each. Without gradients.
     """
-    channels, length = weight.shape[1], sum(sizes) if keep else sizes[0]
-    gates = inputs.new_empty(length, 4 * channels)
-    cells, tanhs, hiddens = (inputs.new_empty(size, channels) for size in (length, length, sum(sizes)))
-    exact = weight.dtype == inputs.dtype
-    rounded = hiddens if exact else weight.new_empty(length, channels)
-    product = weight.new_empty(sizes[0], 4 * channels)
-    last, last_cell = (None, None) if before is None else (before.hidden.to(weight.dtype), before.cell)
-    steps = zip(
-        sizes,
-        (inputs if rows is None else rows).split_with_sizes(sizes),
-        hiddens.split_with_sizes(sizes),
-        hiddens.split_with_sizes(sizes) if exact else _steps(rounded, sizes, keep),
-        *(_steps(x, sizes, keep) for x in (gates, gates[:, : 2 * channels], cells, tanhs)),
-        strict=True,
-    )
+    gates, weight = gates.detach(), weight.detach()
+    if before is not None:
+        gates.addmm_(before[0], weight.T)
+    cell, hidden = gates.new_empty(2, len(gates), weight.shape[1]).unbind()
     with np.errstate(all="ignore"):  # as in torch, an overflow is infinite
-        for n, source, hidden, low, gate, input_forget, cell, tanh in steps:
-            i, f, g, o = gate.chunk(4, dim=1)
-            if rows is None:
-                gate.copy_(source)
-            else:
-                torch.index_select(inputs, 0, source, out=gate)
-            if last is not None:
-                if exact:
-                    gate.addmm_(last[:n], weight.T)
-                else:
-                    gate += torch.mm(last[:n], weight.T, out=product[:n])
-            torch.sigmoid(input_forget, out=input_forget)
-            np.tanh(g.numpy(), out=g.numpy())  # a sixth of the time of torch's
-            torch.sigmoid(o, out=o)
-            if last_cell is None:
-                torch.mul(i, g, out=cell)
-            else:
-                torch.mul(f, last_cell[:n], out=cell).addcmul_(i, g)
-            np.tanh(cell.numpy(), out=tanh.numpy())
-            torch.mul(o, tanh, out=hidden)
-            if not exact:
-                low.copy_(hidden)
-            last, last_cell = low, cell
-    return hiddens, (gates, cells, tanhs, rounded)
+        _activate(gates, None if before is None else before[1], cell, hidden, hidden)
+    return hidden, cell
 
 
-def _steps(x: Tensor, sizes: Sequence[int], keep: bool) -> Sequence[Tensor]:
-    """Return the rows of each step: one step after the other or, without `keep`, the first rows again and again."""
-    return x.split_with_sizes(sizes) if keep else [x[:n] for n in sizes]
+def _activate(gates: Tensor, last_cell: Tensor | None, cell: Tensor, tanh: Tensor, hidden: Tensor) -> None:
+    """Turn the sums of the gates into their values, and fill the cell, its tanh and the hidden state."""
+    i, f, g, o = gates.chunk(4, dim=1)
+    input_forget = gates[:, : 2 * i.shape[1]]
+    torch.sigmoid(input_forget, out=input_forget)
+    np.tanh(g.numpy(), out=g.numpy())  # a sixth of the time of torch's
+    torch.sigmoid(o, out=o)
+    if last_cell is None:
+        torch.mul(i, g, out=cell)
+    else:
+        torch.mul(f, last_cell, out=cell).addcmul_(i, g)
+    np.tanh(cell.numpy(), out=tanh.numpy())
+    torch.mul(o, tanh, out=hidden)
 
 
 class _Lstm(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        inputs: Tensor,
-        rows: Tensor | None,
-        weight: Tensor,
-        sizes: Sequence[int],
-        before: LstmState | None,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        weight = weight.to(dtype)
-        hidden, saved = _forward(inputs, rows, weight, sizes, before, keep=True)
-        ctx.save_for_backward(weight, rows, *saved, *(before or (None, None)))
+    def forward(ctx: Any, inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int]) -> Tensor:
+        weight = weight.to(product_dtype(weight))
+        channels, count, exact = weight.shape[1], sum(sizes), weight.dtype == inputs.dtype
+        gates = inputs.new_empty(count, 4 * channels)
+        cells, tanhs, hiddens = inputs.new_empty(3, count, channels).unbind()
+        rounded = hiddens if exact else weight.new_empty(count, channels)  # for the products
+        product = weight.new_empty(sizes[0], 4 * channels)
+        last, last_cell = None, None
+        each = (x.split_with_sizes(sizes) for x in (gates, cells, tanhs, hiddens, rounded))
+        with np.errstate(all="ignore"):
+            for n, source, gate, cell, tanh, hidden, low in zip(
+                sizes, (inputs if rows is None else rows).split_with_sizes(sizes), *each, strict=True
+            ):
+                if rows is None:
+                    gate.copy_(source)
+                else:
+                    torch.index_select(inputs, 0, source, out=gate)
+                if last is not None:
+                    if exact:
+                        gate.addmm_(last[:n], weight.T)
+                    else:
+                        gate += torch.mm(last[:n], weight.T, out=product[:n])
+                _activate(gate, None if last_cell is None else last_cell[:n], cell, tanh, hidden)
+                if not exact:
+                    low.copy_(hidden)
+                last, last_cell = low, cell
+        ctx.save_for_backward(weight, rows, gates, cells, tanhs, rounded)
         ctx.sizes, ctx.shape = sizes, inputs.shape
-        cell = saved[1][len(hidden) - sizes[-1] :]
-        ctx.mark_non_differentiable(cell)
-        ctx.set_materialize_grads(False)
-        return hidden, cell
+        return hiddens
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, rows, gates, cells, tanhs, rounded, before_hidden, before_cell = ctx.saved_tensors
+        weight, rows, gates, cells, tanhs, rounded = ctx.saved_tensors
         sizes, dhiddens, channels = ctx.sizes, gradients[0], cells.shape[1]
         lines, exact = sizes[0], weight.dtype == dhiddens.dtype
-        dinputs = dhiddens.new_zeros(ctx.shape) if rows is not None else dhiddens.new_empty(ctx.shape)
+        dinputs = dhiddens.new_zeros(ctx.shape)
         dgates = weight.new_empty(len(gates), 4 * channels)
         dgate_rows = dhiddens.new_empty(lines, 4 * channels)
-        dh, du, dcells = dhiddens.new_empty(3, lines, channels).unbind()
-        dcells.zero_()
+        dhidden_rows, products, dcells = dhiddens.new_zeros(3, lines, channels).unbind()
         back = weight.new_zeros(lines, channels)  # what comes from the step after
-        steps = zip(
-            reversed(sizes),
-            reversed((dinputs if rows is None else rows).split_with_sizes(sizes)),
-            reversed((before_cell, *cells.split_with_sizes(sizes)[:-1])),
-            *(reversed(x.split_with_sizes(sizes)) for x in (dhiddens, dgates, gates, gates[:, : 2 * channels], tanhs)),
+        each = (x.split_with_sizes(sizes)[::-1] for x in (dhiddens, dgates, gates, tanhs))
+        for n, target, last_cell, dhidden, low, gate, tanh in zip(
+            sizes[::-1],
+            (dinputs if rows is None else rows).split_with_sizes(sizes)[::-1],
+            (None, *cells.split_with_sizes(sizes)[:-1])[::-1],
+            *each,
             strict=True,
-        )
-        for n, target, last_cell, dhidden, low, gate, input_forget, tanh in steps:
-            i, f, g, o = gate.chunk(4, dim=1)
+        ):
             dgate = low if exact else dgate_rows[:n]
-            di, df, dg, do = dgate.chunk(4, dim=1)
-            u, dcell = du[:n], dcells[:n]
-            dhidden = torch.add(dhidden, back[:n], out=dh[:n])
-            torch.mul(dhidden, tanh, out=do)
-            _aten.sigmoid_backward(do, o, grad_input=do)
-            torch.mul(dhidden, o, out=u)
-            dcell += _aten.tanh_backward(u, tanh, grad_input=u)
-            torch.mul(dcell, g, out=di)
-            if last_cell is None:
-                df.zero_()
-            else:
-                torch.mul(dcell, last_cell[:n], out=df)
-            di_and_df = dgate[:, : 2 * channels]
-            _aten.sigmoid_backward(di_and_df, input_forget, grad_input=di_and_df)
-            torch.mul(dcell, i, out=dg)
-            _aten.tanh_backward(dg, g, grad_input=dg)
+            dcell = dcells[:n]
+            dhidden = torch.add(dhidden, back[:n], out=dhidden_rows[:n])
+            _activate_backward(dgate, gate, dhidden, dcell, last_cell, tanh, products[:n])
             if not exact:
                 low.copy_(dgate)
             if rows is None:
@@ -182,18 +136,42 @@ class _Lstm(torch.autograd.Function):
             else:
                 dinputs.index_add_(0, target, dgate)
             if last_cell is not None:
-                dcell *= f
                 torch.mm(low, weight, out=back[:n])
-        earlier = _before_each(rounded, sizes, before_hidden)
-        dweight = torch.mm(dgates[len(dgates) - len(earlier) :].T, earlier).to(dhiddens.dtype)
-        return dinputs, None, dweight, None, None, None
+        dweight = torch.mm(dgates[lines:].T, _before_each(rounded, sizes)).to(dhiddens.dtype)
+        return dinputs, None, dweight, None
 
 
-def _before_each(hidden: Tensor, sizes: Sequence[int], before: Tensor | None) -> Tensor:
-    """Return the hidden state before each position; without a state before step 0, from step 1 on."""
-    states = list(hidden.split_with_sizes(sizes))[:-1]
-    if before is None and sizes[0] == sizes[-1]:
+def _activate_backward(
+    dgate: Tensor,
+    gate: Tensor,
+    dhidden: Tensor,
+    dcell: Tensor,
+    last_cell: Tensor | None,
+    tanh: Tensor,
+    product: Tensor,
+) -> None:
+    """Fill the gradient of the sums of the gates, and turn that of a cell into that of the cell before, in place."""
+    i, f, g, o = gate.chunk(4, dim=1)
+    di, df, dg, do = dgate.chunk(4, dim=1)
+    torch.mul(dhidden, tanh, out=do)
+    _aten.sigmoid_backward(do, o, grad_input=do)
+    torch.mul(dhidden, o, out=product)
+    dcell += _aten.tanh_backward(product, tanh, grad_input=product)
+    torch.mul(dcell, g, out=di)
+    if last_cell is None:
+        df.zero_()
+    else:
+        torch.mul(dcell, last_cell[: len(dcell)], out=df)
+    input_forget, dinput_forget = (x[:, : 2 * i.shape[1]] for x in (gate, dgate))
+    _aten.sigmoid_backward(dinput_forget, input_forget, grad_input=dinput_forget)
+    torch.mul(dcell, i, out=dg)
+    _aten.tanh_backward(dg, g, grad_input=dg)
+    dcell *= f
+
+
+def _before_each(hidden: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return the hidden state before each position of step 1 and later ones."""
+    if sizes[0] == sizes[-1]:
         return hidden[: len(hidden) - sizes[-1]]
-    if before is not None:
-        states, sizes = [before.to(hidden.dtype), *states], [sizes[0], *sizes]
+    states = hidden.split_with_sizes(sizes)[:-1]
     return torch.cat([state[:n] for state, n in zip(states, sizes[1:], strict=True)])
