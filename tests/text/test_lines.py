@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavemore.errors import DataError, UsageError
-from wavemore.text.lines import _CHUNK, MAX_LINE_LENGTH, LineReport, Lines, collect, scramble
+from wavemore.text.arrays import scramble
+from wavemore.text.lines import _CHUNK, MAX_LINE_LENGTH, LineReport, Lines, collect
 
 texts = st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=12), max_size=30)
 

@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = [*words, *arguments[end:]]
         command = parse(arguments)
         from wavemore.cli.progress import busy
-        from wavemore.engine.process import keep_freed_memory
 
-        keep_freed_memory()
         if own_process:
             from wavemore.runs.environment import use_threads  # not for --help, which needs no torch
 

@@ -9,6 +9,7 @@ Shapes: B targets of a batch.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.recipe import BatchSampling
 from wavemore.errors import UsageError
-from wavemore.text.lines import scramble
+from wavemore.text.arrays import scramble
 
 MAX_STORED = 2**22
 """The most items whose random order is kept in memory; that of more is computed where it is needed."""
@@ -113,11 +114,11 @@ class LineBatchSampler(BatchSampler):
             lines = order[left - 1 : left]
         return self.spans.positions(lines)
 
-    def _shuffle_lines(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _shuffle_lines(self, epoch: int) -> tuple[NDArray[np.int32], NDArray[np.integer[Any]]]:
         """Return the lines of an epoch in their order, and the number of targets before each."""
-        order = self._shuffle(epoch, len(self.spans.lengths))
+        order = self._shuffle(epoch, len(self.spans.lengths)).astype(np.int32)
         lengths = self.spans.lengths[order]
-        return order, np.cumsum(lengths) - lengths
+        return order, np.cumsum(lengths, dtype=np.int64) - lengths
 
 
 class BlockBatchSampler(BatchSampler):

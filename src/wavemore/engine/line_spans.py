@@ -3,30 +3,33 @@
 Shapes: N targets of a part, L lines, B positions of targets.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.text.lines import ranges
+from wavemore.text.arrays import ranges
 from wavemore.text.parts import LinePart
 from wavemore.text.vocabulary import BOUNDARY, Ids
+
+_PIECE = 1 << 20  # tokens that are looked at together
 
 
 class LineSpans(NamedTuple):
     """The first position of each line and its number of targets, the end of the line included: (L,) each."""
 
     starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    lengths: NDArray[np.integer[Any]]
 
     @classmethod
     def of(cls, tokens: Ids) -> "LineSpans":
         """Find the lines in flat ids, (N,)."""
-        ends = np.flatnonzero(tokens == BOUNDARY)
+        pieces = range(0, len(tokens), _PIECE)
+        ends = np.concatenate([start + np.flatnonzero(tokens[start : start + _PIECE] == BOUNDARY) for start in pieces])
         starts = np.concatenate(([0], ends[:-1] + 1))
-        return cls(starts, ends - starts + 1)
+        return cls(starts, (ends - starts + 1).astype(np.int32))
 
-    def positions(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+    def positions(self, lines: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Return the positions of all targets of some lines, one line after the other: (L,) -> (B,)."""
         return ranges(self.starts[lines], self.lengths[lines])
 

@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import Checkpoint
 from wavemore.errors import RunError
@@ -259,6 +260,7 @@ class Run:
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
             raise RunError(f"{self.path} {self._why_without_model()}")
+        keep_freed_memory()
         vocabulary = self.vocabulary()
         model = load_model(path, self.config, len(vocabulary))
         model.characters = vocabulary.characters

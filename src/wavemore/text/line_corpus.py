@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from wavemore import progress
+from wavemore.text.arrays import distinct, is_among
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
-from wavemore.text.lines import LineReport, Lines, collect, distinct, is_among
+from wavemore.text.lines import LineReport, Lines, collect
 from wavemore.text.parts import Format, LinePart
 from wavemore.text.splits import SplitMethod, split
 from wavemore.text.vocabulary import Vocabulary
@@ -99,9 +100,9 @@ def build_corpus(
     report_step = partial(progress.report, "splitting the lines", total=4)
     parts = split(lines, split_method, split_seed)
     report_step(1)
-    vocabulary = vocabulary or Vocabulary(set(lines.text) - {"\n"}, cleaning)
+    vocabulary = vocabulary or Vocabulary(lines.characters, cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
-    lines.encode(vocabulary)  # first, so that no part is in memory as ids and as a string
+    lines.encode(vocabulary)
 
     def part(number: int) -> LinePart:
         chosen = lines.take(parts[number])

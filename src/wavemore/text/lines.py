@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, refuse_string
 from wavemore.progress import report
+from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
+from wavemore.text.id_buffer import IdBuffer
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 MAX_LINE_LENGTH = 10_000
@@ -83,11 +85,11 @@ class Lines(Sequence[str]):
     """
 
     def __init__(
-        self, text: str | Ids, lengths: NDArray[np.integer[Any]], vocabulary: Vocabulary | None = None
+        self, text: str | Ids, lengths: NDArray[np.integer[Any]], codes: NDArray[np.uint32] | None = None
     ) -> None:
-        """With a `vocabulary`, the text is given as ids, and decoded where it is needed."""
-        assert isinstance(text, str) == (vocabulary is None), "ids need a vocabulary, a string does not"
-        self._text, self._vocabulary = text, vocabulary
+        """The text may be given as ids with their `codes`, the code points: it is decoded where it is needed."""
+        assert isinstance(text, str) == (codes is None), "ids need their code points, a string does not"
+        self._text, self._codes = text, codes
         dtype = np.uint32 if len(text) < 2**32 else np.int64
         self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
         """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
@@ -131,6 +133,14 @@ class Lines(Sequence[str]):
         return self._between(0, len(self))
 
     @property
+    def characters(self) -> str:
+        """The characters of the text, without the line feed."""
+        if isinstance(self._text, str):
+            return "".join(sorted(set(self._text) - {"\n"}))
+        assert self._codes is not None
+        return "".join(map(chr, self._codes[1:].tolist()))
+
+    @property
     def lengths(self) -> NDArray[np.int32]:
         """The characters of each line, (N,)."""
         return np.diff(self.offsets).astype(np.int32) - np.int32(1)
@@ -140,8 +150,8 @@ class Lines(Sequence[str]):
 
         Raises `UnknownCharacterError` for a character that is not in the vocabulary.
         """
-        if isinstance(self._text, str) or self._vocabulary is not vocabulary:
-            self._text, self._vocabulary = vocabulary.encode_text(self.text), vocabulary
+        if isinstance(self._text, str) or self._codes is None or not np.array_equal(self._codes, vocabulary.codes):
+            self._text, self._codes = vocabulary.encode_text(self.text), vocabulary.codes
         return self._text
 
     def _between(self, start: int, stop: int) -> str:
@@ -149,8 +159,8 @@ class Lines(Sequence[str]):
         text = self._text[int(self.offsets[start]) : int(self.offsets[stop])]
         if isinstance(text, str):
             return text
-        assert self._vocabulary is not None
-        return self._vocabulary.decode_text(text)
+        assert self._codes is not None
+        return self._codes[text].tobytes().decode("utf-32-le", "surrogatepass")
 
     def _chunks(self, size: int = _CHUNK) -> Iterator[str]:
         for start in range(0, len(self), size):
@@ -175,7 +185,7 @@ class Lines(Sequence[str]):
                 places = ranges(begins[chunk], sizes[chunk])
                 ids[end : end + len(places)] = self._text[places]
                 end += len(places)
-            taken = Lines(ids, sizes - 1, self._vocabulary)
+            taken = Lines(ids, sizes - 1, self._codes)
         if self._hashes is not None:
             taken._hashes = self._hashes[numbers]
         return taken
@@ -212,58 +222,12 @@ class Lines(Sequence[str]):
         return self._hashes
 
 
-def scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Map 64-bit numbers one to one to pseudorandom ones (splitmix64, https://doi.org/10.1145/2660193.2660195).
-
-    >>> scramble(np.array([1, 2], np.uint64)).tolist()
-    [10451216379200822465, 10905525725756348110]
-    """
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def distinct(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the distinct values in ascending order: for hashes, sorting is faster than `numpy.unique`.
-
-    >>> distinct(np.array([3, 1, 3])).tolist()
-    [1, 3]
-    """
-    ordered = np.sort(values)
-    kept: NDArray[Any] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
-    return kept
-
-
-def is_among(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each value is among some that are in ascending order.
-
-    >>> is_among(np.array([3, 1, 2]), np.array([1, 3])).tolist()
-    [True, True, False]
-    """
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    found: NDArray[np.bool_] = ordered[np.searchsorted(ordered[:-1], values)] == values
-    return found
-
-
-def ranges(starts: NDArray[np.integer[Any]], sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Return the numbers of some ranges, one range after the other.
-
-    >>> ranges(np.array([5, 0]), np.array([3, 2])).tolist()
-    [5, 6, 7, 0, 1]
-    """
-    first = np.cumsum(sizes, dtype=np.int64) - sizes  # where each range begins in the result
-    numbers: NDArray[np.int64] = np.arange(int(sizes.sum())) + np.repeat(starts - first, sizes)
-    return numbers
-
-
 class Collector:
     """Collects raw lines into `Lines`: cleans and strips them, skips blank ones, and refuses or skips too long ones."""
 
     def __init__(self, cleaning: Cleaning = AS_IS) -> None:
         self._cleaner = Cleaner(cleaning)
-        self._pieces: list[str] = []
+        self._ids = IdBuffer()
         self._lengths: list[NDArray[np.int32]] = []
         self._num_stripped = 0
         self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
@@ -290,15 +254,14 @@ class Collector:
             self.num_long += int((lengths > MAX_LINE_LENGTH).sum())
             lines = [line for line in lines if len(line) <= MAX_LINE_LENGTH]
             lengths = lengths[lengths <= MAX_LINE_LENGTH]
-        self._pieces.append("\n".join([*lines, ""]) if lines else "")
+        self._ids.add("\n".join([*lines, ""]) if lines else "")
         self._lengths.append(lengths)
 
     def finish(self) -> tuple[Lines, LineReport]:
         """Return the collected lines and a report; call this once, at the end."""
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
-        text = "".join(self._pieces)
-        self._pieces.clear()  # so that the text is in memory once
-        lines = Lines(text, lengths)
+        ids, codes = self._ids.finish()
+        lines = Lines(ids, lengths, codes)
         repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
         if self.num_long:
             repairs.append(f"{pluralize(self.num_long, 'line')} of more than {MAX_LINE_LENGTH:,} characters left out")
@@ -307,8 +270,8 @@ class Collector:
             distinct=len(distinct(lines.hashes())),
             blank=self.num_lines - len(lines) - self.num_long,
             longest=int(lengths.max(initial=0)),
-            characters=len(text) - len(lines),
-            alphabet=len(set(text) - {"\n"}),
+            characters=len(ids) - len(lines),
+            alphabet=len(codes) - 1,
             repairs=(*repairs, *self._cleaner.repairs),
             invisible=self._cleaner.invisible,
         )

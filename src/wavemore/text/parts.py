@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import UsageError
-from wavemore.text.lines import Lines, distinct, ranges
+from wavemore.text.arrays import distinct, ranges
+from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Format = Literal["lines", "text"]
@@ -168,7 +169,7 @@ class TextPart(Part):
         """
         ends = np.flatnonzero(self.tokens == BOUNDARY)
         tokens = self.tokens[: int(ends[-1]) + 1 if len(ends) else 0]
-        lines = Lines(tokens, np.diff(ends, prepend=-1) - 1, vocabulary)
+        lines = Lines(tokens, np.diff(ends, prepend=-1) - 1, vocabulary.codes)
         return LinePart(lines, tokens, np.zeros(len(lines), np.bool_), vocabulary)
 
     @property

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
-from wavemore.text.lines import Lines, distinct, pluralize, scramble
+from wavemore.text.arrays import distinct, scramble
+from wavemore.text.lines import Lines, pluralize
 
 MIN_DISTINCT = 10  # lines that can be split: eight for train, one for val, one for test
 

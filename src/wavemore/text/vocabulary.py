@@ -52,7 +52,8 @@ class Vocabulary:
             raise DataError("a vocabulary needs at least one character; give a text that is not empty")
         self.characters, self.cleaning = "".join(distinct), cleaning
         codes = code_points(self.characters)
-        self._codes = np.concatenate([code_points("\n"), codes])  # id -> code point
+        self.codes: NDArray[np.uint32] = np.concatenate([code_points("\n"), codes])
+        """The code point of each id; that of the boundary is the line feed."""
         # Code point -> id, 0 if unknown; the last entry is for all code points beyond the largest known one.
         self._ids: Ids = np.zeros(int(codes[-1]) + 2, self.dtype)
         self._ids[codes] = np.arange(1, len(self))
@@ -154,7 +155,7 @@ class Vocabulary:
         outside = (ids < 0) | (ids >= len(self))
         if outside.any():
             raise DataError(f"id {ids[outside][0]} is not in the vocabulary; its ids are 0 to {len(self) - 1}")
-        text: str = self._codes[ids].tobytes().decode("utf-32-le")
+        text: str = self.codes[ids].tobytes().decode("utf-32-le")
         return text
 
     def to_json(self) -> str:
