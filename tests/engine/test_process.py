@@ -37,6 +37,6 @@ def test_the_threshold_of_malloc_is_set_first_and_to_what_it_accepts(
         accepted.append((parameter, value))
         return 1
 
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt, malloc_trim=lambda pad: 1))
     keep_freed_memory()
     assert accepted == ([] if set_to is None else [(M_MMAP_THRESHOLD, set_to), (M_TRIM_THRESHOLD, 2**30)])

@@ -34,14 +34,11 @@ def train_run(
     `explanation` says how the data is read, `started` when the program started, by `monotonic`. Return the exit code:
     128 plus the signal if one stopped the training.
     """
-    from wavemore.engine.process import keep_freed_memory, return_freed_memory
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import teacher_probabilities
     from wavemore.runs.tensorboard import Board
     from wavemore.runs.training import finish, train
 
-    return_freed_memory()
-    keep_freed_memory()
     config, checkpoint, model = run.config, run.checkpoint(), run.new_model()
     show_settings(screen, run, model, corpus, explanation)
     start = perf_counter()

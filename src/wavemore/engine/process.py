@@ -1,30 +1,23 @@
 """What the process does with freed memory."""
 
 import ctypes
-from contextlib import suppress
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MMAP_THRESHOLDS = (1 << 30, 32 << 20)
 """The size from which malloc maps a block on its own; older versions of glibc refuse more than 32 MiB."""
 
 
-def return_freed_memory() -> None:
-    """Return to the system what malloc has kept: reading a large file frees many small blocks.
-
-    Without glibc, this does nothing.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def keep_freed_memory() -> None:
     """Let malloc keep large freed blocks for reuse from now on; without glibc, this does nothing.
 
     Tensors of the same size are allocated and freed at every step. By default glibc returns each to the system, and
-    the page faults when it is allocated again take a third of the time of generation.
+    the page faults when it is allocated again take a third of the time of generation. What was freed before, such as
+    the many small blocks of reading a large file, is returned.
     """
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        mallopt = library.mallopt
+        library.malloc_trim(0)
     except (AttributeError, OSError, TypeError):
         return
     for threshold in MMAP_THRESHOLDS:

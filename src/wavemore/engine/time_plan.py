@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from wavemore.engine.defaults import RECURRENT
-from wavemore.engine.fit import fit, val_in_training
+from wavemore.engine.fit import fit, train_loss_part, val_in_training
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
@@ -50,7 +50,7 @@ def plan_for_time(
         speed = probe(planner(**settings | chosen), corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
     batch_size = planner(**settings | chosen).recipe.batch_size
     evaluation = val_in_training(corpus).num_targets / (EVALUATION_SPEED * speed)
-    ending = 0.5 + 2 * corpus.val.num_targets / (EVALUATION_SPEED * speed)
+    ending = 0.5 + (corpus.val.num_targets + train_loss_part(corpus).num_targets) / (EVALUATION_SPEED * speed)
     left = seconds - (perf_counter() - start) - ending
     num_evals = settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * left / evaluation))))
     steps = int((left - num_evals * evaluation) * speed / batch_size)

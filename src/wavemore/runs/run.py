@@ -251,6 +251,7 @@ class Run:
 
         Raises `UsageError` for a model that does not fit into memory.
         """
+        keep_freed_memory()
         config, size = self.config, len(self.vocabulary())
         check_fits(config.model, size, config.model_config)
         return to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
