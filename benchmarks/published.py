@@ -56,8 +56,8 @@ TASKS = {
         ("--format", "text"),
         "test_nats",
         {"nats": 1.098},
-        "the best of many LSTMs and GRUs of up to three layers of 512: 1.077 on the file with CRLF line ends, where one "
-        "of the two is certain, so 1.098 on the file with LF: Karpathy, Johnson and Li, https://arxiv.org/abs/1506.02078",
+        "the best of many LSTMs and GRUs of up to three layers of 512: 1.077 on the file with CRLF line ends, where "
+        "one of the two is certain, so 1.098 on the file with LF: Karpathy, Johnson and Li, https://arxiv.org/abs/1506.02078",
     ),
     "tinyshakespeare": Task(
         "tinyshakespeare, the first 90 % train",

@@ -100,6 +100,9 @@ def results(found: dict[str, dict[str, Any]]) -> str:
             "predicted, with the whole context that the model can see.\n",
             *_texts(texts, ""),
         ]
+    published = [record for name, record in found.items() if name.startswith("published-")]
+    if published:
+        parts += ["", "## In a given time, beside published figures\n", *_published(published)]
     parts += ["", "## Speed\n"]
     if "bench" in found:
         parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore interleaved")
@@ -116,6 +119,46 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [f"**{name}**: {record['question']} {_seeds(record)}. {_machine(record)}\n"]
         parts += ["```sh", record["command"], "```\n"]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _published(found: list[dict[str, Any]]) -> list[str]:
+    """Return a table of `wavemore train --minutes M` beside what others reached."""
+    rows = [
+        "`wavemore train FILE --minutes M` without other settings, the whole command by the clock and its peak memory by",
+        "the operating system (`python -m benchmarks.published`); published figures took hours or minutes of a GPU.\n",
+        "| data | published | minutes | wavemore | time | not training | memory | model | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for record in sorted(found, key=lambda record: (record["task"], record["minutes"])):
+        mean, chosen = record["mean"], record["runs"][0]["chosen"]
+        rows.append(
+            f"| {record['about']} | {_figures(record['published'])} | {record['minutes']:g} | {_reached(record)} | "
+            f"{mean['seconds']:.0f} s | {mean['not_training']:.0%} | {mean['peak_mb']:.0f} MB | "
+            f"{chosen.get('model', 'lstm')} {chosen.get('hidden', '')} | {len(record['runs'])} |"
+        )
+    sources = {record["task"]: record["source"] for record in found}
+    machine = found[0]["environment"]
+    return [
+        *rows,
+        "",
+        *(f"- {task}: {source}" for task, source in sorted(sources.items())),
+        f"\n{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}.",
+    ]
+
+
+def _figures(figures: dict[str, float]) -> str:
+    """Return a loss, or fractions of samples in percent."""
+    if "nats" in figures:
+        return f"{figures['nats']:.4g} nats"
+    return ", ".join(f"{name} {value:.1%}" for name, value in figures.items())
+
+
+def _reached(record: dict[str, Any]) -> str:
+    """Return the figures of the same kind as the published ones, and the loss."""
+    mean, std = record["mean"], record["std"]["nats"]
+    loss = f"{record['loss'].removesuffix('_nats')} {mean['nats']:.4f}" + (f" ± {std:.4f}" if std else "")
+    others = {name: mean[name] for name in record["published"] if name != "nats"}
+    return f"{_figures(others)}; {loss}" if others else loss
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
