@@ -124,8 +124,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
 def _published(found: list[dict[str, Any]]) -> list[str]:
     """Return a table of `wavemore train --minutes M` beside what others reached."""
     rows = [
-        "`wavemore train FILE --minutes M` without other settings, the whole command by the clock and its peak memory by",
-        "the operating system (`python -m benchmarks.published`); published figures took hours or minutes of a GPU.\n",
+        "`wavemore train FILE --minutes M` without other settings: the whole command by the clock, its peak memory by",
+        "the operating system (`python -m benchmarks.published`). Published figures took hours or minutes of a GPU.\n",
         "| data | published | minutes | wavemore | time | not training | memory | model | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
