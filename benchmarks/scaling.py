@@ -1,9 +1,9 @@
-"""How time and memory of `wavemore train` grow with the data: `python -m benchmarks.scaling` writes records/scaling.json.
+"""How time and memory grow with the data: `python -m benchmarks.scaling` writes records/scaling.json.
 
-Lists of 10,000 to 3,000,000 lines and texts of 1 to 300 MB of random syllables, made by a seeded rule. Ten steps of a
-small model leave what the data costs: reading, splitting, encoding, and the final losses of all of val. The seconds are
-those of the processor in one thread, so that other processes do not matter much; the memory is the highest that the
-operating system has counted.
+Lists of 10,000 to 3,000,000 lines and texts of 1 to 300 MB of random syllables, made by a seeded rule. With ten
+steps of a small model, `wavemore train` takes what the data costs: reading, splitting, encoding, the losses of all of
+val. The seconds are those of the processor in one thread, so that other processes do not matter much; the memory is the
+highest that the operating system has counted.
 """
 
 import argparse
@@ -64,19 +64,14 @@ def measure(kind: str, size: int) -> dict[str, Any]:
             env=os.environ | {"XDG_CACHE_HOME": folder, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
         )
-        _, status, used = os.wait4(process.pid, 0)
-        if status:
+        _, status, used = os.wait4(process.pid, 0)  # as Popen.wait, but it also returns what the process has used
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             raise SystemExit(f"{' '.join(command)} has failed")
         megabytes = round(path.stat().st_size / 1e6, 2)
     unit = 1e6 if sys.platform == "darwin" else 1e3  # of ru_maxrss
-    seconds = round(used.ru_utime + used.ru_stime, 2)
-    return {
-        "kind": kind,
-        "size": size,
-        "megabytes": megabytes,
-        "seconds": seconds,
-        "peak_mb": round(used.ru_maxrss / unit),
-    }
+    seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / unit
+    return {"kind": kind, "size": size, "megabytes": megabytes, "seconds": round(seconds, 2), "peak_mb": round(peak)}
 
 
 def pieces(kind: str, size: int) -> Iterator[bytes]:
