@@ -172,7 +172,7 @@ def molecules(data: Path, folder: Path) -> dict[str, float]:
         from rdkit import Chem, RDLogger
     except ImportError:
         raise UsageError("MOSES needs RDKit: pip install 'wavemore[chemistry]'") from None
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     command = ["sample", str(folder), "-n", str(SAMPLES), "--seed", "0"]
     drawn = subprocess.check_output([sys.executable, "-m", "wavemore", *command], text=True).splitlines()
     canonical: dict[str, set[str]] = {}

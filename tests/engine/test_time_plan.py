@@ -10,6 +10,7 @@ from wavemore.engine.plan import plan
 from wavemore.engine.time_plan import probe
 from wavemore.errors import UsageError
 from wavemore.nn.models import build
+from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus
 
@@ -29,7 +30,8 @@ def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, corpus: L
 
 
 def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCorpus) -> None:
-    short, long = plan(corpus, minutes=0.2), plan(corpus, minutes=1_000)
+    names = load_corpus("names")
+    short, long = plan(names, minutes=0.3), plan(names, minutes=1_000)
     assert long.model_config.width > short.model_config.width
     own = plan(corpus, minutes=0.2, model="gru", hidden=24, learning_rate=0.03, num_evals=3)
     assert own.model == "gru"
@@ -52,7 +54,7 @@ def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:
         *_, last = fit(model, corpus, planned.recipe)
         losses.append(last.val_nats)
         start = perf_counter()
-        assert probe(planned, corpus, 0.05) > 0
+        assert min(probe(planned, corpus, 0.05)) > 0
         assert perf_counter() - start < 20
     assert losses[0] == losses[1]
 

@@ -80,14 +80,14 @@ def _limited(defaults: Defaults, model: str, corpus: Corpus) -> Defaults:
 def _for_list(model: str, corpus: Corpus) -> Defaults:
     targets = corpus.train.num_targets
     batch_size = _power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048)
-    learning_rate = 0.04
+    learning_rate, adamw_learning_rate = (0.08, 0.02) if model == "lstm" else (0.04, 0.01)
     # learning_rate * weight_decay * steps per epoch is how many times per epoch the weights forget what they learned:
     # twice for small lists, which would be memorised otherwise.
     forgotten = 2.0 if targets < 50_000 else 0.75
     recipe = Recipe(
         batch_size=batch_size,
         learning_rate=learning_rate,
-        adamw_learning_rate=0.01,
+        adamw_learning_rate=adamw_learning_rate,
         weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
         warmup_fraction=0.05,
         precision="bfloat16" if model in RECURRENT else "float32",

@@ -123,7 +123,7 @@ def _losses(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield positions of targets and their nats, (B,) each, until all targets were there."""
     if len(models) == 1:
-        yield from _chunks(models[0], evaluation_batcher(part, models[0], execution))
+        yield from chunk_nats(models[0], evaluation_batcher(part, models[0], execution))
     else:
         per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
         yield np.arange(part.num_targets), log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
@@ -132,14 +132,15 @@ def _losses(
 def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
     """Return the nats of every target, in the order of the tokens: (N,). Raises `ModelError` if one is not finite."""
     nats = np.empty(len(batcher.tokens))
-    for positions, values in _chunks(model, batcher):
+    for positions, values in chunk_nats(model, batcher):
         nats[positions] = values
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return nats
 
 
-def _chunks(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def chunk_nats(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield the targets in pieces, and the nats of each."""
     done = 0
     with eval_mode(model):
         for positions in batcher.chunks():

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import sqrt
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
+from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.defaults import RECURRENT
+from wavemore.engine.evaluate import chunk_nats
 from wavemore.engine.fit import fit, train_loss_part, val_in_training
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
@@ -19,14 +21,14 @@ from wavemore.text.corpus import Corpus
 
 PROBE_SHARE, LONGEST_PROBE = 0.03, 5.0
 """Fraction of the time that a probe may take, and its seconds at most; there are two."""
-CHARS_PER_PARAMETER = 4.0
+CHARS_PER_PARAMETER = 8.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
+MOST_PARAMETERS = 4.0
+"""Parameters per target of the train part, at most: a wider model would only memorise more."""
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 LEAST_STEPS = 10
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
-EVALUATION_SPEED = 2.0
-"""Speed of evaluation as a multiple of that of training, at least."""
 
 Settings = dict[str, Any]
 
@@ -43,26 +45,27 @@ def plan_for_time(
     TimeBudget(minutes, 1.0, 0.0)  # raises for a time out of range
     _check(settings)
     chosen: Settings = {} if settings["model"] else {"model": "lstm"}
-    reference = planner(**settings | chosen)
-    speed = probe(reference, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
-    if reference.model in RECURRENT and "hidden" not in settings:
-        chosen["hidden"] = _hidden(reference, corpus, seconds, speed)
-        speed = probe(planner(**settings | chosen), corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
-    batch_size = planner(**settings | chosen).recipe.batch_size
-    evaluation = val_in_training(corpus).num_targets / (EVALUATION_SPEED * speed)
-    ending = 0.5 + (corpus.val.num_targets + train_loss_part(corpus).num_targets) / (EVALUATION_SPEED * speed)
+    planned = planner(**settings | chosen)
+    speed = probe(planned, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+    if planned.model in RECURRENT and "hidden" not in settings:
+        chosen["hidden"] = _hidden(planned, corpus, seconds, speed.training)
+        planned = planner(**settings | chosen)
+        speed = probe(planned, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
+    batch_size = planned.recipe.batch_size
+    evaluation = val_in_training(corpus).num_targets / speed.evaluation
+    ending = 0.5 + (corpus.val.num_targets + train_loss_part(corpus).num_targets) / speed.evaluation
     left = seconds - (perf_counter() - start) - ending
     num_evals = settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * left / evaluation))))
-    steps = int((left - num_evals * evaluation) * speed / batch_size)
+    steps = int((left - num_evals * evaluation) * speed.training / batch_size)
     if steps < LEAST_STEPS:
-        least = seconds - left + num_evals * evaluation + LEAST_STEPS * batch_size / speed
+        least = seconds - left + num_evals * evaluation + LEAST_STEPS * batch_size / speed.training
         raise UsageError(
             f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
             f"give at least {1.2 * least / 60:.2g}"
         )
     chosen |= {"steps": min(steps, MAX_COUNT), "num_evals": num_evals}
     planned = planner(**settings | chosen)
-    return replace(planned, budget=TimeBudget(minutes, speed, ending, chosen))
+    return replace(planned, budget=TimeBudget(minutes, speed.training, ending, chosen))
 
 
 def _check(settings: Settings) -> None:
@@ -76,23 +79,35 @@ def _check(settings: Settings) -> None:
         raise UsageError("`minutes` does not know how long the teachers take: leave out it or `distill_weight`")
 
 
-def probe(plan: Plan, corpus: Corpus, seconds: float) -> float:
-    """Return the characters per second of training, measured with steps of about so many seconds in all.
+class Speed(NamedTuple):
+    """Characters per second."""
+
+    training: float
+    evaluation: float
+
+
+def probe(plan: Plan, corpus: Corpus, seconds: float) -> Speed:
+    """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation.
 
     The first half of the time warms up the machine and lets the number of threads settle.
     """
     model = build(plan.model, len(corpus.vocabulary), plan.model_config, plan.recipe.seed)
     recipe = replace(plan.recipe, steps=MAX_COUNT, num_evals=1)
-    begin = half = perf_counter()
-    half_step = 0
+    begin, half, half_step, training = perf_counter(), 0.0, 0, 0.0
     for record in fit(model, corpus, recipe):
         now = perf_counter()
         if half_step == 0:
             if now - begin >= seconds / 2:
                 half, half_step = now, record.step
         elif now - begin >= seconds:
-            return (record.step - half_step) * recipe.batch_size / (now - half)
-    raise AssertionError
+            training = (record.step - half_step) * recipe.batch_size / (now - half)
+            break
+    begin, done = perf_counter(), 0
+    for targets, _ in chunk_nats(model, evaluation_batcher(corpus.val, model)):
+        done += len(targets)
+        if perf_counter() - begin >= seconds / 4:
+            break
+    return Speed(training, done / (perf_counter() - begin))
 
 
 def _hidden(reference: Plan, corpus: Corpus, seconds: float, speed: float) -> int:
@@ -103,5 +118,5 @@ def _hidden(reference: Plan, corpus: Corpus, seconds: float, speed: float) -> in
         return parameter_count(reference.model, len(corpus.vocabulary), config)
 
     work = speed * parameters(reference.model_config.width) * seconds  # characters x parameters
-    best = sqrt(work / CHARS_PER_PARAMETER)
+    best = min(sqrt(work / CHARS_PER_PARAMETER), MOST_PARAMETERS * corpus.train.num_targets)
     return min(WIDTHS, key=lambda hidden: abs(parameters(hidden) / best - 1))
