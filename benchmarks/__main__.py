@@ -27,6 +27,8 @@ Key = Literal[
     "unique_evaluate_ratio",
     "sampling_ratio",
     "decoding_ratio",
+    "lstm_training_ratio",
+    "lstm_sampling_ratio",
     "wavenet_receptive",
     "gemm_peak_share",
     "cold_start_seconds",

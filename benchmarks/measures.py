@@ -11,6 +11,7 @@ import torch
 from benchmarks.gemm import gemm_peak
 from benchmarks.generation import decoding, sampling
 from benchmarks.lecture_race import time_to_lecture_val
+from benchmarks.lstm import lstm_sampling, lstm_training
 from benchmarks.measurement import Measurement
 from benchmarks.rivals import time_to_makemore_val, time_to_nanogpt_val
 from benchmarks.start_up import cold_start
@@ -27,6 +28,8 @@ MEASURES: dict[str, Callable[[LineCorpus, int], Measurement]] = {
     "unique_evaluate_ratio": unique_evaluate,
     "sampling_ratio": sampling,
     "decoding_ratio": decoding,
+    "lstm_training_ratio": lstm_training,
+    "lstm_sampling_ratio": lstm_sampling,
     "wavenet_receptive": receptive_field_cost,
     "gemm_peak_share": gemm_peak,
     "cold_start_seconds": cold_start,

@@ -109,7 +109,8 @@ def _list_config(model: str, corpus: Corpus) -> ModelConfig:
 
 
 def _for_text(model: str, targets: int, settings: Mapping[str, Any]) -> Defaults:
-    block_size = max(1, settings.get("block_size", _power_of_two(targets / 64, least=16, most=256)))
+    longest = 128 if model in RECURRENT else 256  # a recurrent model takes one character of all blocks at a time
+    block_size = max(1, settings.get("block_size", _power_of_two(targets / 64, least=16, most=longest)))
     blocks = max(1, _power_of_two(targets / 80, least=64, most=4_096) // block_size)
     recipe = Recipe(
         batch_size=blocks * block_size,

@@ -139,21 +139,33 @@ class _RecurrentDecoder(Decoder):
         self.logits = self.logits.index_select(0, rows)
 
 
-class _LstmDecoder(_RecurrentDecoder):
-    """Takes the input of the first layer from a table, as each character has one."""
+class _LstmDecoder(Decoder):
+    """Keeps the hidden state and the cell of each layer, (B, C), and what each character adds to the first gates."""
 
     def __init__(self, model: Recurrent, lines: int) -> None:
-        self.table = model.add_to_gates(0, model.embedding.weight)  # (V, 4C)
-        super().__init__(model, lines)
+        self.model, self.table = model, model.add_to_gates(0, model.embedding.weight)  # (V, 4C)
+        self.states: list[tuple[Tensor, Tensor] | None] = [None] * model.config.layers
+        self.logits = self.step(torch.zeros(lines, dtype=torch.int64))
 
     def step(self, tokens: Tensor) -> Tensor:
-        gates, after = self.table.index_select(0, tokens), []
-        for layer in range(self.model.config.layers):
-            before = None if self.state is None else (self.state[0][layer], self.state[1][layer])
-            after.append(lstm_step(gates, self.model.cells.all_weights[layer][1], before))
-            if layer + 1 < self.model.config.layers:
-                gates = self.model.add_to_gates(layer + 1, after[-1][0])
-        hidden, cell = zip(*after, strict=True)
-        self.state = torch.stack(hidden), torch.stack(cell)
-        self.logits = self.model.head(hidden[-1])
+        gates = hidden = self.table.index_select(0, tokens)
+        for layer, before in enumerate(self.states):
+            if layer > 0:
+                gates = self.model.add_to_gates(layer, hidden)
+            hidden, cell = lstm_step(gates, self.model.cells.all_weights[layer][1], before)
+            self.states[layer] = hidden, cell
+        self.logits = self.model.head(hidden)
         return self.logits
+
+    def prefill(self, tokens: Tensor) -> Tensor:
+        before = tuple(torch.stack(x) for x in zip(*filter(None, self.states), strict=True))
+        states, after = self.model.cells(self.model.embedding(tokens), before)
+        self.states = list(zip(*(x.unbind() for x in after), strict=True))
+        logits = self.model.head(states)
+        earlier = torch.cat([self.logits[:, None], logits[:, :-1]], dim=1)
+        self.logits = logits[:, -1]
+        return earlier
+
+    def select(self, rows: Tensor) -> None:
+        self.states = [(h.index_select(0, rows), c.index_select(0, rows)) for h, c in filter(None, self.states)]
+        self.logits = self.logits.index_select(0, rows)
