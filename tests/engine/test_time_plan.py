@@ -1,5 +1,6 @@
 """A training that is planned for a time."""
 
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -7,23 +8,30 @@ import pytest
 
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
-from wavemore.engine.time_plan import probe
+from wavemore.engine.time_plan import MOST_EPOCHS, probe
 from wavemore.errors import UsageError
 from wavemore.nn.models import build
+from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus
 
 
 @pytest.mark.parametrize("kind", ["list", "text"])
-def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, corpus: LineCorpus, text: TextCorpus) -> None:
-    data = corpus if kind == "list" else text
+def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, tmp_path: Path) -> None:
+    data: Corpus = load_corpus("names")
+    if kind == "text":
+        words = data.train.as_lines(data.vocabulary).lines
+        (tmp_path / "text.txt").write_text(" ".join(words), encoding="utf-8")
+        data = load_corpus(tmp_path / "text.txt", format="text")
     planned = plan(data, minutes=0.2)
     budget = planned.budget
     assert budget is not None
     assert planned.model == "lstm"
+    epochs = planned.recipe.steps * planned.recipe.batch_size / data.train.num_targets
+    assert epochs < MOST_EPOCHS + 0.1
     seconds = planned.recipe.steps * planned.recipe.batch_size / budget.chars_per_second
-    assert 4 < seconds < 12
+    assert 4 < seconds < 12 or epochs > MOST_EPOCHS - 0.1
     chosen: dict[str, Any] = dict(budget.chosen)
     same = plan(data, **chosen)
     assert (same.model, same.model_config, same.recipe) == (planned.model, planned.model_config, planned.recipe)
@@ -41,8 +49,17 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
     assert set(own.budget.chosen if own.budget else ()) == {"steps", "num_evals"}
 
 
-def test_the_time_that_is_over_counts(corpus: LineCorpus) -> None:
-    whole, rest = (plan(corpus, minutes=1, elapsed=elapsed, hidden=16, model="lstm") for elapsed in (0.0, 45.0))
+def test_a_small_list_is_not_read_for_ever(corpus: LineCorpus, text: TextCorpus) -> None:
+    for data in (corpus, text):
+        recipe = plan(data, minutes=60).recipe
+        assert recipe.steps * recipe.batch_size == pytest.approx(
+            MOST_EPOCHS * data.train.num_targets, abs=recipe.batch_size
+        )
+
+
+def test_the_time_that_is_over_counts() -> None:
+    names = load_corpus("names")
+    whole, rest = (plan(names, minutes=9, elapsed=elapsed, hidden=640, model="lstm") for elapsed in (0.0, 400.0))
     assert rest.recipe.steps < 0.5 * whole.recipe.steps
 
 

@@ -5,7 +5,7 @@ The rules and their evidence are in `docs/defaults.md`.
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import sqrt
+from math import ceil, sqrt
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -21,8 +21,10 @@ from wavemore.text.corpus import Corpus
 
 PROBE_SHARE, LONGEST_PROBE = 0.03, 5.0
 """Fraction of the time that a probe may take, and its seconds at most; there are two."""
-CHARS_PER_PARAMETER = 8.0
+CHARS_PER_PARAMETER = 20.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
+MOST_EPOCHS = 12
+"""Passes over the data, at most: with more, the model memorises it. A wider model takes the time, if it may."""
 MOST_PARAMETERS = 4.0
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
@@ -57,13 +59,14 @@ def plan_for_time(
     left = seconds - (perf_counter() - start) - ending
     num_evals = settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * left / evaluation))))
     steps = int((left - num_evals * evaluation) * speed.training / batch_size)
+    enough = ceil(MOST_EPOCHS * corpus.train.num_targets / batch_size)
     if steps < LEAST_STEPS:
         least = seconds - left + num_evals * evaluation + LEAST_STEPS * batch_size / speed.training
         raise UsageError(
             f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
             f"give at least {1.2 * least / 60:.2g}"
         )
-    chosen |= {"steps": min(steps, MAX_COUNT), "num_evals": num_evals}
+    chosen |= {"steps": min(steps, max(enough, LEAST_STEPS), MAX_COUNT), "num_evals": num_evals}
     planned = planner(**settings | chosen)
     return replace(planned, budget=TimeBudget(minutes, speed.training, ending, chosen))
 
@@ -118,5 +121,6 @@ def _hidden(reference: Plan, corpus: Corpus, seconds: float, speed: float) -> in
         return parameter_count(reference.model, len(corpus.vocabulary), config)
 
     work = speed * parameters(reference.model_config.width) * seconds  # characters x parameters
-    best = min(sqrt(work / CHARS_PER_PARAMETER), MOST_PARAMETERS * corpus.train.num_targets)
+    targets = corpus.train.num_targets
+    best = min(max(sqrt(work / CHARS_PER_PARAMETER), work / (MOST_EPOCHS * targets)), MOST_PARAMETERS * targets)
     return min(WIDTHS, key=lambda hidden: abs(parameters(hidden) / best - 1))
