@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wavemore.engine import time_plan
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.engine.time_plan import MOST_EPOCHS, probe
@@ -15,6 +16,11 @@ from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus
+
+
+@pytest.fixture(autouse=True)
+def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_plan, "LONGEST_PROBE", 0.3)
 
 
 @pytest.mark.parametrize("kind", ["list", "text"])
