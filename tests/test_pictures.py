@@ -7,7 +7,9 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
-@pytest.mark.parametrize("name", ["tree.svg", "unique.svg", "block.svg", "field.svg", "lists.svg", "sizes.svg"])
+@pytest.mark.parametrize(
+    "name", ["tree.svg", "unique.svg", "block.svg", "field.svg", "lists.svg", "sizes.svg", "data.svg"]
+)
 def test_pictures_are_what_their_script_draws(name: str) -> None:
     spec = importlib.util.spec_from_file_location("draw", FOLDER / "draw.py")
     assert spec is not None

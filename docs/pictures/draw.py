@@ -207,9 +207,9 @@ def field() -> str:
 Points = list[tuple[float, float]]
 
 
-def panel(left: float, title: str, across: str, points: Points, forms: tuple[str, str]) -> list[str]:
+def panel(left: float, title: str, across: str, points: Points, forms: tuple[str, str], top: float = 52.0) -> list[str]:
     """Return one curve over a logarithmic axis; `forms` are the number formats of the two axes."""
-    width, height, top = 350.0, 190.0, 52.0
+    width, height = 350.0, 190.0
     xs, ys = [math.log(x) for x, _ in points], [y for _, y in points]
     low, high = min(ys), max(ys)
 
@@ -217,7 +217,7 @@ def panel(left: float, title: str, across: str, points: Points, forms: tuple[str
         place = left + 58 + (width - 90) * (math.log(x) - xs[0]) / (xs[-1] - xs[0])
         return place, top + height * (high - y) / (high - low)
 
-    parts = [note(left + 58, 24, title, "left")]
+    parts = [note(left + 58, top - 28, title, "left")]
     for y in (low, (low + high) / 2, high):
         _, place = at(points[0][0], y)
         parts.append(f'<path class="faint" d="M{left + 52:g} {place:.1f}H{left + width - 24:g}"/>')
@@ -274,6 +274,17 @@ def sizes() -> str:
     return svg(760, 310, "Loss and training time against the number of parameters", parts)
 
 
+def data() -> str:
+    """Draw what reading, splitting and evaluating large data costs."""
+    rows = json.loads((ROOT / "records" / "scaling.json").read_text())["sizes"]
+    parts = []
+    for top, kind, across in ((52, "lines", "lines in the list"), (352, "text", "megabytes of text")):
+        for left, title, key in ((10, "seconds of the processor", "seconds"), (390, "memory, MB", "peak_mb")):
+            points = [(row["size"], row[key]) for row in rows if row["kind"] == kind]
+            parts += panel(left, title, across, points, (",.0f", ".0f"), top)
+    return svg(760, 610, "Processor time and memory against the number of lines and the length of a text", parts)
+
+
 PICTURES = {
     "tree.svg": tree,
     "unique.svg": unique,
@@ -281,6 +292,7 @@ PICTURES = {
     "field.svg": field,
     "lists.svg": lists,
     "sizes.svg": sizes,
+    "data.svg": data,
 }
 
 
