@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe
     from wavemore.engine.training_plan import TimeBudget
     from wavemore.nn.model import Model
+    from wavemore.runs.config import RunConfig
     from wavemore.runs.record import Summary
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
@@ -49,7 +50,7 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     else:
         screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
-        if config.recipe.steps * config.recipe.batch_size < corpus.train.num_targets and config.budget is None:
+        if _is_limited(config, corpus):
             screen.say("note    this is a short training for so much data; --minutes 30 makes the best of half an hour")
     if config.budget is not None:
         screen.say(f"plan    {_budget(config.budget)}")
@@ -137,6 +138,12 @@ def _recipe(recipe: "Recipe", corpus: "Corpus") -> str:
         f"{recipe.optimizer}, {epochs:.3g} epochs = {recipe.steps:,} steps of {batch}, {rates}, "
         f"schedule {recipe.schedule}, weight decay {recipe.weight_decay:g}, {recipe.precision}, seed {recipe.seed}"
     )
+
+
+def _is_limited(config: "RunConfig", corpus: "Corpus") -> bool:
+    """Whether the data is so large that the default length does not read it once."""
+    own_length = any(word.startswith(("--steps", "--epochs", "--minutes")) for word in config.command)
+    return not own_length and config.recipe.steps * config.recipe.batch_size < corpus.train.num_targets
 
 
 def _budget(budget: "TimeBudget") -> str:
