@@ -43,6 +43,8 @@ BATCH, SAMPLE = 1_024, 2_048
 """Windows in the batch of the table, and in the samples that are judged."""
 MAX_POSITIONS = 65_536
 """Positions in the batch of the table; samples may have four times as many."""
+MAX_LOGITS = 2**25
+"""Of a large vocabulary, fewer positions."""
 REPEATED = 64
 """Windows that are run twice."""
 TRAINED_GAIN = 0.3
@@ -170,6 +172,7 @@ class Probe:
         """Return some windows of a part and their targets, always the same: (B, T), (B,)."""
         if part.format == "text":  # whose windows are long
             max_positions //= 4
+        max_positions = min(max_positions, MAX_LOGITS // self.size)
         return self._windows(part, self._positions(part, max(2, min(count, max_positions // self.context))))
 
     def _positions(self, part: Part, count: int) -> NDArray[np.int64]:
