@@ -17,7 +17,7 @@ from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.errors import ModelError, RunError, UsageError
 from wavemore.inspection.checks.learning_rate import typical_ratios
 from wavemore.inspection.inspect import inspect, inspect_model
-from wavemore.inspection.probe import Probe
+from wavemore.inspection.probe import MAX_LOGITS, Probe
 from wavemore.inspection.tree_text import draw_tree
 from wavemore.nn.activations import Tanh
 from wavemore.nn.layers import Embedding, FlattenConsecutive, Linear, Sequential
@@ -246,6 +246,15 @@ def test_what_cannot_be_inspected(names: LineCorpus) -> None:
         inspect(torchs(), names, context=9)
     with pytest.raises(ModelError, match="must give logits"):
         inspect(nn.Sequential(nn.Embedding(27, 4), nn.Flatten(0)), names, context=2)
+
+
+def test_a_large_vocabulary_is_sampled_in_fewer_positions() -> None:
+    characters = [chr(0x4E00 + number) for number in range(3_000)]
+    corpus = LineCorpus.from_lines(["".join(characters[start : start + 40]) for start in range(0, 2_960, 2)])
+    model = build("transformer", len(corpus.vocabulary), MODELS_BY_NAME["transformer"].config(), seed=0)
+    result = inspect_model(model, corpus)
+    for layer in result.layers:
+        assert layer.shape[0] * layer.shape[1] * len(corpus.vocabulary) <= MAX_LOGITS
 
 
 def test_a_list_with_few_lines() -> None:
