@@ -26,8 +26,10 @@ class Deadline:
         now = monotonic()
         if record.step >= record.steps or not (record.logged or now > self.end):
             return None
-        before, steps_before = self.recent[0]
+        (before, steps_before), known = self.recent[0], len(self.recent) == RECENT
         self.recent.append((now, record.steps_here))
+        if not known and now <= self.end:
+            return None
         per_step = (now - before) / (record.steps_here - steps_before)
         if now + (record.steps - record.step) * per_step <= self.end + self.late:
             return None
