@@ -51,7 +51,7 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
         if _is_limited(config, corpus):
-            screen.say("note    this is a short training for so much data; --minutes 30 makes the best of half an hour")
+            screen.say("note    this is a short training for so much data; a longer one, of half an hour: --minutes 30")
     if config.budget is not None:
         screen.say(f"plan    {_budget(config.budget)}")
     if config.teachers:

@@ -28,7 +28,9 @@ MOST_EPOCHS = 12
 MOST_PARAMETERS = 4.0
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+"""Channels of the state to choose from."""
 LEAST_STEPS = 10
+"""Steps of a training that is worth its name."""
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
 
@@ -79,7 +81,7 @@ def _check(settings: Settings) -> None:
     if settings["model"] == "ngram":
         raise UsageError("an ngram is counted in one pass and needs no time: leave out `minutes`")
     if settings.get("distill_weight"):
-        raise UsageError("`minutes` does not know how long the teachers take: leave out it or `distill_weight`")
+        raise UsageError("`minutes` does not know how long the teachers take: leave out `minutes` or `distill_weight`")
 
 
 class Speed(NamedTuple):
