@@ -135,15 +135,17 @@ def measure(arguments: Published, task: Task, seed: int, folder: Path) -> dict[s
     summary, peak = run(*words)
     seconds = perf_counter() - start
     losses, _ = run("evaluate", str(folder), *(["--test"] if task.loss == "test_nats" else []), "--json")
-    budget = json.loads((folder / "config.json").read_text(encoding="utf-8"))["budget"]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    budget = config["budget"]
     result = {
         "seed": seed,
         "nats": losses[task.loss],
         "seconds": seconds,
-        "not_training": 1 - summary["train_seconds"] / seconds,
+        "not_training": 1 - (summary["train_seconds"] + (summary["teachers_train_seconds"] or 0)) / seconds,
         "peak_mb": peak / 1e6,
         "parameters": summary["parameters"],
         "chosen": budget["chosen"],
+        "teachers": len(config.get("teachers", ())),
         "chars_per_second": budget["chars_per_second"],
     }
     return result | (molecules(arguments.data, folder) if arguments.task == "moses" else {})

@@ -25,7 +25,7 @@ from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, IntOrAll, IntOrAuto
 
 AUTO_TYPES = {int: "IntOrAuto", float: "FloatOrAuto", tuple[int, ...]: "IntsOrAuto"}
 TYPES = {int: "Number", float: "Real", str: "Words", bool: "Flag", int | Literal["all"]: "IntOrAll"}
-SAMPLING = "How characters are drawn. By default, --max-length fits the data and --seed is random."
+SAMPLING = "How characters are drawn. By default, --temperature and --max-length suit the data, and --seed is random."
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def _model_flags() -> Iterator[str]:
 
 
 def _sampling_flag(field: Field[Any]) -> str:
-    default = "auto" if field.name in ("max_length", "seed") else field.default
+    default = "auto" if field.name in ("temperature", "max_length", "seed") else field.default
     return _flag(field.name, field.type, field.metadata["help"], default)
 
 

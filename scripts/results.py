@@ -136,7 +136,7 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
         rows.append(
             f"| {record['about']} | {_figures(record['published'])} | {record['minutes']:g} | {_reached(record)} | "
             f"{mean['seconds']:.0f} s | {mean['not_training']:.0%} | {mean['peak_mb']:.0f} MB | "
-            f"{chosen.get('model', 'lstm')} {chosen.get('hidden', '')} | {len(record['runs'])} |"
+            f"{_model(chosen, record['runs'][0].get('teachers', 0))} | {len(record['runs'])} |"
         )
     sources = {record["task"]: record["source"] for record in found}
     machine = found[0]["environment"]
@@ -146,6 +146,12 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
         *(f"- {task}: {source}" for task, source in sorted(sources.items())),
         f"\n{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}.",
     ]
+
+
+def _model(chosen: dict[str, Any], teachers: int) -> str:
+    """Return the model that was chosen, with its teachers."""
+    model = f"{chosen.get('model', 'lstm')} {chosen.get('hidden', '')}".strip()
+    return f"{model}, {_count(teachers, 'teacher')}" if teachers else model
 
 
 def _figures(figures: dict[str, float]) -> str:

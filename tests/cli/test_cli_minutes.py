@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,45 @@ def test_the_command_ends_in_time_and_its_flags_repeat_it(names: str, folder: Pa
     if not config.recipe.replanned:
         weights = [(folder / run / "model.safetensors").read_bytes() for run in ("timed", "same")]
         assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_teachers_are_trained_first_also_after_an_interruption(folder: Path) -> None:
+    (folder / "list.txt").write_text("".join(f"{a}{b}{c}\n" for a in "bdk" for b in "aeiou" for c in "lmnr"))
+    command = [sys.executable, "-m", "wavemore", "train"]
+    begun = subprocess.Popen(
+        [*command, "list.txt", "--minutes", "0.5", "--run", "mine"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert begun.stdout is not None
+    shown = ""
+    while "teacher 2 of" not in shown:
+        shown += begun.stdout.readline()
+    begun.send_signal(signal.SIGINT)
+    shown += begun.communicate(timeout=60)[0]
+    assert begun.returncode == 130
+    assert "wavemore train --resume mine" in shown
+    state = [bool(teacher.sha256) for teacher in Run(folder / "mine").config.teachers]
+    assert any(state)
+    assert not all(state)
+    resumed = subprocess.run([*command, "--resume", "mine"], cwd=folder, capture_output=True, text=True, check=True)
+    assert "teacher 1 of" not in resumed.stdout
+    config, summary = Run(folder / "mine").config, Run(folder / "mine").summary()
+    assert summary is not None
+    assert (summary.teachers_train_seconds or 0) > 0
+    assert len(config.teachers) >= 2
+    teachers = [Run(folder / "mine/teachers" / str(number + 1)) for number in range(len(config.teachers))]
+    assert {teacher.config.recipe.seed for teacher in teachers} == {n + 1 for n in range(len(teachers))}
+    assert all(teacher.summary() for teacher in teachers)
+    assert [Path(teacher.run).name for teacher in config.teachers] == [teacher.path.name for teacher in teachers]
+    # The flags of the plan train the same student again.
+    [flags] = re.findall("^plan .* teachers, then (--model .*)$", shown, re.MULTILINE)
+    subprocess.run([*command, "list.txt", *shlex.split(flags), "--run", "same"], cwd=folder, check=True)
+    same = Run(folder / "same").config
+    assert (same.model_config, same.recipe) == (config.model_config, config.recipe.planned_first)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, tmp_path:
     planned = plan(data, minutes=0.2)
     budget = planned.budget
     assert budget is not None
-    assert planned.model == "lstm"
+    assert planned.model == ("tree" if kind == "list" else "lstm")
     epochs = planned.recipe.steps * planned.recipe.batch_size / data.train.num_targets
     assert epochs < MOST_EPOCHS + 0.1
     seconds = planned.recipe.steps * planned.recipe.batch_size / budget.chars_per_second
@@ -55,7 +55,8 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
     assert own.model_config.width == 24
     assert own.recipe.learning_rate == 0.03
     assert own.recipe.num_evals == 3
-    assert set(own.budget.chosen if own.budget else ()) == {"steps", "num_evals"}
+    assert own.budget is not None
+    assert set(own.budget.chosen) == {"steps", "num_evals", "distill_weight"}
 
 
 @pytest.mark.usefixtures("_known_speed")
@@ -72,6 +73,21 @@ def test_the_time_that_is_over_counts() -> None:
     names = load_corpus("names")
     whole, rest = (plan(names, minutes=0.4, elapsed=elapsed, hidden=64, model="lstm") for elapsed in (0.0, 12.0))
     assert 0.3 < rest.recipe.steps / whole.recipe.steps < 0.55
+
+
+@pytest.mark.usefixtures("_known_speed")
+def test_time_that_one_model_does_not_need_goes_to_teachers() -> None:
+    names = load_corpus("names")
+    alone, planned = plan(names, minutes=1, model="lstm"), plan(names, minutes=8, seed=7)
+    assert not alone.teachers
+    assert len(planned.teachers) >= 3
+    assert [teacher.recipe.seed for teacher in planned.teachers] == [7 + n for n in range(1, len(planned.teachers) + 1)]
+    assert len({teacher.model_config for teacher in planned.teachers}) == 1
+    assert planned.recipe.distill_weight > 0
+    assert planned.teachers[0].recipe.distill_weight == 0
+    assert planned.model_config.width >= planned.teachers[0].model_config.width
+    budgets = [teacher.budget.minutes for teacher in planned.teachers if teacher.budget]
+    assert 3 < sum(budgets) < 6
 
 
 def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:
@@ -98,7 +114,7 @@ def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:
         ({"minutes": 1, "epochs": 5}, "and so does `epochs`"),
         ({"minutes": 1, "preset": "lecture"}, "`preset` lecture has a length of its own"),
         ({"minutes": 1, "model": "ngram"}, "an ngram is counted in one pass"),
-        ({"minutes": 1, "distill_weight": 0.5}, "`distill_weight`"),
+        ({"minutes": 1, "distill_weight": 0.5}, "`minutes` chooses the teachers.*`distill_weight`"),
     ],
 )
 def test_contradictions_and_times_out_of_range(corpus: LineCorpus, settings: dict[str, Any], message: str) -> None:

@@ -40,11 +40,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def trained(
-    corpus: LineCorpus, recipe: Recipe, clock: Clock, slower_after: int, seconds: float = 40.0
+    corpus: LineCorpus, recipe: Recipe, clock: Clock, slower_after: int, seconds: float = 40.0, most_steps: int = 0
 ) -> tuple[Any, dict[str, torch.Tensor], list[float]]:
     """Train with one second per step, and then four; return the last recipe, the weights and the learning rates."""
     model = build("lstm", len(corpus.vocabulary), plan(corpus, model="lstm", hidden=8).model_config, seed=0)
-    limit, rates = Deadline(seconds), []
+    limit, rates = Deadline(seconds, most_steps), []
     for record in fit(model, corpus, recipe):
         clock.now += 1.0 if record.step <= slower_after else 4.0
         rates.append(record.learning_rate)
@@ -71,6 +71,18 @@ def test_a_training_that_becomes_slower_is_shortened_and_its_rate_still_falls_to
     assert all(torch.equal(weights[name], same[name]) for name in weights)
 
 
+def test_a_training_that_is_faster_than_expected_becomes_longer_but_not_too_long(
+    corpus: LineCorpus, clock: Clock
+) -> None:
+    recipe = Recipe(steps=100, batch_size=64, warmup_fraction=0.1, num_evals=1)
+    for most, steps in ((0, 100), (130, 130), (1_000, 200)):
+        clock.now = 0.0
+        longer, _, rates = trained(corpus, recipe, clock, slower_after=1_000, seconds=200.0, most_steps=most)
+        assert longer.steps == len(rates) == pytest.approx(steps, abs=6)
+        assert max(rates) == recipe.learning_rate
+        assert rates[-1] < 0.1 * recipe.learning_rate
+
+
 def test_a_training_in_time_is_left_alone(corpus: LineCorpus, clock: Clock) -> None:
     recipe = Recipe(steps=40, batch_size=64, num_evals=1)
     assert trained(corpus, recipe, clock, slower_after=40)[0] is recipe
@@ -91,7 +103,7 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     corpus: LineCorpus, clock: Clock, tmp_path: Path
 ) -> None:
     planned = plan(corpus, model="lstm", hidden=8, steps=40, batch_size=64, num_evals=1)
-    planned = replace(planned, budget=TimeBudget(1.0, 64.0, 1.0, {"steps": 40}))
+    planned = replace(planned, budget=TimeBudget(1.0, 64.0, 1.0, chosen={"steps": 40}))
     run = Run(tmp_path / "run").create(config_of(planned, data_config(corpus, "")), corpus)
     digest = training_digest(run.config)
     limit = Deadline(20.0)

@@ -83,12 +83,12 @@ def test_a_default_that_a_file_lacks_changes_no_digest(config: RunConfig) -> Non
 
 
 def test_runs_of_the_same_time_are_one_recipe_however_many_steps_fit(config: RunConfig) -> None:
-    timed = replace(config, budget=TimeBudget(5.0, 1e4, 2.0, {"steps": config.recipe.steps}))
+    timed = replace(config, budget=TimeBudget(5.0, 1e4, 2.0, chosen={"steps": config.recipe.steps}))
     recipe = config.recipe.with_steps(config.recipe.steps - 1, done=2)
-    other = replace(timed, recipe=replace(recipe, seed=7), budget=TimeBudget(5.0, 1.1e4, 1.0, {}))
+    other = replace(timed, recipe=replace(recipe, seed=7), budget=TimeBudget(5.0, 1.1e4, 1.0, chosen={}))
     assert recipe_key(other) == recipe_key(timed)
     assert changed_settings(timed, other) == ()
-    longer = replace(other, budget=TimeBudget(15.0, 1.1e4, 1.0, {}))
+    longer = replace(other, budget=TimeBudget(15.0, 1.1e4, 1.0, chosen={}))
     assert recipe_key(longer) != recipe_key(timed)
     assert changed_settings(timed, longer) == ("minutes 5 → 15",)
     assert recipe_key(timed) != recipe_key(config)

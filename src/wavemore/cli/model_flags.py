@@ -86,9 +86,9 @@ class RecipeFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingFlags:
-    """How characters are drawn. By default, --max-length fits the data and --seed is random."""
+    """How characters are drawn. By default, --temperature and --max-length suit the data, and --seed is random."""
 
-    temperature: Real = 1.0
+    temperature: FloatOrAuto = "auto"
     """below 1 more typical, above 1 more unusual; 0 always takes the most likely character"""
     top_k: IntOrAll = "all"
     """draw only from the K most likely characters"""

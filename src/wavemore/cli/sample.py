@@ -51,7 +51,9 @@ class Sample:
             self._print_lines(run, sampling)
         if self.sampling.seed == "auto" and sampling.temperature > 0:
             sys.stdout.flush()
-            Screen(stderr=True).say(f"wavemore: --seed {sampling.seed} draws the same again")
+            suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
+            note = f"--temperature {sampling.temperature:g}, as the list is short; " if suggested else ""
+            Screen(stderr=True).say(f"wavemore: {note}--seed {sampling.seed} draws the same again")
         return 0
 
     def _print_lines(self, run: "Run", sampling: "Sampling") -> None:
@@ -111,5 +113,7 @@ class Sample:
         longest = max(1, run.config.data.longest_line)
         shortest = max(self.sampling.min_length, len(self.sampling.prefix))
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
+        summary = run.summary()
+        settings.setdefault("temperature", summary.temperature if summary else 1.0)
         settings.setdefault("seed", secrets.randbelow(10**9))
         return Sampling(**settings)

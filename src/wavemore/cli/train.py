@@ -87,6 +87,7 @@ class Train:
         from wavemore.cli.screen import Screen
         from wavemore.cli.training import train_run
         from wavemore.runs.find import new_run
+        from wavemore.runs.teachers import create_teachers, own_teachers
 
         if self.tensorboard:
             from wavemore.runs.tensorboard import require_tensorboard
@@ -101,10 +102,13 @@ class Train:
         corpus, explanation = self.reading.load(source)
         screen = Screen(stderr=self.json)
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
-            config = self._config(corpus, source, run, arguments)
+            config, teachers = self._config(corpus, source, run, arguments)
         run = run or new_run(_run_name(source))
         with run.lock():
+            if teachers:
+                config = own_teachers(config, run.home, teachers)
             run = run.create(config, corpus, overwrite=self.overwrite)
+            create_teachers(run, teachers, corpus)
             return train_run(
                 run,
                 corpus,
@@ -129,8 +133,10 @@ class Train:
             run.check_free()
         return run
 
-    def _config(self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str]) -> "RunConfig":
-        """Choose the settings that are not given, and set the number of threads."""
+    def _config(
+        self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str]
+    ) -> "tuple[RunConfig, tuple[Plan, ...]]":
+        """Choose the settings that are not given, and set the number of threads; the plans are those of teachers."""
         from wavemore.engine.plan import uses_threads
         from wavemore.runs.environment import use_threads
         from wavemore.runs.memory_check import check_fits
@@ -143,7 +149,7 @@ class Train:
         use_threads(threads)
         planned = self._plan(corpus)
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
-        if threads == "auto" and not uses_threads(planned, corpus.format):
+        if threads == "auto" and planned.budget is None and not uses_threads(planned, corpus.format):
             threads = 1
             use_threads(threads)
         data = data_config(corpus, source)
@@ -158,7 +164,7 @@ class Train:
             teachers=find_teachers(self.teachers or (), data, run.path if run else None),
         )
         check_teachers(config, corpus)
-        return config
+        return config, planned.teachers
 
     def _plan(self, corpus: "Corpus") -> "Plan":
         from wavemore.engine.plan import plan

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavemore.cli.screen import Screen, cells, losses, padded, seconds
@@ -23,6 +24,7 @@ FEW_CHARACTERS = 5_000
 
 def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", explanation: str) -> None:
     """Print the data, its split, the model and the recipe; `explanation` says how the data is read."""
+    from wavemore.engine.defaults import suggested_temperature
     from wavemore.runs.describe import describe_split, describe_teachers
     from wavemore.text.lines import pluralize
 
@@ -45,6 +47,11 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
             f"note    with only {count:,} val characters the loss is uncertain by {1.5 / count**0.5:.2f} nats or more; "
             "a longer text would give a more reliable figure"
         )
+    if corpus.format == "lines" and suggested_temperature(corpus) < 1:
+        screen.say(
+            "note    this list is short, so samples are drawn at a temperature below 1; expect most, not all, to "
+            "look right. More lines make a better model"
+        )
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.model_config.describe()}; counted in one pass")
     else:
@@ -53,8 +60,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         if _is_limited(config, corpus):
             screen.say("note    this is a short training for so much data; a longer one, of half an hour: --minutes 30")
     if config.budget is not None:
-        screen.say(f"plan    {_budget(config.budget)}")
-    if config.teachers:
+        screen.say(f"plan    {_budget(config.budget, run)}")
+    if config.teachers and config.budget is None:
         time = seconds(sum(teacher.train_seconds for teacher in config.teachers))
         screen.say(
             f"distill from {describe_teachers(config)}, weight {config.recipe.distill_weight:g}; "
@@ -146,9 +153,12 @@ def _is_limited(config: "RunConfig", corpus: "Corpus") -> bool:
     return not own_length and config.recipe.steps * config.recipe.batch_size < corpus.train.num_targets
 
 
-def _budget(budget: "TimeBudget") -> str:
+def _budget(budget: "TimeBudget", run: "Run") -> str:
     """Return what was chosen for a time, as the flags that would train the same without it."""
     flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in budget.chosen.items())
+    if count := len(run.config.teachers):
+        folder = Path(run.config.teachers[0].run).parent
+        flags = f"{count} teachers, then {flags} --teachers {shlex.quote(str(run.home / folder.name))}"
     return f"{seconds(60 * budget.minutes)} at {budget.chars_per_second:,.0f} characters/s as measured: {flags}"
 
 

@@ -12,10 +12,14 @@ from wavemore.cli.train_output import show_result, show_settings
 from wavemore.errors import RunError, TrainingError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wavemore.nn.model import Model
     from wavemore.runs.config import RunConfig
     from wavemore.runs.deadline import Deadline
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.run import Run
+    from wavemore.runs.tensorboard import Board
     from wavemore.text.corpus import Corpus
 
 
@@ -37,37 +41,30 @@ def train_run(
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import teacher_probabilities
     from wavemore.runs.tensorboard import Board
-    from wavemore.runs.training import finish, train
+    from wavemore.runs.training import finish
 
     config, checkpoint, model = run.config, run.checkpoint(), run.new_model()
     show_settings(screen, run, model, corpus, explanation)
-    start = perf_counter()
-    with busy("the teachers' probabilities", screen) if config.teachers else nullcontext():
-        soft_targets = teacher_probabilities(config, corpus)
-    recorder = Recorder(run, checkpoint, seconds=perf_counter() - start if config.teachers else 0.0)
-    if checkpoint is not None:
-        screen.say(f"resuming after step {recorder.last_step:,} of {config.recipe.steps:,}")
     command = shlex.join(["wavemore", "train", "--resume", str(run.home)])
     if tensorboard:
         command += " --tensorboard"
         screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.home))}")
     try:
-        with (
-            interrupts() as interrupted,
-            Board(run, recorder.records) if tensorboard else nullcontext() as board,
-            display(screen, recorder.seconds_before) as show,
-        ):
-            for record in train(run, model, corpus, recorder, soft_targets, _deadline(config, recorder, started)):
-                show(record)
-                if board is not None:
-                    board.update()
-                if interrupted() and record.step < record.steps:
-                    recorder.save(record)
-                    break
-        if recorder.last_step < run.config.recipe.steps:
-            kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
-            screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
-            return 128 + interrupted()
+        if stopped := _train_teachers(run, corpus, screen):
+            screen.say(f"stopped. Continue with:\n  {command}")
+            return 128 + stopped
+        start = perf_counter()
+        with busy("the teachers' probabilities", screen) if config.teachers else nullcontext():
+            soft_targets = teacher_probabilities(run.config, corpus)
+        recorder = Recorder(run, checkpoint, seconds=perf_counter() - start if config.teachers else 0.0)
+        if checkpoint is not None:
+            screen.say(f"resuming after step {recorder.last_step:,} of {config.recipe.steps:,}")
+        with Board(run, recorder.records) if tensorboard else nullcontext() as board:
+            deadline = _deadline(run.config, recorder, started)
+            if stopped := _take_steps(run, model, corpus, recorder, screen, deadline, soft_targets, board):
+                kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
+                screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
+                return 128 + stopped
         with busy("losses of train and val", screen):
             summary, val, samples = finish(run, model, corpus, recorder)
     except (TrainingError, RunError) as error:
@@ -77,6 +74,52 @@ def train_run(
     if as_json:
         print_json({"run": str(run.path), **asdict(summary)})
     show_result(screen, run, corpus, summary, val, samples)
+    return 0
+
+
+def _take_steps(
+    run: "Run",
+    model: "Model",
+    corpus: "Corpus",
+    recorder: "Recorder",
+    screen: Screen,
+    deadline: "Deadline | None",
+    soft_targets: "Tensor | None" = None,
+    board: "Board | None" = None,
+) -> int:
+    """Train to the end, or until a signal; return its number, 0 at the end."""
+    from wavemore.runs.training import train
+
+    with interrupts() as interrupted, display(screen, recorder.seconds_before) as show:
+        for record in train(run, model, corpus, recorder, soft_targets, deadline):
+            show(record)
+            if board is not None:
+                board.update()
+            if interrupted() and record.step < record.steps:
+                recorder.save(record)
+                break
+    return interrupted() if recorder.last_step < run.config.recipe.steps else 0
+
+
+def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:
+    """Train what a student's own teachers still lack; return the number of a signal that stopped it, or 0."""
+    from wavemore.runs.recorder import Recorder
+    from wavemore.runs.teachers import keep_teacher, next_teacher
+    from wavemore.runs.training import finish
+
+    while (following := next_teacher(run)) is not None:
+        begin, (index, teacher) = monotonic(), following
+        with teacher.lock():
+            teacher = teacher.replacement if teacher.replacement.exists() else teacher
+            if teacher.summary() is None:
+                screen.say("", f"teacher {index + 1} of {len(run.config.teachers)}")
+                recorder, model = Recorder(teacher, teacher.checkpoint()), teacher.new_model()
+                deadline = _deadline(teacher.config, recorder, begin)
+                if stopped := _take_steps(teacher, model, corpus, recorder, screen, deadline):
+                    return stopped
+                with busy("losses of train and val", screen):
+                    finish(teacher, model, corpus, recorder)
+            keep_teacher(run, index, teacher)
     return 0
 
 
@@ -96,5 +139,6 @@ def _deadline(config: "RunConfig", recorder: "Recorder", started: float | None) 
 
     if config.budget is None:
         return None
-    used = recorder.seconds_before if started is None else monotonic() - started
-    return Deadline(60 * config.budget.minutes - used - config.budget.ending_seconds)
+    teaching = sum(teacher.train_seconds for teacher in config.teachers)
+    used = recorder.seconds_before + teaching if started is None else monotonic() - started
+    return Deadline(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)

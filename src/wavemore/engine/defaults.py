@@ -1,8 +1,8 @@
 """Default settings, chosen from the size of the data; `docs/defaults.md` has the rules and the evidence."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from math import log2
+from dataclasses import fields, replace
+from math import inf, log2, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +22,18 @@ LONG_LINE = 20
 """Characters; a tree of eight characters handles a list well if few lines are longer."""
 LARGE = 1_000_000
 """Characters of a large list."""
+SHORT_LIST = 5_000
+"""Train lines below which an lstm is better than a tree."""
 MOST_WORK = 4e12
 """Parameters times predicted characters: about a minute or two of training."""
+TEMPERATURES = ((300, 0.6), (1_000, 0.7), (5_000, 0.8))
+"""For lists of fewer train lines, the temperature of samples."""
+LONG_TRAINING = 1_000
+"""Steps of a recurrent model above which its learning rate is lower."""
+LEAST_FORGOTTEN, FORGOTTEN_PER_EPOCH = 6.0, 1.4
+"""How many times a recurrent model forgets what it learned, in all or per epoch, whichever is more."""
+MANY_EPOCHS = 8
+"""Passes over a list from which a lower learning rate of AdamW is better."""
 RECURRENT = ("lstm", "gru", "rnn")
 
 
@@ -40,14 +50,31 @@ def default_model(corpus: Corpus, settings: Mapping[str, Any]) -> str:
     """Choose the model that has most of the requested settings; preferably a tree for short lines, else an lstm."""
     models: tuple[str, ...] = ("lstm", "wavenet", "tree")
     if corpus.format == "lines":
-        models = ("lstm", "tree") if _has_long_lines(corpus) else ("tree",)
+        models = ("lstm", "tree") if has_long_lines(corpus) or _lines(corpus) < SHORT_LIST else ("tree",)
     return max(models, key=lambda model: len(settings_of(model) & set(settings)))
 
 
-def _has_long_lines(corpus: Corpus) -> bool:
+def _lines(corpus: Corpus) -> int:
+    """Return the number of train lines of a list."""
+    return len(corpus.train.as_lines(corpus.vocabulary).lines)
+
+
+def has_long_lines(corpus: Corpus) -> bool:
     """Whether a tenth of the lines are longer than what a tree of eight characters handles well."""
     lengths = corpus.train.as_lines(corpus.vocabulary).lines.lengths
     return bool(np.quantile(lengths, 0.9) > LONG_LINE)
+
+
+def suggested_temperature(corpus: Corpus) -> float:
+    """Return the temperature at which most samples look like items of the data: below 1 for short lists.
+
+    >>> from wavemore.text.line_corpus import LineCorpus
+    >>> suggested_temperature(LineCorpus.from_lines(["ale", "bitter", "porter", "stout"]))
+    0.6
+    """
+    if corpus.format == "text":
+        return 1.0
+    return next((temperature for most, temperature in TEMPERATURES if _lines(corpus) < most), 1.0)
 
 
 def settings_of(model: str) -> set[str]:
@@ -66,7 +93,10 @@ def default_settings(model: str, corpus: Corpus, settings: Mapping[str, Any]) ->
         defaults = _for_text(model, corpus.train.num_targets, settings)
     else:
         defaults = _for_list(model, corpus)
-    return _limited(defaults, model, corpus)
+    defaults = _limited(defaults, model, corpus)
+    if model not in RECURRENT:
+        return defaults
+    return defaults._replace(recipe=_recurrent_rates(defaults, corpus, settings))
 
 
 def _limited(defaults: Defaults, model: str, corpus: Corpus) -> Defaults:
@@ -77,17 +107,41 @@ def _limited(defaults: Defaults, model: str, corpus: Corpus) -> Defaults:
     return defaults._replace(epochs=MOST_WORK / work)
 
 
+def _recurrent_rates(defaults: Defaults, corpus: Corpus, settings: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with the learning rates and the weight decay that suit the length of the training.
+
+    learning_rate * weight_decay * steps is how many times the weights forget what they learned.
+    """
+    targets = corpus.train.num_targets
+    batch_size = settings.get("batch_size", defaults.recipe.batch_size)
+    epochs = settings.get("epochs", defaults.epochs)
+    steps = settings.get("steps", epochs * targets / batch_size if batch_size > 0 else 0)
+    if not 0 < steps < inf:  # it is an error later
+        return defaults.recipe
+    epochs = steps * batch_size / targets
+    learning_rate = float(f"{0.08 * min(1.0, sqrt(LONG_TRAINING / steps)):.2g}")
+    requested = settings.get("learning_rate", learning_rate)
+    forgotten = max(LEAST_FORGOTTEN, FORGOTTEN_PER_EPOCH * epochs)
+    return replace(
+        defaults.recipe,
+        learning_rate=learning_rate,
+        adamw_learning_rate=0.01 if corpus.format == "lines" and epochs >= MANY_EPOCHS else 0.02,
+        weight_decay=float(f"{forgotten / (requested * steps):.2g}") if requested > 0 else 0.1,
+    )
+
+
 def _for_list(model: str, corpus: Corpus) -> Defaults:
     targets = corpus.train.num_targets
-    batch_size = _power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=2_048)
-    learning_rate, adamw_learning_rate = (0.08, 0.02) if model == "lstm" else (0.04, 0.01)
+    most = 4_096 if model in RECURRENT and targets >= LARGE else 2_048
+    batch_size = _power_of_two(targets / 80, least=32 if targets >= 400 else 8, most=most)
+    learning_rate = 0.04
     # learning_rate * weight_decay * steps per epoch is how many times per epoch the weights forget what they learned:
     # twice for small lists, which would be memorised otherwise.
     forgotten = 2.0 if targets < 50_000 else 0.75
     recipe = Recipe(
         batch_size=batch_size,
         learning_rate=learning_rate,
-        adamw_learning_rate=adamw_learning_rate,
+        adamw_learning_rate=0.01,
         weight_decay=float(f"{forgotten * batch_size / (learning_rate * targets):.2g}"),
         warmup_fraction=0.05,
         precision="bfloat16" if model in RECURRENT else "float32",
@@ -98,11 +152,11 @@ def _for_list(model: str, corpus: Corpus) -> Defaults:
 def _list_config(model: str, corpus: Corpus) -> ModelConfig:
     targets = corpus.train.num_targets
     if model in RECURRENT:
-        return RecurrentConfig(hidden=128 if targets < LARGE else 384)
+        return RecurrentConfig(hidden=64 if targets < 20_000 else 128 if targets < LARGE else 384)
     if model not in ("tree", "mlp"):
         return MODELS[model].config()
     hidden = 32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < LARGE else 256
-    fusions = 4 if _has_long_lines(corpus) else 3
+    fusions = 4 if has_long_lines(corpus) else 3
     if model == "mlp":
         return MlpConfig(2**fusions, embedding=24, hidden=hidden, activation="silu")
     return TreeConfig((2,) * fusions, embedding=24, hidden=hidden, activation="silu")

@@ -141,10 +141,10 @@ def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
 
 def chunk_nats(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield the targets in pieces, and the nats of each."""
-    done = 0
+    done, work = 0, f"evaluation, {model.parameter_count()} parameters"
     with eval_mode(model):
         for positions in batcher.chunks():
-            with measured("evaluation", len(positions)):
+            with measured(work, len(positions)):
                 nats = batcher.nats(positions).cpu().double().numpy()
             yield positions, nats
             done += len(positions)

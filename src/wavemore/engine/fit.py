@@ -117,7 +117,7 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
         update_ratios={},
         best_state=best_state,
         checkpoint=lambda: checkpoint,
-        shorten=lambda steps: recipe,
+        replan=lambda steps: recipe,
     )
 
 
@@ -150,6 +150,7 @@ class _Training:
         self.pairs = list(pairs) if recipe.ema_decay else []
         self.val = evaluation_batcher(val_in_training(corpus), self.averaged)
         self.optimizers = Optimizers(model, recipe)
+        self.work = f"training, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
         self.step = self.first_step = 0
@@ -165,7 +166,7 @@ class _Training:
         evaluates = self.recipe.evaluates_after(self.step + 1)
         logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
         before = _copied(self.matrices) if logged else {}
-        with measured("training", self.recipe.batch_size):
+        with measured(self.work, self.recipe.batch_size):
             train_nats, loss = self._train_step()
         ratios = update_ratios(before, self.matrices) if logged else None
         self.seconds += perf_counter() - start
@@ -246,10 +247,10 @@ class _Training:
             update_ratios=ratios,
             best_state=self.best_state,
             checkpoint=partial(self._checkpoint, self.step),
-            shorten=self._shorten,
+            replan=self._replan,
         )
 
-    def _shorten(self, steps: int) -> Recipe:
+    def _replan(self, steps: int) -> Recipe:
         self.recipe = self.optimizers.recipe = self.recipe.with_steps(steps, self.step)
         return self.recipe
 

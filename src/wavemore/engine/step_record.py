@@ -94,7 +94,7 @@ class StepRecord:
     Raises `UsageError` after the next step or the end of the iteration: the weights have changed by then.
     """
 
-    shorten: Callable[[int], Recipe] = field(repr=False, compare=False)
+    replan: Callable[[int], Recipe] = field(repr=False, compare=False)
     """Plans another number of steps in all from the next step on (see `Recipe.with_steps`); returns the new recipe."""
 
     @property

@@ -43,7 +43,10 @@ def balance_threads(most: int) -> None:
 
 @contextmanager
 def measured(work: str, size: float) -> Iterator[None]:
-    """Measure a piece of work of some kind and size, and choose the number of threads of the next piece."""
+    """Measure a piece of work of some kind and size, and choose the number of threads of the next piece.
+
+    `work` names what has one speed, such as the training of one model.
+    """
     if _balance is None:
         yield
         return

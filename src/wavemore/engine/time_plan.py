@@ -4,13 +4,13 @@ The rules and their evidence are in `docs/defaults.md`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from wavemore.engine.batchers import evaluation_batcher
-from wavemore.engine.defaults import RECURRENT
+from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
 from wavemore.engine.evaluate import chunk_nats
 from wavemore.engine.fit import fit, train_loss_part, val_in_training
 from wavemore.engine.recipe import MAX_COUNT
@@ -19,58 +19,52 @@ from wavemore.errors import UsageError
 from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
 
-PROBE_SHARE, LONGEST_PROBE = 0.03, 5.0
-"""Fraction of the time that a probe may take, and its seconds at most; there are two."""
-CHARS_PER_PARAMETER = 20.0
+MOST_PROBES = 3
+"""Widths of a model whose speed is measured, at most."""
+FIRST_GUESS = 2e10
+"""Parameters times characters per second of training that decide the first width whose speed is measured."""
+PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
+"""Fraction of the time that a probe takes, and its limits in seconds."""
+WINDOWS = 4
+"""Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
+CHARS_PER_PARAMETER, CHARS_PER_TREE_PARAMETER = 40.0, 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 MOST_EPOCHS = 12
 """Passes over the data, at most: with more, the model memorises it. A wider model takes the time, if it may."""
-MOST_PARAMETERS = 4.0
+MOST_PARAMETERS, MOST_STUDENT_PARAMETERS = 4.0, 8.0
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
-WIDTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
+SHORT_WORK = 4e11
+"""Parameters times characters of an lstm below which a tree of short lines is better."""
+TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
+"""Fraction of the time that is for teachers if one model does not need all of it, and how many there are."""
+DISTILL_WEIGHT = 0.85
+MOST_SOFT_TARGETS = 2e8
+"""Probabilities of teachers that are held in memory, four bytes each."""
 LEAST_STEPS = 10
 """Steps of a training that is worth its name."""
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
 
 Settings = dict[str, Any]
+Planner = Callable[..., Plan]
+"""Completes settings to a plan."""
 
 
-def plan_for_time(
-    corpus: Corpus, minutes: float, elapsed: float, settings: Settings, planner: Callable[..., Plan]
-) -> Plan:
+def plan_for_time(corpus: Corpus, minutes: float, elapsed: float, settings: Settings, planner: Planner) -> Plan:
     """Plan a training that takes `minutes` with everything that belongs to it; `elapsed` seconds of them are over.
 
-    `planner` completes settings to a plan; `settings` are those that were requested, the model included.
+    `settings` are those that were requested, the model included.
     """
-    start = perf_counter() - elapsed
-    seconds = 60 * minutes
     TimeBudget(minutes, 1.0, 0.0)  # raises for a time out of range
     _check(settings)
-    chosen: Settings = {} if settings["model"] else {"model": "lstm"}
-    planned = planner(**settings | chosen)
-    speed = probe(planned, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
-    if planned.model in RECURRENT and "hidden" not in settings:
-        chosen["hidden"] = _hidden(planned, corpus, seconds, speed.training)
-        planned = planner(**settings | chosen)
-        speed = probe(planned, corpus, min(LONGEST_PROBE, PROBE_SHARE * seconds))
-    batch_size = planned.recipe.batch_size
-    evaluation = val_in_training(corpus).num_targets / speed.evaluation
-    ending = 0.5 + (corpus.val.num_targets + train_loss_part(corpus).num_targets) / speed.evaluation
-    left = seconds - (perf_counter() - start) - ending
-    num_evals = settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * left / evaluation))))
-    steps = int((left - num_evals * evaluation) * speed.training / batch_size)
-    enough = ceil(MOST_EPOCHS * corpus.train.num_targets / batch_size)
-    if steps < LEAST_STEPS:
-        least = seconds - left + num_evals * evaluation + LEAST_STEPS * batch_size / speed.training
-        raise UsageError(
-            f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
-            f"give at least {1.2 * least / 60:.2g}"
-        )
-    chosen |= {"steps": min(steps, max(enough, LEAST_STEPS), MAX_COUNT), "num_evals": num_evals}
-    planned = planner(**settings | chosen)
-    return replace(planned, budget=TimeBudget(minutes, speed.training, ending, chosen))
+    search = _Search(corpus, minutes, perf_counter() - elapsed, settings, planner)
+    choice = search.best()
+    one, needed = search.fitted(choice), search.needed(choice)
+    count = min(MOST_TEACHERS, int(TEACHERS_SHARE * search.left / needed))
+    fits = corpus.train.num_targets * len(corpus.vocabulary) <= MOST_SOFT_TARGETS
+    return search.student(choice, count, needed) if count >= LEAST_TEACHERS and fits else one
 
 
 def _check(settings: Settings) -> None:
@@ -80,8 +74,8 @@ def _check(settings: Settings) -> None:
             raise UsageError(f"`minutes` decides how long the training is, and so does `{name}`: leave out one of them")
     if settings["model"] == "ngram":
         raise UsageError("an ngram is counted in one pass and needs no time: leave out `minutes`")
-    if settings.get("distill_weight"):
-        raise UsageError("`minutes` does not know how long the teachers take: leave out `minutes` or `distill_weight`")
+    if "distill_weight" in settings:
+        raise UsageError("`minutes` chooses the teachers, if there are any: leave out `minutes` or `distill_weight`")
 
 
 class Speed(NamedTuple):
@@ -91,38 +85,157 @@ class Speed(NamedTuple):
     evaluation: float
 
 
-def probe(plan: Plan, corpus: Corpus, seconds: float) -> Speed:
-    """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation.
+class Choice(NamedTuple):
+    """A model, and how fast it is."""
 
-    The first half of the time warms up the machine and lets the number of threads settle.
-    """
+    plan: Plan
+    speed: Speed
+    chosen: Settings
+    """Its settings that were not requested."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    corpus: Corpus
+    minutes: float
+    start: float
+    settings: Settings
+    planner: Planner
+    probes: dict[tuple[str, int], Speed] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left."""
+        return self.start + 60 * self.minutes - perf_counter()
+
+    def best(self) -> Choice:
+        """Choose a model and its size."""
+        if self.settings["model"]:
+            return self.sized({}, self.left, MOST_PARAMETERS)
+        own = {model: len(settings_of(model) & set(self.settings)) for model in ("lstm", "wavenet", "tree")}
+        model = max(own, key=lambda name: own[name])
+        if model == "lstm" and own["tree"] == own["lstm"] and self.tree_is_better():
+            model = "tree"
+        return self.sized({"model": model}, self.left, MOST_PARAMETERS)
+
+    def tree_is_better(self) -> bool:
+        """Whether an lstm would see too little of a list of short lines."""
+        if self.corpus.format == "text" or has_long_lines(self.corpus):
+            return False
+        lstm = self.probed({"model": "lstm"})
+        chars = lstm.speed.training * self.left
+        work = chars * self.parameters(lstm.plan, lstm.plan.model_config.width)
+        return work < SHORT_WORK and chars < MOST_EPOCHS * self.corpus.train.num_targets
+
+    def sized(self, chosen: Settings, seconds: float, most_parameters: float) -> Choice:
+        """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried."""
+        plan = self.planner(**self.settings | chosen)
+        if plan.model not in (*RECURRENT, "tree") or "hidden" in self.settings:
+            return self.probed(chosen)
+        tried, work = set[int](), FIRST_GUESS * seconds
+        while True:
+            hidden = self.hidden(plan, work, most_parameters)
+            choice = self.probed(chosen | {"hidden": hidden})
+            if hidden in tried or len(tried) == MOST_PROBES - 1:
+                return choice
+            tried.add(hidden)
+            work = choice.speed.training * self.parameters(plan, hidden) * seconds
+
+    def probed(self, chosen: Settings) -> Choice:
+        """Measure the speed of a model, if it is not known."""
+        plan = self.planner(**self.settings | chosen)
+        key = plan.model, plan.model_config.width
+        if key not in self.probes:
+            seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
+            self.probes[key] = probe(plan, self.corpus, seconds)
+        return Choice(plan, self.probes[key], chosen)
+
+    def parameters(self, plan: Plan, hidden: int) -> int:
+        """Count the parameters that a model has with another width."""
+        config = plan.model_config.with_width(hidden)
+        return parameter_count(plan.model, len(self.corpus.vocabulary), config)
+
+    def hidden(self, plan: Plan, work: float, most_parameters: float) -> int:
+        """Return the best width for so many parameters times characters."""
+        targets = self.corpus.train.num_targets
+        ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER
+        best = min(max(sqrt(max(work, 1.0) / ratio), work / (MOST_EPOCHS * targets)), most_parameters * targets)
+        return min(WIDTHS, key=lambda hidden: abs(self.parameters(plan, hidden) / best - 1))
+
+    def most_steps(self, choice: Choice) -> int:
+        """Return the steps after which a model would only memorise the data."""
+        steps = ceil(MOST_EPOCHS * self.corpus.train.num_targets / choice.plan.recipe.batch_size)
+        return min(MAX_COUNT, max(LEAST_STEPS, steps))
+
+    def evaluation(self, choice: Choice) -> float:
+        """Return the seconds of a val loss on the way."""
+        return val_in_training(self.corpus).num_targets / choice.speed.evaluation
+
+    def ending(self, choice: Choice) -> float:
+        """Return the seconds after the training."""
+        targets = self.corpus.val.num_targets + train_loss_part(self.corpus).num_targets
+        return 0.5 + targets / choice.speed.evaluation
+
+    def needed(self, choice: Choice) -> float:
+        """Return the seconds of the longest training that makes sense, its end included."""
+        training = self.most_steps(choice) * choice.plan.recipe.batch_size / choice.speed.training
+        return (1 + EVALUATION_SHARE) * training + self.ending(choice)
+
+    def fitted(self, choice: Choice, seconds: float | None = None, minutes: float | None = None) -> Plan:
+        """Give a model as many steps as fit into the seconds that are left, or as it needs.
+
+        `minutes` is the time for everything, if not that of this plan.
+        """
+        seconds, minutes = seconds or self.left, minutes or self.minutes
+        speed, batch_size = choice.speed, choice.plan.recipe.batch_size
+        evaluation, ending = self.evaluation(choice), self.ending(choice)
+        training = seconds - ending
+        num_evals = self.settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * training / evaluation))))
+        steps = int((training - num_evals * evaluation) * speed.training / batch_size)
+        if steps < LEAST_STEPS:
+            least = 60 * minutes - training + num_evals * evaluation + LEAST_STEPS * batch_size / speed.training
+            raise UsageError(
+                f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
+                f"give at least {1.2 * least / 60:.2g}"
+            )
+        most = self.most_steps(choice)
+        chosen = choice.chosen | {"steps": min(steps, most), "num_evals": num_evals}
+        budget = TimeBudget(minutes, speed.training, ending, most, chosen)
+        return replace(self.planner(**self.settings | chosen), budget=budget)
+
+    def student(self, choice: Choice, count: int, seconds: float) -> Plan:
+        """Plan a student of so many teachers that take `seconds` each."""
+        fitted = self.fitted(choice, seconds, seconds / 60)
+        seed = fitted.recipe.seed
+        seeds = ((seed + number) % 2**63 for number in range(1, count + 1))
+        teachers = tuple(replace(fitted, recipe=replace(fitted.recipe, seed=other)) for other in seeds)
+        teaching = count * (seconds + self.corpus.train.num_targets / choice.speed.evaluation)
+        student = self.sized(
+            {key: value for key, value in choice.chosen.items() if key == "model"},
+            self.left - teaching,
+            MOST_STUDENT_PARAMETERS,
+        )
+        student = student._replace(chosen=student.chosen | {"distill_weight": DISTILL_WEIGHT})
+        return replace(self.fitted(student, self.left - teaching), teachers=teachers)
+
+
+def probe(plan: Plan, corpus: Corpus, seconds: float) -> Speed:
+    """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation."""
     model = build(plan.model, len(corpus.vocabulary), plan.model_config, plan.recipe.seed)
     recipe = replace(plan.recipe, steps=MAX_COUNT, num_evals=1)
-    begin, half, half_step, training = perf_counter(), 0.0, 0, 0.0
+    begin, steps, speeds = perf_counter(), 0, list[float]()
     for record in fit(model, corpus, recipe):
         now = perf_counter()
-        if half_step == 0:
-            if now - begin >= seconds / 2:
-                half, half_step = now, record.step
-        elif now - begin >= seconds:
-            training = (record.step - half_step) * recipe.batch_size / (now - half)
-            break
+        if record.step == 1:  # it takes longer
+            begin, steps = now, 1
+        elif now - begin >= seconds / WINDOWS:
+            speeds.append((record.step - steps) * recipe.batch_size / (now - begin))
+            begin, steps = now, record.step
+            if len(speeds) == WINDOWS:
+                break
     begin, done = perf_counter(), 0
     for targets, _ in chunk_nats(model, evaluation_batcher(corpus.val, model)):
         done += len(targets)
         if perf_counter() - begin >= seconds / 4:
             break
-    return Speed(training, done / (perf_counter() - begin))
-
-
-def _hidden(reference: Plan, corpus: Corpus, seconds: float, speed: float) -> int:
-    """Return the width whose parameters have `CHARS_PER_PARAMETER`, if the arithmetic of training is equally fast."""
-
-    def parameters(hidden: int) -> int:
-        config = replace(reference.model_config, hidden=hidden)
-        return parameter_count(reference.model, len(corpus.vocabulary), config)
-
-    work = speed * parameters(reference.model_config.width) * seconds  # characters x parameters
-    targets = corpus.train.num_targets
-    best = min(max(sqrt(work / CHARS_PER_PARAMETER), work / (MOST_EPOCHS * targets)), MOST_PARAMETERS * targets)
-    return min(WIDTHS, key=lambda hidden: abs(parameters(hidden) / best - 1))
+    return Speed(max(speeds), done / (perf_counter() - begin))

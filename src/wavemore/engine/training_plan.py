@@ -20,6 +20,8 @@ class TimeBudget:
     """Predicted characters per second of training."""
     ending_seconds: float
     """Expected time after the training."""
+    most_steps: int = 0
+    """The training is not made longer than that if the machine is faster than expected."""
     chosen: Mapping[str, str | int | float] = field(default_factory=dict)
     """The settings that were chosen for the time: the same training without `minutes`."""
 
@@ -36,3 +38,5 @@ class Plan:
     recipe: Recipe
     budget: TimeBudget | None = None
     """If it was planned for a given time."""
+    teachers: tuple["Plan", ...] = ()
+    """Those of a student that was planned for a given time; they are trained first."""

@@ -139,7 +139,8 @@ def _learning(records: Sequence[Record], optimizer: Optimizer) -> list[Html]:
 
 
 def _sampled_lines(run: Run, config: RunConfig) -> list[Html]:
-    sampling = Sampling(max_length=max(1, config.data.longest_line), seed=config.recipe.seed)
+    temperature = _temperature(run)
+    sampling = Sampling(temperature, max_length=max(1, config.data.longest_line), seed=config.recipe.seed)
     samples = list(generate(run.model(), run.vocabulary(), NUM_SAMPLES, sampling, run.line_hashes()))
     entries = "".join(
         f"<li><bdi>{text(sample.text)}</bdi><small>{'new' if sample.new else 'known'}</small></li>"
@@ -147,21 +148,29 @@ def _sampled_lines(run: Run, config: RunConfig) -> list[Html]:
     )
     new = sum(sample.new for sample in samples)
     return [
-        tags.paragraph(f"{len(samples)} lines, drawn at temperature 1; {new} of them do not occur in the data."),
+        tags.paragraph(
+            f"{len(samples)} lines, drawn at temperature {temperature:g}; {new} of them do not occur in the data."
+        ),
         Html(f'<ul class="samples">{entries}</ul>\n'),
         tags.command("wavemore", "sample", run.path, "-n", NUM_SAMPLES, "--seed", sampling.seed),
     ]
 
 
 def _sampled_text(run: Run, config: RunConfig) -> list[Html]:
-    sampling = Sampling(seed=config.recipe.seed)
+    temperature = _temperature(run)
+    sampling = Sampling(temperature, seed=config.recipe.seed)
     [sample] = generate_text(run.model(), run.vocabulary(), 1, TEXT_LENGTH, sampling)
     lines = "<br>".join(f"<bdi>{text(line)}</bdi>" for line in sample.text.split("\n"))
     return [
-        tags.paragraph(f"{TEXT_LENGTH:,} characters, drawn at temperature 1."),
+        tags.paragraph(f"{TEXT_LENGTH:,} characters, drawn at temperature {temperature:g}."),
         Html(f"<p>{lines}</p>\n"),
         tags.command("wavemore", "sample", run.path, "--length", TEXT_LENGTH, "--seed", sampling.seed),
     ]
+
+
+def _temperature(run: Run) -> float:
+    summary = run.summary()
+    return summary.temperature if summary else 1.0
 
 
 def _model(run: Run, val: Callable[[], ValLines]) -> list[Html]:

@@ -106,7 +106,7 @@ class TeacherConfig:
     run: LongText
     """Absolute path."""
     sha256: Line
-    """Checksum of its weights."""
+    """Checksum of its weights; empty for a teacher in the student's folder that is still to be trained."""
     model: Line
     """Short description."""
     train_seconds: Seconds

@@ -1,4 +1,4 @@
-"""Keeps a training to its time when the machine becomes slower than the plan expected."""
+"""Keeps a training to its time on a machine that is slower or faster than the plan expected."""
 
 from collections import deque
 from time import monotonic
@@ -8,21 +8,25 @@ from wavemore.engine.step_record import StepRecord
 
 RECENT = 20
 """Logged records, of at most 200, from which the speed is known."""
-TOLERANCE = 0.02
-"""How late a training may end before it is shortened, as a fraction of its time."""
+LATE, EARLY = 0.02, 0.05
+"""By which fraction of its time a training may end late or early before its length is changed."""
 
 
 class Deadline:
     """The time at which a training must end."""
 
-    def __init__(self, seconds: float) -> None:
-        """The training, with its evaluations, has `seconds` from now on."""
+    def __init__(self, seconds: float, most_steps: int = 0) -> None:
+        """The training, with its evaluations, has `seconds` from now on, and should not have more than `most_steps`.
+
+        It is made longer only if there is such a number.
+        """
         now = monotonic()
-        self.end, self.late = now + seconds, TOLERANCE * seconds
+        self.end, self.late, self.early = now + seconds, LATE * seconds, EARLY * seconds
+        self.most_steps = most_steps
         self.recent = deque([(now, 0)], maxlen=RECENT)
 
     def check(self, record: StepRecord) -> Recipe | None:
-        """Shorten the training after this record if it would end late, and return its new recipe."""
+        """Change the length of the training after this record if it would not end in time; return its new recipe."""
         now = monotonic()
         if record.step >= record.steps or not (record.logged or now > self.end):
             return None
@@ -31,9 +35,8 @@ class Deadline:
         if not known and now <= self.end:
             return None
         per_step = (now - before) / (record.steps_here - steps_before)
-        if now + (record.steps - record.step) * per_step <= self.end + self.late:
+        if -self.early <= now + (record.steps - record.step) * per_step - self.end <= self.late:
             return None
-        fitting = record.step + max(1, int((self.end - now) / per_step))
-        if fitting >= record.steps:
-            return None
-        return record.shorten(fitting)
+        steps = record.step + max(1, int((self.end - now) / per_step))
+        steps = min(steps, max(record.steps, self.most_steps))
+        return None if steps == record.steps else record.replan(steps)

@@ -39,6 +39,8 @@ class Summary:
     """For a student, the training time of its teachers and of theirs; not part of `train_seconds`."""
     train_targets: Annotated[int, Meta(ge=1, le=10**15)] | None = None
     """The number of targets that `train_nats` is the mean of; None if an older version did not note it."""
+    temperature: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    """Suggested for samples: below 1 if the data is so little that the model's own probabilities are too even."""
 
     @property
     def total_seconds(self) -> float:

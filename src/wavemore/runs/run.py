@@ -12,6 +12,7 @@ test.safetensors     those of the test part, if the run belongs to a study
 samples.txt          lines, or a text, that the model generated
 failed.json          why a training ended without a result, such as a loss that is no longer finite
 tensorboard/         the records for TensorBoard, if requested
+teachers/            the runs of its teachers, if it was planned with them
 .replacement/        a training that will replace this run as soon as it has a model
 """
 
@@ -35,7 +36,7 @@ from wavemore.errors import RunError
 from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
-from wavemore.runs.config import RunConfig, read_config
+from wavemore.runs.config import RunConfig, TeacherConfig, read_config
 from wavemore.runs.describe import describe_progress
 from wavemore.runs.display import problem_html, run_html
 from wavemore.runs.identity import training_digest
@@ -209,8 +210,12 @@ class Run:
         write_json(path, replace(config, note=note, experiment=experiment))
 
     def replan(self, recipe: Recipe) -> None:
-        """Keep the recipe of a training that was shortened on its way."""
+        """Keep the recipe of a training whose length was changed on its way."""
         write_json(self.path / "config.json", replace(self.config, recipe=recipe))
+
+    def set_teachers(self, teachers: Sequence[TeacherConfig]) -> None:
+        """Keep what is known of the teachers."""
+        write_json(self.path / "config.json", replace(self.config, teachers=tuple(teachers)))
 
     def vocabulary(self) -> Vocabulary:
         """The characters that the model knows."""

@@ -5,11 +5,13 @@ A teacher that was trained on another split may know the student's val lines, so
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from wavemore.engine.distillation import soft_targets
+from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, UsageError
 from wavemore.files import open_file
 from wavemore.runs.config import DataConfig, RunConfig, TeacherConfig
@@ -19,6 +21,7 @@ from wavemore.runs.identity import data_differences
 from wavemore.runs.memory_check import check_soft_targets_fit, memory_bytes
 from wavemore.runs.moved import places
 from wavemore.runs.run import Run
+from wavemore.runs.training import config_of
 from wavemore.text.corpus import Corpus
 
 
@@ -39,6 +42,54 @@ def find_teachers(names: Sequence[str], data: DataConfig, student: Path | None =
     return tuple(teachers.values())
 
 
+FOLDER = "teachers"
+"""In the folder of a student that was planned with its teachers: their runs, by their numbers."""
+
+
+def own_teachers(student: RunConfig, home: Path, plans: Sequence[Plan]) -> RunConfig:
+    """The config of a student with the teachers that are to be trained in its folder."""
+    teachers = []
+    for number, planned in enumerate(plans, 1):
+        model = describe_model(_own_config(student, planned))
+        teachers.append(TeacherConfig(str((home / FOLDER / str(number)).absolute()), "", model, 0.0))
+    return replace(student, teachers=tuple(teachers))
+
+
+def create_teachers(run: Run, plans: Sequence[Plan], corpus: Corpus) -> None:
+    """Begin the runs of a student's own teachers; those of a run that it replaces are replaced too."""
+    for number, planned in enumerate(plans, 1):
+        Run(run.home / FOLDER / str(number)).create(_own_config(run.config, planned), corpus, overwrite=True)
+
+
+def next_teacher(run: Run) -> tuple[int, Run] | None:
+    """The first of a student's own teachers that is not finished, and its index; None if there is none."""
+    for index, teacher in enumerate(run.config.teachers):
+        if not teacher.sha256:
+            own = Run(run.home / FOLDER / str(index + 1))
+            if not own.exists() and not own.replacement.exists():
+                raise RunError(f"the teacher {own.path} is missing: train another student")
+            return index, own
+    return None
+
+
+def keep_teacher(run: Run, index: int, teacher: Run) -> None:
+    """Note in a student's config that one of its own teachers is finished."""
+    teachers = list(run.config.teachers)
+    teachers[index] = _teacher(teacher, run.config.data)
+    run.set_teachers(teachers)
+
+
+def _own_config(student: RunConfig, planned: Plan) -> RunConfig:
+    return config_of(
+        planned,
+        student.data,
+        command=student.command,
+        device=student.device,
+        note="a teacher",
+        threads=student.threads,
+    )
+
+
 def check_teachers(config: RunConfig, corpus: Corpus) -> None:
     """Raise `RunError` for a teacher that is missing or whose weights have changed since the student began.
 
@@ -48,6 +99,8 @@ def check_teachers(config: RunConfig, corpus: Corpus) -> None:
         return
     check_soft_targets_fit(corpus.train.num_targets, len(corpus.vocabulary))
     for teacher in config.teachers:
+        if not teacher.sha256:
+            continue
         run = _located(teacher)
         if not run.exists():
             raise RunError(f"the teacher {run.path} is missing: put it back, or train another student")

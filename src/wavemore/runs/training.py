@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from wavemore.engine.defaults import suggested_temperature
 from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
 from wavemore.engine.fit import fit, train_loss_part
 from wavemore.engine.generate_lines import Sample, generate
@@ -90,15 +91,15 @@ def train(
     """Train, or resume from the recorder's checkpoint, and record every step; the caller holds the run's lock.
 
     A student needs its teachers' probabilities as `soft_targets`, also when it resumes (see `teachers.py`). Where the
-    machine is too slow for the `deadline`, the run's config gets fewer steps.
+    machine is slower or faster than the `deadline` expects, the run's config gets fewer or more steps.
 
     Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
     try:
         for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
             recorder.add(step)
-            if deadline is not None and (shorter := deadline.check(step)):
-                run.replan(shorter)
+            if deadline is not None and (changed := deadline.check(step)):
+                run.replan(changed)
             yield step
     except TrainingError as error:
         with suppress(RunError):  # a full disk is not the reason
@@ -116,14 +117,15 @@ def finish(
     train, losses = evaluate(model, train_loss_part(corpus)), part_losses(model, corpus.val)
     val = losses.evaluation
     recipe, teachers = run.config.recipe, run.config.teachers
+    temperature = suggested_temperature(corpus)
     percentiles: tuple[float, ...] | None = None
     samples: list[Sample] | list[GeneratedText]
     if corpus.format == "lines":
         percentiles = losses.percentiles
-        sampling = Sampling(max_length=corpus.longest_line, seed=recipe.seed)
+        sampling = Sampling(temperature=temperature, max_length=corpus.longest_line, seed=recipe.seed)
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
-        samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(seed=recipe.seed))
+        samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(temperature, seed=recipe.seed))
     summary = Summary(
         train_nats=train.nats,
         train_targets=train.num_targets,
@@ -136,6 +138,7 @@ def finish(
         finished=_now(),
         val_line_percentiles=percentiles,
         environment=environment(),
+        temperature=temperature,
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
     )
     save_unit_losses(run, "val", losses.by_unit)

@@ -1,0 +1,177 @@
+"""The trials behind the rules for LSTMs in `docs/defaults.md`: `python -m benchmarks.rules --data FOLDER`.
+
+Each trial trains with a fixed number of steps on one thread, so other work on the machine changes its time and not its
+result. A trial that is in records/rules.json is not repeated, so the record can be made in several sittings; trials
+whose data is not in the folder are left out. The val loss is the best one, as in `wavemore train`.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+from tyro.conf import arg
+
+import wavemore as wm
+from wavemore.engine.distillation import soft_targets
+from wavemore.engine.threads import set_threads
+from wavemore.nn.model import Model
+from wavemore.runs.environment import environment
+
+RECORD = Path(__file__).resolve().parents[1] / "records/rules.json"
+EIGHTH = 8
+"""Of MOSES, every eighth molecule is used: a trial takes minutes, not an hour."""
+
+
+class Question(NamedTuple):
+    """Trials that differ in what a rule chooses."""
+
+    question: str
+    data: str
+    common: dict[str, Any]
+    trials: tuple[dict[str, Any], ...]
+
+
+QUESTIONS = {
+    "size": Question(
+        "How many characters per parameter, at equal arithmetic?",
+        "moses",
+        {"batch_size": 4_096, "learning_rate": 0.08, "adamw_learning_rate": 0.02, "weight_decay": 0.1},
+        (
+            {"hidden": 128, "steps": 2_430},
+            {"hidden": 192, "steps": 1_270},
+            {"hidden": 256, "steps": 750},
+            {"hidden": 384, "steps": 366},
+        ),
+    ),
+    "rates": Question(
+        "Which learning rate and weight decay for 3,000 steps?",
+        "moses",
+        {"hidden": 256, "steps": 3_000, "batch_size": 4_096, "adamw_learning_rate": 0.02},
+        (
+            {"learning_rate": 0.08, "weight_decay": 0.1},
+            {"learning_rate": 0.08, "weight_decay": 0.005},
+            {"learning_rate": 0.046, "weight_decay": 0.058},
+            {"learning_rate": 0.02, "weight_decay": 0.1},
+        ),
+    ),
+    "text": Question(
+        "Dropout, weight decay and AdamW's rate for twelve passes of a text?",
+        "tinyshakespeare",
+        {"hidden": 384, "epochs": 12, "learning_rate": 0.08},
+        (
+            {"adamw_learning_rate": 0.02, "weight_decay": 0.1},
+            {"adamw_learning_rate": 0.02, "weight_decay": 0.1, "dropout": 0.3},
+            {"adamw_learning_rate": 0.02, "weight_decay": 0.25},
+            {"adamw_learning_rate": 0.01, "weight_decay": 0.1},
+        ),
+    ),
+    "passes": Question(
+        "AdamW's rate and weight decay for ten passes of a list?",
+        "names",
+        {"hidden": 384, "epochs": 10, "learning_rate": 0.08},
+        (
+            {"adamw_learning_rate": 0.02, "weight_decay": 0.15},
+            {"adamw_learning_rate": 0.01, "weight_decay": 0.2},
+        ),
+    ),
+    "teachers": Question(
+        "What do five teachers (hidden 384, ten passes, val 1.888) teach?",
+        "names",
+        {"learning_rate": 0.08, "adamw_learning_rate": 0.01, "teachers": 5},
+        (
+            {"hidden": 512, "epochs": 14, "weight_decay": 0.2, "distill_weight": 0.7},
+            {"hidden": 512, "epochs": 24, "weight_decay": 0.15, "distill_weight": 0.85},
+            {"hidden": 768, "epochs": 20, "weight_decay": 0.15, "distill_weight": 0.85},
+        ),
+    ),
+}
+TEACHER = {"hidden": 384, "epochs": 10, "learning_rate": 0.08, "adamw_learning_rate": 0.01, "weight_decay": 0.2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Run the trials that are not in the record yet."""
+
+    data: Annotated[Path, arg(metavar="FOLDER")]
+    """A folder with names.txt (makemore's), tinyshakespeare.txt and moses.txt."""
+    only: tuple[str, ...] = tuple(QUESTIONS)
+    """Questions."""
+    output: Path = RECORD
+    """File of the record."""
+
+
+def main() -> None:
+    """Run the trials, and write the record after each."""
+    arguments = tyro.cli(Rules, description=__doc__)
+    set_threads(1)
+    record = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
+    known = record.get("trials", [])
+    for name in arguments.only:
+        question, corpus, teachers = QUESTIONS[name], None, list[Model]()
+        for trial in question.trials:
+            settings = {**question.common, **trial}
+            if any(old["question"] == name and old["settings"] == settings for old in known):
+                continue
+            path = arguments.data / f"{question.data}.txt"
+            if not path.exists():
+                print(f"{name}: {path} is missing, so these trials are left out")
+                break
+            corpus = corpus or read(question.data, path)
+            if settings.get("teachers") and not teachers:
+                teachers = [train(corpus, TEACHER | {"seed": seed + 1})[0] for seed in range(settings["teachers"])]
+            known.append({"question": name, "settings": settings, **run(corpus, settings, teachers)})
+            print(known[-1], flush=True)
+            record = {
+                "command": "python -m benchmarks.rules --data FOLDER",
+                "questions": {key: value.question for key, value in QUESTIONS.items()},
+                "data": {key: value.data for key, value in QUESTIONS.items()},
+                "trials": known,
+            }
+            arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def read(data: str, path: Path) -> wm.Corpus:
+    """Read a file; of the molecules, an eighth."""
+    if data == "names":
+        return wm.load_corpus(path, split_method="lecture")
+    if data == "tinyshakespeare":
+        return wm.load_corpus(path, format="text")
+    with path.open(encoding="utf-8") as file:
+        return wm.LineCorpus.from_lines([line.rstrip("\n") for line in islice(file, 0, None, EIGHTH)])
+
+
+def run(corpus: wm.Corpus, settings: dict[str, Any], teachers: list[Model]) -> dict[str, Any]:
+    """Return the result of a trial."""
+    start = perf_counter()
+    model, plan, record = train(corpus, settings, teachers)
+    return {
+        "val_nats": record.best_val_nats,
+        "last_val_nats": record.val_nats,
+        "train_nats": record.train_nats,
+        "parameters": model.parameter_count(),
+        "characters_per_parameter": plan.recipe.steps * plan.recipe.batch_size / model.parameter_count(),
+        "seconds": perf_counter() - start,
+        "date": datetime.now().astimezone().date().isoformat(),
+        "environment": environment(),
+    }
+
+
+def train(
+    corpus: wm.Corpus, settings: dict[str, Any], teachers: list[Model] | None = None
+) -> tuple[Model, wm.Plan, wm.StepRecord]:
+    """Train an LSTM; returned with its best weights, its plan and the last record."""
+    own = {name: value for name, value in settings.items() if name != "teachers"}
+    plan = wm.plan(corpus, model="lstm", embedding=64, precision="bfloat16", num_evals=4, **own)
+    model = wm.build("lstm", len(corpus.vocabulary), plan.model_config, plan.recipe.seed)
+    soft = soft_targets(teachers, corpus) if teachers else None
+    *_, record = wm.fit(model, corpus, plan.recipe, soft_targets=soft)
+    return model, plan, record
+
+
+if __name__ == "__main__":
+    main()
