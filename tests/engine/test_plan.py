@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.engine.defaults import MOST_WORK
+from wavemore.engine.defaults import MOST_WORK, suggested_temperature
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan, uses_threads
 from wavemore.engine.recipe import LECTURE, Recipe
@@ -67,7 +67,7 @@ def test_given_fusions_are_used(corpus: LineCorpus) -> None:
         ({"epochs": 1e308}, r"`epochs` is 1e\+308;"),
         ({"hidden": 0}, r"`hidden` is 0;"),
         ({"batch_size": 0}, r"`batch_size` is 0;"),
-        ({"hiden": 64}, r"no setting `hiden`; choose from activation, "),
+        ({"hiden": 64}, r"no setting `hiden`; choose from a"),
         ({"block_size": 64}, r"`block_size` is for continuous text, and the data is a list"),
     ],
 )
@@ -82,7 +82,7 @@ def test_impossible_settings_are_refused(
 
 def test_given_settings_replace_the_defaults(corpus: LineCorpus) -> None:
     planned = plan(corpus, hidden=33, norm="rms", batch_size=17, optimizer="adamw", steps=5, seed=4)
-    tree, recipe, default = tree_of(planned), planned.recipe, plan(corpus)
+    tree, recipe, default = tree_of(planned), planned.recipe, plan(corpus, model="tree")
     assert (tree.hidden, tree.norm) == (33, "rms")
     assert (recipe.batch_size, recipe.optimizer, recipe.steps, recipe.seed) == (17, "adamw", 5, 4)
     assert tree.embedding == tree_of(default).embedding
@@ -98,11 +98,31 @@ def test_epochs_become_steps_of_the_batch_size_in_use(corpus: LineCorpus, preset
 
 
 def test_long_lines_get_a_model_that_sees_them_whole() -> None:
-    short, long = (LineCorpus.from_lines([f"{word * count}{i}" for i, word in enumerate(TEN)]) for count in (1, 9))
+    short, long = (LineCorpus.from_lines([f"{i:x}" * count for i in range(20_000)]) for count in (1, 9))
     assert plan(short).model == "tree"
     assert plan(long).model == "lstm"
     assert plan(long, fuse=(2, 2)).model == "tree"
     assert tree_of(plan(long, model="tree")).receptive_field > tree_of(plan(short)).receptive_field
+
+
+def test_a_short_list_gets_an_lstm_and_a_temperature_below_1() -> None:
+    temperatures = []
+    for count in (150, 600, 3_000, 20_000):
+        corpus = LineCorpus.from_lines([f"{i:x}" for i in range(count)])
+        assert plan(corpus).model == ("tree" if count == 20_000 else "lstm")
+        temperatures.append(suggested_temperature(corpus))
+    assert temperatures == [0.6, 0.7, 0.8, 1.0]
+    assert plan(corpus, model="lstm").model_config.width > plan(LineCorpus.from_lines(TEN)).model_config.width
+
+
+def test_the_rates_of_an_lstm_follow_the_length_of_its_training() -> None:
+    corpus = load_corpus("names")
+    short, long = (plan(corpus, model="lstm", steps=steps).recipe for steps in (300, 16_000))
+    assert short.learning_rate == 0.08
+    assert long.learning_rate == pytest.approx(short.learning_rate / 4)
+    assert short.adamw_learning_rate > long.adamw_learning_rate
+    assert short.learning_rate * short.weight_decay * 300 == pytest.approx(6, rel=0.05)
+    assert plan(corpus, model="lstm", steps=300, weight_decay=0.3, learning_rate=0.01).recipe.weight_decay == 0.3
 
 
 def test_a_training_without_a_time_is_short_however_large_the_data() -> None:
@@ -129,9 +149,9 @@ def test_the_bundled_names_get_the_lectures_model_and_large_batches() -> None:
     assert planned.recipe.batch_size == 2_048
 
 
-def test_weights_decay_faster_on_small_lists() -> None:
+def test_the_weights_of_a_tree_decay_faster_on_small_lists() -> None:
     def decay_per_epoch(corpus: Corpus) -> float:
-        recipe = plan(corpus).recipe
+        recipe = plan(corpus, model="tree").recipe
         return recipe.learning_rate * recipe.weight_decay * corpus.train.num_targets / recipe.batch_size
 
     small = LineCorpus.from_lines([f"{TEN[i % 10]}{i}" for i in range(200)])
@@ -178,14 +198,14 @@ def test_the_lectures_recipe_for_another_model(corpus: LineCorpus) -> None:
 def test_ten_lines_can_be_trained_on(lines: list[str]) -> None:
     corpus = LineCorpus.from_lines(lines)
     planned = plan(corpus, hidden=16)
-    model = build("tree", len(corpus.vocabulary), planned.model_config, planned.recipe.seed)
+    model = build(planned.model, len(corpus.vocabulary), planned.model_config, planned.recipe.seed)
     records = list(fit(model, corpus, planned.recipe))
     assert len(records) == planned.recipe.steps
     assert records[-1].epoch >= 5
     assert records[-1].train_nats < records[0].train_nats
 
 
-def test_the_default_model_is_a_tree_for_a_list_and_an_lstm_for_a_text(text: TextCorpus) -> None:
+def test_the_default_model_is_a_tree_for_a_long_list_and_an_lstm_for_a_text(text: TextCorpus) -> None:
     assert plan(text).model == "lstm"
     assert plan(text, channels=8).model == "wavenet"
     assert plan(text, dropout=0.1, learning_rate=0.01, hidden=8).model == "lstm"

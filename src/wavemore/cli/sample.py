@@ -52,8 +52,8 @@ class Sample:
         if self.sampling.seed == "auto" and sampling.temperature > 0:
             sys.stdout.flush()
             suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
-            note = f"--temperature {sampling.temperature:g}, as the list is short; " if suggested else ""
-            Screen(stderr=True).say(f"wavemore: {note}--seed {sampling.seed} draws the same again")
+            note = f"; --temperature is {sampling.temperature:g}, as the list is short" if suggested else ""
+            Screen(stderr=True).say(f"wavemore: --seed {sampling.seed} draws the same again{note}")
         return 0
 
     def _print_lines(self, run: "Run", sampling: "Sampling") -> None:

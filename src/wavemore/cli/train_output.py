@@ -47,10 +47,10 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
             f"note    with only {count:,} val characters the loss is uncertain by {1.5 / count**0.5:.2f} nats or more; "
             "a longer text would give a more reliable figure"
         )
-    if corpus.format == "lines" and suggested_temperature(corpus) < 1:
+    if (temperature := suggested_temperature(corpus)) < 1:
         screen.say(
-            "note    this list is short, so samples are drawn at a temperature below 1; expect most, not all, to "
-            "look right. More lines make a better model"
+            f"samples at temperature {temperature:g}, as the list is short: expect most, but not all, to look right; "
+            "more lines make a better model"
         )
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.model_config.describe()}; counted in one pass")

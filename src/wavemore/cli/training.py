@@ -51,7 +51,7 @@ def train_run(
         screen.say(f"board   tensorboard --logdir {shlex.quote(str(run.home))}")
     try:
         if stopped := _train_teachers(run, corpus, screen):
-            screen.say(f"stopped. Continue with:\n  {command}")
+            screen.say("", "stopped; the run is kept. Continue with:", f"  {command}")
             return 128 + stopped
         start = perf_counter()
         with busy("the teachers' probabilities", screen) if config.teachers else nullcontext():

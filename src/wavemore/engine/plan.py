@@ -50,7 +50,7 @@ def plan(
         if preset == "lecture":
             raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
         return plan_for_time(corpus, minutes, elapsed, settings | {"model": model}, partial(plan, corpus))
-    model = model or default_model(corpus, settings)
+    model = model or ("tree" if preset == "lecture" else default_model(corpus, settings))
     config_class = model_entry(model).config
     _check_names(model, settings)
     _check_data(corpus, preset, model, settings)

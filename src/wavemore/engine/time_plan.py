@@ -18,6 +18,7 @@ from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
 from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
+from wavemore.text.parts import Format
 
 MOST_PROBES = 3
 """Widths of a model whose speed is measured, at most."""
@@ -31,8 +32,9 @@ CHARS_PER_PARAMETER, CHARS_PER_TREE_PARAMETER = 40.0, 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 MOST_EPOCHS = 12
 """Passes over the data, at most: with more, the model memorises it. A wider model takes the time, if it may."""
-MOST_PARAMETERS, MOST_STUDENT_PARAMETERS = 4.0, 8.0
-"""Parameters per target of the train part, at most: a wider model would only memorise more."""
+MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 1.0}
+"""Parameters per target of the train part, at most: a wider model would only memorise more. A student may have twice
+as many, and all of them may be as wide as they are without a given time."""
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
 SHORT_WORK = 4e11
@@ -111,12 +113,12 @@ class _Search:
     def best(self) -> Choice:
         """Choose a model and its size."""
         if self.settings["model"]:
-            return self.sized({}, self.left, MOST_PARAMETERS)
+            return self.sized({}, self.left)
         own = {model: len(settings_of(model) & set(self.settings)) for model in ("lstm", "wavenet", "tree")}
         model = max(own, key=lambda name: own[name])
         if model == "lstm" and own["tree"] == own["lstm"] and self.tree_is_better():
             model = "tree"
-        return self.sized({"model": model}, self.left, MOST_PARAMETERS)
+        return self.sized({"model": model}, self.left)
 
     def tree_is_better(self) -> bool:
         """Whether an lstm would see too little of a list of short lines."""
@@ -127,14 +129,17 @@ class _Search:
         work = chars * self.parameters(lstm.plan, lstm.plan.model_config.width)
         return work < SHORT_WORK and chars < MOST_EPOCHS * self.corpus.train.num_targets
 
-    def sized(self, chosen: Settings, seconds: float, most_parameters: float) -> Choice:
-        """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried."""
+    def sized(self, chosen: Settings, seconds: float, most: float = 1.0) -> Choice:
+        """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried.
+
+        `most` is a factor of `MOST_PARAMETERS`.
+        """
         plan = self.planner(**self.settings | chosen)
         if plan.model not in (*RECURRENT, "tree") or "hidden" in self.settings:
             return self.probed(chosen)
         tried, work = set[int](), FIRST_GUESS * seconds
         while True:
-            hidden = self.hidden(plan, work, most_parameters)
+            hidden = self.hidden(plan, work, most)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
                 return choice
@@ -155,11 +160,13 @@ class _Search:
         config = plan.model_config.with_width(hidden)
         return parameter_count(plan.model, len(self.corpus.vocabulary), config)
 
-    def hidden(self, plan: Plan, work: float, most_parameters: float) -> int:
+    def hidden(self, plan: Plan, work: float, most: float) -> int:
         """Return the best width for so many parameters times characters."""
         targets = self.corpus.train.num_targets
         ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER
-        best = min(max(sqrt(max(work, 1.0) / ratio), work / (MOST_EPOCHS * targets)), most_parameters * targets)
+        best = max(sqrt(max(work, 1.0) / ratio), work / (MOST_EPOCHS * targets))
+        default = self.parameters(plan, plan.model_config.width)
+        best = min(best, max(most * MOST_PARAMETERS[self.corpus.format] * targets, default))
         return min(WIDTHS, key=lambda hidden: abs(self.parameters(plan, hidden) / best - 1))
 
     def most_steps(self, choice: Choice) -> int:
@@ -213,7 +220,7 @@ class _Search:
         student = self.sized(
             {key: value for key, value in choice.chosen.items() if key == "model"},
             self.left - teaching,
-            MOST_STUDENT_PARAMETERS,
+            most=2.0,
         )
         student = student._replace(chosen=student.chosen | {"distill_weight": DISTILL_WEIGHT})
         return replace(self.fitted(student, self.left - teaching), teachers=teachers)

@@ -24,6 +24,9 @@ from wavemore.runs.run import Run
 from wavemore.runs.training import config_of
 from wavemore.text.corpus import Corpus
 
+FOLDER = "teachers"
+"""In the folder of a student that was planned with its teachers: their runs, by their numbers."""
+
 
 def find_teachers(names: Sequence[str], data: DataConfig, student: Path | None = None) -> tuple[TeacherConfig, ...]:
     """The teachers by their names (runs, experiments, folders of runs), for the config of the student at `student`.
@@ -40,10 +43,6 @@ def find_teachers(names: Sequence[str], data: DataConfig, student: Path | None =
             raise UsageError(f"{run.path} is named twice as a teacher: name it once")
         teachers[path] = _teacher(run, data)
     return tuple(teachers.values())
-
-
-FOLDER = "teachers"
-"""In the folder of a student that was planned with its teachers: their runs, by their numbers."""
 
 
 def own_teachers(student: RunConfig, home: Path, plans: Sequence[Plan]) -> RunConfig:
@@ -66,6 +65,10 @@ def next_teacher(run: Run) -> tuple[int, Run] | None:
     for index, teacher in enumerate(run.config.teachers):
         if not teacher.sha256:
             own = Run(run.home / FOLDER / str(index + 1))
+            if own.path.is_symlink() or own.path.parent.is_symlink():  # nothing outside the folder is written
+                raise RunError(
+                    f"the teacher {own.path} is a link: put the folder itself there, or train another student"
+                )
             if not own.exists() and not own.replacement.exists():
                 raise RunError(f"the teacher {own.path} is missing: train another student")
             return index, own

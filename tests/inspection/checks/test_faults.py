@@ -61,7 +61,7 @@ def corpus() -> LineCorpus:
 
 def train(corpus: LineCorpus, change: Callable[[Tree], object] = lambda model: None, **settings: Any) -> Trained:
     """A real training, after a change of the untrained model."""
-    planned = plan(corpus, **settings)
+    planned = plan(corpus, **{"model": "tree"} | settings)
     assert isinstance(planned.model_config, TreeConfig)
     model = build("tree", len(corpus.vocabulary), planned.model_config, seed=planned.recipe.seed)
     with torch.no_grad():
