@@ -21,7 +21,7 @@ from wavemore.text.text_corpus import TextCorpus
 @pytest.fixture
 def _known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is always equally fast."""
-    monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds: Speed(50_000.0, 150_000.0))
+    monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds, device: Speed(50_000.0, 150_000.0))
 
 
 @pytest.mark.usefixtures("_known_speed")

@@ -172,7 +172,7 @@ class Train:
         if self.minutes is not None and self.teachers:
             raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
         elapsed = monotonic() - started()
-        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, **self._settings())
+        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, device=self.device, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
         settings = given(self.architecture) | given(self.training)

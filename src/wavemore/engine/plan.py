@@ -28,6 +28,7 @@ def plan(
     model: str | None = None,
     minutes: float | None = None,
     elapsed: float = 0.0,
+    device: str = "cpu",
     **settings: Any,
 ) -> Plan:
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
@@ -37,7 +38,7 @@ def plan(
     for settings that contradict each other or the data, or that the model does not have.
 
     With `minutes`, the model and the recipe are the best for so much time on this machine, whose speed is measured with
-    some training steps. The time begins now, or began `elapsed` seconds ago.
+    some training steps on `device`. The time begins now, or began `elapsed` seconds ago.
 
     >>> from wavemore.text.line_corpus import LineCorpus
     >>> corpus = LineCorpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
@@ -49,7 +50,7 @@ def plan(
     if minutes is not None:
         if preset == "lecture":
             raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
-        return plan_for_time(corpus, minutes, elapsed, settings | {"model": model}, partial(plan, corpus))
+        return plan_for_time(corpus, minutes, elapsed, device, settings | {"model": model}, partial(plan, corpus))
     model = model or ("tree" if preset == "lecture" else default_model(corpus, settings))
     config_class = model_entry(model).config
     _check_names(model, settings)

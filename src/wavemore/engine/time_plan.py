@@ -54,14 +54,16 @@ Planner = Callable[..., Plan]
 """Completes settings to a plan."""
 
 
-def plan_for_time(corpus: Corpus, minutes: float, elapsed: float, settings: Settings, planner: Planner) -> Plan:
+def plan_for_time(
+    corpus: Corpus, minutes: float, elapsed: float, device: str, settings: Settings, planner: Planner
+) -> Plan:
     """Plan a training that takes `minutes` with everything that belongs to it; `elapsed` seconds of them are over.
 
     `settings` are those that were requested, the model included.
     """
     TimeBudget(minutes, 1.0, 0.0)  # raises for a time out of range
     _check(settings)
-    search = _Search(corpus, minutes, perf_counter() - elapsed, settings, planner)
+    search = _Search(corpus, minutes, perf_counter() - elapsed, device, settings, planner)
     choice = search.best()
     one, needed = search.fitted(choice), search.needed(choice)
     count = min(MOST_TEACHERS, int(TEACHERS_SHARE * search.left / needed))
@@ -101,6 +103,7 @@ class _Search:
     corpus: Corpus
     minutes: float
     start: float
+    device: str
     settings: Settings
     planner: Planner
     probes: dict[tuple[str, int], Speed] = field(default_factory=dict)
@@ -152,7 +155,7 @@ class _Search:
         key = plan.model, plan.model_config.width
         if key not in self.probes:
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
-            self.probes[key] = probe(plan, self.corpus, seconds)
+            self.probes[key] = probe(plan, self.corpus, seconds, self.device)
         return Choice(plan, self.probes[key], chosen)
 
     def parameters(self, plan: Plan, hidden: int) -> int:
@@ -226,9 +229,9 @@ class _Search:
         return replace(self.fitted(student, self.left - teaching), teachers=teachers)
 
 
-def probe(plan: Plan, corpus: Corpus, seconds: float) -> Speed:
+def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:
     """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation."""
-    model = build(plan.model, len(corpus.vocabulary), plan.model_config, plan.recipe.seed)
+    model = build(plan.model, len(corpus.vocabulary), plan.model_config, plan.recipe.seed).to(device)
     recipe = replace(plan.recipe, steps=MAX_COUNT, num_evals=1)
     begin, steps, speeds = perf_counter(), 0, list[float]()
     for record in fit(model, corpus, recipe):
