@@ -9,7 +9,7 @@ import pytest
 from wavemore.engine import time_plan
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
-from wavemore.engine.time_plan import MOST_EPOCHS, Speed, probe
+from wavemore.engine.time_plan import ALONE, STUDENT, Speed, probe
 from wavemore.errors import UsageError
 from wavemore.nn.models import build
 from wavemore.text.corpus import Corpus
@@ -37,7 +37,7 @@ def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, tmp_path:
     assert budget is not None
     assert planned.model == ("tree" if kind == "list" else "lstm")
     epochs = planned.recipe.steps * planned.recipe.batch_size / data.train.num_targets
-    assert epochs < MOST_EPOCHS + 0.1
+    assert epochs < ALONE.epochs + 0.1
     seconds = planned.recipe.steps * planned.recipe.batch_size / budget.chars_per_second
     assert 4 < seconds < 12
     chosen: dict[str, Any] = dict(budget.chosen)
@@ -64,7 +64,7 @@ def test_a_small_list_is_not_read_for_ever(corpus: LineCorpus, text: TextCorpus)
     for data in (corpus, text):
         recipe = plan(data, minutes=60).recipe
         assert recipe.steps * recipe.batch_size == pytest.approx(
-            MOST_EPOCHS * data.train.num_targets, abs=recipe.batch_size
+            STUDENT.epochs * data.train.num_targets, abs=recipe.batch_size
         )
 
 

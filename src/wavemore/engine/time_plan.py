@@ -30,11 +30,8 @@ WINDOWS = 4
 """Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
 CHARS_PER_PARAMETER, CHARS_PER_TREE_PARAMETER = 40.0, 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
-MOST_EPOCHS = 12
-"""Passes over the data, at most: with more, the model memorises it. A wider model takes the time, if it may."""
 MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 1.0}
-"""Parameters per target of the train part, at most: a wider model would only memorise more. A student may have twice
-as many, and all of them may be as wide as they are without a given time."""
+"""Parameters per target of the train part, at most: a wider model would only memorise more."""
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
 SHORT_WORK = 4e11
@@ -48,6 +45,19 @@ LEAST_STEPS = 10
 """Steps of a training that is worth its name."""
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
+
+
+class Limits(NamedTuple):
+    """How much a training can gain from: more would only memorise the data."""
+
+    epochs: float
+    """Passes over the data."""
+    width: float
+    """Factor of `MOST_PARAMETERS`."""
+
+
+ALONE, STUDENT = Limits(12, 1.0), Limits(20, 4.0)
+"""A student memorises less: its teachers' probabilities say more than the data."""
 
 Settings = dict[str, Any]
 Planner = Callable[..., Plan]
@@ -65,7 +75,7 @@ def plan_for_time(
     _check(settings)
     search = _Search(corpus, minutes, perf_counter() - elapsed, device, settings, planner)
     choice = search.best()
-    one, needed = search.fitted(choice), search.needed(choice)
+    one, needed = search.fitted(choice, search.left, minutes, ALONE), search.needed(choice)
     count = min(MOST_TEACHERS, int(TEACHERS_SHARE * search.left / needed))
     fits = corpus.train.num_targets * len(corpus.vocabulary) <= MOST_SOFT_TARGETS
     return search.student(choice, count, needed) if count >= LEAST_TEACHERS and fits else one
@@ -116,12 +126,12 @@ class _Search:
     def best(self) -> Choice:
         """Choose a model and its size."""
         if self.settings["model"]:
-            return self.sized({}, self.left)
+            return self.sized({}, self.left, ALONE)
         own = {model: len(settings_of(model) & set(self.settings)) for model in ("lstm", "wavenet", "tree")}
         model = max(own, key=lambda name: own[name])
         if model == "lstm" and own["tree"] == own["lstm"] and self.tree_is_better():
             model = "tree"
-        return self.sized({"model": model}, self.left)
+        return self.sized({"model": model}, self.left, ALONE)
 
     def tree_is_better(self) -> bool:
         """Whether an lstm would see too little of a list of short lines."""
@@ -130,19 +140,16 @@ class _Search:
         lstm = self.probed({"model": "lstm"})
         chars = lstm.speed.training * self.left
         work = chars * self.parameters(lstm.plan, lstm.plan.model_config.width)
-        return work < SHORT_WORK and chars < MOST_EPOCHS * self.corpus.train.num_targets
+        return work < SHORT_WORK and chars < ALONE.epochs * self.corpus.train.num_targets
 
-    def sized(self, chosen: Settings, seconds: float, most: float = 1.0) -> Choice:
-        """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried.
-
-        `most` is a factor of `MOST_PARAMETERS`.
-        """
+    def sized(self, chosen: Settings, seconds: float, limits: Limits) -> Choice:
+        """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried."""
         plan = self.planner(**self.settings | chosen)
         if plan.model not in (*RECURRENT, "tree") or "hidden" in self.settings:
             return self.probed(chosen)
         tried, work = set[int](), FIRST_GUESS * seconds
         while True:
-            hidden = self.hidden(plan, work, most)
+            hidden = self.hidden(plan, work, limits)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
                 return choice
@@ -163,18 +170,18 @@ class _Search:
         config = plan.model_config.with_width(hidden)
         return parameter_count(plan.model, len(self.corpus.vocabulary), config)
 
-    def hidden(self, plan: Plan, work: float, most: float) -> int:
+    def hidden(self, plan: Plan, work: float, limits: Limits) -> int:
         """Return the best width for so many parameters times characters."""
         targets = self.corpus.train.num_targets
         ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER
-        best = max(sqrt(max(work, 1.0) / ratio), work / (MOST_EPOCHS * targets))
-        default = self.parameters(plan, plan.model_config.width)
-        best = min(best, max(most * MOST_PARAMETERS[self.corpus.format] * targets, default))
+        best = max(sqrt(max(work, 1.0) / ratio), work / (limits.epochs * targets))
+        default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
+        best = min(best, max(limits.width * MOST_PARAMETERS[self.corpus.format] * targets, default))
         return min(WIDTHS, key=lambda hidden: abs(self.parameters(plan, hidden) / best - 1))
 
-    def most_steps(self, choice: Choice) -> int:
+    def most_steps(self, choice: Choice, limits: Limits) -> int:
         """Return the steps after which a model would only memorise the data."""
-        steps = ceil(MOST_EPOCHS * self.corpus.train.num_targets / choice.plan.recipe.batch_size)
+        steps = ceil(limits.epochs * self.corpus.train.num_targets / choice.plan.recipe.batch_size)
         return min(MAX_COUNT, max(LEAST_STEPS, steps))
 
     def evaluation(self, choice: Choice) -> float:
@@ -188,15 +195,11 @@ class _Search:
 
     def needed(self, choice: Choice) -> float:
         """Return the seconds of the longest training that makes sense, its end included."""
-        training = self.most_steps(choice) * choice.plan.recipe.batch_size / choice.speed.training
+        training = self.most_steps(choice, ALONE) * choice.plan.recipe.batch_size / choice.speed.training
         return (1 + EVALUATION_SHARE) * training + self.ending(choice)
 
-    def fitted(self, choice: Choice, seconds: float | None = None, minutes: float | None = None) -> Plan:
-        """Give a model as many steps as fit into the seconds that are left, or as it needs.
-
-        `minutes` is the time for everything, if not that of this plan.
-        """
-        seconds, minutes = seconds or self.left, minutes or self.minutes
+    def fitted(self, choice: Choice, seconds: float, minutes: float, limits: Limits) -> Plan:
+        """Give a model as many steps as fit into some seconds, or as it needs; `minutes` is the time for everything."""
         speed, batch_size = choice.speed, choice.plan.recipe.batch_size
         evaluation, ending = self.evaluation(choice), self.ending(choice)
         training = seconds - ending
@@ -208,25 +211,22 @@ class _Search:
                 f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
                 f"give at least {1.2 * least / 60:.2g}"
             )
-        most = self.most_steps(choice)
+        most = self.most_steps(choice, limits)
         chosen = choice.chosen | {"steps": min(steps, most), "num_evals": num_evals}
         budget = TimeBudget(minutes, speed.training, ending, most, chosen)
         return replace(self.planner(**self.settings | chosen), budget=budget)
 
     def student(self, choice: Choice, count: int, seconds: float) -> Plan:
         """Plan a student of so many teachers that take `seconds` each."""
-        fitted = self.fitted(choice, seconds, seconds / 60)
+        fitted = self.fitted(choice, seconds, seconds / 60, ALONE)
         seed = fitted.recipe.seed
         seeds = ((seed + number) % 2**63 for number in range(1, count + 1))
         teachers = tuple(replace(fitted, recipe=replace(fitted.recipe, seed=other)) for other in seeds)
         teaching = count * (seconds + self.corpus.train.num_targets / choice.speed.evaluation)
-        student = self.sized(
-            {key: value for key, value in choice.chosen.items() if key == "model"},
-            self.left - teaching,
-            most=2.0,
-        )
+        model = {name: value for name, value in choice.chosen.items() if name == "model"}
+        student = self.sized(model, self.left - teaching, STUDENT)
         student = student._replace(chosen=student.chosen | {"distill_weight": DISTILL_WEIGHT})
-        return replace(self.fitted(student, self.left - teaching), teachers=teachers)
+        return replace(self.fitted(student, self.left - teaching, self.minutes, STUDENT), teachers=teachers)
 
 
 def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:
