@@ -29,7 +29,7 @@ from wavemore.nn.model import Model
 from wavemore.runs.environment import environment
 
 RECORD = Path(__file__).resolve().parents[1] / "records/small-lists.json"
-SIZES = (30, 150, 500, 2_000, 5_000, 10_000)
+SIZES = (150, 500, 2_000, 10_000)
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 HELD_OUT, POOL, SAMPLES = 2_000, 10_000, 500
 ARMS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
-"""Write RESULTS.md and the table in README.md from records/: `python scripts/results.py`.
+"""Write RESULTS.md and the tables in README.md and docs/defaults.md from records/: `python scripts/results.py`.
 
-A test fails if either is stale.
+A test fails if one of them is stale.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: made by scripts/results.py -->", "<!-- end of results -->"
+LISTS_BEGIN, LISTS_END = "<!-- short lists: made by scripts/results.py -->", "<!-- end of short lists -->"
 
 EXPERIMENTS = {
     "default": "`wavemore train`, no flags but the data and the split",
@@ -213,6 +214,37 @@ def readme(text: str, found: dict[str, dict[str, Any]]) -> str:
     return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(found)}\n{END}", text, flags=re.DOTALL)
 
 
+def defaults(text: str, found: dict[str, dict[str, Any]]) -> str:
+    """Return docs/defaults.md with its table of short lists made anew."""
+    table = "\n".join(_short_lists(found["small-lists"]))
+    return re.sub(
+        f"{LISTS_BEGIN}.*?{LISTS_END}", lambda _: f"{LISTS_BEGIN}\n{table}\n{LISTS_END}", text, flags=re.DOTALL
+    )
+
+
+def _short_lists(record: dict[str, Any]) -> list[str]:
+    """Return a table of the models, and one of settings that differ from the default ones."""
+    temperatures = ("1", "0.8", "0.7", "0.6", "0.5")
+    heads = [*(f"plausible at {temperature}" for temperature in temperatures), "new and distinct at 0.6", "seconds"]
+    rows = [f"| list | model | val | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
+    changes = [name for name in record["rows"][0]["arms"] if ", " in name]
+    others = [
+        f"| list | LSTM | {' | '.join(name.partition(', ')[2] for name in changes)} |",
+        "|---" * (2 + len(changes)) + "|",
+    ]
+    for row in record["rows"]:
+        arms, where = row["arms"], f"{row['lines']:,} {row['kind']}"
+        for name in ("tree", "lstm", "ngram"):
+            arm = arms[name]
+            shares = [f"{arm[f'plausible@{temperature}']:.0%}" for temperature in temperatures]
+            different = f"{arm['new@0.6']:.0%}, {arm['distinct@0.6']:.0%}"
+            cells = [where, name, f"{arm['nats']:.3f} ± {arm['std']:.3f}", *shares, different, f"{arm['seconds']:.1f}"]
+            rows.append(f"| {' | '.join(cells)} |")
+        losses = [f"{arms[name]['nats']:.3f}" for name in ("lstm", *changes)]
+        others.append(f"| {where} | {' | '.join(losses)} |")
+    return [*rows, "", "Val of LSTMs with other settings:", "", *others]
+
+
 def _calibration(record: dict[str, Any]) -> list[str]:
     header = (
         "| losses | seeds | error of the lines / of the seeds | wrongly called better | a real difference is found |"
@@ -326,11 +358,13 @@ def _seeds(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     found = records()
     (ROOT / "RESULTS.md").write_text(results(found), encoding="utf-8")
     path = ROOT / "README.md"
     path.write_text(readme(path.read_text(encoding="utf-8"), found), encoding="utf-8")
+    path = ROOT / "docs/defaults.md"
+    path.write_text(defaults(path.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ def test_results_are_made_from_the_records(script: Any) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == results.readme(text, found), stale
     assert results.table(found) in text, stale
+    text = (ROOT / "docs/defaults.md").read_text(encoding="utf-8")
+    assert text == results.defaults(text, found), stale
 
 
 def test_rows_are_those_that_are_recorded(script: Any) -> None:

@@ -1,11 +1,10 @@
 """Draw the pictures of the documentation: `python docs/pictures/draw.py`. A test fails if they are stale.
 
-The curves come from records/ and from the table in docs/defaults.md. scripts/pages.py draws terminal.svg.
+The curves come from records/. scripts/pages.py draws terminal.svg.
 """
 
 import json
 import math
-import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,27 +232,11 @@ def panel(left: float, title: str, across: str, points: Points, forms: tuple[str
     return [*parts, note(left + 58 + (width - 90) / 2, top + height + 46, across)]
 
 
-def evidence() -> list[dict[str, float]]:
-    """Return the rows of the table of docs/defaults.md, by column name."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8").splitlines()
-        if line.startswith("|")
-    ]
-    first = next(number for number, row in enumerate(rows) if row[0] == "lines")
-    table = []
-    for row in rows[first + 2 :]:
-        if not re.fullmatch(r"[\d,]+", row[0]):
-            break
-        table.append({name: float(re.sub("[,%]", "", cell)) for name, cell in zip(rows[first], row, strict=True)})
-    return table
-
-
 def lists() -> str:
     """Draw what a longer list brings and costs."""
-    rows = evidence()
-    loss = [(row["lines"], row["default"]) for row in rows]
-    seconds = [(row["lines"], row["seconds"]) for row in rows]
+    record = json.loads((ROOT / "records" / "small-lists.json").read_text())
+    rows = [(row["lines"], row["arms"]["default"]) for row in record["rows"] if row["kind"] == "names"]
+    loss, seconds = ([(lines, default[key]) for lines, default in rows] for key in ("nats", "seconds"))
     parts = panel(10, "val loss, nats per character", "lines in the list", loss, (",.0f", ".2f"))
     parts += panel(390, "seconds of training, one core", "lines in the list", seconds, (",.0f", ".1f"))
     return svg(760, 310, "Loss and training time against the number of lines", parts)
