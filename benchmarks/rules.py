@@ -131,6 +131,8 @@ def main() -> None:
                 "questions": {key: value.question for key, value in QUESTIONS.items()},
                 "data": {key: value.data for key, value in QUESTIONS.items()},
                 "trials": known,
+                "date": known[-1]["date"],
+                "environment": known[-1]["environment"],
             }
             arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
