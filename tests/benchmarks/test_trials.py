@@ -10,7 +10,7 @@ from benchmarks import rules, small_lists
 from wavemore.text.datasets import load_corpus
 
 
-def run(module: object, *words: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(module: object, *words: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["trials", *map(str, words)])
     module.main()  # type: ignore[attr-defined]
 
