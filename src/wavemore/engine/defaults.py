@@ -69,7 +69,7 @@ def suggested_temperature(corpus: Corpus) -> float:
     """Return the temperature at which most samples look like items of the data: below 1 for short lists.
 
     >>> from wavemore.text.line_corpus import LineCorpus
-    >>> suggested_temperature(LineCorpus.from_lines(["ale", "bitter", "porter", "stout"]))
+    >>> suggested_temperature(LineCorpus.from_lines("ale bock gose kolsch lager mild pils porter stout wit".split()))
     0.6
     """
     if corpus.format == "text":
