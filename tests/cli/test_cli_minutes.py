@@ -28,7 +28,7 @@ def test_the_command_ends_in_time_and_its_flags_repeat_it(names: str, folder: Pa
     assert config.budget is not None
     assert config.budget.minutes == MINUTES
     assert config.model == "lstm"
-    [plan] = re.findall("^plan .*: (--model lstm --hidden .*)$", timed.stdout, re.MULTILINE)
+    [plan] = re.findall("^plan .*(--model lstm --hidden .*)$", timed.stdout, re.MULTILINE)
     subprocess.run([*command, *shlex.split(plan), "--run", "same"], cwd=folder, capture_output=True, check=True)
     same = Run(folder / "same").config
     assert (same.model_config, same.recipe) == (config.model_config, config.recipe.planned_first)
