@@ -70,6 +70,12 @@ QUESTIONS = {
             {"adamw_learning_rate": 0.01, "weight_decay": 0.1},
         ),
     ),
+    "short": Question(
+        "AdamW's rate for five passes of a list?",
+        "names",
+        {"steps": 470, "batch_size": 2_048, "learning_rate": 0.08, "weight_decay": 0.21},
+        tuple({"hidden": hidden, "adamw_learning_rate": rate} for hidden in (128, 256) for rate in (0.01, 0.02)),
+    ),
     "passes": Question(
         "AdamW's rate and weight decay for ten passes of a list?",
         "names",

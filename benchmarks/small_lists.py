@@ -2,8 +2,8 @@
 
 `python -m benchmarks.small_lists --words FILE` trains on short lists drawn from the bundled names and from the distinct
 words of a text, and judges the models by what none of them has seen: the loss on 2,000 other items, and an n-gram model
-of thousands of further items, which reads the samples. A sample is plausible if the judge finds it no less likely per
-character than 95 % of the real items. Writes records/small-lists.json.
+of thousands of further items, which reads the samples. A sample is plausible if the judge finds it at least as likely
+per character as the least likely twentieth of real items. Writes records/small-lists.json.
 """
 
 import json

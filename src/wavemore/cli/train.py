@@ -59,7 +59,7 @@ class Train:
     preset: Annotated[Literal["auto", "lecture"], NO_HINT] = "auto"
     """auto: settings that suit the data; lecture: those of Karpathy's lecture (about six minutes)"""
     model: Annotated[Literal["auto", ModelName], NO_HINT] = "auto"
-    """tree (as in the lecture), wavenet (as in the paper) or a baseline; auto: tree for a list, lstm for a text"""
+    """tree (as in the lecture), wavenet (as in the paper) or another; auto: tree for many short lines, else lstm"""
     minutes: Minutes = None
     """time for the whole command: the model and all other settings are chosen for it"""
     epochs: FloatOrAuto = "auto"

@@ -108,13 +108,13 @@ def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:
     from wavemore.runs.training import finish
 
     while (following := next_teacher(run)) is not None:
-        begin, (index, teacher) = monotonic(), following
+        index, teacher = following
         with teacher.lock():
             teacher = teacher.replacement if teacher.replacement.exists() else teacher
             if teacher.summary() is None:
                 screen.say("", f"teacher {index + 1} of {len(run.config.teachers)}")
                 recorder, model = Recorder(teacher, teacher.checkpoint()), teacher.new_model()
-                deadline = _deadline(teacher.config, recorder, begin)
+                deadline = _deadline(teacher.config, recorder, None)
                 if stopped := _take_steps(teacher, model, corpus, recorder, screen, deadline):
                     return stopped
                 with busy("losses of train and val", screen):

@@ -26,7 +26,7 @@ SHORT_LIST = 5_000
 """Train lines below which an lstm is better than a tree."""
 MOST_WORK = 4e12
 """Parameters times predicted characters: about a minute or two of training."""
-TEMPERATURES = ((300, 0.6), (1_000, 0.7), (5_000, 0.8))
+TEMPERATURES = ((300, 0.6), (1_000, 0.7), (SHORT_LIST, 0.8))
 """For lists of fewer train lines, the temperature of samples."""
 LONG_TRAINING = 1_000
 """Steps of a recurrent model above which its learning rate is lower."""

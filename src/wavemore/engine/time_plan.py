@@ -39,6 +39,7 @@ SHORT_WORK = 4e11
 TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
 """Fraction of the time that is for teachers if one model does not need all of it, and how many there are."""
 DISTILL_WEIGHT = 0.85
+"""The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
 """Probabilities of teachers that are held in memory, four bytes each."""
 LEAST_STEPS = 10

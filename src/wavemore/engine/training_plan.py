@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wavemore.engine.recipe import Recipe
+from wavemore.engine.recipe import MAX_COUNT, Recipe
 from wavemore.errors import require
 from wavemore.nn.config import ModelConfig
 
@@ -21,12 +21,13 @@ class TimeBudget:
     ending_seconds: float
     """Expected time after the training."""
     most_steps: int = 0
-    """The training is not made longer than that if the machine is faster than expected."""
+    """The most steps that make sense; on a machine that is faster than expected, the training gets up to so many."""
     chosen: Mapping[str, str | int | float] = field(default_factory=dict)
     """The settings that were chosen for the time: the same training without `minutes`."""
 
     def __post_init__(self) -> None:
         require(0 < self.minutes <= MOST_MINUTES, "minutes", self.minutes, f"above 0 and at most {MOST_MINUTES:,}")
+        require(0 <= self.most_steps <= MAX_COUNT, "most_steps", self.most_steps, f"between 0 and {MAX_COUNT:,}")
 
 
 @dataclass(frozen=True)
@@ -39,4 +40,4 @@ class Plan:
     budget: TimeBudget | None = None
     """If it was planned for a given time."""
     teachers: tuple["Plan", ...] = ()
-    """Those of a student that was planned for a given time; they are trained first."""
+    """For a student that was planned for a given time: its teachers, which are trained first."""

@@ -44,7 +44,7 @@ BATCH, SAMPLE = 1_024, 2_048
 MAX_POSITIONS = 65_536
 """Positions in the batch of the table; samples may have four times as many."""
 MAX_LOGITS = 2**25
-"""Of a large vocabulary, fewer positions."""
+"""Logits of a batch, at most: for a large vocabulary it has fewer positions."""
 REPEATED = 64
 """Windows that are run twice."""
 TRAINED_GAIN = 0.3

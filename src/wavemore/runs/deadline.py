@@ -16,9 +16,9 @@ class Deadline:
     """The time at which a training must end."""
 
     def __init__(self, seconds: float, most_steps: int = 0) -> None:
-        """The training, with its evaluations, has `seconds` from now on, and should not have more than `most_steps`.
+        """The training, with its evaluations, has `seconds` from now on.
 
-        It is made longer only if there is such a number.
+        A training with time to spare is made longer, up to `most_steps`.
         """
         now = monotonic()
         self.end, self.late, self.early = now + seconds, LATE * seconds, EARLY * seconds

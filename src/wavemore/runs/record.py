@@ -40,7 +40,7 @@ class Summary:
     train_targets: Annotated[int, Meta(ge=1, le=10**15)] | None = None
     """The number of targets that `train_nats` is the mean of; None if an older version did not note it."""
     temperature: Annotated[float, Meta(gt=0, le=10)] = 1.0
-    """Suggested for samples: below 1 if the data is so little that the model's own probabilities are too even."""
+    """Suggested for samples: below 1 for a short list, whose model finds unlikely characters too likely."""
 
     @property
     def total_seconds(self) -> float:
