@@ -34,6 +34,7 @@ MAX_CHUNK_VALUES = 2**24  # logits or activations of a layer; with a large vocab
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
+ROWS = 8  # the lines of a step of an LSTM are filled up to a multiple: torch keeps memory for each shape of a product
 MAX_STREAMS, LEAD_IN = 64, 512  # streams of a text, and characters that a stream reads before its first target
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
@@ -183,10 +184,11 @@ class LineBatcher(Batcher):
         lengths = self.spans.lengths[lines]
         order = np.argsort(-lengths, kind="stable")
         sizes = len(lines) - np.cumsum(np.bincount(lengths))[:-1]  # the lines that are longer than each time
+        sizes = np.minimum(-(-sizes // ROWS) * ROWS, len(lines))
         first = np.cumsum(sizes) - sizes
         times = np.repeat(np.arange(len(sizes)), sizes)
         places = self.spans.starts[lines[order]][np.arange(len(times)) - first[times]] + times
-        before = np.where(times > 0, self.tokens[places - 1], BOUNDARY)
+        before = np.where(times > 0, self.tokens[np.minimum(places, len(self.tokens)) - 1], BOUNDARY)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         logits = model.packed(self._tensor(before), sizes.tolist())

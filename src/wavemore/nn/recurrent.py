@@ -93,7 +93,7 @@ class Recurrent(Model):
             inputs, rows = None, None
             if layer > 0:
                 states = F.dropout(states, self.cells.dropout, self.training)
-            elif self.vocabulary_size <= len(tokens):
+            elif self.vocabulary_size <= min(len(tokens), self.config.hidden):
                 inputs, rows = self.add_to_gates(0, self.embedding.weight), tokens
             else:
                 states = self.embedding(tokens)

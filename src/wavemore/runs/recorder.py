@@ -2,12 +2,15 @@
 
 import time
 
+from wavemore.engine.process import return_freed_memory
 from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.runs.record import Record
 from wavemore.runs.run import Run
 
 CHECKPOINT_SECONDS = 20.0
 """A killed run loses at most about this many seconds of training, however rare the evaluations are."""
+TRIM_SECONDS = 5.0
+"""Freed memory is returned at a write that comes so many seconds after the last one, or later."""
 
 
 class Recorder:
@@ -55,6 +58,8 @@ class Recorder:
             self.run.save_model(checkpoint.part("model"))
         if step.best_state:
             self.run.take_place()
+        if time.monotonic() - self._saved_at > TRIM_SECONDS:  # batches of other shapes leave blocks of other sizes
+            return_freed_memory()
         self._saved_at = time.monotonic()
 
     def _record(self, step: StepRecord) -> Record:

@@ -1,8 +1,8 @@
 """A layer of an LSTM over lines of any lengths, as one autograd function.
 
 torch's layer needs lines of one length, is no faster in bfloat16, and adds up the gradient of the recurrent weight step
-by step. Here that gradient is one large product at the end, the input of the first layer is a row of a table, as each
-character has one, and a step computes only the lines that have not ended.
+by step. Here that gradient is one large product at the end, the input of the first layer is a part of the same
+products, as a character is one of few rows of a table, and a step computes only the lines that have not ended.
 
 Shapes: B lines, N positions of all lines, V characters, H channels of the state. The positions are ordered by time:
 first those of all lines at step 0, then those at step 1 of all lines that go on, and so on, the longest line first.
@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from wavemore.nn.precision import rounds_to_bfloat16
 
 _aten = torch.ops.aten
+ALIGNED = 32
+"""The columns of a product are filled up to a multiple of this."""
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -39,8 +41,8 @@ def lstm(inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[in
     """Run a layer: the hidden states (N, H).
 
     `inputs` are products with the input weight, both biases added: those of all positions, (N, 4H), or those of V
-    characters, (V, 4H), with the character of each position in `rows`, (N,). `weight` is the recurrent one, (4H, H).
-    The gates are in torch's order: input, forget, cell, output. It has no second derivatives.
+    characters, (V, 4H), with the character of each position in `rows`, (N,), for a small V. `weight` is the recurrent
+    one, (4H, H). The gates are in torch's order: input, forget, cell, output. It has no second derivatives.
     """
     return cast(Tensor, _Lstm.apply(inputs, rows, weight, sizes))  # type: ignore[no-untyped-call]
 
@@ -77,68 +79,68 @@ def _activate(gates: Tensor, last_cell: Tensor | None, cell: Tensor, tanh: Tenso
 class _Lstm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int]) -> Tensor:
-        weight = weight.to(product_dtype(weight))
-        channels, count, exact = weight.shape[1], sum(sizes), weight.dtype == inputs.dtype
+        dtype, channels, count = product_dtype(weight), weight.shape[1], sum(sizes)
+        exact = dtype == inputs.dtype
+        # What is multiplied at each position: the state before it and, with a table, its character as a one-hot row.
+        columns = channels if rows is None else -(-(channels + len(inputs)) // ALIGNED) * ALIGNED
+        factors = weight.new_empty(count, columns, dtype=dtype)
+        matrix = weight.to(dtype)  # (4H, columns)
+        if rows is not None:
+            factors[:, channels:] = 0
+            factors.scatter_(1, (channels + rows)[:, None], 1)
+            matrix = weight.new_zeros(len(weight), columns, dtype=dtype)
+            matrix[:, :channels], matrix[:, channels : channels + len(inputs)] = weight, inputs.T
+        factors[: sizes[0], :channels] = 0
         gates = inputs.new_empty(count, 4 * channels)
         cells, tanhs, hiddens = inputs.new_empty(3, count, channels).unbind()
-        rounded = hiddens if exact else weight.new_empty(count, channels)  # for the products
-        product = weight.new_empty(sizes[0], 4 * channels)
-        last, last_cell = None, None
-        each = (x.split_with_sizes(sizes) for x in (gates, cells, tanhs, hiddens, rounded))
+        product = factors.new_empty(sizes[0], 4 * channels)
+        last_cell = None
+        each = [x.split_with_sizes(sizes) for x in (factors, gates, cells, tanhs, hiddens)]
+        sources = [None] * len(sizes) if rows is not None else inputs.split_with_sizes(sizes)
         with np.errstate(all="ignore"):
-            for n, source, gate, cell, tanh, hidden, low in zip(
-                sizes, (inputs if rows is None else rows).split_with_sizes(sizes), *each, strict=True
+            for n, source, following, factor, gate, cell, tanh, hidden in zip(
+                sizes, sources, (*each[0][1:], None), *each, strict=True
             ):
-                if rows is None:
+                if source is None:
+                    torch.mm(factor, matrix.T, out=gate if exact else product[:n])
+                    if not exact:
+                        gate.copy_(product[:n])
+                elif last_cell is None:
                     gate.copy_(source)
                 else:
-                    torch.index_select(inputs, 0, source, out=gate)
-                if last is not None:
-                    if exact:
-                        gate.addmm_(last[:n], weight.T)
-                    else:
-                        gate += torch.mm(last[:n], weight.T, out=product[:n])
+                    torch.add(source, torch.mm(factor, matrix.T, out=product[:n]), out=gate)
                 _activate(gate, None if last_cell is None else last_cell[:n], cell, tanh, hidden)
-                if not exact:
-                    low.copy_(hidden)
-                last, last_cell = low, cell
-        ctx.save_for_backward(weight, rows, gates, cells, tanhs, rounded)
-        ctx.sizes, ctx.shape = sizes, inputs.shape
+                if following is not None:
+                    following[:, :channels] = hidden[: len(following)]
+                last_cell = cell
+        ctx.save_for_backward(matrix, gates, cells, tanhs, factors)
+        ctx.sizes, ctx.table = sizes, None if rows is None else len(inputs)
         return hiddens
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, rows, gates, cells, tanhs, rounded = ctx.saved_tensors
+        matrix, gates, cells, tanhs, factors = ctx.saved_tensors
         sizes, dhiddens, channels = ctx.sizes, gradients[0], cells.shape[1]
-        lines, exact = sizes[0], weight.dtype == dhiddens.dtype
-        dinputs = dhiddens.new_zeros(ctx.shape)
-        dgates = weight.new_empty(len(gates), 4 * channels)
+        lines, exact = sizes[0], matrix.dtype == dhiddens.dtype
+        dgates = matrix.new_empty(gates.shape)
         dgate_rows = dhiddens.new_empty(lines, 4 * channels)
         dhidden_rows, products, dcells = dhiddens.new_zeros(3, lines, channels).unbind()
-        back = weight.new_zeros(lines, channels)  # what comes from the step after
+        back = matrix.new_zeros(lines, channels)  # what comes from the step after
         each = (x.split_with_sizes(sizes)[::-1] for x in (dhiddens, dgates, gates, tanhs))
-        for n, target, last_cell, dhidden, low, gate, tanh in zip(
-            sizes[::-1],
-            (dinputs if rows is None else rows).split_with_sizes(sizes)[::-1],
-            (None, *cells.split_with_sizes(sizes)[:-1])[::-1],
-            *each,
-            strict=True,
+        for n, last_cell, dhidden, low, gate, tanh in zip(
+            sizes[::-1], (None, *cells.split_with_sizes(sizes)[:-1])[::-1], *each, strict=True
         ):
             dgate = low if exact else dgate_rows[:n]
-            dcell = dcells[:n]
             dhidden = torch.add(dhidden, back[:n], out=dhidden_rows[:n])
-            _activate_backward(dgate, gate, dhidden, dcell, last_cell, tanh, products[:n])
+            _activate_backward(dgate, gate, dhidden, dcells[:n], last_cell, tanh, products[:n])
             if not exact:
                 low.copy_(dgate)
-            if rows is None:
-                target.copy_(dgate)
-            else:
-                dinputs.index_add_(0, target, dgate)
             if last_cell is not None:
-                torch.mm(low, weight, out=back[:n])
-        dweight = torch.mm(dgates[lines:].T, _before_each(rounded, sizes)).to(dhiddens.dtype)
-        return dinputs, None, dweight, None
+                torch.mm(low, matrix[:, :channels], out=back[:n])
+        dmatrix = torch.mm(dgates.T, factors).to(dhiddens.dtype)
+        dinputs = dgates.to(dhiddens.dtype) if ctx.table is None else dmatrix[:, channels : channels + ctx.table].T
+        return dinputs, None, dmatrix[:, :channels], None
 
 
 def _activate_backward(
@@ -167,11 +169,3 @@ def _activate_backward(
     torch.mul(dcell, i, out=dg)
     _aten.tanh_backward(dg, g, grad_input=dg)
     dcell *= f
-
-
-def _before_each(hidden: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the hidden state before each position of step 1 and later ones."""
-    if sizes[0] == sizes[-1]:
-        return hidden[: len(hidden) - sizes[-1]]
-    states = hidden.split_with_sizes(sizes)[:-1]
-    return torch.cat([state[:n] for state, n in zip(states, sizes[1:], strict=True)])
