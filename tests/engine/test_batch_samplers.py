@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler, permuted
+from wavemore.engine.batch_samplers import (
+    BatchSampler,
+    BlockBatchSampler,
+    LineBatchSampler,
+    StreamSampler,
+    permuted,
+)
 from wavemore.engine.line_spans import LineSpans
 from wavemore.errors import UsageError
 
@@ -133,3 +139,25 @@ def test_a_large_epoch_has_every_target_once(monkeypatch: pytest.MonkeyPatch) ->
     epochs = positions.reshape(3, 100)
     assert [sorted(epoch.tolist()) for epoch in epochs] == [list(range(100))] * 3
     assert (epochs[0] != epochs[1]).mean() > 0.9
+
+
+@given(
+    num_targets=st.integers(64, 5_000),
+    block_size=st.integers(1, 40),
+    streams=st.integers(1, 12),
+    seed=st.integers(0, 9),
+)
+def test_streams_go_on_and_cover_the_text(num_targets: int, block_size: int, streams: int, seed: int) -> None:
+    batch_size = block_size * streams
+    if num_targets // streams < block_size:
+        with pytest.raises(UsageError, match="`batch_size` is"):
+            StreamSampler(num_targets, batch_size, "streams", seed, block_size)
+        return
+    sampler = StreamSampler(num_targets, batch_size, "streams", seed, block_size)
+    steps = sampler.steps_per_epoch
+    epoch = np.stack([sampler.at(step).reshape(streams, block_size) for step in range(steps)])  # (steps, L, T)
+    assert (epoch[1:, :, 0] == epoch[:-1, :, -1] + 1).all()
+    assert epoch.min() >= 0
+    assert epoch.max() < num_targets
+    assert len(np.unique(epoch)) == epoch.size
+    assert num_targets - epoch.size < 2 * batch_size + streams

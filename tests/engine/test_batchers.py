@@ -12,7 +12,6 @@ import torch
 from wavemore.engine import batchers
 from wavemore.engine.batcher import nats_of
 from wavemore.engine.batchers import (
-    BlockBatcher,
     LineBatcher,
     WindowBatcher,
     evaluation_batcher,
@@ -21,6 +20,7 @@ from wavemore.engine.batchers import (
 )
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.recipe import Recipe
+from wavemore.engine.text_batchers import BlockBatcher
 from wavemore.nn.bigram import BigramConfig
 from wavemore.nn.model import Model
 from wavemore.nn.models import MODELS, build
@@ -91,9 +91,9 @@ def test_streams_of_a_text_predict_as_one_pass_does(
     inputs, targets = np.append(0, tokens[:-1]), torch.from_numpy(tokens.astype(np.int64))
     with torch.inference_mode():
         one_pass = nats_of(model.eval()(torch.from_numpy(inputs)[None].long())[0], targets).numpy()
-    monkeypatch.setattr(batchers, "LEAD_IN", 200)
-    monkeypatch.setattr(batchers, "MAX_STREAMS", 8)
-    monkeypatch.setattr(batchers, "LINE_CHUNK", 1_000)
+    monkeypatch.setattr("wavemore.engine.text_batchers.LEAD_IN", 200)
+    monkeypatch.setattr("wavemore.engine.text_batchers.MAX_STREAMS", 8)
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", 1_000)
     batcher = evaluation_batcher(TextPart(tokens), model)
     pieces = list(batcher.chunks())
     assert sorted(np.concatenate(pieces).tolist()) == list(range(length))
@@ -113,7 +113,7 @@ def test_equal_contexts_come_together(corpus: LineCorpus, lively: Callable[..., 
 def test_the_chunks_of_lines_are_all_positions_once_in_whole_lines(
     corpus: LineCorpus, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", chunk)
     batcher = LineBatcher(corpus.train.tokens, build("bigram", len(corpus.vocabulary), BigramConfig(), seed=0))
     chunks = list(batcher.chunks())
     assert sorted(np.concatenate(chunks).tolist()) == list(range(corpus.train.num_targets))
@@ -162,7 +162,7 @@ def test_every_target_of_a_text_is_predicted_once_from_all_that_the_model_sees(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batchers, "MIN_EVALUATION_BLOCK", block_size)
-    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", chunk)
     model, tokens = small_model(name, 7), tokens_of(count, 7)
     batcher = evaluation_batcher(TextPart(tokens), model)
     assert np.sort(np.concatenate(list(batcher.chunks()))).tolist() == list(range(count))
@@ -223,7 +223,7 @@ def test_long_lines_are_run_in_pieces_with_the_same_losses(
     whole = [token_nats(model, LineBatcher(line, model)) for line in lines]
     monkeypatch.setattr(batchers, "LONG_LINE", 100)
     monkeypatch.setattr(batchers, "MIN_EVALUATION_BLOCK", 50)
-    monkeypatch.setattr(batchers, "LINE_CHUNK", chunk)
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", chunk)
     batcher = line_batcher(tokens, model)
     pieces = list(batcher.chunks())
     assert sorted(np.concatenate(pieces).tolist()) == list(range(len(tokens)))
@@ -233,7 +233,7 @@ def test_long_lines_are_run_in_pieces_with_the_same_losses(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_chunk_has_more_logits_or_activations_than_a_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchers, "MAX_CHUNK_VALUES", 2_000_000)
+    monkeypatch.setattr("wavemore.engine.batcher.MAX_CHUNK_VALUES", 2_000_000)
     rng = np.random.default_rng(0)
     for vocabulary_size, channels in ((6_000, 8), (12, 512)):
         config = MODELS[name].config()

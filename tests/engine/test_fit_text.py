@@ -11,9 +11,11 @@ from wavemore.engine.evaluate import evaluate
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.engine.recipe import Recipe
+from wavemore.errors import RunError, UsageError
 from wavemore.nn.bigram import BigramConfig
 from wavemore.nn.models import MODELS, build
 from wavemore.nn.tree import TreeConfig
+from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus
 
 
@@ -50,6 +52,40 @@ def test_a_resumed_training_gives_the_same_bits(text: TextCorpus, small_settings
     rest = list(fit(other, text, planned.recipe, resume=record.checkpoint()))
     assert [r.train_nats for r in rest[-3:]] == [r.train_nats for r in records[-3:]]
     assert all(torch.equal(p, q) for p, q in zip(other.parameters(), whole.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("done", [5, 17])  # within the first pass over the text, and in the next one
+def test_a_resumed_training_goes_on_with_the_state_of_its_streams(name: str, done: int, text: TextCorpus) -> None:
+    planned = plan(text, model=name, hidden=8, embedding=4, steps=24, batch_size=256, block_size=32, num_evals=2)
+    assert planned.recipe.sampling == "streams"
+    whole, resumed, other = (build(name, len(text.vocabulary), planned.model_config, seed=seed) for seed in (0, 0, 9))
+    records = list(fit(whole, text, planned.recipe))
+    training = fit(resumed, text, planned.recipe)
+    *_, record = islice(training, done)
+    rest = list(fit(other, text, planned.recipe, resume=record.checkpoint()))
+    assert [r.train_nats for r in rest[-3:]] == [r.train_nats for r in records[-3:]]
+    assert all(torch.equal(p, q) for p, q in zip(other.parameters(), whole.parameters(), strict=True))
+
+
+def test_the_state_of_a_training_of_another_kind_is_refused(text: TextCorpus) -> None:
+    settings: dict[str, Any] = {"model": "lstm", "hidden": 8, "embedding": 4, "steps": 9, "block_size": 32}
+    streams, shuffled = (plan(text, **settings, batch_size=64, sampling=kind) for kind in ("streams", "shuffle"))
+    model = build("lstm", len(text.vocabulary), streams.model_config, seed=0)
+    for before, after in ((streams, shuffled), (shuffled, streams)):
+        training = fit(model, text, before.recipe)
+        *_, record = islice(training, 4)
+        with pytest.raises(RunError, match="the saved state does not fit this training"):
+            list(fit(model, text, after.recipe, resume=record.checkpoint()))
+
+
+def test_streams_are_for_recurrent_models_on_a_text(text: TextCorpus, corpus: LineCorpus) -> None:
+    for data, model in ((text, "wavenet"), (corpus, "lstm")):
+        with pytest.raises(UsageError, match="streams is for recurrent models on continuous text"):
+            plan(data, model=model, sampling="streams")
+    recipe = Recipe(steps=1, batch_size=64, block_size=32, sampling="streams")
+    with pytest.raises(UsageError, match="streams is for recurrent models on continuous text"):
+        list(fit(build("bigram", len(text.vocabulary), BigramConfig(), seed=0), text, recipe))
 
 
 def test_the_val_loss_in_training_is_that_of_a_sample_of_a_long_val_part(

@@ -177,9 +177,7 @@ def test_a_line_does_not_depend_on_those_beside_it(name: str, config: ModelConfi
 def test_the_loss_of_a_part_is_that_of_its_lines_one_by_one(
     name: str, config: ModelConfig, names: LineCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wavemore.engine import batchers
-
-    monkeypatch.setattr(batchers, "LINE_CHUNK", 25)
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", 25)
     size = len(names.vocabulary)
     model, part = ready(name, config, size), names.val
     expected = []

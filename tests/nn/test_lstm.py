@@ -51,6 +51,31 @@ def test_values_and_gradients_are_those_of_torch(layers: int, sizes: list[int]) 
     torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("length", [1, 6])  # fewer positions than characters, and more
+def test_pieces_that_are_read_on_have_the_values_of_one_pass_and_gradients_of_their_own(
+    name: str, layers: int, length: int
+) -> None:
+    model = build(name, 9, RecurrentConfig(embedding=5, hidden=7, layers=layers), seed=1).double()
+    assert isinstance(model, Recurrent)
+    tokens = torch.randint(9, (4, 3 * length), generator=torch.Generator().manual_seed(2))
+    state: tuple[Tensor, ...] = ()
+    for start in range(0, 3 * length, length):
+        piece = tokens[:, start : start + length]
+        before = [part.clone() for part in state]
+        logits, state = model.read_on(piece, state)
+        first = None if not before else tuple(before) if name == "lstm" else before[0]
+        expected = model.head(model.cells(model.embedding(piece), first)[0])
+        torch.testing.assert_close(logits, expected, rtol=1e-12, atol=1e-12)
+        weights = torch.randn(expected.shape, dtype=torch.float64)
+        found, gradients = (
+            torch.autograd.grad((weights * values).sum(), list(model.parameters())) for values in (logits, expected)
+        )
+        torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(logits, model(tokens)[:, -length:], rtol=1e-12, atol=1e-12)
+
+
 def test_a_character_that_the_model_does_not_know_is_an_error() -> None:
     model = model_of(1)
     for tokens in (torch.full((1, 3), 9), torch.full((1, 30), 9)):  # fewer positions than characters, and more

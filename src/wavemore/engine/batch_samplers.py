@@ -158,3 +158,26 @@ class BlockBatchSampler(BatchSampler):
                 pieces.append(blocks * self.block_size + shift)
             starts = np.concatenate(pieces)
         return np.ravel(starts[:, None] + np.arange(self.block_size))
+
+
+class StreamSampler(BlockBatchSampler):
+    """Samples blocks of a text that is read in several streams at once: each goes on where its last block ended.
+
+    The streams begin at equal distances, at another place in each epoch.
+    """
+
+    def __init__(self, num_targets: int, batch_size: int, sampling: BatchSampling, seed: int, block_size: int) -> None:
+        super().__init__(num_targets, batch_size, sampling, seed, block_size)
+        self.distance = num_targets // self.blocks_per_step
+        if self.distance < block_size:
+            raise UsageError(
+                f"`batch_size` is {batch_size:,}, more than the {num_targets:,} characters to train on: choose a "
+                "smaller one, or use more text"
+            )
+        self.steps_per_epoch = max(1, self.distance // block_size - 1)  # with room for the shift
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        epoch, step = divmod(step, self.steps_per_epoch)
+        shift = self._generator(epoch, 1).integers(self.distance - self.steps_per_epoch * self.block_size + 1)
+        starts = self.distance * np.arange(self.blocks_per_step) + shift + step * self.block_size
+        return np.ravel(starts[:, None] + np.arange(self.block_size))

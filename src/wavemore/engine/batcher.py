@@ -16,6 +16,11 @@ from wavemore.engine.recipe import BatchSampling
 from wavemore.nn.model import Model
 from wavemore.text.vocabulary import Ids
 
+LINE_CHUNK = 32_768
+"""Positions of lines and blocks that are evaluated at once."""
+MAX_CHUNK_VALUES = 2**24
+"""Logits or activations of a layer: with a large vocabulary or a wide layer, fewer positions are evaluated at once."""
+
 
 def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
     """Return -log p of each target: (B, V), (B,) -> (B,).
@@ -24,6 +29,17 @@ def nats_of(logits: Tensor, targets: Tensor) -> Tensor:
     tensor([4.])
     """
     return -logits.log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
+
+
+def chunk_size(model: Model, most: int) -> int:
+    """Return how many positions are evaluated at once: `most`, or fewer if the vocabulary or a layer is large."""
+    widths = [max(parameter.shape[:2]) for parameter in model.parameters() if parameter.ndim >= 2]
+    return max(1, min(most, MAX_CHUNK_VALUES // max([model.vocabulary_size, *widths])))
+
+
+def line_chunk(model: Model) -> int:
+    """Return how many positions of lines and blocks are evaluated at once."""
+    return chunk_size(model, LINE_CHUNK)
 
 
 class Batcher(ABC):
@@ -49,6 +65,15 @@ class Batcher(ABC):
     @abstractmethod
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         """Yield all positions once, in pieces and an order that are evaluated quickly."""
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return what one training step leaves to the next one, besides the weights."""
+        return {}
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        """Go on with what `carried` returned; raises `ValueError` if that was another kind of training."""
+        if tensors:
+            raise ValueError("it was saved by a training with another `sampling`")
 
     @abstractmethod
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:

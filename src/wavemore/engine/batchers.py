@@ -7,19 +7,19 @@ contexts, V vocabulary.
 # ruff: noqa: D102 - methods that override another are documented in Batcher
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, LineBatchSampler
-from wavemore.engine.batcher import Batcher
+from wavemore.engine.batch_samplers import BatchSampler, LineBatchSampler
+from wavemore.engine.batcher import Batcher, chunk_size, line_chunk
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
-from wavemore.engine.recipe import BatchSampling, Execution, Recipe
-from wavemore.errors import ModelError
+from wavemore.engine.recipe import NO_STREAMS, BatchSampling, Execution, Recipe
+from wavemore.engine.text_batchers import BlockBatcher, CarryingBatcher, StreamBatcher
+from wavemore.errors import ModelError, UsageError
 from wavemore.nn.fusion import unique_logits
 from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
@@ -29,25 +29,26 @@ from wavemore.text.parts import Part, windows
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
 CHUNK = 131_072  # contexts of a tree that are evaluated at once
-LINE_CHUNK = 32_768  # positions of lines and blocks, for which models keep more activations, that are
-MAX_CHUNK_VALUES = 2**24  # logits or activations of a layer; with a large vocabulary or a wide layer, fewer positions
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
 ROWS = 8  # the lines of a step of an LSTM are filled up to a multiple: torch keeps memory for each shape of a product
-MAX_STREAMS, LEAD_IN = 64, 512  # streams of a text, and characters that a stream reads before its first target
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
 
 def training_batcher(part: Part, model: Model, recipe: Recipe) -> Batcher:
     """Choose how a training runs `model` on a part: in blocks, in windows or in whole lines.
 
-    Raises `ModelError` for a model of another vocabulary.
+    Raises `ModelError` for a model of another vocabulary, and `UsageError` for streams of lines or of another model.
     """
     _require_vocabulary(model, part)
+    if recipe.sampling == "streams" and not (part.format == "text" and isinstance(model, Recurrent)):
+        raise UsageError(NO_STREAMS)
     if part.format == "text":
         # A tree computes the positions before a block in any case, so it is given the text there.
         left_context = model.context - 1 if isinstance(model, Tree) else 0
+        if recipe.sampling == "streams" and isinstance(model, Recurrent):
+            return CarryingBatcher(part.tokens, model, recipe.block_size)
         return BlockBatcher(part.tokens, model, recipe.block_size, left_context)
     if isinstance(model, Tree):
         return WindowBatcher(part.tokens, model, recipe.execution)
@@ -73,14 +74,8 @@ def text_batcher(tokens: Ids, model: Model) -> Batcher:
     """Choose how `model` predicts the ids of a text, of any length: in blocks, or in streams that read on and on."""
     if model.context is None:
         return StreamBatcher(tokens, model)
-    block_size = max(MIN_EVALUATION_BLOCK, min(4 * model.context, chunk_size(model, LINE_CHUNK)))
+    block_size = max(MIN_EVALUATION_BLOCK, min(4 * model.context, line_chunk(model)))
     return BlockBatcher(tokens, model, block_size, left_context=model.context - 1)
-
-
-def chunk_size(model: Model, most: int) -> int:
-    """Return how many positions are evaluated at once: `most`, or fewer if the vocabulary or a layer is large."""
-    widths = [max(parameter.shape[:2]) for parameter in model.parameters() if parameter.ndim >= 2]
-    return max(1, min(most, MAX_CHUNK_VALUES // max([model.vocabulary_size, *widths])))
 
 
 def _require_vocabulary(model: Model, part: Part) -> None:
@@ -206,7 +201,7 @@ class LineBatcher(Batcher):
 
     def _chunks(self, lines: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Yield the positions of some lines in pieces."""
-        size = chunk_size(self.model, LINE_CHUNK)
+        size = line_chunk(self.model)
         order = lines[np.argsort(self.spans.lengths[lines], kind="stable")]
         lengths = self.spans.lengths[order]
         start = 0
@@ -231,7 +226,7 @@ class LongLineBatcher(LineBatcher):
     _piece: tuple[int, Batcher] | None = None  # the start of the long line that is being evaluated, and its batcher
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        is_long = self.spans.lengths > min(LONG_LINE, chunk_size(self.model, LINE_CHUNK))
+        is_long = self.spans.lengths > min(LONG_LINE, line_chunk(self.model))
         yield from self._chunks(np.flatnonzero(~is_long))
         for start, length in zip(self.spans.starts[is_long], self.spans.lengths[is_long], strict=True):
             batcher = text_batcher(self.tokens[start : start + length], self.model)
@@ -245,79 +240,3 @@ class LongLineBatcher(LineBatcher):
             return super().logits(positions)
         start, batcher = self._piece
         return batcher.logits(positions - start)
-
-
-class BlockBatcher(Batcher):
-    """Runs a model on blocks of consecutive characters of a text.
-
-    The model sees `left_context` characters of the text before each block. If it could see more, they are preceded
-    by one boundary, as if the text began there.
-    """
-
-    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int) -> None:
-        super().__init__(tokens, model)
-        self.block_size, self.left_context = block_size, left_context
-        self.cuts_context = model.context is None or left_context + 1 < model.context
-
-    def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        """Predict the targets at `positions`, whole blocks or a single shorter one: (B,) -> (B, V)."""
-        blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
-        length = blocks.shape[1]
-        tokens = self._tensor(self._rows(blocks[:, 0], length))  # (L, about left_context + T)
-        logits: Tensor = self.model(tokens, logits_to_keep=length)
-        return logits.flatten(0, 1)
-
-    def _rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Return the left context of each block and the character before each target: (L,) -> (L, T)."""
-        before = self.left_context + self.cuts_context
-        if len(starts) == 1:  # a single block needs no padding to the length of others
-            before = min(before, int(starts[0]))
-        places = starts[:, None] + np.arange(-before - 1, length - 1)
-        ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
-        ids[places < 0] = BOUNDARY
-        if self.cuts_context:
-            ids[:, 0] = BOUNDARY
-        return ids
-
-    def chunks(self) -> Iterator[NDArray[np.int64]]:
-        count, size = len(self.tokens), self.block_size
-        whole = count - count % size
-        blocks_per_chunk = max(1, chunk_size(self.model, LINE_CHUNK) // (self.left_context + size))
-        # The first block is alone, as it has no left context.
-        edges = sorted({0, *range(size, whole, blocks_per_chunk * size), whole, count})
-        for start, end in pairwise(edges):
-            yield np.arange(start, end)
-
-    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
-        return BlockBatchSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
-
-
-class StreamBatcher(BlockBatcher):
-    """Reads a text from beginning to end, for models that see everything before a target; for evaluation.
-
-    A long text is read by several streams at once. Each but the first begins `LEAD_IN` characters before its targets:
-    what came earlier changes no prediction of a trained network by more than rounding does. The chunks must be used in
-    their order, each by one call of `logits` or `nats`.
-    """
-
-    def __init__(self, tokens: Ids, model: Model) -> None:
-        super().__init__(tokens, model, chunk_size(model, LINE_CHUNK), left_context=0)
-
-    def chunks(self) -> Iterator[NDArray[np.int64]]:
-        count = len(self.tokens)
-        streams = min(MAX_STREAMS, max(1, (count - LEAD_IN) // (8 * LEAD_IN)))
-        lead_in = LEAD_IN if streams > 1 else 0
-        stride = -(-(count - lead_in) // streams)
-        size = max(1, self.block_size // streams)
-        self._decoder = self.model.decoder(streams)
-        starts = stride * np.arange(streams)[:, None]
-        for first in range(0, stride + lead_in, size):
-            read = np.arange(first, min(first + size, stride + lead_in))
-            self._read = starts + read  # (L, T)
-            self._predicted = (self._read < count) & ((read >= lead_in) | (starts == 0))
-            yield self._read[self._predicted]
-
-    def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        tokens = self.tokens[np.minimum(self._read, len(self.tokens) - 1)]
-        logits = self._decoder.prefill(self._tensor(tokens))  # (L, T, V)
-        return logits[torch.from_numpy(self._predicted).to(self.device)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wavemore.engine.recipe import Recipe
+from wavemore.engine.recipe import BatchSampling, Recipe
 from wavemore.nn.bag_of_words import BowConfig
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, parameter_count
@@ -163,7 +163,9 @@ def _list_config(model: str, corpus: Corpus) -> ModelConfig:
 
 
 def _for_text(model: str, targets: int, settings: Mapping[str, Any]) -> Defaults:
-    longest = 128 if model in RECURRENT else 256  # a recurrent model takes one character of all blocks at a time
+    sampling: BatchSampling = "streams" if model in RECURRENT else "shuffle"
+    # A recurrent model takes one character of all blocks at a time, so many short ones are faster than few long ones.
+    longest = 32 if settings.get("sampling", sampling) == "streams" else 128 if model in RECURRENT else 256
     block_size = max(1, settings.get("block_size", _power_of_two(targets / 64, least=16, most=longest)))
     blocks = max(1, _power_of_two(targets / 80, least=64, most=4_096) // block_size)
     recipe = Recipe(
@@ -172,6 +174,7 @@ def _for_text(model: str, targets: int, settings: Mapping[str, Any]) -> Defaults
         adamw_learning_rate=0.02,
         warmup_fraction=0.05,
         block_size=block_size,
+        sampling=sampling,
         precision="bfloat16",
     )
     epochs = min(10.0, max(0.5, 3.5 * (1_000_000 / targets) ** 0.5))

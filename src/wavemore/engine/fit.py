@@ -263,6 +263,7 @@ class _Training:
             "averaged": self.averaged.state_dict() if self.averaged is not self.model else {},
             "best": self.best_state,
             "optimizer": self.optimizers.state(),
+            "carried": self.batcher.carried(),
         }
         facts = {name: getattr(self, name) for name in FACTS}
         tensors = {f"{part}.{name}": value.clone() for part, state in parts.items() for name, value in state.items()}
@@ -279,6 +280,7 @@ class _Training:
             if self.averaged is not self.model:
                 self.averaged.load_state_dict(checkpoint.part("averaged"))
             self.optimizers.load_state(optimizer)
+            self.batcher.carry(checkpoint.part("carried"))
             self.best_state = {name: value.to(self.batcher.device) for name, value in checkpoint.part("best").items()}
             for name in FACTS:
                 setattr(self, name, getattr(position, name))

@@ -6,10 +6,10 @@ from functools import partial
 from math import ceil, inf, prod
 from typing import Any, Literal
 
-from wavemore.engine.batch_samplers import BlockBatchSampler
-from wavemore.engine.defaults import Defaults, default_model, default_settings, settings_of
+from wavemore.engine.batch_samplers import BlockBatchSampler, StreamSampler
+from wavemore.engine.defaults import RECURRENT, Defaults, default_model, default_settings, settings_of
 from wavemore.engine.distillation import NO_NGRAM_STUDENT
-from wavemore.engine.recipe import LECTURE, MAX_COUNT, Recipe
+from wavemore.engine.recipe import LECTURE, MAX_COUNT, NO_STREAMS, Recipe
 from wavemore.engine.time_plan import plan_for_time
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError, require
@@ -104,6 +104,8 @@ def _check_data(corpus: Corpus, preset: Preset, model: str, settings: Mapping[st
     """Raise `UsageError` for a preset or a setting that is not for this kind of data or this model."""
     if preset == "lecture" and model == "ngram":
         raise UsageError("`preset` lecture is for models that are trained, and an ngram is counted: leave it out")
+    if settings.get("sampling") == "streams" and not (corpus.format == "text" and model in RECURRENT):
+        raise UsageError(NO_STREAMS)
     if corpus.format == "text":
         if preset == "lecture":
             raise UsageError("`preset` lecture is for lists, and the data is continuous text: leave it out")
@@ -124,7 +126,8 @@ def _check_text(model: str, config: ModelConfig, recipe: Recipe, targets: int) -
             "that sees fewer, or use more text"
         )
     if model != "ngram":
-        BlockBatchSampler(targets, recipe.batch_size, recipe.sampling, recipe.seed, recipe.block_size)
+        sampler = StreamSampler if recipe.sampling == "streams" else BlockBatchSampler
+        sampler(targets, recipe.batch_size, recipe.sampling, recipe.seed, recipe.block_size)
 
 
 def _fuse(context: int, fuse: tuple[int, ...] | None) -> tuple[int, ...]:

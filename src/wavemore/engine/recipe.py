@@ -10,9 +10,11 @@ from wavemore.nn.config import setting
 
 Optimizer = Literal["muon", "adamw", "sgd"]
 Schedule = Literal["linear", "step", "constant"]
-BatchSampling = Literal["shuffle", "replacement"]
+BatchSampling = Literal["shuffle", "replacement", "streams"]
 Execution = Literal["unique", "windows"]
 Precision = Literal["float32", "bfloat16"]
+
+NO_STREAMS = "`sampling` streams is for recurrent models on continuous text: choose shuffle or replacement"
 
 MAX_COUNT, MAX_BATCH = 10**9, 2**20
 MAX_NATS = 1e12
@@ -42,7 +44,9 @@ class Recipe:
     schedule: Schedule = setting("linear", "linear (decay to zero), step (a tenth after 75 % of the steps) or constant")
     warmup_fraction: float = setting(0.1, "fraction of the steps in which the learning rate rises to its peak")
     sampling: BatchSampling = setting(
-        "shuffle", "shuffle (each target once per epoch) or replacement (as in the lecture)"
+        "shuffle",
+        "shuffle (each target once per epoch), replacement (as in the lecture), or streams (for a recurrent model on "
+        "continuous text: each block goes on where the last one ended, with its state)",
     )
     num_evals: int = setting(10, "number of times the val loss is measured during training; the best weights are kept")
     execution: Execution = setting(

@@ -28,9 +28,10 @@ PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
 """Fraction of the time that a probe takes, and its limits in seconds."""
 WINDOWS = 4
 """Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
-CHARS_PER_PARAMETER, CHARS_PER_TREE_PARAMETER = 40.0, 3.0
+CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
+CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
-MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 1.0}
+MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 2.0}
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
@@ -174,7 +175,7 @@ class _Search:
     def hidden(self, plan: Plan, work: float, limits: Limits) -> int:
         """Return the best width for so many parameters times characters."""
         targets = self.corpus.train.num_targets
-        ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER
+        ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.corpus.format]
         best = max(sqrt(max(work, 1.0) / ratio), work / (limits.epochs * targets))
         default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
         best = min(best, max(limits.width * MOST_PARAMETERS[self.corpus.format] * targets, default))

@@ -66,7 +66,7 @@ class Recurrent(Model):
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
         lines, length = tokens.shape
         if self.is_packable and torch.is_grad_enabled():  # else torch's layer is faster
-            states = self._packed_states(tokens.T.flatten(), [lines] * length)
+            states, _ = self._packed_states(tokens.T.flatten(), [lines] * length)
             states = states.view(length, lines, -1).transpose(0, 1)  # (B, T, C)
         else:
             states, _ = self.cells(self.embedding(tokens))
@@ -83,12 +83,29 @@ class Recurrent(Model):
 
     def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
         """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""
-        logits: Tensor = self.head(self.drop(self._packed_states(tokens, sizes)))
+        states, _ = self._packed_states(tokens, sizes)
+        logits: Tensor = self.head(self.drop(states))
         return logits
 
-    def _packed_states(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
-        """Run all layers: (N,) -> (N, C)."""
-        states = tokens
+    def read_on(self, tokens: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Predict the next tokens, (B, T) -> (B, T, V), from the state that earlier ones left; return the new one too.
+
+        A state is the hidden state of each layer, (layers, B, C), and that of an LSTM the cell too; it is empty at the
+        beginning, and gets no gradient.
+        """
+        if self.is_packable:
+            lines, length = tokens.shape
+            states, after = self._packed_states(tokens.T.flatten(), [lines] * length, before)
+            return self.head(self.drop(states.view(length, lines, -1).transpose(0, 1))), after
+        is_lstm = isinstance(self.cells, nn.LSTM)
+        states, after = self.cells(self.embedding(tokens), (before if is_lstm else before[0]) if before else None)
+        return self.head(self.drop(states)), tuple(x.detach() for x in (after if is_lstm else (after,)))
+
+    def _packed_states(
+        self, tokens: Tensor, sizes: Sequence[int], before: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run all layers: the states, (N,) -> (N, C), and the state after the last step."""
+        states, ends = tokens, []
         for layer in range(self.config.layers):
             inputs, rows = None, None
             if layer > 0:
@@ -98,8 +115,10 @@ class Recurrent(Model):
             else:
                 states = self.embedding(tokens)
             inputs = self.add_to_gates(layer, states) if inputs is None else inputs
-            states = lstm(inputs, rows, self.cells.all_weights[layer][1], sizes)
-        return states
+            weight, earlier = self.cells.all_weights[layer][1], [part[layer] for part in before]
+            states, cell = lstm(inputs, rows, weight, sizes, (earlier[0], earlier[1]) if before else None)
+            ends.append((states[-sizes[-1] :].detach(), cell))
+        return states, tuple(torch.stack(x) for x in zip(*ends, strict=True))
 
     def add_to_gates(self, layer: int, x: Tensor) -> Tensor:
         """Compute what inputs of a layer, (R, I), add to its gates: (R, 4C)."""

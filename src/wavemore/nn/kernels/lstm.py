@@ -37,14 +37,22 @@ def product_dtype(x: Tensor) -> torch.dtype:
     return torch.bfloat16 if x.dtype == torch.float32 and rounds_to_bfloat16() else x.dtype
 
 
-def lstm(inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Run a layer: the hidden states (N, H).
+def lstm(
+    inputs: Tensor,
+    rows: Tensor | None,
+    weight: Tensor,
+    sizes: Sequence[int],
+    before: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run a layer: the hidden states (N, H), and the cells of the last step without their gradient, (B, H).
 
     `inputs` are products with the input weight, both biases added: those of all positions, (N, 4H), or those of V
     characters, (V, 4H), with the character of each position in `rows`, (N,), for a small V. `weight` is the recurrent
-    one, (4H, H). The gates are in torch's order: input, forget, cell, output. It has no second derivatives.
+    one, (4H, H). The gates are in torch's order: input, forget, cell, output. `before` is the hidden state and the cell
+    before the first step, (B, H) each; they get no gradient. There are no second derivatives.
     """
-    return cast(Tensor, _Lstm.apply(inputs, rows, weight, sizes))  # type: ignore[no-untyped-call]
+    outputs = _Lstm.apply(inputs, rows, weight, sizes, *(before or (None, None)))  # type: ignore[no-untyped-call]
+    return cast(tuple[Tensor, Tensor], outputs)
 
 
 def lstm_step(gates: Tensor, weight: Tensor, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
@@ -78,7 +86,15 @@ def _activate(gates: Tensor, last_cell: Tensor | None, cell: Tensor, tanh: Tenso
 
 class _Lstm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, rows: Tensor | None, weight: Tensor, sizes: Sequence[int]) -> Tensor:
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        rows: Tensor | None,
+        weight: Tensor,
+        sizes: Sequence[int],
+        first_hidden: Tensor | None,
+        first_cell: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         dtype, channels, count = product_dtype(weight), weight.shape[1], sum(sizes)
         exact = dtype == inputs.dtype
         # What is multiplied at each position: the state before it and, with a table, its character as a one-hot row.
@@ -90,11 +106,11 @@ class _Lstm(torch.autograd.Function):
             factors.scatter_(1, (channels + rows)[:, None], 1)
             matrix = weight.new_zeros(len(weight), columns, dtype=dtype)
             matrix[:, :channels], matrix[:, channels : channels + len(inputs)] = weight, inputs.T
-        factors[: sizes[0], :channels] = 0
+        factors[: sizes[0], :channels] = 0 if first_hidden is None else first_hidden
         gates = inputs.new_empty(count, 4 * channels)
         cells, tanhs, hiddens = inputs.new_empty(3, count, channels).unbind()
         product = factors.new_empty(sizes[0], 4 * channels)
-        last_cell = None
+        last_cell = first_cell
         each = [x.split_with_sizes(sizes) for x in (factors, gates, cells, tanhs, hiddens)]
         sources = [None] * len(sizes) if rows is not None else inputs.split_with_sizes(sizes)
         with np.errstate(all="ignore"):
@@ -113,14 +129,16 @@ class _Lstm(torch.autograd.Function):
                 if following is not None:
                     following[:, :channels] = hidden[: len(following)]
                 last_cell = cell
-        ctx.save_for_backward(matrix, gates, cells, tanhs, factors)
+        ctx.save_for_backward(matrix, gates, cells, tanhs, factors, first_cell)
         ctx.sizes, ctx.table = sizes, None if rows is None else len(inputs)
-        return hiddens
+        ends = cell.clone()
+        ctx.mark_non_differentiable(ends)
+        return hiddens, ends
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        matrix, gates, cells, tanhs, factors = ctx.saved_tensors
+        matrix, gates, cells, tanhs, factors, first_cell = ctx.saved_tensors
         sizes, dhiddens, channels = ctx.sizes, gradients[0], cells.shape[1]
         lines, exact = sizes[0], matrix.dtype == dhiddens.dtype
         dgates = matrix.new_empty(gates.shape)
@@ -129,7 +147,7 @@ class _Lstm(torch.autograd.Function):
         back = matrix.new_zeros(lines, channels)  # what comes from the step after
         each = (x.split_with_sizes(sizes)[::-1] for x in (dhiddens, dgates, gates, tanhs))
         for n, last_cell, dhidden, low, gate, tanh in zip(
-            sizes[::-1], (None, *cells.split_with_sizes(sizes)[:-1])[::-1], *each, strict=True
+            sizes[::-1], (first_cell, *cells.split_with_sizes(sizes)[:-1])[::-1], *each, strict=True
         ):
             dgate = low if exact else dgate_rows[:n]
             dhidden = torch.add(dhidden, back[:n], out=dhidden_rows[:n])
@@ -140,7 +158,7 @@ class _Lstm(torch.autograd.Function):
                 torch.mm(low, matrix[:, :channels], out=back[:n])
         dmatrix = torch.mm(dgates.T, factors).to(dhiddens.dtype)
         dinputs = dgates.to(dhiddens.dtype) if ctx.table is None else dmatrix[:, channels : channels + ctx.table].T
-        return dinputs, None, dmatrix[:, :channels], None
+        return dinputs, None, dmatrix[:, :channels], None, None, None
 
 
 def _activate_backward(

@@ -1,0 +1,131 @@
+"""Batchers of continuous text: blocks of it, in any order or one after the other.
+
+Shapes: N targets of a part, B targets of a batch, L blocks of a batch, T positions of a block, V vocabulary.
+"""
+
+# ruff: noqa: D102 - methods that override another are documented in Batcher
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, StreamSampler
+from wavemore.engine.batcher import Batcher, line_chunk
+from wavemore.engine.recipe import BatchSampling
+from wavemore.nn.model import Model
+from wavemore.nn.recurrent import Recurrent
+from wavemore.text.vocabulary import BOUNDARY, Ids
+
+MAX_STREAMS, LEAD_IN = 64, 512  # streams of a text, and characters that a stream reads before its first target
+
+
+class BlockBatcher(Batcher):
+    """Runs a model on blocks of consecutive characters of a text.
+
+    The model sees `left_context` characters of the text before each block. If it could see more, they are preceded
+    by one boundary, as if the text began there.
+    """
+
+    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int) -> None:
+        super().__init__(tokens, model)
+        self.block_size, self.left_context = block_size, left_context
+        self.cuts_context = model.context is None or left_context + 1 < model.context
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        """Predict the targets at `positions`, whole blocks or a single shorter one: (B,) -> (B, V)."""
+        blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
+        length = blocks.shape[1]
+        tokens = self._tensor(self._rows(blocks[:, 0], length))  # (L, about left_context + T)
+        logits: Tensor = self.model(tokens, logits_to_keep=length)
+        return logits.flatten(0, 1)
+
+    def _rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the left context of each block and the character before each target: (L,) -> (L, T)."""
+        before = self.left_context + self.cuts_context
+        if len(starts) == 1:  # a single block needs no padding to the length of others
+            before = min(before, int(starts[0]))
+        places = starts[:, None] + np.arange(-before - 1, length - 1)
+        ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
+        ids[places < 0] = BOUNDARY
+        if self.cuts_context:
+            ids[:, 0] = BOUNDARY
+        return ids
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        count, size = len(self.tokens), self.block_size
+        whole = count - count % size
+        blocks_per_chunk = max(1, line_chunk(self.model) // (self.left_context + size))
+        # The first block is alone, as it has no left context.
+        edges = sorted({0, *range(size, whole, blocks_per_chunk * size), whole, count})
+        for start, end in pairwise(edges):
+            yield np.arange(start, end)
+
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        return BlockBatchSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
+
+
+class CarryingBatcher(BlockBatcher):
+    """Trains a recurrent model on streams of a text: a block that goes on where the last one ended has its state."""
+
+    model: Recurrent
+
+    def __init__(self, tokens: Ids, model: Recurrent, block_size: int) -> None:
+        super().__init__(tokens, model, block_size, left_context=0)
+        self.ends = torch.zeros(0, dtype=torch.int64)  # where the last block of each stream ended, (L,)
+        self.state: tuple[Tensor, ...] = ()  # after these blocks
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        blocks = positions.reshape(-1, self.block_size)  # (L, T)
+        ids = self.tokens[np.maximum(blocks - 1, 0)].astype(np.int64)
+        ids[blocks == 0] = BOUNDARY
+        starts = torch.from_numpy(blocks[:, 0].copy())
+        follows = (starts == self.ends).to(self.device)[:, None] if len(self.ends) == len(starts) else None
+        before = () if follows is None else tuple(state * follows for state in self.state)
+        logits, self.state = self.model.read_on(self._tensor(ids), before)
+        self.ends = starts + self.block_size
+        return logits.flatten(0, 1)
+
+    def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
+        return StreamSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
+
+    def carried(self) -> dict[str, Tensor]:
+        return {"ends": self.ends} | {str(index): state for index, state in enumerate(self.state)}
+
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        self.ends = tensors["ends"].cpu()
+        self.state = tuple(tensors[str(index)].to(self.device) for index in range(len(tensors) - 1))
+
+
+class StreamBatcher(BlockBatcher):
+    """Reads a text from beginning to end, for models that see everything before a target; for evaluation.
+
+    A long text is read by several streams at once. Each but the first begins `LEAD_IN` characters before its targets:
+    what came earlier changes no prediction of a trained network by more than rounding does. The chunks must be used in
+    their order, each by one call of `logits` or `nats`.
+    """
+
+    def __init__(self, tokens: Ids, model: Model) -> None:
+        super().__init__(tokens, model, line_chunk(model), left_context=0)
+
+    def chunks(self) -> Iterator[NDArray[np.int64]]:
+        count = len(self.tokens)
+        streams = min(MAX_STREAMS, max(1, (count - LEAD_IN) // (8 * LEAD_IN)))
+        lead_in = LEAD_IN if streams > 1 else 0
+        stride = -(-(count - lead_in) // streams)
+        size = max(1, self.block_size // streams)
+        self._decoder = self.model.decoder(streams)
+        starts = stride * np.arange(streams)[:, None]
+        for first in range(0, stride + lead_in, size):
+            read = np.arange(first, min(first + size, stride + lead_in))
+            self._read = starts + read  # (L, T)
+            self._predicted = (self._read < count) & ((read >= lead_in) | (starts == 0))
+            yield self._read[self._predicted]
+
+    def logits(self, positions: NDArray[np.int64]) -> Tensor:
+        tokens = self.tokens[np.minimum(self._read, len(self.tokens) - 1)]
+        logits = self._decoder.prefill(self._tensor(tokens))  # (L, T, V)
+        return logits[torch.from_numpy(self._predicted).to(self.device)]
