@@ -99,6 +99,9 @@ def test_streams_of_a_text_predict_as_one_pass_does(
     assert sorted(np.concatenate(pieces).tolist()) == list(range(length))
     assert max(np.count_nonzero(np.diff(piece) != 1) for piece in pieces) == streams - 1
     np.testing.assert_allclose(token_nats(model, batcher), one_pass, atol=1e-5)
+    work = [batcher.work(len(piece)) for piece in batcher.chunks()]
+    assert sum(work) >= length  # every stream but the first reads 200 characters before its targets
+    assert max(work) <= min(work[:-1], default=1_000) + streams  # though the first pieces have few targets
 
 
 def test_equal_contexts_come_together(corpus: LineCorpus, lively: Callable[..., Tree]) -> None:

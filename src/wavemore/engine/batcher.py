@@ -62,6 +62,10 @@ class Batcher(ABC):
         """Return -log p of the targets at `positions`: (B,); for evaluation."""
         return nats_of(self.logits(positions), self.targets(positions))
 
+    def work(self, targets: int) -> int:
+        """Return how many positions were computed for the `targets` of the last chunk."""
+        return targets
+
     @abstractmethod
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         """Yield all positions once, in pieces and an order that are evaluated quickly."""

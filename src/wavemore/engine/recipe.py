@@ -44,7 +44,8 @@ class Recipe:
     schedule: Schedule = setting("linear", "linear (decay to zero), step (a tenth after 75 % of the steps) or constant")
     warmup_fraction: float = setting(0.1, "fraction of the steps in which the learning rate rises to its peak")
     sampling: BatchSampling = setting(
-        "shuffle", "shuffle (no target twice per epoch), replacement (as in the lecture) or streams (recurrent, on a text)"
+        "shuffle",
+        "shuffle (no target twice per epoch), replacement (as in the lecture) or streams (recurrent, on a text)",
     )
     num_evals: int = setting(10, "number of times the val loss is measured during training; the best weights are kept")
     execution: Execution = setting(

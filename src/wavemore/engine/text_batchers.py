@@ -125,6 +125,9 @@ class StreamBatcher(BlockBatcher):
             self._predicted = (self._read < count) & ((read >= lead_in) | (starts == 0))
             yield self._read[self._predicted]
 
+    def work(self, targets: int) -> int:
+        return self._read.size  # the first chunks have few targets, as most streams are still before theirs
+
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         tokens = self.tokens[np.minimum(self._read, len(self.tokens) - 1)]
         logits = self._decoder.prefill(self._tensor(tokens))  # (L, T, V)

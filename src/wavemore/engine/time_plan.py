@@ -245,9 +245,9 @@ def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Sp
             begin, steps = now, record.step
             if len(speeds) == WINDOWS:
                 break
-    begin, done = perf_counter(), 0
-    for targets, _ in chunk_nats(model, evaluation_batcher(corpus.val, model)):
-        done += len(targets)
+    begin, done, batcher = perf_counter(), 0, evaluation_batcher(corpus.val, model)
+    for targets, _ in chunk_nats(model, batcher):
+        done += batcher.work(len(targets))
         if perf_counter() - begin >= seconds / 4:
             break
     return Speed(max(speeds), done / (perf_counter() - begin))
