@@ -1,5 +1,7 @@
 """Files as people bring them: what is mended or strange is said, and whatever is no list says how to make one."""
 
+import gzip
+import io
 import json
 import unicodedata
 from collections.abc import Callable
@@ -7,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from wavemore.errors import DataError
+from wavemore.text.piped import keep_input
 
 FEW = ("--steps", "2", "--hidden", "8", "--threads", "1", "--run", "runs/new")
 NAMES = [f"{first}{last}" for first in ("an", "bo", "el", "ju") for last in ("né", "b", "lia", "ÿ", "ö")]
@@ -125,19 +130,14 @@ def test_control_characters_of_a_wrong_encoding_are_said(train: Callable[..., di
         ),
         ("it\u2019s\n".encode("cp1252"), "for example cp1252"),
         (LINES.encode("utf-16-le"), "it looks like utf-16-le: set --encoding to utf-16-le"),
-        (
-            b"\x1f\x8b\x08\0\0",
-            "a gzip file; give a plain list, one item per line: gunzip -c < list.txt > list-list.txt",
-        ),
+        (b"\x1f\x8b\x08\0\0", "list.txt: this gzip file is damaged ("),
         (b"PK\x03\x04\x14\0", "this is a zip archive; give a plain list, one item per line: unzip -p list.txt"),
         (
-            b"name,count\nAnna,3\nBo,4\nCleo,5\n",
-            "cut -d, -f1 list.txt | tail -n +2 > list-list.txt; or set --format ",
+            b"name,town\nAnna,Rome\nBo,Oslo\nCleo,Bern\n",
+            "2 columns have texts, name ('Anna', ...) and town ('Rome', ...); set --column to one of them",
         ),
-        (b"name\tyear\nAnna\t1900\nBo\t1901\n", "cut -f1 list.txt | tail -n +2 > list-list.txt; or set --format to l"),
-        (b"      1 Anna\n     22 Bo\n    333 Cleo\n", "this is the output of uniq -c; give a plain list"),
-        (b'{"n": 1, "text": "Anna"}\n{"n": 2, "text": "Bo"}\n', 'item.get("text", "")'),
-        (b'[\n "Anna",\n "Bo"\n]\n', "this is a JSON array; give a plain list"),
+        (b'{"n": 1, "text": "Anna"}\n{"n": 2}\n{"n": 3}\n', "(n, text); set --column to the one with the items"),
+        (b'{"anna": 1, "bo": 2}', "this is one JSON object; give a list, one item per line, or an array"),
         (LONG + b"anna\nbo\n" * 9, "line 1 has 12,000 characters, more than 10,000; "),
         (LONG + b"anna\nbo\n" * 9, "set --long-lines to skip to leave such lines out, or --format to text"),
         (b"one endless line of words " * 30, "needs 100; give a text of 1,000 characters or more"),
@@ -232,3 +232,112 @@ def test_names_that_differ_in_case_only_are_counted(train: Callable[..., dict[st
 def test_a_flag_of_lists_is_refused_for_a_text(fails: Callable[..., str], folder: Path) -> None:
     (folder / "list.txt").write_text(VERSE * 20, encoding="utf-8")
     assert "--long-lines is not for continuous text" in fails(2, "train", "list.txt", "--long-lines", "skip")
+
+
+TABLES = {
+    "list.csv": "name,count\n" + "".join(f"{line},{n}\n" for n, line in enumerate(ASCII.splitlines())),
+    "list.tsv": "".join(f"{n}\t{line}\n" for n, line in enumerate(ASCII.splitlines())),
+    "list.jsonl": "".join(json.dumps({"n": n, "name": line}) + "\n" for n, line in enumerate(ASCII.splitlines())),
+    "list.json": json.dumps(ASCII.splitlines()),
+    "counts.txt": "".join(f"{n:7} {line}\n" for n, line in enumerate(ASCII.splitlines())),
+    "list.txt.gz": ASCII,
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_gives_the_model_of_its_items(wavemore: Any, folder: Path, name: str) -> None:
+    (folder / "plain.txt").write_text(ASCII)
+    content = TABLES[name].encode()
+    (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    tiny = ["--model", "lstm", "--hidden", "8", "--steps", "3", "--threads", "1", "--json"]
+    plain, table = (wavemore("train", data, "--run", data + "-run", *tiny) for data in ("plain.txt", name))
+    losses = [json.loads(result.out)["val_nats"] for result in (plain, table)]
+    assert losses[0] == losses[1]
+    assert f"items   {ASCII.splitlines()[0]}, " in table.err
+    # The data is read again in the same way.
+    assert json.loads(wavemore("evaluate", name + "-run", "--json").out)["val_nats"] == pytest.approx(losses[0])
+    assert "wavemore train --resume" not in wavemore("log").out
+    config = json.loads((folder / (name + "-run") / "config.json").read_text())["data"]
+    assert config["layout"]["kind"] == ("plain" if name.endswith(".gz") else config["layout"]["kind"])
+
+
+def test_a_column_is_chosen_by_its_name(wavemore: Any, fails: Callable[..., str], folder: Path) -> None:
+    rows = "".join(f"{line},Town{line[::-1]}\n" for line in ASCII.splitlines())
+    (folder / "list.csv").write_text("name,town\n" + rows)
+    tiny = ["--hidden", "8", "--steps", "3", "--threads", "1"]
+    for flag in ("--column", "--field"):
+        result = wavemore("train", "list.csv", flag, "town", *tiny, "--run", "r", "--overwrite")
+        assert "format  the column town of a table of 2 columns, separated by commas, with a header; " in result.out
+    assert "T" in json.loads((folder / "r" / "vocabulary.json").read_text())["characters"]
+    assert "--column is 'city'; the data has name, town" in fails(2, "train", "list.csv", "--column", "city")
+    assert "leave out one of them" in fails(2, "train", "list.csv", "--column", "1", "--format", "lines")
+
+
+def test_another_file_is_evaluated_exactly(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    lines = ["annaa", "ana", "Bonaa"]
+    Path("others.txt").write_text("\n".join([*lines, "annaana", "Xanna"]) + "\n", encoding="utf-8")
+    result = wavemore("evaluate", "done", "others.txt", "--json")
+    record = json.loads(result.out)
+    scores = json.loads(wavemore("score", "done", *lines, "annaana", "--json").out)
+    targets = sum(len(score["characters"]) for score in scores)
+    assert record["file_targets"] == targets
+    assert record["file_nats"] == pytest.approx(sum(score["nats"] for score in scores) / targets, abs=1e-5)
+    assert record["leak_free_file_targets"] == len("annaana") + 1
+    assert record["leak_free_file_nats"] == pytest.approx(scores[-1]["nats"] / 8, abs=1e-5)
+    assert result.err == "wavemore: 1 line with characters that the model does not know left out: X\n"
+    assert "not in the run's data" in wavemore("evaluate", "done", "others.txt").out
+    Path("strange.txt").write_text("XYZ\nZYX\n")
+    assert "all of its lines have characters that the model does not know (X Y Z)" in fails(
+        1, "evaluate", "done", "strange.txt"
+    )
+    assert "neither a file nor a data set" in fails(1, "evaluate", "done", "no.txt")
+    assert "leave out --train, --test" in fails(2, "evaluate", "done", "others.txt", "--test")
+
+
+def test_a_text_is_evaluated_without_unknown_characters(wavemore: Any, folder: Path) -> None:
+    (folder / "text.txt").write_text("it was the best of times\n" * 80)
+    tiny = ["--format", "text", "--hidden", "8", "--steps", "3", "--threads", "1"]
+    wavemore("train", "text.txt", *tiny, "--run", "t")
+    (folder / "other.txt").write_text("it was the Age of times\n" * 20)
+    result = wavemore("evaluate", "t", "other.txt", "--json")
+    assert json.loads(result.out)["file_targets"] == 20 * 22
+    assert result.err == "wavemore: 40 characters that the model does not know left out: A g\n"
+
+
+def test_standard_input_is_kept_for_later(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (program.folder / "list.txt").write_text(ASCII)
+    tiny = ["--hidden", "8", "--steps", "3", "--threads", "1"]
+    with (program.folder / "list.txt").open() as file:
+        result = program("train", "-", *tiny, "--run", "r", stdin=file)
+    assert result.code == 0, result.err
+    assert "format  standard input, kept as " in result.out
+    assert "data    input-" in result.out
+    with (program.folder / "list.txt").open() as file:
+        assert program("train", "-", *tiny, "--run", "again", stdin=file).code == 0
+    assert program("evaluate", "r").code == 0
+    assert len(list((tmp_path / "cache" / "wavemore" / "input").iterdir())) == 1
+    empty = program("train", "-", *tiny, "--run", "s")
+    assert (empty.code, empty.err.count("\n")) == (1, 1)
+    assert "the file is empty" in empty.err
+
+
+def test_standard_input_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavemore.text.piped.MAX_BYTES", 100)
+    with pytest.raises(DataError, match="standard input has more than 100 bytes"):
+        keep_input(io.BytesIO(b"anna\n" * 50), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="standard input cannot be kept in"):
+        keep_input(io.BytesIO(b"anna\n"), tmp_path / "file")
+
+
+def test_what_was_read_is_shown(wavemore: Any, folder: Path) -> None:
+    lines = [f"{first}{middle}{last}" for first in "abcdefgh" for middle in "aeiou" for last in "klmnopqrst"]
+    (folder / "many.csv").write_text("name,n\n" + "".join(f"{line},1\n" for line in [*lines, "x@x"]))
+    out = wavemore("train", "many.csv", "--hidden", "8", "--steps", "2", "--threads", "1").out
+    items = out.partition("\nitems   ")[2].partition("\n")[0].split(", ")
+    assert len(items) == 11
+    assert items[-1] == "..."
+    assert set(items[:-1]) <= set(lines)
+    assert "\nrare    @ once, x 2 times\n" in out

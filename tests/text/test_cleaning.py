@@ -1,11 +1,14 @@
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wavemore.errors import UsageError
+from wavemore.errors import DataError, UsageError
 from wavemore.text.cleaning import _MAX_RUN, _STARTERS, Cleaner, Cleaning, Invisible, _last_cut
+from wavemore.text.reading import read_lines
+from wavemore.text.vocabulary import Vocabulary
 
 FAMILY = "👩\u200d👩\u200d👧"
 FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e007f"
@@ -16,7 +19,12 @@ CHARACTERS = "aé 3m\n\u0301\u0316가\u1100\u1161\u11a8天क\u093c\u09c7\u09be\
 
 pieces = st.sampled_from([*SEQUENCES, *CHARACTERS, LONG])
 texts = st.lists(pieces | st.text(st.characters(codec="utf-8"), max_size=3), max_size=30).map("".join)
-cleanings = st.builds(Cleaning, st.sampled_from(["nfc", "none"]), st.sampled_from(["keep", "strip", "strip-all"]))
+cleanings = st.builds(
+    Cleaning,
+    normalize=st.sampled_from(["nfc", "none"]),
+    invisible=st.sampled_from(["keep", "strip", "strip-all"]),
+    case=st.sampled_from(["keep", "lower"]),
+)
 
 
 def clean_in_pieces(text: str, cleaning: Cleaning, size: int) -> tuple[str, Cleaner]:
@@ -128,7 +136,26 @@ def test_a_cut_is_never_far_from_the_end(text: str) -> None:
     assert len(text) - cut <= _MAX_RUN + 30 or cut == 0
 
 
-@pytest.mark.parametrize("name", ["normalize", "invisible", "long_lines"])
+def test_capital_letters_become_small_one_by_one() -> None:
+    cleaner = Cleaner(Cleaning(case="lower"))
+    assert cleaner.clean("ANNA\nZo\u00cb \u039f\u03a3\n") == "anna\nzo\u00eb \u03bf\u03c3\n"
+    assert cleaner.repairs == ("capital letters made small",)
+    assert Vocabulary("an", Cleaning(case="lower")).clean("ANNA") == "anna"
+
+
+def test_lines_of_more_than_a_length_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("anna\nlongest\nbo\n" + "x" * 20_000 + "\n")
+    lines, report, _ = read_lines(path, cleaning=Cleaning(max_length=4))
+    assert list(lines) == ["anna", "bo"]
+    assert report.repairs == ("2 lines of more than 4 characters left out",)
+    with pytest.raises(DataError, match="the file holds only lines of more than 1 characters"):
+        read_lines(path, cleaning=Cleaning(max_length=1))
+    with pytest.raises(UsageError, match="`max_length` is 0; it must be at least 1"):
+        Cleaning(max_length=0)
+
+
+@pytest.mark.parametrize("name", ["normalize", "invisible", "long_lines", "case"])
 def test_an_unknown_value_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"`{name}` is 'maybe'; it must be"):
         Cleaning(**{name: "maybe"})  # type: ignore[arg-type]

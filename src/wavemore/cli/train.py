@@ -45,7 +45,7 @@ class Train:
     """
 
     source: Annotated[Positional[Text], arg(metavar="[DATA|RUN]")] = None
-    """a text file or data set: names (the default), makemore-names, tinyshakespeare; with --resume: the run"""
+    """a file, - for standard input, or names (the default), makemore-names, tinyshakespeare; with --resume: the run"""
     resume: Flag = False
     """continue a stopped run (default: the latest one), or start it if it has not begun yet"""
     run: Folder = None

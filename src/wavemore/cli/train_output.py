@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from wavemore.cli.screen import Screen, cells, losses, padded, seconds
 from wavemore.signs import visible
+from wavemore.text.vocabulary import BOUNDARY
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
@@ -18,6 +21,12 @@ if TYPE_CHECKING:
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
 
+EXAMPLES, EXAMPLE_CELLS = 10, 90
+"""Items that are shown, at most, and their width together."""
+PIECE = 1 << 20
+"""Characters that are counted at once."""
+RARE, SHORT = 3, 300
+"""Times that a rare character occurs, at most, and lines below which this is no surprise."""
 FEW_CHARACTERS = 5_000
 """Below this number of val characters, the loss of a text is uncertain by more than 0.02 nats."""
 
@@ -32,6 +41,10 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     screen.say(f"data    {corpus.name}: {corpus.report}")
     if explanation:
         screen.say(f"format  {explanation}")
+        if corpus.format == "lines":
+            screen.say(f"items   {_examples(corpus)}")
+            if rare := _rare(corpus):
+                screen.say(f"rare    {rare}")
     if corpus.report.invisible:
         screen.say(f"note    {_invisible(corpus)}")
     screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
@@ -119,6 +132,33 @@ def _of_train(summary: "Summary", corpus: "Corpus") -> str:
         return ""
     which = "the last" if corpus.format == "text" else "a sample of"
     return f", on {which} {targets:,} train characters"
+
+
+def _examples(corpus: "Corpus") -> str:
+    """Return some items as they were read."""
+    shown, width = list[str](), 0
+    for item in corpus.train.as_lines(corpus.vocabulary).lines[:EXAMPLES]:
+        width += cells(item) + 2
+        if shown and width > EXAMPLE_CELLS:
+            break
+        shown.append(item if len(item) <= EXAMPLE_CELLS else item[:EXAMPLE_CELLS] + "...")
+    return ", ".join([*shown, "..."])
+
+
+def _rare(corpus: "Corpus") -> str:
+    """Return the characters that occur seldom, in words; empty for a short list, of which most do."""
+    counts = np.zeros(len(corpus.vocabulary), np.int64)
+    for part in (corpus.train, corpus.val, corpus.test):
+        for start in range(0, part.num_targets, PIECE):  # numpy counts copies of eight bytes per character
+            counts += np.bincount(part.tokens[start : start + PIECE], minlength=len(counts))
+    if counts[BOUNDARY] < SHORT:
+        return ""
+    rare = sorted(
+        pair for pair in zip(counts[1:].tolist(), corpus.vocabulary.characters, strict=True) if pair[0] <= RARE
+    )
+    words = [f"{character} {'once' if count == 1 else f'{count} times'}" for count, character in rare[:EXAMPLES]]
+    more = [f"and {len(rare) - EXAMPLES:,} more characters"] if len(rare) > EXAMPLES else []
+    return ", ".join([*words, *more])
 
 
 def _sizes(corpus: "Corpus") -> str:

@@ -21,6 +21,7 @@ from wavemore.runs.record import Line, Seconds
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS, load_corpus
+from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import MAX_LINE_LENGTH
 from wavemore.text.parts import Format
 from wavemore.text.splits import SplitMethod
@@ -56,6 +57,8 @@ class DataConfig:
     """How the text is cleaned before it is split."""
     size: Annotated[int, Meta(ge=1)] | None = None
     """Bytes of the file; None if there is none."""
+    layout: Layout = PLAIN
+    """Where the items of a list are in its file."""
 
     def __post_init__(self) -> None:
         require(abs(self.split_seed) < 2**127, "split_seed", self.split_seed, "below 2**127")
@@ -75,6 +78,7 @@ class DataConfig:
         return load_corpus(
             self.source,
             format=self.format,
+            layout=self.layout,
             split_method=self.split_method,
             split_seed=self.split_seed,
             train_fraction=self.train_fraction,
@@ -82,6 +86,8 @@ class DataConfig:
             normalize=self.cleaning.normalize,
             invisible=self.cleaning.invisible,
             long_lines=self.cleaning.long_lines,
+            case=self.cleaning.case,
+            max_length=self.cleaning.max_length,
         )
 
     def _check_file(self) -> None:

@@ -13,7 +13,8 @@ from wavemore.runs.describe import describe_split, describe_teachers
 def data_key(data: DataConfig) -> tuple[Any, ...]:
     """All that decides the train, val and test parts: losses are comparable if it is equal."""
     split_seed = data.split_seed if data.split_method == "distinct" else 0
-    return data.sha256, data.encoding, data.cleaning, data.split_method, split_seed, data.train_fraction
+    split = data.split_method, split_seed, data.train_fraction
+    return data.sha256, data.encoding, data.cleaning, data.layout, split
 
 
 def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
@@ -26,7 +27,9 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
     for name, value in asdict(a.cleaning).items():
         if value != getattr(b.cleaning, name):
             differences.append(f"{name.replace('_', ' ')} {value} and {getattr(b.cleaning, name)}")
-    if data_key(a)[3:] != data_key(b)[3:]:
+    if a.layout != b.layout:
+        differences.append(f"items in {a.layout} and in {b.layout}")
+    if data_key(a)[-1] != data_key(b)[-1]:
         differences.append(f"split {describe_split(a)} and {describe_split(b)}")
     return differences
 

@@ -76,6 +76,7 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         longest_line=corpus.longest_line,
         train_fraction=corpus.train_fraction,
         cleaning=corpus.cleaning,
+        layout=corpus.layout,
         size=Path(corpus.source).stat().st_size if corpus.source else None,
     )
 

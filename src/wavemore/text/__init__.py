@@ -3,6 +3,8 @@
 Start with these names:
 
 - `datasets.load_corpus` reads, splits and encodes a data set or a file; `datasets.detect_format` guesses its format.
+- `layout.Layout` says where the items of a table or of JSON are, and `items.ItemReader` takes them out.
+  `opening.open_file` opens files, compressed ones too. `other_data.read_other` reads a file for a trained model.
 - `corpus.Corpus` is what it returns: a `line_corpus.LineCorpus` (a list, one item per line) or a
   `text_corpus.TextCorpus` (one continuous text).
 - `parts.Part` is one part of the split, a `LinePart` or a `TextPart`; `parts.windows` gives the contexts of targets.

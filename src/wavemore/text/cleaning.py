@@ -15,6 +15,7 @@ from wavemore.errors import require
 NormalForm = Literal["nfc", "none"]
 Invisibles = Literal["keep", "strip", "strip-all"]
 LongLines = Literal["error", "skip"]
+Case = Literal["keep", "lower"]
 
 # Characters that never change what stands before them: those before the combining marks, Chinese, Japanese and Korean.
 _STARTERS = "\0-\u02ff\u3041-\u3096\u30a1-\u30fa\u3100-\ua4cf\uac00-\ud7a3"
@@ -67,14 +68,25 @@ class Cleaning:
     """strip: they are removed, and spaces become U+0020; strip-all: also those that emoji and scripts need."""
     long_lines: LongLines = "error"
     """What happens to an item of a list that is too long: an error, or it is left out."""
+    case: Case = "keep"
+    """lower: capital letters become small ones, character by character."""
+    max_length: int | None = None
+    """The most characters of an item of a list; longer ones are left out. None: as many as an item may have."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("normalize", NormalForm), ("invisible", Invisibles), ("long_lines", LongLines)):
+        for name, kind in (
+            ("normalize", NormalForm),
+            ("invisible", Invisibles),
+            ("long_lines", LongLines),
+            ("case", Case),
+        ):
             value, values = getattr(self, name), get_args(kind)
             require(value in values, name, repr(value), f"{', '.join(values[:-1])} or {values[-1]}")
+        require(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1")
 
     def apply(self, text: str) -> str:
         """Return the text as the data has it."""
+        text = _lower(text) if self.case == "lower" else text
         if (text.isascii() or self.normalize == "none") and (self.invisible == "keep" or not _FIND.search(text)):
             return text
         return "".join(map(self._clean, _blocks(text)))
@@ -83,6 +95,11 @@ class Cleaning:
         if self.invisible != "keep":
             text = _STRIP[self.invisible].sub(lambda found: found[1] or (" " if found[0].isspace() else ""), text)
         return unicodedata.normalize("NFC", text) if self.normalize == "nfc" else text
+
+
+def _lower(text: str) -> str:
+    """Return small letters, each by itself, so that a text can be cleaned in pieces."""
+    return text.lower() if text.isascii() else "".join(map(str.lower, text))
 
 
 AS_IS = Cleaning()
@@ -133,11 +150,15 @@ class Cleaner:
         self._found: dict[str, Invisible] = {}
         self._left: dict[str, Invisible] = self._found if cleaning.invisible == "keep" else {}
         self._normalized = 0  # lines
+        self._has_capitals = False
         self._line = 1  # the number of the line in which the next piece begins
         self._counted = False  # whether that line has been counted as normalised
 
     def clean(self, text: str) -> str:
         """Clean the next piece; it begins where the one before ended."""
+        if self.cleaning.case == "lower":
+            lower = _lower(text)
+            self._has_capitals, text = self._has_capitals or lower != text, lower
         if text.isascii() and not _FIND.search(text):
             self._counted = self._counted and "\n" not in text
             cleaned = text
@@ -171,6 +192,8 @@ class Cleaner:
     def repairs(self) -> tuple[str, ...]:
         """What was changed, in words."""
         words = []
+        if self._has_capitals:
+            words.append("capital letters made small")
         if self._normalized:
             words.append(f"{self._normalized:,} line{'s' * (self._normalized > 1)} normalised to NFC")
         left = {character: found.count for character, found in self._left.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.text.cleaning import Cleaning
+from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import LineReport, TextReport
 from wavemore.text.parts import Format, Part
 from wavemore.text.splits import SplitMethod
@@ -41,6 +42,8 @@ class Corpus:
     """Sorted distinct hashes of all lines, to tell new lines from known ones; empty for a text."""
     train_fraction: float | None
     """The fraction of a text that is its train part; None for a list, which is split 80/10/10."""
+    layout: Layout = PLAIN
+    """Where the items of a list are in its file."""
 
     @property
     def cleaning(self) -> Cleaning:

@@ -16,9 +16,10 @@ from typing import Literal, overload
 
 from wavemore.errors import DataError, UsageError
 from wavemore.files import is_present
-from wavemore.text.cleaning import Cleaning, Invisibles, LongLines, NormalForm
+from wavemore.text.cleaning import Case, Cleaning, Invisibles, LongLines, NormalForm
 from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
+from wavemore.text.layout import PLAIN, Layout, Recognized
 from wavemore.text.line_corpus import LineCorpus, build_corpus
 from wavemore.text.parts import Format
 from wavemore.text.reading import read_lines
@@ -57,6 +58,8 @@ def load_corpus(
     data: str | Path = ...,
     *,
     format: Literal["lines"] = ...,
+    column: str | None = ...,
+    layout: Layout = ...,
     split_method: SplitMethod = ...,
     split_seed: int = ...,
     train_fraction: float | None = ...,
@@ -64,6 +67,8 @@ def load_corpus(
     normalize: NormalForm = ...,
     invisible: Invisibles = ...,
     long_lines: LongLines = ...,
+    case: Case = ...,
+    max_length: int | None = ...,
     cache: Path | None = ...,
 ) -> LineCorpus: ...
 @overload
@@ -71,6 +76,8 @@ def load_corpus(
     data: str | Path = ...,
     *,
     format: Literal["text"],
+    column: str | None = ...,
+    layout: Layout = ...,
     split_method: SplitMethod = ...,
     split_seed: int = ...,
     train_fraction: float | None = ...,
@@ -78,12 +85,34 @@ def load_corpus(
     normalize: NormalForm = ...,
     invisible: Invisibles = ...,
     long_lines: LongLines = ...,
+    case: Case = ...,
+    max_length: int | None = ...,
     cache: Path | None = ...,
 ) -> TextCorpus: ...
+@overload
+def load_corpus(
+    data: str | Path = ...,
+    *,
+    format: Literal["auto", "lines", "text"],
+    column: str | None = ...,
+    layout: Layout = ...,
+    split_method: SplitMethod = ...,
+    split_seed: int = ...,
+    train_fraction: float | None = ...,
+    encoding: str = ...,
+    normalize: NormalForm = ...,
+    invisible: Invisibles = ...,
+    long_lines: LongLines = ...,
+    case: Case = ...,
+    max_length: int | None = ...,
+    cache: Path | None = ...,
+) -> Corpus: ...
 def load_corpus(
     data: str | Path = "names",
     *,
-    format: Format = "lines",  # noqa: A002 - the name of the setting
+    format: Literal["auto", "lines", "text"] = "lines",  # noqa: A002 - the name of the setting
+    column: str | None = None,
+    layout: Layout = PLAIN,
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     train_fraction: float | None = None,
@@ -91,19 +120,25 @@ def load_corpus(
     normalize: NormalForm = "nfc",
     invisible: Invisibles = "keep",
     long_lines: LongLines = "error",
+    case: Case = "keep",
+    max_length: int | None = None,
     cache: Path | None = None,
 ) -> Corpus:
     """Read, split and encode a data set by its name, or a file by its path.
 
     With `format` "lines", the file holds one item per line, and `split_method` and `split_seed` decide the split. With
     "text" it is one continuous text: its first `train_fraction` (default 0.8) is train, the first half of the rest is
-    val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder).
+    val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder). With "auto" it
+    is what it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`, of which the only column with
+    different texts is read. `column` names another one, or gives its number, from 1; `layout` says all of it. Files
+    may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
     is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `normalize`,
-    `invisible` and `long_lines` say how the text is cleaned (see `cleaning.Cleaning`). Raises `DataError` for data that
+    `invisible`, `case`, `long_lines` and `max_length` say how the text is cleaned (see `cleaning.Cleaning`).
+    Raises `DataError` for data that
     cannot be found, downloaded, read or split, and `UsageError` for an unknown format, encoding, split method or
-    cleaning, or a `train_fraction` out of range or for a list.
+    cleaning or column, or a `train_fraction` out of range or for a list.
 
     >>> corpus = load_corpus("names")
     >>> print(corpus.report)
@@ -114,19 +149,33 @@ def load_corpus(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     print(load_corpus("names", format="text", cache=Path(folder)).report)
     212,777 characters (27 distinct), 29,687 line ends
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "born.csv"
+    ...     _ = path.write_text("year,name\n" + "".join(f"{1900 + n},{'abcdefghij'[n] * 3}\n" for n in range(10)))
+    ...     list(load_corpus(path, format="auto").test.lines)
+    ['iii']
     """
-    if format not in ("lines", "text"):
-        raise UsageError(f"`format` is {format!r}; it must be lines or text")
+    if format not in ("auto", "lines", "text"):
+        raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
+    if column is not None and (format == "text" or layout is not PLAIN):
+        raise UsageError("`column` is for lists, of which no `layout` is given: leave it out")
+    if format == "auto" or column is not None:
+        detected = detect_format(data, encoding, column)
+        format = "lines" if detected is None else detected.format  # noqa: A001 - the name of the setting
+        if detected is not None and detected.recognized is not None:
+            layout = required_layout(data, detected.recognized)
+    if format == "text" and max_length is not None:
+        raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
     if format == "lines" and train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
-    cleaning = Cleaning(normalize, invisible, long_lines)
-    path, name, encoding = _locate(data, encoding)
+    cleaning = Cleaning(normalize, invisible, long_lines, case, max_length)
+    path, name, encoding = locate(data, encoding)
     if format == "text":
         fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
         return read_text_corpus(
             path, train_fraction=fraction, encoding=encoding, cleaning=cleaning, name=name, cache=cache
         )
-    lines, report, reader = read_lines(path, encoding, cleaning)
+    lines, report, reader = read_lines(path, encoding, cleaning, layout)
     return build_corpus(
         lines,
         report,
@@ -135,30 +184,41 @@ def load_corpus(
         sha256=reader.sha256,
         encoding=reader.encoding,
         cleaning=cleaning,
+        layout=layout,
         split_method=split_method,
         split_seed=split_seed,
     )
 
 
-def detect_format(data: str | Path, encoding: str = "auto") -> Detected | None:
+def required_layout(data: str | Path, recognized: Recognized) -> Layout:
+    """Return the layout of a file; raises `DataError` if it is not clear."""
+    try:
+        return recognized.required()
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from None
+
+
+def detect_format(data: str | Path, encoding: str = "auto", column: str | None = None) -> Detected | None:
     """Guess whether a file is a list or a text; None for data sets that are lists, and if there is no file.
 
     >>> detect_format("names") is None
     True
     >>> detect_format("tinyshakespeare")
-    Detected(format='text', reason='a data set of one text', other=None)
+    Detected(format='text', reason='a data set of one text', recognized=None)
     """
     dataset = _dataset(data)
+    if dataset is not None and column is not None:
+        raise UsageError(f"`column` is {column!r}, but {data} is a data set, not a table: leave it out")
     if dataset is not None:
         return Detected("text", "a data set of one text") if dataset.format == "text" else None
-    return detect(Path(data), encoding) if is_present(data) else None
+    return detect(Path(data), encoding, column) if is_present(data) else None
 
 
 def _dataset(data: str | Path) -> Dataset | None:
     return DATASETS.get(data) if isinstance(data, str) else None
 
 
-def _locate(data: str | Path, encoding: str) -> tuple[Path, str, str]:
+def locate(data: str | Path, encoding: str) -> tuple[Path, str, str]:
     """Return the path, the name and the encoding of a data set or a file."""
     dataset = _dataset(data)
     if dataset is not None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from wavemore.text.other_formats import OtherFormat, recognize_text
+from wavemore.text.layout import Recognized, recognize
+from wavemore.text.opening import open_file
 from wavemore.text.parts import Format
-from wavemore.text.reading import TextReader, open_file
+from wavemore.text.reading import TextReader
 from wavemore.text.splits import MIN_DISTINCT
 
 SAMPLE_LENGTH = 1 << 18  # characters at the beginning of the file
@@ -25,14 +26,14 @@ class Detected:
 
     format: Format
     reason: str
-    other: OtherFormat | None = None
-    """The file is neither a list nor a text, but for example a table."""
+    recognized: Recognized | None = None
+    """If the items are not the lines: a table, JSON or the output of `uniq -c`."""
 
 
-def detect(path: Path, encoding: str = "auto") -> Detected:
-    """Guess the format of a file from its beginning.
+def detect(path: Path, encoding: str = "auto", column: str | None = None) -> Detected:
+    """Guess the format of a file from its beginning; of a table or JSON, `column` is the one with the items.
 
-    Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding.
+    Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding or column.
     """
     beginning = ""
     with open_file(path) as file:
@@ -40,10 +41,10 @@ def detect(path: Path, encoding: str = "auto") -> Detected:
             beginning += text
             if len(beginning) >= SAMPLE_LENGTH:
                 break
-    return detect_in_text(beginning[:SAMPLE_LENGTH])
+    return detect_in_text(beginning[:SAMPLE_LENGTH], column)
 
 
-def detect_in_text(text: str) -> Detected:
+def detect_in_text(text: str, column: str | None = None) -> Detected:
     r"""Tell a list from a continuous text by its lines; unclear cases count as lists.
 
     A text has long lines of words, lines of many words with blank lines between groups of them, sentences that continue
@@ -54,8 +55,8 @@ def detect_in_text(text: str) -> Detected:
     >>> detect_in_text("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it?\n\n" * 10).reason
     '3.2 words per line, 32 % of the lines blank'
     """
-    if other := recognize_text(text):
-        return Detected("lines", f"it is {other.name}", other)
+    if recognized := recognize(text, column):
+        return Detected("lines", f"it is {recognized.name}", recognized)
     all_lines = text.strip("\n").split("\n")
     lines = [line for line in all_lines if line.strip()]
     if not lines:

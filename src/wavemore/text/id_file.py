@@ -19,7 +19,8 @@ import numpy as np
 from wavemore.errors import DataError, UnknownCharacterError
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
 from wavemore.text.lines import TextReport
-from wavemore.text.reading import TextReader, open_file
+from wavemore.text.opening import open_file
+from wavemore.text.reading import TextReader
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 _STALE_SECONDS = 86_400
@@ -50,7 +51,7 @@ def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS
     with open_file(path) as file:
         reader = TextReader(file, encoding)
         vocabulary, report = _survey(reader, cleaning)
-        kind = "-".join([reader.codec.name, cleaning.normalize, cleaning.invisible])
+        kind = "-".join([reader.codec.name, cleaning.normalize, cleaning.invisible, cleaning.case])
         ids_path = folder / f"{reader.sha256}-{kind}.ids"
         if not ids_path.is_file() or ids_path.stat().st_size != report.characters * vocabulary.dtype.itemsize:
             file.seek(0)

@@ -12,6 +12,7 @@ from wavemore import progress
 from wavemore.text.arrays import distinct, is_among
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus
+from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import LineReport, Lines, collect
 from wavemore.text.parts import Format, LinePart
 from wavemore.text.splits import SplitMethod, split
@@ -95,6 +96,7 @@ def build_corpus(
     split_seed: int = 0,
     vocabulary: Vocabulary | None = None,
     cleaning: Cleaning = AS_IS,
+    layout: Layout = PLAIN,
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
     report_step = partial(progress.report, "splitting the lines", total=4)
@@ -123,4 +125,5 @@ def build_corpus(
         val=part(1),
         test=part(2),
         line_hashes=distinct(lines.hashes()),
+        layout=layout,
     )

@@ -226,7 +226,9 @@ class Collector:
     """Collects raw lines into `Lines`: cleans and strips them, skips blank ones, and refuses or skips too long ones."""
 
     def __init__(self, cleaning: Cleaning = AS_IS) -> None:
+        self.cleaning = cleaning
         self._cleaner = Cleaner(cleaning)
+        self._most = min(MAX_LINE_LENGTH, cleaning.max_length or MAX_LINE_LENGTH)
         self._ids = IdBuffer()
         self._lengths: list[NDArray[np.int32]] = []
         self._num_stripped = 0
@@ -247,13 +249,13 @@ class Collector:
 
     def _append(self, lines: list[str], all_lines: list[str]) -> None:
         lengths = np.fromiter(map(len, lines), np.int32, len(lines))
-        if lengths.max(initial=0) > MAX_LINE_LENGTH:
-            if self._cleaner.cleaning.long_lines == "error":
+        if lengths.max(initial=0) > self._most:
+            if self.cleaning.max_length is None and self.cleaning.long_lines == "error":
                 number, length = next((i, len(s)) for i, s in enumerate(all_lines, 1) if len(s) > MAX_LINE_LENGTH)
                 raise line_too_long(self.num_lines + number, f"{length:,}")
-            self.num_long += int((lengths > MAX_LINE_LENGTH).sum())
-            lines = [line for line in lines if len(line) <= MAX_LINE_LENGTH]
-            lengths = lengths[lengths <= MAX_LINE_LENGTH]
+            self.num_long += int((lengths > self._most).sum())
+            lines = [line for line in lines if len(line) <= self._most]
+            lengths = lengths[lengths <= self._most]
         self._ids.add("\n".join([*lines, ""]) if lines else "")
         self._lengths.append(lengths)
 
@@ -264,7 +266,7 @@ class Collector:
         lines = Lines(ids, lengths, codes)
         repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
         if self.num_long:
-            repairs.append(f"{pluralize(self.num_long, 'line')} of more than {MAX_LINE_LENGTH:,} characters left out")
+            repairs.append(f"{pluralize(self.num_long, 'line')} of more than {self._most:,} characters left out")
         report = LineReport(
             lines=len(lines),
             distinct=len(distinct(lines.hashes())),

@@ -7,13 +7,11 @@ example U+2028, are characters.
 import hashlib
 import io
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from wavemore.errors import DataError
-from wavemore.files import special_kind
 from wavemore.progress import report
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.encoding import (
@@ -25,7 +23,10 @@ from wavemore.text.encoding import (
     marked_encoding,
     suggest_encoding,
 )
+from wavemore.text.items import ItemReader
+from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import MAX_LINE_LENGTH, Collector, LineReport, Lines, line_too_long
+from wavemore.text.opening import Decompressed, open_file
 from wavemore.text.other_formats import recognize_bytes
 
 _CHUNK_BYTES = 1 << 18
@@ -45,6 +46,8 @@ class TextReader:
         self._head = file.read(HEAD_BYTES)
         if archive := recognize_bytes(self._head):
             raise DataError(archive.advice(self._path))
+        raw = getattr(file, "raw", None)
+        self._compressed = raw if isinstance(raw, Decompressed) else None
         self._mark = marked_encoding(self._head)
         self._auto = encoding == "auto"
         self.encoding = (self._mark or "utf-8") if self._auto else encoding
@@ -71,7 +74,8 @@ class TextReader:
                 text, at_start = text.removeprefix("\ufeff"), False
             offset += len(chunk)
             yield text
-            report(f"reading {Path(self._path).name}", offset, self._size)
+            done, size = self._compressed.progress() if self._compressed else (offset, self._size)
+            report(f"reading {Path(self._path).name}", done, size)
         ends = newlines.newlines or ()
         self._line_ends = (ends,) if isinstance(ends, str) else ends
 
@@ -93,7 +97,7 @@ class TextReader:
         return tuple(words)
 
     def _size_of_file(self) -> int:
-        if not self._file.seekable():
+        if self._compressed or not self._file.seekable():
             return 0
         position = self._file.tell()
         size = self._file.seek(0, io.SEEK_END)
@@ -133,12 +137,15 @@ class TextReader:
         return f"set `encoding` to that of the file, for example {name}"
 
 
-def read_lines(path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport, TextReader]:
-    r"""Read a file with one item per line; return its lines, a report, and the reader with encoding and checksum.
+def read_lines(
+    path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS, layout: Layout = PLAIN
+) -> tuple[Lines, LineReport, TextReader]:
+    r"""Read a file of items, of which `layout` says where they are; return them, a report, and the reader.
 
-    Whitespace around lines is stripped; blank lines and a byte order mark are skipped. Raises `UsageError` for an
-    unknown encoding, and `DataError` for a file that is missing, unreadable, empty, binary, not in the encoding, or has
-    a line longer than `MAX_LINE_LENGTH` that may not be left out.
+    The reader has the encoding and the checksum. Whitespace around items is stripped; blank ones and a byte order mark
+    are skipped. Raises `UsageError` for an unknown encoding, and `DataError` for a file that is missing, unreadable,
+    empty, binary, not in the encoding or the layout, or has an item longer than `MAX_LINE_LENGTH` that may not be left
+    out.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -148,53 +155,35 @@ def read_lines(path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS) -
     >>> list(lines), report.repairs
     (['emma', 'ava'], ('CRLF line ends converted', 'spaces stripped from 1 line'))
     """
-    collector = Collector(cleaning)
-    tail = ""  # the last line of a piece, which may continue in the next one
+    collector, items = Collector(cleaning), ItemReader(layout)
     with open_file(path) as file:
         reader = TextReader(file, encoding)
-        for text in reader.pieces():
-            *complete, tail = (tail + text).split("\n")
-            collector.add(complete)
-            if (length := len(tail.strip())) > MAX_LINE_LENGTH:  # the line may have no end
-                if cleaning.long_lines == "error":
-                    raise line_too_long(collector.num_lines + 1, f"at least {length:,}")
-                tail = "x" * (MAX_LINE_LENGTH + 1)  # it will be left out
-        if tail:
-            collector.add([tail])
+        if layout.kind == "plain":
+            _collect_lines(collector, reader.pieces())
+        else:
+            for batch in items.batches(reader.pieces()):
+                collector.add(batch)
         lines, report = collector.finish()
         if not lines:
             raise DataError(f"{_what_it_holds(collector)}; one item per line is expected")
-    return lines, replace(report, repairs=(*reader.repairs, *report.repairs)), reader
+    return lines, replace(report, repairs=(*reader.repairs, *items.repairs, *report.repairs)), reader
+
+
+def _collect_lines(collector: Collector, pieces: Iterable[str]) -> None:
+    tail = ""  # the last line of a piece, which may continue in the next one
+    for text in pieces:
+        *complete, tail = (tail + text).split("\n")
+        collector.add(complete)
+        if (length := len(tail.strip())) > MAX_LINE_LENGTH:  # the line may have no end
+            if collector.cleaning.max_length is None and collector.cleaning.long_lines == "error":
+                raise line_too_long(collector.num_lines + 1, f"at least {length:,}")
+            tail = "x" * (MAX_LINE_LENGTH + 1)  # it will be left out
+    if tail:
+        collector.add([tail])
 
 
 def _what_it_holds(collector: Collector) -> str:
     if collector.num_long:
-        return f"the file holds only lines of more than {MAX_LINE_LENGTH:,} characters"
+        most = collector.cleaning.max_length or MAX_LINE_LENGTH
+        return f"the file holds only lines of more than {most:,} characters"
     return f"the file {'holds only blank lines' if collector.num_lines else 'is empty'}"
-
-
-@contextmanager
-def open_file(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a regular file to read its bytes; an error in the block becomes a `DataError` that begins with the path.
-
-    A pipe or a device is refused: it can be endless, and cannot be read again when the data is needed later. So is a
-    file without bytes, which a system can also have to be read without end.
-    """
-    try:
-        kind = special_kind(path, follow=True)
-        if kind and kind != "a folder":
-            raise DataError(f"this is {kind}; save the data to a file, and give that")
-        if not kind and path.stat().st_size == 0:
-            raise DataError("the file is empty; one item per line is expected, or a text")
-        with path.open("rb") as file:
-            yield file
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error.__cause__
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file; check the path") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path}: this is a folder; give a file in it") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: no permission to read it; change its permissions or give a copy") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); give another file") from error
