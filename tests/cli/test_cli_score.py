@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import shutil
@@ -158,8 +159,35 @@ def test_the_name_of_a_run_with_a_typing_error(wavemore: Any, fails: Callable[..
 
 
 def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
-    Path("list.txt").write_text("anna\n")
-    for words in (["list.txt"], ["done", "anna", "list.txt"]):
-        assert "list.txt is a file; to score its lines: wavemore score RUN < list.txt" in fails(2, "score", *words)
-    Path("anna").write_text("anna\n")
+    Path("list.csv").write_text("n,name\n1,anna\n2,Bona\n3,XXX\n")
+    expected = "list.csv is a file; to score its items, give it alone"
+    assert expected in fails(2, "score", "done", "anna", "list.csv")
+    for words in (["list.csv"], ["done", "list.csv"]):
+        result = wavemore("score", *words, "--json")
+        assert [record["text"] for record in json.loads(result.out)] == ["anna", "Bona", "XXX"]
+        assert result.err.startswith("wavemore: list.csv is a file; what follows is for what is in it\n")
+        assert "wavemore: 1 of 3 lines not scored" in result.err
+    Path("anna").write_text("Bona\n")
     assert wavemore("score", "anna").out.splitlines()[1] == "anna⏎"
+
+
+def test_a_list_is_ranked_into_a_table(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    Path("list.csv").write_text("n,name\n1,annaa\n2,Bonaa\n3,XXX\n4,Boooonn\n")
+    result = wavemore("score", "done", "list.csv", "-o", "ranked.csv")
+    assert result.out.splitlines() == [
+        "ranked.csv: 3 items, the most typical for runs/done first",
+        "read the column name of a table of 2 columns, separated by commas, with a header",
+        "1 line with characters that the model does not know left out: X",
+    ]
+    rows = list(csv.DictReader(Path("ranked.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["text"], row["known"]) for row in rows] == [("annaa", "yes"), ("Bonaa", "yes"), ("Boooonn", "no")]
+    scored = json.loads(wavemore("score", "annaa", "Bonaa", "Boooonn", "--json").out)
+    shown = {record["text"]: record for record in scored}
+    for row in rows:
+        for key in ("nats", "nats_per_char", "percentile_rank"):
+            assert float(row[key]) == pytest.approx(shown[row["text"]][key], abs=6e-3)
+    assert sorted(rows, key=lambda row: float(row["nats_per_char"])) == rows
+    wavemore("score", "Bona", "anna", "--output", "words.csv")
+    assert Path("words.csv").read_text(encoding="utf-8").splitlines()[1].startswith("anna,")
+    assert "no/such.csv cannot be written" in fails(2, "score", "anna", "-o", "no/such.csv")
+    assert "leave out --json" in fails(2, "score", "anna", "-o", "a.csv", "--json")

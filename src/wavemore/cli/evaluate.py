@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from wavemore.cli.options import Flag, MovedData, RunName, Runs
+from tyro.conf import Positional, arg
+
+from wavemore.cli.options import Flag, MovedData, RunName, Runs, Text
 from wavemore.cli.screen import Screen, losses, print_json, table
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
+    from wavemore.runs.run import Run
+    from wavemore.text.parts import Part
 
 MAX_POSITIONS = 20
 
@@ -18,12 +22,15 @@ MAX_POSITIONS = 20
 class Evaluate:
     """Compute the exact loss of a run on data it was not trained on.
 
-    Example:
+    Examples:
       wavemore evaluate runs/names-1
+      wavemore evaluate runs/names-1 others.csv
     """
 
     run: RunName = "latest"
     """a run folder, or its name in runs/"""
+    file: Annotated[Positional[Text], arg(metavar="[FILE]")] = None
+    """another list or text, instead of the parts of the run's data; what the model cannot read is left out"""
     ensemble: Runs = None
     """average the probabilities with those of other runs on the same data"""
     test: Flag = False
@@ -46,10 +53,8 @@ class Evaluate:
         for other in runs[1:]:
             if differences := data_differences(data, other.config.data):
                 raise UsageError(f"{other.path} has different data from {runs[0].path}: {'; '.join(differences)}")
-        models, corpus = [run.model() for run in runs], runs[0].corpus()
-        parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
-        if self.test:
-            parts["test"] = corpus.test
+        models = [run.model() for run in runs]
+        parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)
         evaluations = {name: evaluate(models, part) for name, part in parts.items()}
         if self.json:
@@ -60,7 +65,25 @@ class Evaluate:
             print_json(record)
         else:
             _show(" + ".join(str(run.path) for run in runs), parameters, evaluations)
+        if note:
+            Screen(stderr=True).say(f"wavemore: {note}")
         return 0
+
+    def _parts(self, run: "Run") -> "tuple[dict[str, Part], str]":
+        """Return the parts to evaluate, and what was left out of a file, in words."""
+        if self.file is None:
+            corpus = run.corpus()
+            parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
+            return parts | {"test": corpus.test} if self.test else parts, ""
+        from wavemore.text.other_data import read_other
+
+        if self.train or self.test or self.data:
+            raise UsageError(f"all of {self.file} is evaluated: leave out --train, --test and --data")
+        text_format = run.config.data.format
+        other = read_other(
+            self.file, text_format, run.vocabulary(), run.line_hashes() if text_format == "lines" else None
+        )
+        return {"file": other.part}, "; ".join(filter(None, [other.how and f"read {other.how}", other.note]))
 
 
 def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
@@ -78,6 +101,11 @@ def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
     return record
 
 
+def _known(name: str) -> str:
+    """Return the data that a part is compared with."""
+    return "the run's data" if name == "file" else "train"
+
+
 def _show(title: str, parameters: int, evaluations: dict[str, "Evaluation"]) -> None:
     screen = Screen()
     screen.say(f"{title}: {parameters:,} parameters")
@@ -87,10 +115,10 @@ def _show(title: str, parameters: int, evaluations: dict[str, "Evaluation"]) -> 
             if evaluation.leak_free_targets:
                 screen.say(
                     f"        {losses(evaluation.leak_free_nats)}, "
-                    f"{evaluation.leak_free_targets:,} targets of lines that are not in train"
+                    f"{evaluation.leak_free_targets:,} targets of lines that are not in {_known(name)}"
                 )
             else:
-                screen.say("        all of these lines are also in train")
+                screen.say(f"        all of these lines are also in {_known(name)}")
     columns = [evaluation.by_position for evaluation in evaluations.values()]
     longest = max(map(len, columns))
     if not longest:

@@ -6,11 +6,13 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import NO_HINT, Flag
+from wavemore.cli.options import NO_HINT, File, Flag
+from wavemore.cli.progress import busy
 from wavemore.cli.screen import Screen, cells, print_json
 from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.signs import visible
@@ -36,11 +38,14 @@ class Score:
 
     Examples:
       wavemore score runs/names-1 emma xqzt
+      wavemore score runs/names-1 others.txt -o ranked.csv
       cat names.txt | wavemore score runs/names-1
     """
 
     words: Annotated[Positional[tuple[str, ...]], arg(name="run-and-lines", metavar="[RUN] [LINE ...]"), NO_HINT] = ()
-    """a run (default: the latest), then lines (default: standard input); lines that begin with -- go after --"""
+    """a run (default: the latest), then lines or a file (default: standard input); lines like --this go after --"""
+    output: Annotated[File, arg(aliases=("-o",))] = None
+    """write a table (CSV) of a list's items to this file, the most typical first, instead of showing them"""
     unknown: Literal["skip", "error"] = "skip"
     """a line with a character that the model does not know: skip and report it, or stop"""
     json: Flag = False
@@ -52,6 +57,11 @@ class Score:
 
         run, texts = self._split_words()
         text_format = run.config.data.format
+        if self.output is not None:
+            return self._write(run, texts)
+        readable = set(run.vocabulary().characters)
+        if len(texts) == 1 and set(texts[0]) - readable and os.path.isfile(texts[0]):  # noqa: PTH113 (false for no name)
+            texts = _items_of(run, texts[0])  # it cannot be an item
         numbers = list(range(1, len(texts) + 1))
         if not texts:
             numbers, texts = _standard_input(text_format)
@@ -77,6 +87,33 @@ class Score:
         _report(unknown, len(texts))
         return 0
 
+    def _write(self, run: "Run", texts: list[str]) -> int:
+        """Write a ranked table of a list's items."""
+        from wavemore.runs.ranking import rank, write_ranking
+        from wavemore.text.lines import Lines, pluralize
+        from wavemore.text.other_data import of_lines, read_items
+
+        assert self.output is not None
+        if self.json or self.unknown == "error":
+            raise UsageError("--output writes a table of what can be scored: leave out --json and --unknown")
+        if run.config.data.format == "text":
+            raise UsageError("--output is for lists, and the run is one of continuous text: leave it out")
+        vocabulary = run.vocabulary()
+        if len(texts) == 1 and os.path.isfile(texts[0]):  # noqa: PTH113
+            lines, how = read_items(texts[0], vocabulary)
+        else:
+            given = texts or _standard_input("lines")[1]
+            lines, how = Lines.from_iterable(map(vocabulary.clean, given)), ""
+        other = of_lines(lines, vocabulary, run.line_hashes(), how=how)
+        with busy("scores", Screen(stderr=True)):
+            ranking = rank(run, other.part)
+        write_ranking(ranking, Path(self.output))
+        screen = Screen()
+        screen.say(f"{self.output}: {pluralize(len(ranking.order), 'item')}, the most typical for {run.path} first")
+        for words in filter(None, [how and f"read {how}", other.note]):
+            screen.say(words)
+        return 0
+
     def _unknown(
         self, texts: Sequence[str], numbers: Sequence[int], vocabulary: "Vocabulary", text_format: str
     ) -> dict[int, UnknownCharacterError]:
@@ -87,8 +124,8 @@ class Score:
             try:
                 encode(vocabulary.clean(text))
             except UnknownCharacterError as error:
-                if text in self.words and os.path.isfile(text):  # noqa: PTH113 (false for a name that no file can have)
-                    raise UsageError(f"{text} is a file; to score its lines: wavemore score RUN < {text}") from None
+                if text in self.words and os.path.isfile(text):  # noqa: PTH113
+                    raise UsageError(f"{text} is a file; to score its items, give it alone") from None
                 if self.unknown == "error" and len(texts) > 1:
                     raise UnknownCharacterError(f"line {number:,}: {error}") from None
                 errors[number] = error
@@ -144,6 +181,19 @@ def _record(row: Row) -> dict[str, Any]:
 def _characters(scored: "Scored") -> list[tuple[str, float]]:
     """Return each character and its nats; the end of a line is empty, and that of a text is not scored."""
     return list(zip([*scored.text, ""], scored.char_nats, strict=False))
+
+
+def _items_of(run: "Run", file: str) -> list[str]:
+    """Return the items of a file, or its whole text."""
+    from wavemore.text.opening import open_file
+    from wavemore.text.other_data import read_items
+    from wavemore.text.reading import TextReader
+
+    Screen(stderr=True).say(f"wavemore: {file} is a file; what follows is for what is in it")
+    if run.config.data.format == "text":
+        with open_file(Path(file)) as opened:
+            return ["".join(TextReader(opened).pieces())]
+    return list(read_items(file, run.vocabulary())[0])
 
 
 def _standard_input(text_format: str) -> tuple[list[int], list[str]]:

@@ -1,0 +1,64 @@
+"""How typical the items of another list are for the model of a run."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavemore.engine.evaluate import part_losses, percentile_rank
+from wavemore.errors import UsageError
+from wavemore.runs.run import Run
+from wavemore.text.lines import Lines
+from wavemore.text.parts import LinePart, Part
+
+COLUMNS = ("text", "nats", "nats_per_char", "percentile_rank", "known")
+_BATCH = 1 << 14  # rows that are separate Python objects at the same time
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The losses of N items."""
+
+    lines: Lines
+    nats: NDArray[np.float64]
+    """Of each item with its end, (N,)."""
+    nats_per_char: NDArray[np.float64]
+    """(N,)"""
+    known: NDArray[np.bool_]
+    """Whether the run's data has the item, (N,)."""
+    order: NDArray[np.int64]
+    """The items from the most typical to the least, (N,)."""
+    percentiles: tuple[float, ...] | None
+    """Those of the nats per character of the run's val lines."""
+
+
+def rank(run: Run, part: Part) -> Ranking:
+    """Compute the losses of a list's items."""
+    assert isinstance(part, LinePart)
+    nats = part_losses(run.model(), part).nats
+    per_char = nats / np.diff(part.segments)
+    summary = run.summary()
+    percentiles = None if summary is None else summary.val_line_percentiles
+    order = np.argsort(per_char, kind="stable")
+    return Ranking(part.lines, nats, per_char, ~part.leak_free, order, percentiles)
+
+
+def write_ranking(ranking: Ranking, path: Path) -> None:
+    """Write the items as CSV, the most typical first. Raises `UsageError` for a file that cannot be written."""
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for start in range(0, len(ranking.order), _BATCH):
+                chosen = ranking.order[start : start + _BATCH]
+                for number, line in zip(chosen, ranking.lines.take(chosen), strict=True):
+                    nats_per_char = float(ranking.nats_per_char[number])
+                    percentile = ""
+                    if ranking.percentiles is not None:
+                        percentile = f"{percentile_rank(ranking.percentiles, nats_per_char):.2f}"
+                    known = "yes" if ranking.known[number] else "no"
+                    writer.writerow([line, f"{ranking.nats[number]:.4f}", f"{nats_per_char:.4f}", percentile, known])
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror or error}); give another file") from None
