@@ -138,6 +138,7 @@ def test_a_file_whose_items_are_not_clear(text: str, column: str | None, message
         (PEOPLE, "town", "`column` is 'town'; the data has name, city, sex"),
         (PEOPLE, "4", "`column` is '4'; the data has name, city, sex"),
         (NESTED, "user.age", "`column` is 'user.age'; the data has id, user.name, user.tags.0, user.tags.1"),
+        ('{"a\\nb": "x", "c": 1}\n' * 3, "d", "the data has a␊b, c$"),
         ("anna\nbo\ncleo\n", "name", "`column` is 'name', but the data is no table and no JSON"),
         ('["anna", "bo"]', "name", "`column` is 'name', but the data is an array of strings"),
     ],

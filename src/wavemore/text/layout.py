@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from wavemore.errors import DataError, UsageError, require
+from wavemore.signs import visible
 
 Kind = Literal["plain", "table", "json-lines", "json", "counted"]
 
@@ -17,7 +18,7 @@ MAX_COLUMN = 10_000
 """Columns that a table may have."""
 _HEADERS = frozenset({"id", "item", "label", "name", "names", "text", "title", "titles", "value", "word", "words"})
 _ROWS = 200  # rows that are looked at
-_SHOWN = 8  # columns that an error names
+_SHOWN, _NAME = 8, 30  # columns that an error names, and characters of a name
 _SPACES = re.compile(r"\s*")
 _COUNTED = re.compile(r" *\d+(?= \S)")
 
@@ -141,7 +142,8 @@ def value_at(value: Any, field: str) -> Any:
 
 def _choose(columns: Sequence[_Column], wanted: str | None) -> tuple[_Column | None, str]:
     """Return the column with the items, or why it is not clear."""
-    names = ", ".join(column.name for column in columns[:_SHOWN]) + (", ..." if len(columns) > _SHOWN else "")
+    names = ", ".join(visible(column.name[:_NAME]) for column in columns[:_SHOWN])
+    names += ", ..." if len(columns) > _SHOWN else ""
     if wanted is not None:
         chosen = next((column for column in columns if column.name == wanted), None)
         if chosen is None and wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
@@ -156,7 +158,9 @@ def _choose(columns: Sequence[_Column], wanted: str | None) -> tuple[_Column | N
         return texts[0], ""
     if not texts:
         return None, f"no column has texts in most rows ({names}); set `column` to the one with the items"
-    choices = " and ".join(f"{column.name} ({column.values[0][:30].strip()!r}, ...)" for column in texts[:_SHOWN])
+    choices = " and ".join(
+        f"{visible(column.name[:_NAME])} ({column.values[0][:_NAME].strip()!r}, ...)" for column in texts[:_SHOWN]
+    )
     return None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them"
 
 
@@ -198,7 +202,7 @@ def _of_values(
     chosen, problem = _choose(columns, column)
     if chosen is None:
         return Recognized(name, None, problem)
-    return Recognized(name, Layout(kind, field=str(chosen.key)), items=f"the field {chosen.name}")
+    return Recognized(name, Layout(kind, field=str(chosen.key)), items=f"the field {visible(chosen.name[:_NAME])}")
 
 
 def as_text(value: Any) -> str | None:
@@ -275,7 +279,9 @@ def _table(lines: Sequence[str], column: str | None) -> Recognized | None:
         if chosen is None:
             return Recognized(name, None, problem)
         layout = Layout("table", delimiter, header, int(chosen.key))
-        return Recognized(name, layout, items=f"the column {chosen.name}" if header else f"column {chosen.name}")
+        return Recognized(
+            name, layout, items=f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
+        )
     return None
 
 
