@@ -1,7 +1,7 @@
 """`config.json`: all that is needed to build the same model, read the same data and repeat the same training."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -83,11 +83,7 @@ class DataConfig:
             split_seed=self.split_seed,
             train_fraction=self.train_fraction,
             encoding=self.encoding,
-            normalize=self.cleaning.normalize,
-            invisible=self.cleaning.invisible,
-            long_lines=self.cleaning.long_lines,
-            case=self.cleaning.case,
-            max_length=self.cleaning.max_length,
+            **asdict(self.cleaning),
         )
 
     def _check_file(self) -> None:

@@ -11,7 +11,7 @@ from wavemore.engine.evaluate import part_losses, percentile_rank
 from wavemore.errors import UsageError
 from wavemore.runs.run import Run
 from wavemore.text.lines import Lines
-from wavemore.text.parts import LinePart, Part
+from wavemore.text.parts import Part
 
 COLUMNS = ("text", "nats", "nats_per_char", "percentile_rank", "known")
 _BATCH = 1 << 14  # rows that are separate Python objects at the same time
@@ -36,7 +36,7 @@ class Ranking:
 
 def rank(run: Run, part: Part) -> Ranking:
     """Compute the losses of a list's items."""
-    assert isinstance(part, LinePart)
+    part = part.as_lines(run.vocabulary())
     nats = part_losses(run.model(), part).nats
     per_char = nats / np.diff(part.segments)
     summary = run.summary()

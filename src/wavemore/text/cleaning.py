@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from wavemore.errors import require
 
@@ -100,6 +100,16 @@ class Cleaning:
 def _lower(text: str) -> str:
     """Return small letters, each by itself, so that a text can be cleaned in pieces."""
     return text.lower() if text.isascii() else "".join(map(str.lower, text))
+
+
+class CleaningSettings(TypedDict, total=False):
+    """The settings of a `Cleaning`, by name."""
+
+    normalize: NormalForm
+    invisible: Invisibles
+    long_lines: LongLines
+    case: Case
+    max_length: int | None
 
 
 AS_IS = Cleaning()
