@@ -2,7 +2,9 @@
 
 import contextlib
 import doctest
+import gzip
 import io
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -93,6 +95,11 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     lines = list(wm.load_corpus("names").train.lines)[:300]
     Path("list.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = "name,count\n" + "".join(f"{line},{number}\n" for number, line in enumerate(lines))
+    for name in ("people.csv", "others.csv"):
+        Path(name).write_text(table, encoding="utf-8")
+    users = "".join(json.dumps({"user": {"name": line}, "text": line * 2}) + "\n" for line in lines)
+    Path("tweets.jsonl.gz").write_bytes(gzip.compress(users.encode()))
     sentence = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while.\n"
     Path("text.txt").write_text(sentence * 60, encoding="utf-8")
     pages = ["README.md", "docs/index.md", "docs/models.md", *(f"docs/commands/{name}.md" for name in COMMANDS)]

@@ -304,22 +304,25 @@ def test_a_text_is_evaluated_without_unknown_characters(wavemore: Any, folder: P
     assert result.err == "wavemore: 40 characters that the model does not know left out: A g\n"
 
 
-def test_standard_input_is_kept_for_later(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (program.folder / "list.txt").write_text(ASCII)
+def test_standard_input_is_kept_for_later(wavemore: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     tiny = ["--hidden", "8", "--steps", "3", "--threads", "1"]
-    with (program.folder / "list.txt").open() as file:
-        result = program("train", "-", *tiny, "--run", "r", stdin=file)
-    assert result.code == 0, result.err
-    assert "format  standard input, kept as " in result.out
-    assert "data    input-" in result.out
-    with (program.folder / "list.txt").open() as file:
-        assert program("train", "-", *tiny, "--run", "again", stdin=file).code == 0
-    assert program("evaluate", "r").code == 0
-    assert len(list((tmp_path / "cache" / "wavemore" / "input").iterdir())) == 1
-    empty = program("train", "-", *tiny, "--run", "s")
-    assert (empty.code, empty.err.count("\n")) == (1, 1)
-    assert "the file is empty" in empty.err
+    for run in ("r", "again"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ASCII.encode())))
+        result = wavemore("train", "-", *tiny, "--run", run)
+        assert result.code == 0, result.err
+        assert "format  standard input, kept as " in result.out
+        assert "data    input-" in result.out
+    assert wavemore("evaluate", "r").code == 0
+    assert len(list((folder / "cache" / "wavemore" / "input").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_empty_standard_input_is_one_line_of_advice(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(program.folder / "cache"))
+    result = program("train", "-")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "the file is empty" in result.err
 
 
 def test_standard_input_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
