@@ -112,7 +112,7 @@ def never_ends(model: Model) -> None:
         head.bias[0] -= 30
 
 
-@pytest.mark.parametrize("max_length", [5, 15, 20_000])
+@pytest.mark.parametrize("max_length", [5, 15, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_draws_are_bounded_if_lines_do_not_end(
     max_length: int, corpus: LineCorpus, small_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
