@@ -198,5 +198,7 @@ def _check_device(name: str) -> None:
 
 def _run_name(source: str) -> str:
     """Return a run's name from its data: `lists/My names.txt` -> `My-names`."""
-    stem = "".join(character if character.isalnum() else "-" for character in Path(source).stem).strip("-")
+    from wavemore.text.datasets import stem_of
+
+    stem = "".join(character if character.isalnum() else "-" for character in stem_of(source)).strip("-")
     return stem[:60] or "run"

@@ -21,6 +21,7 @@ from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
 from wavemore.text.layout import PLAIN, Layout, Recognized
 from wavemore.text.line_corpus import LineCorpus, build_corpus
+from wavemore.text.opening import COMPRESSED
 from wavemore.text.parts import Format
 from wavemore.text.reading import read_lines
 from wavemore.text.splits import SplitMethod
@@ -207,7 +208,17 @@ def locate(data: str | Path, encoding: str) -> tuple[Path, str, str]:
     if not is_present(data):
         names = ", ".join(DATASETS)
         raise DataError(f"{str(data)!r} is neither a file nor a data set; check the path, or choose one of {names}")
-    return Path(data), Path(data).stem, encoding
+    return Path(data), stem_of(data), encoding
+
+
+def stem_of(path: str | Path) -> str:
+    """Return the name of a file without its suffix, and without that of its compression.
+
+    >>> stem_of("lists/names.csv.gz"), stem_of("names.txt")
+    ('names', 'names')
+    """
+    path = Path(path)
+    return Path(path.stem).stem if path.suffix in COMPRESSED else path.stem
 
 
 def _fetch(dataset: Dataset) -> Path:

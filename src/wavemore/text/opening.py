@@ -23,6 +23,8 @@ A text becomes 3 to 10 times as large; a file that was made to fill the memory, 
 """
 ZSTD_BYTES = 1 << 12
 """Compressed bytes that are taken at once: their content is in memory."""
+COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst"})
+"""Usual suffixes of compressed files; what a file is, its first bytes say."""
 _DAMAGES = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 
