@@ -160,7 +160,7 @@ def test_the_name_of_a_run_with_a_typing_error(wavemore: Any, fails: Callable[..
 
 def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
     Path("list.csv").write_text("n,name\n1,anna\n2,Bona\n3,XXX\n")
-    expected = "list.csv is a file; to score its items, give it alone"
+    expected = "list.csv is a file; to score its items, name it alone after the run"
     assert expected in fails(2, "score", "done", "anna", "list.csv")
     for words in (["list.csv"], ["done", "list.csv"]):
         result = wavemore("score", *words, "--json")

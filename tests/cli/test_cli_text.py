@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import numpy as np
@@ -299,3 +301,29 @@ def test_a_small_val_part(wavemore: Callable[..., Any], folder: Path, cache: Pat
     assert "note    with only 150 val characters the loss is uncertain by 0.12 nats or more; a longer" in result.out
     Path("long.txt").write_text(prose(2_500), encoding="utf-8")
     assert "note " not in wavemore("train", "long.txt", *tiny).out
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru"])
+def test_a_stopped_training_goes_on_with_the_state_of_its_streams(
+    model: str, wavemore: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "prose.txt").write_text("it was the best of times, it was the worst of times.\n" * 60)
+    words = ["prose.txt", "--format", "text", "--model", model, "--hidden", "8", "--steps", "12", "--threads", "1"]
+    assert wavemore("train", *words, "--run", "whole").code == 0
+
+    @contextmanager
+    def stop_after_five() -> Iterator[Callable[[], int]]:
+        calls = iter([*[0] * 4, *[SIGINT] * 9])
+        yield lambda: next(calls)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wavemore.cli.training.interrupts", stop_after_five)
+        assert wavemore("train", *words, "--run", "stopped").code == 128 + SIGINT
+    shutil.copytree("stopped", "damaged")
+    assert "resuming after step 5 of 12" in wavemore("train", "--resume", "stopped").out
+    weights = [Path(run, "model.safetensors").read_bytes() for run in ("whole", "stopped")]
+    assert weights[0] == weights[1]
+    config = Path("damaged", "config.json")
+    config.write_text(config.read_text().replace('"sampling": "streams"', '"sampling": "shuffle"'))
+    refused = wavemore("train", "--resume", "damaged")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)

@@ -77,10 +77,11 @@ def test_pieces_that_are_read_on_have_the_values_of_one_pass_and_gradients_of_th
 
 
 def test_a_character_that_the_model_does_not_know_is_an_error() -> None:
-    model = model_of(1)
-    for tokens in (torch.full((1, 3), 9), torch.full((1, 30), 9)):  # fewer positions than characters, and more
-        with pytest.raises(IndexError):
-            model(tokens)
+    for model in (model_of(1), model_of(1, hidden=40)):  # fewer channels than characters, and more
+        for token in (9, -1):
+            for length in (3, 30):  # fewer positions than characters, and more
+                with pytest.raises(IndexError):
+                    model(torch.full((1, length), token))
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,10 @@ def test_a_cut_is_never_far_from_the_end(text: str) -> None:
     assert len(text) - cut <= _MAX_RUN + 30 or cut == 0
 
 
-def test_capital_letters_become_small_one_by_one() -> None:
+def test_characters_are_converted_to_lower_case_one_by_one() -> None:
     cleaner = Cleaner(Cleaning(case="lower"))
     assert cleaner.clean("ANNA\nZo\u00cb \u039f\u03a3\n") == "anna\nzo\u00eb \u03bf\u03c3\n"
-    assert cleaner.repairs == ("capital letters made small",)
+    assert cleaner.repairs == ("converted to lower case",)
     assert Vocabulary("an", Cleaning(case="lower")).clean("ANNA") == "anna"
 
 

@@ -62,5 +62,5 @@ def test_a_bomb_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(opening, "UNCHECKED", 1 << 20)
     path = tmp_path / "bomb"
     path.write_bytes(COMPRESS[kind](b"abcdefg\n" * (1 << 19)))
-    with pytest.raises(DataError, match=f"this {kind} file becomes more than 200 times as large"):
+    with pytest.raises(DataError, match=f"this {kind} file expands to more than 200 times its size"):
         read_lines(path)

@@ -57,7 +57,7 @@ class DataFlags:
     max_length: Length = None
     """for a list: leave out lines of more than this many characters"""
     case: Literal["keep", "lower"] = "keep"
-    """lower: capital letters become small ones, in prefixes and scored lines too"""
+    """lower: convert everything to lower case, prefixes and scored lines too"""
 
     def load(self, data: str) -> tuple["Corpus", str]:
         """Read and split the data; return also how it is read, empty for a data set of lines.

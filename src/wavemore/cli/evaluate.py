@@ -30,7 +30,7 @@ class Evaluate:
     run: RunName = "latest"
     """a run folder, or its name in runs/"""
     file: Annotated[Positional[Text], arg(metavar="[FILE]")] = None
-    """another list or text, instead of the parts of the run's data; what the model cannot read is left out"""
+    """another list or text, instead of the run's own data; lines with unknown characters are left out and counted"""
     ensemble: Runs = None
     """average the probabilities with those of other runs on the same data"""
     test: Flag = False

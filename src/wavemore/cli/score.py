@@ -125,7 +125,7 @@ class Score:
                 encode(vocabulary.clean(text))
             except UnknownCharacterError as error:
                 if text in self.words and os.path.isfile(text):  # noqa: PTH113
-                    raise UsageError(f"{text} is a file; to score its items, give it alone") from None
+                    raise UsageError(f"{text} is a file; to score its items, name it alone after the run") from None
                 if self.unknown == "error" and len(texts) > 1:
                     raise UnknownCharacterError(f"line {number:,}: {error}") from None
                 errors[number] = error

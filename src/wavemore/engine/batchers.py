@@ -32,7 +32,7 @@ CHUNK = 131_072  # contexts of a tree that are evaluated at once
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
-ROWS = 8  # the lines of a step of an LSTM are filled up to a multiple: torch keeps memory for each shape of a product
+ROWS = 8  # the lines of each LSTM step are padded to a multiple: torch keeps memory for every shape of a product
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
 

@@ -11,11 +11,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, StreamSampler
 from wavemore.engine.batcher import Batcher, line_chunk
-from wavemore.engine.recipe import BatchSampling
+from wavemore.engine.recipe import BatchSampling, Recipe
 from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
 from wavemore.text.vocabulary import BOUNDARY, Ids
@@ -98,6 +98,17 @@ class CarryingBatcher(BlockBatcher):
     def carry(self, tensors: dict[str, Tensor]) -> None:
         self.ends = tensors["ends"].cpu()
         self.state = tuple(tensors[str(index)].to(self.device) for index in range(len(tensors) - 1))
+
+
+def carried_by(model: Model, recipe: Recipe) -> dict[str, Tensor]:
+    """Return tensors of the types and sizes that a training carries from step to step, as `Batcher.carried` does."""
+    if recipe.sampling != "streams" or not isinstance(model, Recurrent):
+        return {}
+    streams = recipe.batch_size // recipe.block_size
+    state = model.head.weight.new_empty(model.config.layers, streams, model.config.hidden)
+    states = [state, state] if isinstance(model.cells, nn.LSTM) else [state]
+    ends = torch.empty(streams, dtype=torch.int64, device=model.device)
+    return {"ends": ends} | {str(index): part for index, part in enumerate(states)}
 
 
 class StreamBatcher(BlockBatcher):

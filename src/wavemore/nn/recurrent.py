@@ -111,6 +111,7 @@ class Recurrent(Model):
             if layer > 0:
                 states = F.dropout(states, self.cells.dropout, self.training)
             elif self.vocabulary_size <= min(len(tokens), self.config.hidden):
+                self._require_known(tokens)
                 inputs, rows = self.add_to_gates(0, self.embedding.weight), tokens
             else:
                 states = self.embedding(tokens)
@@ -119,6 +120,14 @@ class Recurrent(Model):
             states, cell = lstm(inputs, rows, weight, sizes, (earlier[0], earlier[1]) if before else None)
             ends.append((states[-sizes[-1] :].detach(), cell))
         return states, tuple(torch.stack(x) for x in zip(*ends, strict=True))
+
+    def _require_known(self, tokens: Tensor) -> None:
+        """Raise `IndexError`, as an embedding does, for ids that are none of the vocabulary."""
+        least, most = torch.aminmax(tokens)
+        if least < 0 or most >= self.vocabulary_size:
+            raise IndexError(
+                f"the tokens reach from {int(least)} to {int(most)}, the ids to {self.vocabulary_size - 1}"
+            )
 
     def add_to_gates(self, layer: int, x: Tensor) -> Tensor:
         """Compute what inputs of a layer, (R, I), add to its gates: (R, 4C)."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.text_batchers import carried_by
 from wavemore.errors import RunError, WavemoreWarning
 from wavemore.nn.model import Model
 from wavemore.nn.models import build_without_memory
@@ -38,6 +39,7 @@ def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tupl
     if not any_length:
         parts |= {"model": state, "optimizer": Optimizers(model, config.recipe).state()}
         parts |= {"averaged": state} if config.recipe.ema_decay else {}
+        parts |= {"carried": carried_by(model, config.recipe)}
     expected = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
     check_types(path, expected, any_length=any_length)
     return _read_finite(path)

@@ -69,7 +69,7 @@ class Cleaning:
     long_lines: LongLines = "error"
     """What happens to an item of a list that is too long: an error, or it is left out."""
     case: Case = "keep"
-    """lower: capital letters become small ones, character by character."""
+    """lower: each character is converted to lower case."""
     max_length: int | None = None
     """The most characters of an item of a list; longer ones are left out. None: as many as an item may have."""
 
@@ -98,7 +98,7 @@ class Cleaning:
 
 
 def _lower(text: str) -> str:
-    """Return small letters, each by itself, so that a text can be cleaned in pieces."""
+    """Convert each character to lower case by itself, so that a text can be cleaned in pieces."""
     return text.lower() if text.isascii() else "".join(map(str.lower, text))
 
 
@@ -203,7 +203,7 @@ class Cleaner:
         """What was changed, in words."""
         words = []
         if self._has_capitals:
-            words.append("capital letters made small")
+            words.append("converted to lower case")
         if self._normalized:
             words.append(f"{self._normalized:,} line{'s' * (self._normalized > 1)} normalised to NFC")
         left = {character: found.count for character, found in self._left.items()}

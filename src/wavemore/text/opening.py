@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MOST_EXPANDED, UNCHECKED = 200, 1 << 26
-"""How many times its size a compressed file may become, and the bytes up to which that does not matter.
+"""How many times its size a compressed file may expand to, and the bytes up to which that does not matter.
 
-A text becomes 3 to 10 times as large; a file that was made to fill the memory, a thousand times.
+A text expands 3 to 10 times; a file that was made to fill the memory, a thousand times.
 """
 ZSTD_BYTES = 1 << 12
 """Compressed bytes that are taken at once: their content is in memory."""
@@ -64,8 +64,8 @@ class Decompressed(io.RawIOBase):
         self._done += len(data)
         if self._done > UNCHECKED and self._done > MOST_EXPANDED * self._size:
             raise DataError(
-                f"this {self._kind} file becomes more than {MOST_EXPANDED} times as large as it is, as no list does; "
-                "if it is right, decompress it and give the result"
+                f"this {self._kind} file expands to more than {MOST_EXPANDED} times its size, which no list does; "
+                "if it is what you want, decompress it and give the result"
             )
         return len(data)
 

@@ -21,7 +21,7 @@ from wavemore.nn.precision import rounds_to_bfloat16
 
 _aten = torch.ops.aten
 ALIGNED = 32
-"""The columns of a product are filled up to a multiple of this."""
+"""The number of columns of a product is padded to a multiple of this."""
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
