@@ -98,7 +98,7 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [
             "",
             "## A continuous text\n",
-            "tinyshakespeare. A row without a test loss was measured when a text had no test part: the first 90 % of",
+            "tinyshakespeare, before LSTMs read a text in streams. A row without a test loss: the first 90 % of",
             "the characters were train, the rest val; `--train-fraction 0.9` gives that train part. Every character is",
             "predicted, with the whole context that the model can see.\n",
             *_texts(texts, ""),
@@ -196,7 +196,8 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 )
     texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
     if texts:
-        rows += ["", *_texts(texts, "on tinyshakespeare (without test: the first 90 % train, the rest val)")]
+        heading = "on tinyshakespeare, before LSTMs read in streams (the first 90 % train, the rest val)"
+        rows += ["", *_texts(texts, heading)]
     if "bench" in found:
         rows += ["", "| speed, one thread (`python -m benchmarks`) | |", "|---|---|"]
         rows += [f"| {what} | {_ratio(key, found['bench'], 1)} |" for key, what in _measured(found["bench"], BENCH)]

@@ -322,7 +322,8 @@ def test_empty_standard_input_is_one_line_of_advice(program: Any, monkeypatch: p
     monkeypatch.setenv("XDG_CACHE_HOME", str(program.folder / "cache"))
     result = program("train", "-")
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert "the file is empty" in result.err
+    assert "standard input is empty" in result.err
+    assert not list((program.folder / "cache").rglob("*.t*"))
 
 
 def test_standard_input_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ def keep_input(stream: BinaryIO, folder: Path | None = None) -> Path:
                 checksum.update(chunk)
                 file.write(chunk)
                 report("reading standard input", 0, 1)
+            if not size:
+                raise DataError("standard input is empty; give a file, or pipe the data in")
             file.flush()
             os.fsync(file.fileno())
         return temporary.replace(folder / f"input-{checksum.hexdigest()[:16]}.txt")
