@@ -64,3 +64,9 @@ def test_a_bomb_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.Monkey
     path.write_bytes(COMPRESS[kind](b"abcdefg\n" * (1 << 19)))
     with pytest.raises(DataError, match=f"this {kind} file expands to more than 200 times its size"):
         read_lines(path)
+
+
+def test_an_item_that_begins_like_bzip2_is_an_item(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("BZhang\nBZh9\n")
+    assert list(read_lines(path)[0]) == ["BZhang", "BZh9"]

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,17 +114,17 @@ class _Zstd:
 
 _KINDS: tuple[tuple[bytes, str, Callable[[io.BufferedReader], Any]], ...] = (
     (b"\x1f\x8b", "gzip", lambda file: gzip.GzipFile(fileobj=file)),
-    (b"BZh", "bzip2", bz2.BZ2File),
+    (b"BZh[1-9]1AY&SY", "bzip2", bz2.BZ2File),  # an item may begin with BZh
     (b"\xfd7zXZ\0", "xz", lzma.LZMAFile),
-    (b"\x28\xb5\x2f\xfd", "zstd", _zstd),
+    (rb"\x28\xb5\x2f\xfd", "zstd", _zstd),
 )
 
 
 def decompressed(file: io.BufferedReader) -> io.BufferedReader:
     """Return the file, or its content if it is compressed."""
-    head = file.peek(6)
+    head = file.peek(10)
     for beginning, kind, decompress in _KINDS:
-        if head.startswith(beginning):
+        if re.match(beginning, head):
             return io.BufferedReader(Decompressed(file, kind, decompress), 1 << 18)  # type: ignore[type-var,unused-ignore]
     return file
 
