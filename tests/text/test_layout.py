@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wavemore.errors import DataError, UsageError, WavemoreError
 from wavemore.text.detect import detect
 from wavemore.text.items import ItemReader, lines_of
-from wavemore.text.layout import Layout, recognize
+from wavemore.text.layout import Layout, Wanted, recognize
 from wavemore.text.reading import read_lines
 
 NAMES = ["Anna", "Bo", "Cleo", "Zoë", "Dora May"]
@@ -34,11 +34,11 @@ TABLES = {
 
 def read(text: str, column: str | None = None) -> tuple[list[str], tuple[str, ...]]:
     """Read the items of a text, as from a file, in pieces of a few characters."""
-    recognized = recognize(text, column)
+    recognized = recognize(text, Wanted(column))
     assert recognized is not None
     reader = ItemReader(recognized.required())
     pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
-    return [item.strip() for batch in reader.batches(pieces) for item in batch], reader.repairs
+    return [item.strip() for batch in reader.batches(pieces) for item in batch.texts], reader.repairs
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -126,7 +126,7 @@ def test_a_column_by_its_name_or_number(text: str, column: str | None, first: st
     ],
 )
 def test_a_file_whose_items_are_not_clear(text: str, column: str | None, message: str) -> None:
-    recognized = recognize(text, column)
+    recognized = recognize(text, Wanted(column))
     assert recognized is not None
     with pytest.raises(DataError, match=message):
         recognized.required()
@@ -145,7 +145,7 @@ def test_a_file_whose_items_are_not_clear(text: str, column: str | None, message
 )
 def test_a_column_that_is_not_there(text: str, column: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        recognize(text, column)
+        recognize(text, Wanted(column))
 
 
 def test_what_is_left_out_is_counted() -> None:
@@ -202,7 +202,7 @@ def test_any_table_gives_the_fields_that_the_csv_module_reads(table: list[list[s
     file = io.StringIO()
     csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(table)
     reader = ItemReader(Layout("table", delimiter, column=1))
-    items = [item for batch in reader.batches([file.getvalue()]) for item in batch]
+    items = [item for batch in reader.batches([file.getvalue()]) for item in batch.texts]
     assert [" ".join(item.split()) for item in items] == [" ".join(row[1].split()) for row in table]
 
 
@@ -213,7 +213,7 @@ beginnings = st.text(st.sampled_from('ab1,;|\t"{}[]: \n.\\e'), max_size=200)
 def test_no_beginning_of_a_file_is_a_traceback(text: str, column: str | None) -> None:
     message = ""
     try:
-        recognized = recognize(text, column)
+        recognized = recognize(text, Wanted(column))
         if recognized is not None:
             list(ItemReader(recognized.required()).batches([text]))
     except WavemoreError as error:

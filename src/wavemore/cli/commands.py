@@ -82,7 +82,6 @@ def parse(arguments: Sequence[str]) -> Any:
                 prog=f"wavemore {name}",
                 description=cleandoc(COMMANDS[name].__doc__ or ""),
                 args=_arranged(arguments[1:], COMMANDS[name]),
-                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if message.getvalue():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from wavemore.cli.options import NO_HINT, FloatOrAuto, Length, Name, Number, Text
+from wavemore.cli.options import NO_HINT, File, FloatOrAuto, Length, Name, Number, Text, YesOrNo
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ class DataFlags:
     """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
     """of a table or JSON: name or number of the column or field that has the items (default: the only one of texts)"""
+    count_column: Annotated[Text, NO_HINT] = None
+    """name or number of the column that says how often each item occurs: its weight in training and in losses"""
+    by_count: YesOrNo = True
+    """by count, as --count-column has it by default, or not: then the counts only serve --min-count"""
+    val: File = None
+    """a file that is all of the val part; the data then has no val part of its own"""
+    test: File = None
+    """a file that is all of the test part; the data then has no test part of its own"""
     split_method: Literal["distinct", "lecture"] = "distinct"
     """for a list: distinct (no line in two parts) or lecture (Karpathy's split, with duplicates); 80/10/10"""
     split_seed: Number = 0
@@ -56,6 +64,8 @@ class DataFlags:
     """for a list: stop at a line of more than 10,000 characters, or leave it out"""
     max_length: Length = None
     """for a list: leave out lines of more than this many characters"""
+    min_count: Number = 1
+    """for a list: leave out items that occur less often, all copies and their counts together"""
     case: Literal["keep", "lower"] = "keep"
     """lower: convert everything to lower case, prefixes and scored lines too"""
 
@@ -65,15 +75,20 @@ class DataFlags:
         Raises `UsageError` for a flag of the other format, and `DataError` for a table, JSON and the like.
         """
         from wavemore.text.datasets import detect_format, load_corpus, required_layout
-        from wavemore.text.layout import PLAIN
+        from wavemore.text.layout import PLAIN, Wanted
 
-        if self.column is not None and self.format != "auto":
-            raise UsageError(f"--column is for tables and JSON, and --format is {self.format}: leave out one of them")
+        wanted = Wanted(self.column, self.count_column)
+        for name, column in wanted._asdict().items():
+            if column is not None and self.format != "auto":
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} is for tables and JSON, and --format is {self.format}: leave out one of them")
+        if not self.by_count and self.count_column is None:
+            raise UsageError("--no-by-count is for data with counts: name their column with --count-column")
         kept = ""
         if data == "-":
             data = str(_keep_input())
             kept = f"standard input, kept as {data}: "
-        detected = detect_format(data, self.encoding, self.column)
+        detected = detect_format(data, self.encoding, wanted)
         recognized = detected.recognized if detected is not None and self.format == "auto" else None
         layout = PLAIN if recognized is None else required_layout(data, recognized)
         looks = "lines" if detected is None else detected.format
@@ -95,6 +110,10 @@ class DataFlags:
             long_lines=self.long_lines,
             case=self.case,
             max_length=self.max_length,
+            min_count=self.min_count,
+            by_count=self.by_count,
+            val=self.val,
+            test=self.test,
         )
         explanation = f"treated as {KINDS[resolved]} ({reason})"
         if recognized is not None:
@@ -114,5 +133,6 @@ class DataFlags:
             "--split-seed": self.split_seed != 0,
             "--long-lines": self.long_lines != "error",
             "--max-length": self.max_length is not None,
+            "--min-count": self.min_count != 1,
         }
         return [flag for flag, is_given in given.items() if is_given]

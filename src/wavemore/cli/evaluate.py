@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import Flag, MovedData, RunName, Runs, Text
+from wavemore.cli.options import NO_HINT, Flag, MovedData, RunName, Runs, Text
 from wavemore.cli.screen import Screen, losses, print_json, table
 from wavemore.errors import UsageError
 
@@ -31,6 +31,10 @@ class Evaluate:
     """a run folder, or its name in runs/"""
     file: Annotated[Positional[Text], arg(metavar="[FILE]")] = None
     """another list or text, instead of the run's own data; lines with unknown characters are left out and counted"""
+    column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
+    """of a file that is a table or JSON: name or number of the column or field that has the items"""
+    count_column: Annotated[Text, NO_HINT] = None
+    """of such a file: name or number of the column that says how often each item occurs, its weight in the loss"""
     ensemble: Runs = None
     """average the probabilities with those of other runs on the same data"""
     test: Flag = False
@@ -44,6 +48,7 @@ class Evaluate:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print the loss on val, and on the other parts that are asked for."""
+        from wavemore.cli.train_output import by_count
         from wavemore.engine.evaluate import evaluate
         from wavemore.runs.find import find_run
         from wavemore.runs.identity import data_differences
@@ -64,7 +69,8 @@ class Evaluate:
                 record |= _record(name, evaluation)
             print_json(record)
         else:
-            _show(" + ".join(str(run.path) for run in runs), parameters, evaluations)
+            unit = by_count(next(iter(parts.values())))
+            _show(" + ".join(str(run.path) for run in runs), parameters, evaluations, unit)
         if note:
             Screen(stderr=True).say(f"wavemore: {note}")
         return 0
@@ -72,17 +78,20 @@ class Evaluate:
     def _parts(self, run: "Run") -> "tuple[dict[str, Part], str]":
         """Return the parts to evaluate, and what was left out of a file, in words."""
         if self.file is None:
+            if self.column or self.count_column:
+                raise UsageError("--column and --count-column are for another FILE: give one, or leave them out")
             corpus = run.corpus()
             parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
             return parts | {"test": corpus.test} if self.test else parts, ""
+        from wavemore.text.layout import Wanted
         from wavemore.text.other_data import read_other
 
         if self.train or self.test or self.data:
             raise UsageError(f"all of {self.file} is evaluated: leave out --train, --test and --data")
         text_format = run.config.data.format
-        other = read_other(
-            self.file, text_format, run.vocabulary(), run.line_hashes() if text_format == "lines" else None
-        )
+        known = run.line_hashes() if text_format == "lines" else None
+        wanted = Wanted(self.column, self.count_column)
+        other = read_other(self.file, text_format, run.vocabulary(), known, wanted)
         return {"file": other.part}, "; ".join(filter(None, [other.how and f"read {other.how}", other.note]))
 
 
@@ -106,11 +115,11 @@ def _known(name: str) -> str:
     return "the run's data" if name == "file" else "train"
 
 
-def _show(title: str, parameters: int, evaluations: dict[str, "Evaluation"]) -> None:
+def _show(title: str, parameters: int, evaluations: dict[str, "Evaluation"], unit: str) -> None:
     screen = Screen()
     screen.say(f"{title}: {parameters:,} parameters")
     for name, evaluation in evaluations.items():
-        screen.say(f"{name:>6}: {losses(evaluation.nats)}, {evaluation.num_targets:,} targets")
+        screen.say(f"{name:>6}: {losses(evaluation.nats)}{unit}, {evaluation.num_targets:,} targets")
         if name != "train" and evaluation.by_position and evaluation.leak_free_targets != evaluation.num_targets:
             if evaluation.leak_free_targets:
                 screen.say(

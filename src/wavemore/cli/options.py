@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 Auto = Literal["auto"]
@@ -38,7 +38,8 @@ NO_HINT = arg(help_behavior_hint="")
 """Leaves out "(default: ...)" where the help gives the default or none is needed."""
 WHOLE, WHOLES, NUMBER = "a whole number", "a list of whole numbers", "a number"
 
-Flag = Annotated[bool, NO_HINT]
+Flag = Annotated[bool, NO_HINT, FlagCreatePairsOff]
+YesOrNo = Annotated[bool, NO_HINT]
 Number = Annotated[int, _spec("N", int, WHOLE)]
 Real = Annotated[float, _spec("X", float, NUMBER)]
 Name = Annotated[str, _spec("NAME", str)]

@@ -1,7 +1,7 @@
 """What `wavemore train` prints before and after a training."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wavemore.runs.record import Summary
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
+    from wavemore.text.parts import Part
 
 EXAMPLES, EXAMPLE_CELLS = 10, 90
 """Items that are shown, at most, and their width together."""
@@ -48,6 +49,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     if corpus.report.invisible:
         screen.say(f"note    {_invisible(corpus)}")
     screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
+    for note in _leaks(corpus):
+        screen.say(f"note    {note}")
     if variants := corpus.case_variants:
         screen.say(
             f"note    {pluralize(variants, 'val line')} differ from a train line in upper and lower case only, and "
@@ -88,8 +91,9 @@ def show_result(
     screen: Screen, run: "Run", corpus: "Corpus", summary: "Summary", val: "Evaluation", samples: Sequence[Any]
 ) -> None:
     """Print the losses, the samples and the commands that a user may want next."""
-    screen.say("", f"train  {losses(summary.train_nats)}{_of_train(summary, corpus)}")
-    screen.say(f"val    {losses(val.nats)}", style="bold")
+    unit = by_count(corpus.val)
+    screen.say("", f"train  {losses(summary.train_nats)}{unit}{_of_train(summary, corpus)}")
+    screen.say(f"val    {losses(val.nats)}{unit}", style="bold")
     if val.leak_free_targets not in (0, val.num_targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on the val lines that are not in train")
     screen.say(
@@ -107,6 +111,20 @@ def show_result(
         _show_lines(screen, samples)
         commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct", *_score_command(path, corpus)]
     screen.say("", "next:", *(f"  {command}" for command in commands))
+
+
+def by_count(part: "Part") -> str:
+    """Return the end of a loss's unit: whether items weigh as much as their counts."""
+    return "" if part.segment_weights is None else ", each item as often as it is counted"
+
+
+def _leaks(corpus: "Corpus") -> Iterator[str]:
+    """Yield how many lines of the files that are a part of their own are in train too."""
+    for name, file, part in (("val", corpus.val_file, corpus.val), ("test", corpus.test_file, corpus.test)):
+        leaks = int((~part.leak_free_segments).sum())
+        if file is not None and part.format == "lines" and leaks:
+            count = len(part.leak_free_segments)
+            yield f"{leaks:,} of {count:,} {name} lines are also in train: their loss says little about new lines"
 
 
 def _invisible(corpus: "Corpus") -> str:
@@ -127,8 +145,10 @@ def _invisible(corpus: "Corpus") -> str:
 
 def _of_train(summary: "Summary", corpus: "Corpus") -> str:
     """Return what the train loss is of, if not of all of train."""
+    from wavemore.engine.fit import train_loss_part
+
     targets = summary.train_targets
-    if targets is None or targets == corpus.train.num_targets:
+    if targets is None or train_loss_part(corpus).num_targets == corpus.train.num_targets:
         return ""
     which = "the last" if corpus.format == "text" else "a sample of"
     return f", on {which} {targets:,} train characters"

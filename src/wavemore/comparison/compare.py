@@ -80,9 +80,11 @@ def _compare(
 ) -> Comparison:
     part, units, (nats_a, nats_b) = _target_nats(models, corpus, split)
     mean_a, mean_b = nats_a.mean(axis=0), nats_b.mean(axis=0)  # (B,)
+    times = part.target_weights()
+    weights = np.ones(len(units)) if times is None else times.astype(np.float64)
 
     def by_unit(values: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        sums = np.bincount(units, weights=values * mask, minlength=int(units.max()) + 1)  # (B,) -> (U,)
+        sums = np.bincount(units, weights=values * mask * weights, minlength=int(units.max()) + 1)  # (B,) -> (U,)
         return sums.astype(np.float64)
 
     def outcome(mask: NDArray[np.bool_]) -> Outcome:
@@ -99,10 +101,10 @@ def _compare(
             group=each.group,
             name=each.name,
             lines=int(np.count_nonzero(line_sums(part, mask.astype(np.float64)))),
-            num_targets=int(mask.sum()),
-            a=float(mean_a[mask].mean()),
-            b=float(mean_b[mask].mean()),
-            difference=float((mean_b - mean_a)[mask].mean()),
+            num_targets=int(weights[mask].sum()),
+            a=float(np.average(mean_a[mask], weights=weights[mask])),
+            b=float(np.average(mean_b[mask], weights=weights[mask])),
+            difference=float(np.average((mean_b - mean_a)[mask], weights=weights[mask])),
             interval=units_interval(by_unit(mean_b - mean_a, mask), counts),
         )
 

@@ -121,6 +121,28 @@ class LineBatchSampler(BatchSampler):
         return order, np.cumsum(lengths, dtype=np.int64) - lengths
 
 
+class CountedSampler(BatchSampler):
+    """Samples targets or whole lines as often as they are counted, and so that each step has its share of the rare ones.
+
+    The counts are added up, and a step draws one place from each of as many equal pieces of the sum as it has units.
+    """
+
+    def __init__(
+        self, spans: LineSpans, counts: NDArray[np.int64], batch_size: int, seed: int, *, whole_lines: bool
+    ) -> None:
+        super().__init__(int(spans.lengths.sum()), batch_size, "replacement", seed)
+        self.spans, self.whole_lines = spans, whole_lines
+        targets = counts * spans.lengths
+        self.units = round(batch_size * counts.sum() / targets.sum()) if whole_lines else batch_size
+        self.ends = np.cumsum(counts if whole_lines else np.repeat(counts, spans.lengths))
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        count = max(1, self.units)
+        places = (np.arange(count) + self._generator(step).random(count)) * (int(self.ends[-1]) / count)
+        drawn = np.searchsorted(self.ends, np.minimum(places, self.ends[-1] - 1).astype(np.int64), side="right")
+        return self.spans.positions(drawn) if self.whole_lines else drawn
+
+
 class BlockBatchSampler(BatchSampler):
     """Samples blocks of `block_size` consecutive characters of a text.
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.batch_samplers import BatchSampler, LineBatchSampler
+from wavemore.engine.batch_samplers import BatchSampler, CountedSampler, LineBatchSampler
 from wavemore.engine.batcher import Batcher, chunk_size, line_chunk
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
@@ -53,6 +53,15 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> Batcher:
     if isinstance(model, Tree):
         return WindowBatcher(part.tokens, model, recipe.execution)
     return LineBatcher(part.tokens, model)
+
+
+def training_sampler(part: Part, batcher: Batcher, recipe: Recipe) -> BatchSampler:
+    """Choose the targets of each training step; lines that occur more often than others are drawn as often."""
+    counts = part.segment_weights
+    if counts is None:
+        return batcher.sampler(recipe.batch_size, recipe.sampling, recipe.seed)
+    spans, whole_lines = LineSpans.of(part.tokens), not isinstance(batcher, WindowBatcher)
+    return CountedSampler(spans, counts, recipe.batch_size, recipe.seed, whole_lines=whole_lines)
 
 
 def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique") -> Batcher:

@@ -66,20 +66,28 @@ class PartLosses:
 
     part: Part
     nats: NDArray[np.float64]
-    """Sums over the segments, (S,)."""
+    """Sums over the segments, (S,), each counted once."""
     position_nats: NDArray[np.float64]
-    """Sums over the targets that are first, second, ... in their line, (P,); empty for a text."""
+    """Sums over the targets that are first, second, ... in their line, (P,), by count; empty for a text."""
+
+    @property
+    def weights(self) -> NDArray[np.int64]:
+        """How often each segment counts, (S,)."""
+        weights = self.part.segment_weights
+        return np.ones(len(self.nats), np.int64) if weights is None else weights
 
     @property
     def evaluation(self) -> Evaluation:
-        """The mean losses."""
+        """The mean losses; an item that occurs several times counts as often."""
         sizes, leak_free = np.diff(self.part.segments).astype(np.int64), self.part.leak_free_segments
+        ended = np.cumsum(np.bincount(sizes, self.weights).astype(np.int64))[:-1]
+        longer = self.weights.sum() - ended  # lines with a target at each position
+        sizes, nats = sizes * self.weights, self.nats * self.weights
         leak_free_targets = int(sizes[leak_free].sum())
-        longer = len(sizes) - np.cumsum(np.bincount(sizes))[:-1]  # lines with a target at each position
         return Evaluation(
-            nats=float(self.nats.sum() / sizes.sum()),
-            num_targets=self.part.num_targets,
-            leak_free_nats=float(self.nats[leak_free].sum() / leak_free_targets) if leak_free_targets else nan,
+            nats=float(nats.sum() / sizes.sum()),
+            num_targets=int(sizes.sum()),
+            leak_free_nats=float(nats[leak_free].sum() / leak_free_targets) if leak_free_targets else nan,
             leak_free_targets=leak_free_targets,
             by_position=tuple((self.position_nats / longer).tolist()) if len(self.position_nats) else (),
         )
@@ -89,8 +97,8 @@ class PartLosses:
         """The sums over the units that count as independent."""
         units = self.part.segment_units
         return UnitLosses(
-            np.bincount(units, weights=self.nats).astype(np.float64),
-            np.bincount(units, weights=np.diff(self.part.segments)).astype(np.int64),
+            np.bincount(units, weights=self.nats * self.weights).astype(np.float64),
+            np.bincount(units, weights=np.diff(self.part.segments) * self.weights).astype(np.int64),
             np.bincount(units, weights=self.part.leak_free_segments) > 0,
         )
 
@@ -105,14 +113,15 @@ def part_losses(model: Model | Sequence[Model], part: Part, *, execution: Execut
     """Compute the losses of `part` as `evaluate` does; of one model without an array of all targets."""
     models = [model] if isinstance(model, Model) else model
     require(len(models) > 0, "model", "an empty list", "a model, or several")
-    segments = part.segments
+    segments, weights = part.segments, part.segment_weights
     nats = np.zeros(len(segments) - 1)
     position_nats = np.zeros(int(np.diff(segments).max()) if part.format == "lines" else 0)
     for positions, values in _losses(models, part, execution):
         segment = np.searchsorted(segments, positions, side="right") - 1
         nats += np.bincount(segment, weights=values, minlength=len(nats))
         if len(position_nats):
-            position_nats += np.bincount(positions - segments[segment], values, minlength=len(position_nats))
+            by_count = values if weights is None else values * weights[segment]
+            position_nats += np.bincount(positions - segments[segment], by_count, minlength=len(position_nats))
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return PartLosses(part, nats, position_nats)

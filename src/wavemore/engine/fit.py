@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavemore.engine.batchers import evaluation_batcher, training_batcher
+from wavemore.engine.batchers import evaluation_batcher, training_batcher, training_sampler
 from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
 from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
 from wavemore.engine.optimizer import Optimizers
@@ -92,7 +92,9 @@ def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | No
         raise UsageError(NO_NGRAM_STUDENT)
     start = perf_counter()
     tokens = torch.from_numpy(corpus.train.tokens.astype(np.int64)).to(model.device)
-    model.count(tokens, across_lines=corpus.format == "text")
+    weights = corpus.train.target_weights()
+    counts = None if weights is None else torch.from_numpy(weights)
+    model.count(tokens, counts, across_lines=corpus.format == "text")
     seconds = perf_counter() - start
     if resume is not None:  # a checkpoint after the only step: counting again gives the same counts
         return
@@ -143,12 +145,13 @@ class _Training:
         self.model, self.recipe = model, recipe
         self.soft_targets = _checked(soft_targets, corpus) if recipe.distill_weight else None
         self.batcher = training_batcher(corpus.train, model, recipe)
-        self.sampler = self.batcher.sampler(recipe.batch_size, recipe.sampling, recipe.seed)
+        self.sampler = training_sampler(corpus.train, self.batcher, recipe)
         # The weights that are evaluated and kept: an average over the last steps is better than any single step.
         self.averaged = deepcopy(model) if recipe.ema_decay else model
         pairs = zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True)
         self.pairs = list(pairs) if recipe.ema_decay else []
-        self.val = evaluation_batcher(val_in_training(corpus), self.averaged)
+        val = val_in_training(corpus)
+        self.val, self.val_weights = evaluation_batcher(val, self.averaged), val.target_weights()
         self.optimizers = Optimizers(model, recipe)
         self.work = f"training, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
@@ -212,7 +215,7 @@ class _Training:
 
     def _evaluate(self) -> float:
         try:
-            val_nats = float(token_nats(self.averaged, self.val).mean())
+            val_nats = float(np.average(token_nats(self.averaged, self.val), weights=self.val_weights))
         except ModelError:
             val_nats = nan
         self._require_finite(val_nats, "val loss")

@@ -157,15 +157,15 @@ class Ngram(Model):
         return keys
 
     @torch.no_grad()
-    def count(self, tokens: Tensor, *, across_lines: bool = False) -> None:
+    def count(self, tokens: Tensor, weights: Tensor | None = None, *, across_lines: bool = False) -> None:
         """Count the ids of lines, each ended by a boundary, (N,), in place of all earlier counts.
 
-        With `across_lines` they are one text, and contexts continue beyond a boundary. They are counted on the CPU.
+        `weights` are how often each target occurs, (N,), by default once. With `across_lines` they are one text, and contexts continue beyond a boundary. They are counted on the CPU.
         """
         tokens = tokens.cpu()
         self.across_lines.fill_(across_lines)
         size = self.vocabulary_size
-        counted = self._occurrences(tokens, across_lines)
+        counted = self._occurrences(tokens, weights, across_lines)
         for k, (contexts, grams, counts) in enumerate(counted):
             if k + 1 < len(counted):
                 longer, longer_grams, _ = counted[k + 1]
@@ -179,7 +179,7 @@ class Ngram(Model):
                     counts = torch.where(starts_line, counts, kinds)
             self._fill(self.levels[k], contexts, grams, counts)
 
-    def _occurrences(self, tokens: Tensor, across_lines: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _occurrences(self, tokens: Tensor, weights: Tensor | None, across_lines: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Count each n-gram, level by level: the contexts (U,), the n-grams (E,) and their numbers of occurrences (E,).
 
         An n-gram is context * V + character, with the index of its context.
@@ -200,7 +200,12 @@ class Ngram(Model):
             if k > 0:
                 keys = indices[targets] * size + padded[targets + 1 - k]
                 contexts, indices[targets] = torch.unique(keys, return_inverse=True)
-            grams, counts = torch.unique(indices[targets] * size + tokens[targets], return_counts=True)
+            keys = indices[targets] * size + tokens[targets]
+            if weights is None:
+                grams, counts = torch.unique(keys, return_counts=True)
+            else:
+                grams, numbers = torch.unique(keys, return_inverse=True)
+                counts = torch.zeros_like(grams).index_add_(0, numbers, weights[targets])
             counted.append((contexts, grams, counts))
             report("counting n-grams", k + 1, len(self.levels))
         return counted

@@ -1,7 +1,7 @@
 """`config.json`: all that is needed to build the same model, read the same data and repeat the same training."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,15 @@ from wavemore.nn.models import model_entry
 from wavemore.runs.json_file import PUT_BACK, read_json
 from wavemore.runs.record import Line, Seconds
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.corpus import Corpus
-from wavemore.text.datasets import DATASETS, load_corpus
+from wavemore.text.corpus import Corpus, PartFile
+from wavemore.text.datasets import DATASETS, locate
 from wavemore.text.layout import PLAIN, Layout
+from wavemore.text.line_corpus import read_line_corpus
 from wavemore.text.lines import MAX_LINE_LENGTH
 from wavemore.text.parts import Format
+from wavemore.text.reading import ItemFile
 from wavemore.text.splits import SplitMethod
+from wavemore.text.text_corpus import read_text_corpus
 
 FORMAT = 1
 """Version of the run folder's layout; folders of other versions are refused."""
@@ -59,6 +62,11 @@ class DataConfig:
     """Bytes of the file; None if there is none."""
     layout: Layout = PLAIN
     """Where the items of a list are in its file."""
+    by_count: bool = True
+    """Whether items weigh as much as their counts, if the layout has counts."""
+    val_file: PartFile | None = None
+    """The file that is all of val, if there is one; the same for test."""
+    test_file: PartFile | None = None
 
     def __post_init__(self) -> None:
         require(abs(self.split_seed) < 2**127, "split_seed", self.split_seed, "below 2**127")
@@ -74,31 +82,40 @@ class DataConfig:
         Raises `DataError` for a file that cannot be the one of the run; it is then not opened.
         """
         if self.source not in DATASETS:
-            self._check_file()
-        return load_corpus(
-            self.source,
-            format=self.format,
-            layout=self.layout,
+            _check_file(self.source, self.size)
+        own = {part: file for part, file in (("val", self.val_file), ("test", self.test_file)) if file is not None}
+        for file in own.values():
+            _check_file(file.source, file.size)
+        path, name, encoding = locate(self.source, self.encoding)
+        if self.train_fraction is not None:
+            paths = {part: Path(file.source) for part, file in own.items()}
+            return read_text_corpus(
+                path, train_fraction=self.train_fraction, encoding=encoding, cleaning=self.cleaning, name=name, **paths
+            )
+        return read_line_corpus(
+            ItemFile(path, encoding, self.layout),
+            name=name,
+            cleaning=self.cleaning,
+            by_count=self.by_count,
             split_method=self.split_method,
             split_seed=self.split_seed,
-            train_fraction=self.train_fraction,
-            encoding=self.encoding,
-            **asdict(self.cleaning),
+            own={part: ItemFile(Path(file.source), file.encoding, file.layout) for part, file in own.items()},
         )
 
-    def _check_file(self) -> None:
-        """The run may be a stranger's, and name a file that should not be opened or copied to the cache."""
-        if self.source.startswith(("//", "\\\\")):
-            raise DataError(f"{self.source} is on another computer; copy the file to this one")
-        path = Path(self.source)
-        if not is_present(path) or special_kind(path, follow=True):
-            return  # `load_corpus` says what it is
-        size = path.stat().st_size
-        if self.size is None and size > MAX_UNKNOWN:
-            raise DataError(f"{path} has {size:,} bytes, and the run does not record the size of its data")
-        if self.size not in (None, size):
-            sizes = f"it has {size:,} bytes instead of {self.size:,}"
-            raise DataError(f"{path} is not the file that the run began with: {sizes}")
+
+def _check_file(source: str, expected: int | None) -> None:
+    """The run may be a stranger's, and name a file that should not be opened or copied to the cache."""
+    if source.startswith(("//", "\\\\")):
+        raise DataError(f"{source} is on another computer; copy the file to this one")
+    path = Path(source)
+    if not is_present(path) or special_kind(path, follow=True):
+        return  # whoever reads it says what it is
+    size = path.stat().st_size
+    if expected is None and size > MAX_UNKNOWN:
+        raise DataError(f"{path} has {size:,} bytes, and the run does not record the size of its data")
+    if expected not in (None, size):
+        sizes = f"it has {size:,} bytes instead of {expected:,}"
+        raise DataError(f"{path} is not the file that the run began with: {sizes}")
 
 
 @dataclass(frozen=True)

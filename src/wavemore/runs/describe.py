@@ -1,8 +1,10 @@
 """Short descriptions of a run for tables and messages: its model, its data, its teachers, how far it is."""
 
 from collections import Counter
+from pathlib import Path
 
 from wavemore.runs.config import DataConfig, RunConfig
+from wavemore.text.corpus import PartFile
 from wavemore.text.lines import pluralize
 from wavemore.text.text_corpus import TRAIN_FRACTION
 
@@ -32,9 +34,20 @@ def describe_data(config: RunConfig) -> str:
 
 def describe_split(data: DataConfig) -> str:
     """The split, such as "distinct, seed 0" or "the first 90 % train"."""
+    own = [f"{name} from {Path(file.source).name}" for name, file in own_parts(data).items()]
+    if len(own) == 2:
+        return ", ".join(own)
     if data.train_fraction is not None:
-        return f"the first {100 * data.train_fraction:g} % train"
-    return data.split_method if data.split_method == "lecture" else f"{data.split_method}, seed {data.split_seed}"
+        split = f"the first {100 * data.train_fraction:g} % train"
+    else:
+        split = data.split_method if data.split_method == "lecture" else f"{data.split_method}, seed {data.split_seed}"
+    return ", ".join([split, *own])
+
+
+def own_parts(data: DataConfig) -> dict[str, PartFile]:
+    """The parts that have a file of their own, by name."""
+    files = {"val": data.val_file, "test": data.test_file}
+    return {name: file for name, file in files.items() if file is not None}
 
 
 def describe_training(config: RunConfig) -> str:

@@ -14,7 +14,9 @@ def data_key(data: DataConfig) -> tuple[Any, ...]:
     """All that decides the train, val and test parts: losses are comparable if it is equal."""
     split_seed = data.split_seed if data.split_method == "distinct" else 0
     split = data.split_method, split_seed, data.train_fraction
-    return data.sha256, data.encoding, data.cleaning, data.layout, split
+    counts = data.by_count and data.layout.count is not None
+    files = tuple(file and (file.sha256, file.encoding, file.layout) for file in (data.val_file, data.test_file))
+    return data.sha256, data.encoding, data.cleaning, data.layout, split, counts, files
 
 
 def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
@@ -29,8 +31,12 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
             differences.append(f"{name.replace('_', ' ')} {value} and {getattr(b.cleaning, name)}")
     if a.layout != b.layout:
         differences.append(f"items in {a.layout} and in {b.layout}")
-    if data_key(a)[-1] != data_key(b)[-1]:
+    if describe_split(a) != describe_split(b):
         differences.append(f"split {describe_split(a)} and {describe_split(b)}")
+    if a.by_count != b.by_count:
+        differences.append("items weighed by their counts and not")
+    if data_key(a) != data_key(b) and not differences:
+        differences.append("own val or test files")
     return differences
 
 

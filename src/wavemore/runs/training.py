@@ -77,6 +77,9 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         train_fraction=corpus.train_fraction,
         cleaning=corpus.cleaning,
         layout=corpus.layout,
+        by_count=corpus.by_count,
+        val_file=corpus.val_file,
+        test_file=corpus.test_file,
         size=Path(corpus.source).stat().st_size if corpus.source else None,
     )
 

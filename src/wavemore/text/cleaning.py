@@ -72,6 +72,8 @@ class Cleaning:
     """lower: each character is converted to lower case."""
     max_length: int | None = None
     """The most characters of an item of a list; longer ones are left out. None: as many as an item may have."""
+    min_count: int = 1
+    """How often an item of a list must occur, all copies together; rarer ones are left out."""
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -83,6 +85,7 @@ class Cleaning:
             value, values = getattr(self, name), get_args(kind)
             require(value in values, name, repr(value), f"{', '.join(values[:-1])} or {values[-1]}")
         require(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1")
+        require(self.min_count >= 1, "min_count", self.min_count, "at least 1")
 
     def apply(self, text: str) -> str:
         """Return the text as the data has it."""
@@ -110,6 +113,7 @@ class CleaningSettings(TypedDict, total=False):
     long_lines: LongLines
     case: Case
     max_length: int | None
+    min_count: int
 
 
 AS_IS = Cleaning()

@@ -5,9 +5,11 @@ A feature that uses a `Corpus` works for both. `datasets.load_corpus` returns on
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from wavemore.text.cleaning import Cleaning
@@ -16,6 +18,26 @@ from wavemore.text.lines import LineReport, TextReport
 from wavemore.text.parts import Format, Part
 from wavemore.text.splits import SplitMethod
 from wavemore.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file that is all of the val or the test part."""
+
+    source: str
+    """Its absolute path."""
+    sha256: str
+    """The checksum of its bytes."""
+    encoding: str
+    size: Annotated[int, Meta(ge=1)]
+    """Its bytes."""
+    layout: Layout = PLAIN
+    """Where the items of a list are in it."""
+
+    @classmethod
+    def of(cls, path: Path, sha256: str, encoding: str, layout: Layout = PLAIN) -> "PartFile":
+        """Describe a file that was read."""
+        return cls(str(path.absolute()), sha256, encoding, path.stat().st_size, layout)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,6 +66,11 @@ class Corpus:
     """The fraction of a text that is its train part; None for a list, which is split 80/10/10."""
     layout: Layout = PLAIN
     """Where the items of a list are in its file."""
+    by_count: bool = True
+    """Whether items weigh as much as their counts, if the layout has counts."""
+    val_file: PartFile | None = None
+    """The file that is all of val, if there is one; the same for test."""
+    test_file: PartFile | None = None
 
     @property
     def cleaning(self) -> Cleaning:

@@ -19,11 +19,11 @@ from wavemore.files import is_present
 from wavemore.text.cleaning import Cleaning, CleaningSettings
 from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
-from wavemore.text.layout import PLAIN, Layout, Recognized
-from wavemore.text.line_corpus import LineCorpus, build_corpus
+from wavemore.text.layout import PLAIN, Layout, Recognized, Wanted
+from wavemore.text.line_corpus import LineCorpus, read_line_corpus
 from wavemore.text.opening import COMPRESSED
 from wavemore.text.parts import Format
-from wavemore.text.reading import read_lines
+from wavemore.text.reading import ItemFile
 from wavemore.text.splits import SplitMethod
 from wavemore.text.text_corpus import TRAIN_FRACTION, TextCorpus, read_text_corpus
 
@@ -54,57 +54,45 @@ DATASETS = {
 }
 
 
+class DataSettings(CleaningSettings, total=False):
+    """The settings of `load_corpus`, by name."""
+
+    column: str | None
+    count_column: str | None
+    layout: Layout
+    by_count: bool
+    split_method: SplitMethod
+    split_seed: int
+    train_fraction: float | None
+    val: str | Path | None
+    test: str | Path | None
+    encoding: str
+    cache: Path | None
+
+
 @overload
 def load_corpus(
-    data: str | Path = ...,
-    *,
-    format: Literal["lines"] = ...,
-    column: str | None = ...,
-    layout: Layout = ...,
-    split_method: SplitMethod = ...,
-    split_seed: int = ...,
-    train_fraction: float | None = ...,
-    encoding: str = ...,
-    cache: Path | None = ...,
-    **cleaning: Unpack[CleaningSettings],
+    data: str | Path = ..., *, format: Literal["lines"] = ..., **settings: Unpack[DataSettings]
 ) -> LineCorpus: ...
 @overload
-def load_corpus(
-    data: str | Path = ...,
-    *,
-    format: Literal["text"],
-    column: str | None = ...,
-    layout: Layout = ...,
-    split_method: SplitMethod = ...,
-    split_seed: int = ...,
-    train_fraction: float | None = ...,
-    encoding: str = ...,
-    cache: Path | None = ...,
-    **cleaning: Unpack[CleaningSettings],
-) -> TextCorpus: ...
+def load_corpus(data: str | Path = ..., *, format: Literal["text"], **settings: Unpack[DataSettings]) -> TextCorpus: ...
 @overload
 def load_corpus(
-    data: str | Path = ...,
-    *,
-    format: Literal["auto", "lines", "text"],
-    column: str | None = ...,
-    layout: Layout = ...,
-    split_method: SplitMethod = ...,
-    split_seed: int = ...,
-    train_fraction: float | None = ...,
-    encoding: str = ...,
-    cache: Path | None = ...,
-    **cleaning: Unpack[CleaningSettings],
+    data: str | Path = ..., *, format: Literal["auto", "lines", "text"], **settings: Unpack[DataSettings]
 ) -> Corpus: ...
 def load_corpus(
     data: str | Path = "names",
     *,
     format: Literal["auto", "lines", "text"] = "lines",  # noqa: A002 - the name of the setting
     column: str | None = None,
+    count_column: str | None = None,
     layout: Layout = PLAIN,
+    by_count: bool = True,
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     train_fraction: float | None = None,
+    val: str | Path | None = None,
+    test: str | Path | None = None,
     encoding: str = "auto",
     cache: Path | None = None,
     **cleaning: Unpack[CleaningSettings],
@@ -117,6 +105,10 @@ def load_corpus(
     is what it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`, of which the only column with
     different texts is read. `column` names another one, or gives its number, from 1; `layout` says all of it. Files
     may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
+
+    `count_column` says how often each item occurs, which is its weight in training and in losses; without `by_count` it
+    only serves the setting `min_count`. `val` and `test` are files that are all of that part; what would have been that
+    part of the data is then train.
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
     is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `cleaning` are the
@@ -135,41 +127,57 @@ def load_corpus(
     """
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
-    if column is not None and (format == "text" or layout is not PLAIN):
-        raise UsageError("`column` is for lists, of which no `layout` is given: leave it out")
+    wanted = Wanted(column, count_column)
+    if any(wanted) and (format == "text" or layout is not PLAIN):
+        name = "column" if wanted.column else "count_column"
+        raise UsageError(f"`{name}` is for lists, of which no `layout` is given: leave it out")
     kind: Format = "text" if format == "text" else "lines"
-    if (format == "auto" or column is not None) and (detected := detect_format(data, encoding, column)) is not None:
+    if (format == "auto" or any(wanted)) and (detected := detect_format(data, encoding, wanted)) is not None:
         kind = detected.format
         layout = PLAIN if detected.recognized is None else required_layout(data, detected.recognized)
     cleaning.setdefault("normalize", "nfc")
     how = Cleaning(**cleaning)
     path, name, encoding = locate(data, encoding)
+    others = [(part, file) for part, file in (("val", val), ("test", test)) if file is not None]
     if kind == "text":
-        if how.max_length is not None:
-            raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
+        _check_text(how, train_fraction, others)
         fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-        return read_text_corpus(path, train_fraction=fraction, encoding=encoding, cleaning=how, name=name, cache=cache)
+        own = {part: locate(file, encoding)[0] for part, file in others}
+        return read_text_corpus(
+            path, train_fraction=fraction, encoding=encoding, cleaning=how, name=name, cache=cache, **own
+        )
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
-    return _read_list(path, name, encoding, how, layout, split_method, split_seed)
-
-
-def _read_list(
-    path: Path, name: str, encoding: str, cleaning: Cleaning, layout: Layout, method: SplitMethod, seed: int
-) -> LineCorpus:
-    lines, report, reader = read_lines(path, encoding, cleaning, layout)
-    return build_corpus(
-        lines,
-        report,
+    own_files = {part: item_file(file, encoding if str(file) not in DATASETS else "auto", wanted) for part, file in others}
+    return read_line_corpus(
+        ItemFile(path, encoding, layout),
         name=name,
-        source=str(path.absolute()),
-        sha256=reader.sha256,
-        encoding=reader.encoding,
-        cleaning=cleaning,
-        layout=layout,
-        split_method=method,
-        split_seed=seed,
+        cleaning=how,
+        by_count=by_count,
+        split_method=split_method,
+        split_seed=split_seed,
+        own=own_files,
     )
+
+
+def _check_text(cleaning: Cleaning, train_fraction: float | None, others: list[tuple[str, str | Path]]) -> None:
+    """Raise `UsageError` for settings that are not for a text, or contradict each other."""
+    if cleaning.max_length is not None:
+        raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
+    if cleaning.min_count > 1:
+        raise UsageError("`min_count` is for items of a list, and the data is continuous text: leave it out")
+    if len(others) == 2 and train_fraction is not None:
+        raise UsageError("`val` and `test` are given, so all of the data is train: leave `train_fraction` out")
+
+
+def item_file(data: str | Path, encoding: str, wanted: Wanted) -> ItemFile:
+    """Find out where the items of a file are; the `wanted` columns are those of files that have columns."""
+    path, _, encoding = locate(data, encoding)
+    detected = detect_format(data, encoding)
+    if detected is not None and detected.recognized is not None:
+        detected = detect_format(data, encoding, wanted)
+    recognized = None if detected is None else detected.recognized
+    return ItemFile(path, encoding, PLAIN if recognized is None else required_layout(data, recognized))
 
 
 def required_layout(data: str | Path, recognized: Recognized) -> Layout:
@@ -180,7 +188,7 @@ def required_layout(data: str | Path, recognized: Recognized) -> Layout:
         raise DataError(f"{data}: {error}") from None
 
 
-def detect_format(data: str | Path, encoding: str = "auto", column: str | None = None) -> Detected | None:
+def detect_format(data: str | Path, encoding: str = "auto", wanted: Wanted = Wanted()) -> Detected | None:
     """Guess whether a file is a list or a text; None for data sets that are lists, and if there is no file.
 
     >>> detect_format("names") is None
@@ -189,11 +197,12 @@ def detect_format(data: str | Path, encoding: str = "auto", column: str | None =
     Detected(format='text', reason='a data set of one text', recognized=None)
     """
     dataset = _dataset(data)
-    if dataset is not None and column is not None:
-        raise UsageError(f"`column` is {column!r}, but {data} is a data set, not a table: leave it out")
+    if dataset is not None and any(wanted):
+        name, value = ("column", wanted.column) if wanted.column else ("count_column", wanted.count_column)
+        raise UsageError(f"`{name}` is {value!r}, but {data} is a data set, not a table: leave it out")
     if dataset is not None:
         return Detected("text", "a data set of one text") if dataset.format == "text" else None
-    return detect(Path(data), encoding, column) if is_present(data) else None
+    return detect(Path(data), encoding, wanted) if is_present(data) else None
 
 
 def _dataset(data: str | Path) -> Dataset | None:

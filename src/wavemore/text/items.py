@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,15 +15,24 @@ BATCH = 1 << 14
 """Items that are separate Python strings at the same time."""
 MAX_ROW = 1 << 24
 """Characters of a row or a line of JSON."""
+MAX_TIMES = 10**9
+"""How often an item may occur."""
 _COUNT = re.compile(r"\s*\d+ ")
+
+
+class Items(NamedTuple):
+    """Some items of a file, (N,), and how often each occurs if the file says so, (N,)."""
+
+    texts: list[str]
+    counts: list[int] | None = None
 
 
 class ItemReader:
     r"""Takes the items out of the text of a file, and counts what it leaves out or changes.
 
     >>> reader = ItemReader(Layout("table", ",", header=True))
-    >>> list(reader.batches(["name,city\n", "Ada,London\nBo", '\n"Cleo\nMay",Rome\n']))
-    [['Ada', 'Bo', 'Cleo May']]
+    >>> next(reader.batches(["name,city\n", "Ada,London\nBo", '\n"Cleo\nMay",Rome\n'])).texts
+    ['Ada', 'Bo', 'Cleo May']
     >>> reader.repairs
     ('line breaks within 1 item replaced by spaces',)
     """
@@ -33,15 +42,18 @@ class ItemReader:
         self.num_missing = 0  # rows and objects without the item
         self.num_broken = 0  # items with a line break
         self.num_uncounted = 0  # lines without a count
+        self.num_zero = 0  # items that occur zero times
+        self._counts: list[int] = []  # of the items that were read last
 
-    def batches(self, pieces: Iterable[str]) -> Iterator[list[str]]:
+    def batches(self, pieces: Iterable[str]) -> Iterator[Items]:
         """Yield the items, some thousand at a time. Raises `DataError` for what cannot be read."""
         readers = {"table": self._table, "json-lines": self._json_lines, "json": self._json, "counted": self._counted}
         items = readers[self.layout.kind](pieces)
         while batch := list(islice(items, BATCH)):
             if "\n" in "".join(batch) or "\r" in "".join(batch):
                 batch = [self._on_one_line(item) for item in batch]
-            yield batch
+            counts, self._counts = self._counts, []
+            yield Items(batch, None if self.layout.count is None else counts)
 
     @property
     def repairs(self) -> tuple[str, ...]:
@@ -52,6 +64,8 @@ class ItemReader:
             words.append(f"{self.num_missing:,} {what} left out")
         if self.num_uncounted:
             words.append(f"{self.num_uncounted:,} lines without a count read as they are")
+        if self.num_zero:
+            words.append(f"{self.num_zero:,} items with a count of 0 left out")
         if self.num_broken:
             items = "1 item" if self.num_broken == 1 else f"{self.num_broken:,} items"
             words.append(f"line breaks within {items} replaced by spaces")
@@ -64,14 +78,17 @@ class ItemReader:
         return " ".join(line.strip() for line in lines)
 
     def _table(self, pieces: Iterable[str]) -> Iterator[str]:
-        column = self.layout.column
+        column, count = self.layout.column, self.layout.count
+        assert not isinstance(count, str), "the layout of a table has the number of a column"
+        last = max(column, count or 0)
         rows = csv.reader(lines_of(pieces), delimiter=self.layout.delimiter)
         try:
             if self.layout.header:
                 next(rows, None)
             for row in rows:
-                if len(row) > column:
-                    yield row[column]
+                if len(row) > last:
+                    if count is None or self._counted_times(row[count], f"the row that ends in line {rows.line_num:,}"):
+                        yield row[column]
                 elif row:
                     self.num_missing += 1
         except csv.Error as error:
@@ -89,7 +106,7 @@ class ItemReader:
                 value = decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
                 raise DataError(f"line {number:,} is no JSON ({error}); mend it or take it out") from None
-            yield from self._item(value)
+            yield from self._item(value, f"line {number:,}")
 
     def _json(self, pieces: Iterable[str]) -> Iterator[str]:
         try:
@@ -98,21 +115,43 @@ class ItemReader:
             raise DataError(f"the file is no JSON ({error}); mend it, or give one item per line") from None
         if not isinstance(values, list):
             raise DataError("the file is JSON, but no array; give an array, or one item per line")
-        for value in values:
-            yield from self._item(value)
+        for number, value in enumerate(values, 1):
+            yield from self._item(value, f"value {number:,} of the array")
 
-    def _item(self, value: Any) -> Iterator[str]:
+    def _item(self, value: Any, place: str) -> Iterator[str]:
         text = as_text(value_at(value, self.layout.field))
         if text is None:
             self.num_missing += 1
-        else:
+        elif self.layout.count is None or self._counted_times(
+            as_text(value_at(value, str(self.layout.count))) or "", place
+        ):
             yield text
 
     def _counted(self, pieces: Iterable[str]) -> Iterator[str]:
-        for line in lines_of(pieces):
+        for number, line in enumerate(lines_of(pieces), 1):
             count = _COUNT.match(line)
             self.num_uncounted += count is None and not line.isspace()
-            yield line[count.end() if count else 0 :].rstrip("\n")
+            times = count[0] if count else "1"
+            if self.layout.count is None or self._counted_times(times, f"line {number:,}"):
+                yield line[count.end() if count else 0 :].rstrip("\n")
+
+    def _counted_times(self, text: str, place: str) -> bool:
+        """Keep the count of the item that comes next; return whether it is above 0."""
+        try:
+            count = int(text)
+        except ValueError:
+            count = -1
+        if not 0 <= count <= MAX_TIMES:
+            shown = repr(text.strip()[:40])
+            raise DataError(
+                f"{place}: the count is {shown}, no whole number from 0 to {MAX_TIMES:,}; mend it, or leave "
+                "`count_column` out"
+            )
+        if count:
+            self._counts.append(count)
+        else:
+            self.num_zero += 1
+        return count > 0
 
 
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:

@@ -41,26 +41,42 @@ class Layout:
     """The column of a table that has the items, from 0."""
     field: str = ""
     """The field of a JSON object, or the place in a JSON array, that has the item; a.b is b in a. Empty: all of it."""
+    count: int | str | None = None
+    """The column, from 0, or the field that says how often the item occurs; None: each item counts once."""
 
     def __post_init__(self) -> None:
         require(0 <= self.column < MAX_COLUMN, "column", self.column, f"at least 0, below {MAX_COLUMN:,}")
+        is_right = isinstance(self.count, str) if self.kind in ("json", "json-lines") else isinstance(self.count, int)
+        valid = self.count is None or (self.kind != "plain" and is_right)
+        require(valid, "count", repr(self.count), "the number of a column or the name of a field")
         if self.kind == "table":
             require(self.delimiter in DELIMITERS, "delimiter", repr(self.delimiter), "a tab, comma, semicolon or bar")
 
     def __str__(self) -> str:
         if self.kind == "table":
-            separated = f"column {self.column + 1} of a table that {DELIMITERS[self.delimiter]} separate"
+            counted = f", with counts in column {int(self.count) + 1}," if self.count is not None else ""
+            separated = f"column {self.column + 1}{counted} of a table that {DELIMITERS[self.delimiter]} separate"
             return separated + (", below a header" if self.header else "")
         if self.kind == "plain":
             return "one item per line"
         if self.kind == "counted":
-            return "what stands after the count of each line"
+            return "what stands after the count of each line" if self.count is None else "counts with items"
         file = "lines of JSON" if self.kind == "json-lines" else "a JSON array"
-        return f"the field {self.field} of {file}" if self.field else f"the strings of {file}"
+        counted = f", with counts in {self.count}," if self.count is not None else ""
+        return f"the field {self.field}{counted} of {file}" if self.field else f"the strings of {file}"
 
 
 PLAIN = Layout()
 """One item per line."""
+
+
+class Wanted(NamedTuple):
+    """The columns of a table or the fields of JSON that were asked for: a name, or a number from 1."""
+
+    column: str | None = None
+    """That of the items; None: the only one with different texts."""
+    count_column: str | None = None
+    """None: each item counts once."""
 
 
 class Recognized(NamedTuple):
@@ -97,24 +113,30 @@ class _Column(NamedTuple):
         return sum(map(is_number, self.values)) >= 0.9 * sum(bool(value.strip()) for value in self.values)
 
 
-def recognize(text: str, column: str | None = None) -> Recognized | None:
+def recognize(text: str, wanted: Wanted = Wanted()) -> Recognized | None:
     r"""Recognise a table, JSON or the output of `uniq -c` by its first lines; None for a plain list or a text.
 
-    Its items are the `column` of that name or number (from 1); by default those of the only column with different
-    texts.
+    Raises `UsageError` if it has no such columns as are `wanted`.
 
-    >>> recognize("name,count\nanna,7\nbob,5\nzoe,3\n").layout
-    Layout(kind='table', delimiter=',', header=True, column=0, field='')
+    >>> recognize("name,count\nanna,7\nbob,5\nzoe,3\n", Wanted(count_column="count")).layout
+    Layout(kind='table', delimiter=',', header=True, column=0, field='', count=1)
     >>> recognize("Paris, Texas\nRome\nReno, Nevada\n") is None
     True
     """
     lines = [line for line in text.split("\n")[: _ROWS + 1] if line.strip()]
     if len(lines) > _ROWS:
         lines.pop()  # the last one may be incomplete
-    found = _json_lines(lines, column) or _json(text, column) or _table(lines, column)
-    if found is None and column is not None:
-        raise UsageError(f"`column` is {column!r}, but the data is no table and no JSON: leave it out")
-    return found or _counted(text)
+    found = _json_lines(lines, wanted) or _json(text, wanted) or _table(lines, wanted)
+    counted = _counted(text) if found is None else None
+    if found is None and wanted.column is not None:
+        raise UsageError(f"`column` is {wanted.column!r}, but the data is no table and no JSON: leave it out")
+    if found is None and wanted.count_column is not None:
+        if counted is None:
+            raise UsageError(f"`count_column` is {wanted.count_column!r}, but the data is no table and no JSON: leave it out")
+        if wanted.count_column != "1":
+            raise UsageError(f"`count_column` is {wanted.count_column!r}; the counts of uniq -c are column 1")
+        return counted._replace(layout=Layout("counted", count=0), items="the items, with their counts,")
+    return found or counted
 
 
 def is_number(text: str) -> bool:
@@ -140,17 +162,29 @@ def value_at(value: Any, field: str) -> Any:
     return value
 
 
-def _choose(columns: Sequence[_Column], wanted: str | None) -> tuple[_Column | None, str]:
-    """Return the column with the items, or why it is not clear."""
+def _names(columns: Sequence[_Column]) -> str:
     names = ", ".join(visible(column.name[:_NAME]) for column in columns[:_SHOWN])
-    names += ", ..." if len(columns) > _SHOWN else ""
-    if wanted is not None:
-        chosen = next((column for column in columns if column.name == wanted), None)
-        if chosen is None and wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
-            chosen = columns[int(wanted) - 1]
-        if chosen is None:
-            raise UsageError(f"`column` is {wanted!r}; the data has {names}")
-        return chosen, ""
+    return names + (", ..." if len(columns) > _SHOWN else "")
+
+
+def _named(columns: Sequence[_Column], name: str, setting: str) -> _Column:
+    """Return the column of a name or a number. Raises `UsageError`, which names the setting, if there is none."""
+    chosen = next((column for column in columns if column.name == name), None)
+    if chosen is None and name.isdecimal() and 1 <= int(name) <= len(columns):
+        chosen = columns[int(name) - 1]
+    if chosen is None:
+        raise UsageError(f"`{setting}` is {name!r}; the data has {_names(columns)}")
+    return chosen
+
+
+def _choose(columns: Sequence[_Column], wanted: Wanted) -> tuple[_Column | None, str]:
+    """Return the column with the items, or why it is not clear."""
+    names = _names(columns)
+    if wanted.column is not None:
+        return _named(columns, wanted.column, "column"), ""
+    if wanted.count_column is not None:
+        counts = _named(columns, wanted.count_column, "count_column")
+        columns = [column for column in columns if column is not counts]
     texts = [column for column in columns if column.is_filled and not column.is_number]
     most = max((len(set(column.values)) for column in texts), default=0)
     texts = [column for column in texts if len(set(column.values)) >= most / 2]  # the others are kinds of things
@@ -164,16 +198,16 @@ def _choose(columns: Sequence[_Column], wanted: str | None) -> tuple[_Column | N
     return None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them"
 
 
-def _json_lines(lines: Sequence[str], column: str | None) -> Recognized | None:
+def _json_lines(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
     if len(lines) < 2 or not all(line.lstrip()[0] in "{[" for line in lines):
         return None
     values = [_parse_json(line) for line in lines]
     if not all(isinstance(value, dict | list) and value for value in values):
         return None
-    return _of_values("json-lines", "a file of JSON lines", values, column)
+    return _of_values("json-lines", "a file of JSON lines", values, wanted)
 
 
-def _json(text: str, column: str | None) -> Recognized | None:
+def _json(text: str, wanted: Wanted) -> Recognized | None:
     """Recognise a JSON array by its first items, and any other JSON object if the whole file is at hand."""
     start = text.lstrip()
     if start.startswith("{") and isinstance(_parse_json(start), dict):
@@ -183,26 +217,35 @@ def _json(text: str, column: str | None) -> Recognized | None:
     values = list(_first_items(start))
     if not values or not all(isinstance(value, str | dict | list) for value in values[:1]):
         return None
-    return _of_values("json", "a JSON array", values, column)
+    return _of_values("json", "a JSON array", values, wanted)
 
 
 def _of_values(
-    kind: Literal["json", "json-lines"], name: str, values: Sequence[Any], column: str | None
+    kind: Literal["json", "json-lines"], name: str, values: Sequence[Any], wanted: Wanted
 ) -> Recognized | None:
     if isinstance(values[0], str):
-        if column is not None:
-            raise UsageError(f"`column` is {column!r}, but the data is an array of strings: leave it out")
+        for setting, field in (("column", wanted.column), ("count_column", wanted.count_column)):
+            if field is not None:
+                raise UsageError(f"`{setting}` is {field!r}, but the data is an array of strings: leave it out")
         return Recognized(name, Layout(kind))
     fields = dict.fromkeys(field for value in values for field in _fields(value))
     columns = [_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]) for field in fields]
-    if column is not None and column not in fields:  # a field that few objects have
-        columns.append(_Column(column, column, [as_text(value_at(value, column)) or "" for value in values]))
-        if not any(columns[-1].values):
+    for field in filter(None, wanted):
+        if field in fields:
+            continue
+        columns.append(_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]))
+        if not any(columns[-1].values):  # not even a field that few objects have
             columns.pop()
-    chosen, problem = _choose(columns, column)
+    chosen, problem = _choose(columns, wanted)
     if chosen is None:
         return Recognized(name, None, problem)
-    return Recognized(name, Layout(kind, field=str(chosen.key)), items=f"the field {visible(chosen.name[:_NAME])}")
+    count = None if wanted.count_column is None else _named(columns, wanted.count_column, "count_column")
+    layout = Layout(kind, field=str(chosen.key), count=None if count is None else str(count.key))
+    return Recognized(name, layout, items=f"the field {visible(chosen.name[:_NAME])}{_counted_by(count)}")
+
+
+def _counted_by(count: _Column | None) -> str:
+    return "" if count is None else f", counted by {visible(count.name[:_NAME])},"
 
 
 def as_text(value: Any) -> str | None:
@@ -253,7 +296,8 @@ def _parse_json(text: str) -> Any:
         return None
 
 
-def _table(lines: Sequence[str], column: str | None) -> Recognized | None:
+def _table(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
+    names = list(filter(None, wanted))
     for delimiter, words in DELIMITERS.items():
         try:
             rows = list(csv.reader(lines, delimiter=delimiter))
@@ -261,27 +305,28 @@ def _table(lines: Sequence[str], column: str | None) -> Recognized | None:
             continue
         width = len(rows[0]) if rows else 0
         ragged = sum(len(row) != width for row in rows)
-        if width < 2 or len(rows) < 3 or ragged > (0.5 if column else 0.02) * len(rows):
+        if width < 2 or len(rows) < 3 or ragged > (0.5 if names else 0.02) * len(rows):
             continue
         rows = [row for row in rows if len(row) == width]
         values = list(zip(*rows[1:], strict=True))
         columns = [_Column(str(number + 1), number, values[number]) for number in range(width)]
         spaced = sum(any(field.startswith(" ") for field in row[1:]) for row in rows)
         unlike = all(c.is_number for c in columns) or spaced > 0.1 * len(rows)  # 3,14 and Paris, Texas are items
-        if column is None and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
+        if not names and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
             continue
         header = any(c.is_number and not is_number(name) for c, name in zip(columns, rows[0], strict=True))
-        header = header or rows[0][0].strip().lower() in _HEADERS or (column in rows[0] and not column.isdecimal())
+        header = header or rows[0][0].strip().lower() in _HEADERS
+        header = header or any(name in rows[0] and not name.isdecimal() for name in names)
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]
-        chosen, problem = _choose(columns, column)
+        chosen, problem = _choose(columns, wanted)
         name = f"a table of {width} columns, separated by {words}{', with a header' if header else ''}"
         if chosen is None:
             return Recognized(name, None, problem)
-        layout = Layout("table", delimiter, header, int(chosen.key))
-        return Recognized(
-            name, layout, items=f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
-        )
+        count = None if wanted.count_column is None else _named(columns, wanted.count_column, "count_column")
+        layout = Layout("table", delimiter, header, int(chosen.key), count=None if count is None else int(count.key))
+        items = f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
+        return Recognized(name, layout, items=items + _counted_by(count))
     return None
 
 

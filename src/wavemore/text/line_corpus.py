@@ -1,7 +1,7 @@
 """A corpus of separate lines: lists of names, words, places, products."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -11,11 +11,12 @@ import numpy as np
 from wavemore import progress
 from wavemore.text.arrays import distinct, is_among
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.corpus import Corpus
+from wavemore.text.corpus import Corpus, PartFile
 from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import LineReport, Lines, collect
 from wavemore.text.parts import Format, LinePart
-from wavemore.text.splits import SplitMethod, split
+from wavemore.text.reading import ItemFile, read_files
+from wavemore.text.splits import Indices, SplitMethod, split
 from wavemore.text.vocabulary import Vocabulary
 
 
@@ -84,6 +85,46 @@ class LineCorpus(Corpus):
         )
 
 
+def read_line_corpus(
+    file: ItemFile,
+    *,
+    name: str,
+    cleaning: Cleaning,
+    by_count: bool = True,
+    split_method: SplitMethod = "distinct",
+    split_seed: int = 0,
+    own: Mapping[str, ItemFile] | None = None,
+) -> LineCorpus:
+    """Read, split and encode a file of items.
+
+    `own` may have a file that is all of `val`, and one that is all of `test`. Without `by_count`, an item counts once,
+    whatever its file says. Raises `DataError` for a file that cannot be read or split.
+    """
+    own = own or {}
+    lines, report, readers, sizes = read_files([file, *own.values()], cleaning)
+    if not by_count:
+        lines.counts = None
+    files = {
+        part: PartFile.of(own[part].path, reader.sha256, reader.encoding, own[part].layout)
+        for part, reader in zip(own, readers[1:], strict=True)
+    }
+    return build_corpus(
+        lines,
+        report,
+        name=name,
+        source=str(file.path.absolute()),
+        sha256=readers[0].sha256,
+        encoding=readers[0].encoding,
+        cleaning=cleaning,
+        layout=file.layout,
+        by_count=by_count,
+        split_method=split_method,
+        split_seed=split_seed,
+        files=files,
+        sizes=sizes,
+    )
+
+
 def build_corpus(
     lines: Lines,
     report: LineReport,
@@ -97,10 +138,18 @@ def build_corpus(
     vocabulary: Vocabulary | None = None,
     cleaning: Cleaning = AS_IS,
     layout: Layout = PLAIN,
+    by_count: bool = True,
+    files: Mapping[str, PartFile] | None = None,
+    sizes: Sequence[int] = (),
 ) -> LineCorpus:
-    """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
+    """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes.
+
+    The lines may be those of several files, whose `sizes` are given: first the data, then the `files` that are a part.
+    """
+    files = files or {}
     report_step = partial(progress.report, "splitting the lines", total=4)
-    parts = split(lines, split_method, split_seed)
+    lines.hashes()
+    parts = _parts(lines, sizes or [len(lines)], list(files), split_method, split_seed)
     report_step(1)
     vocabulary = vocabulary or Vocabulary(lines.characters, cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
@@ -126,4 +175,27 @@ def build_corpus(
         test=part(2),
         line_hashes=distinct(lines.hashes()),
         layout=layout,
+        by_count=by_count,
+        val_file=files.get("val"),
+        test_file=files.get("test"),
     )
+
+
+def _parts(lines: Lines, sizes: Sequence[int], own: Sequence[str], method: SplitMethod, seed: int) -> list[Indices]:
+    """Return the indices of the train, val and test lines.
+
+    The first lines are the data; all others are of files that are a part of their own. What would have been that part
+    of the data is train.
+    """
+    if not own:
+        return list(split(lines, method, seed))
+    ends = np.cumsum(sizes)
+    everything = np.arange(sizes[0])
+    if len(own) == 2:
+        train, *held = everything, everything[:0], everything[:0]
+    else:
+        train, *held = split(lines.take(everything), method, seed)
+    parts = dict(zip(("val", "test"), held, strict=True))
+    for name, begin, end in zip(own, ends[:-1], ends[1:], strict=True):
+        train, parts[name] = np.append(train, parts[name]), np.arange(begin, end)
+    return [np.sort(train) if method == "distinct" else train, parts["val"], parts["test"]]

@@ -85,11 +85,17 @@ class Lines(Sequence[str]):
     """
 
     def __init__(
-        self, text: str | Ids, lengths: NDArray[np.integer[Any]], codes: NDArray[np.uint32] | None = None
+        self,
+        text: str | Ids,
+        lengths: NDArray[np.integer[Any]],
+        codes: NDArray[np.uint32] | None = None,
+        counts: NDArray[np.int64] | None = None,
     ) -> None:
         """The text may be given as ids with their `codes`, the code points: it is decoded where it is needed."""
         assert isinstance(text, str) == (codes is None), "ids need their code points, a string does not"
         self._text, self._codes = text, codes
+        self.counts = counts
+        """How often each line occurs, (N,); None if each occurs once."""
         dtype = np.uint32 if len(text) < 2**32 else np.int64
         self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
         """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
@@ -188,6 +194,7 @@ class Lines(Sequence[str]):
             taken = Lines(ids, sizes - 1, self._codes)
         if self._hashes is not None:
             taken._hashes = self._hashes[numbers]
+        taken.counts = None if self.counts is None else self.counts[numbers]
         return taken
 
     def casefolded(self) -> Iterator["Lines"]:
@@ -225,18 +232,33 @@ class Lines(Sequence[str]):
 class Collector:
     """Collects raw lines into `Lines`: cleans and strips them, skips blank ones, and refuses or skips too long ones."""
 
-    def __init__(self, cleaning: Cleaning = AS_IS) -> None:
-        self.cleaning = cleaning
+    def __init__(self, cleaning: Cleaning = AS_IS, *, counted: bool = False) -> None:
+        """With `counted`, some lines come with how often they occur."""
+        self.cleaning, self._is_counted = cleaning, counted
         self._cleaner = Cleaner(cleaning)
         self._most = min(MAX_LINE_LENGTH, cleaning.max_length or MAX_LINE_LENGTH)
         self._ids = IdBuffer()
         self._lengths: list[NDArray[np.int32]] = []
+        self._counts: list[NDArray[np.int64]] = []
+        self._begins = [0]
         self._num_stripped = 0
         self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
-        self.num_long = 0
+        self.num_long = self.num_rare = 0
 
-    def add(self, raw: list[str]) -> None:
-        """Add raw lines without line ends; to save memory, add a few thousand at a time."""
+    def begin_part(self) -> None:
+        """Let the lines that come next be another part."""
+        self._begins.append(self.num_kept)
+
+    @property
+    def num_kept(self) -> int:
+        """The number of lines that were neither blank nor too long so far."""
+        return sum(map(len, self._lengths))
+
+    def add(self, raw: list[str], counts: list[int] | None = None) -> None:
+        """Add raw lines without line ends, (N,), and how often each occurs, (N,), by default once.
+
+        To save memory, add a few thousand at a time.
+        """
         stripped = [line.strip() for line in raw]
         if sum(map(len, raw)) > sum(map(len, stripped)):
             self._num_stripped += sum(bool(b) and a.rstrip("\r\n") != b for a, b in zip(raw, stripped, strict=True))
@@ -244,10 +266,15 @@ class Collector:
         cleaned = self._cleaner.clean(text)
         if cleaned != text:
             stripped = [line.strip() for line in cleaned[:-1].split("\n")]
-        self._append([line for line in stripped if line], stripped)
+        lines = [line for line in stripped if line]
+        times = np.zeros(0, np.int64)
+        if self._is_counted:
+            times = np.ones(len(raw), np.int64) if counts is None else np.array(counts, np.int64)
+            times = times[np.fromiter(map(bool, stripped), np.bool_, len(stripped))]
+        self._append(lines, stripped, times)
         self.num_lines += len(raw)
 
-    def _append(self, lines: list[str], all_lines: list[str]) -> None:
+    def _append(self, lines: list[str], all_lines: list[str], counts: NDArray[np.int64]) -> None:
         lengths = np.fromiter(map(len, lines), np.int32, len(lines))
         if lengths.max(initial=0) > self._most:
             if self.cleaning.max_length is None and self.cleaning.long_lines == "error":
@@ -255,29 +282,57 @@ class Collector:
                 raise line_too_long(self.num_lines + number, f"{length:,}")
             self.num_long += int((lengths > self._most).sum())
             lines = [line for line in lines if len(line) <= self._most]
+            if self._is_counted:
+                counts = counts[lengths <= self._most]
             lengths = lengths[lengths <= self._most]
         self._ids.add("\n".join([*lines, ""]) if lines else "")
         self._lengths.append(lengths)
+        self._counts.append(counts)
 
     def finish(self) -> tuple[Lines, LineReport]:
-        """Return the collected lines and a report; call this once, at the end."""
+        """Return the collected lines and a report; call this once, at the end.
+
+        Then `sizes` has the number of lines of each part; rare ones are left out of the first part only.
+        """
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         ids, codes = self._ids.finish()
-        lines = Lines(ids, lengths, codes)
+        counts = np.concatenate([np.zeros(0, np.int64), *self._counts]) if self._is_counted else None
+        lines = Lines(ids, lengths, codes, counts)
+        num_blank = self.num_lines - len(lines) - self.num_long
+        self.sizes = np.diff([*self._begins, len(lines)]).tolist()
+        if self.cleaning.min_count > 1:
+            lines = self._without_rare(lines)
         repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
         if self.num_long:
             repairs.append(f"{pluralize(self.num_long, 'line')} of more than {self._most:,} characters left out")
+        if self.num_rare:
+            times = "once only" if self.cleaning.min_count == 2 else f"fewer than {self.cleaning.min_count:,} times"
+            verb = "occurs" if self.num_rare == 1 else "occur"
+            repairs.append(f"{pluralize(self.num_rare, 'line')} left out that {verb} {times}")
+        if lines.counts is not None:
+            repairs.append(f"counts of {lines.counts.sum():,} in all")
         report = LineReport(
             lines=len(lines),
             distinct=len(distinct(lines.hashes())),
-            blank=self.num_lines - len(lines) - self.num_long,
-            longest=int(lengths.max(initial=0)),
-            characters=len(ids) - len(lines),
-            alphabet=len(codes) - 1,
+            blank=num_blank,
+            longest=int(lines.lengths.max(initial=0)),
+            characters=int(lines.lengths.sum(dtype=np.int64)),
+            alphabet=len(lines.characters),
             repairs=(*repairs, *self._cleaner.repairs),
             invisible=self._cleaner.invisible,
         )
         return lines, report
+
+    def _without_rare(self, lines: Lines) -> Lines:
+        """Leave the lines of the first part out of which all copies together occur too rarely."""
+        hashes = lines.hashes()[: self.sizes[0]]
+        kinds, numbers = np.unique(hashes, return_inverse=True)
+        counts = None if lines.counts is None else lines.counts[: len(hashes)]
+        often = np.bincount(numbers, counts, len(kinds))[numbers] >= self.cleaning.min_count
+        self.num_rare = int((~often).sum())
+        self.sizes[0] -= self.num_rare
+        kept = lines.take(np.flatnonzero(np.append(often, np.ones(len(lines) - len(hashes), np.bool_))))
+        return Lines(kept.text, kept.lengths, counts=kept.counts)  # without the ids of characters that are gone
 
 
 def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport]:

@@ -1,17 +1,17 @@
 """A file that a model was not trained on, as a part that it can predict."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.errors import DataError
+from wavemore.errors import DataError, UsageError
 from wavemore.text.arrays import is_among
 from wavemore.text.cleaning import Cleaner
 from wavemore.text.datasets import detect_format, locate, required_layout
-from wavemore.text.layout import PLAIN
+from wavemore.text.layout import PLAIN, Wanted
 from wavemore.text.lines import Lines, pluralize
 from wavemore.text.opening import open_file
 from wavemore.text.parts import Format, LinePart, Part, TextPart
@@ -53,26 +53,30 @@ def read_other(
     format: Format,  # noqa: A002 - the name of the setting
     vocabulary: Vocabulary,
     known: NDArray[np.uint64] | None = None,
+    wanted: Wanted = Wanted(),
 ) -> OtherData:
     """Read a file or a data set of lines or of one text, cleaned as the vocabulary's data was.
 
-    Tables, JSON and the like are recognised. Lines with unknown characters are left out, and such characters of a text.
+    Tables, JSON and the like are recognised; `wanted` names their columns. Lines with unknown characters are left out, and such characters of a text.
     `known` are the hashes of the lines of the data that a model was trained on: all others count as leak-free. Raises
     `DataError` for a file that cannot be read, or of which nothing is left.
     """
     if format == "text":
+        if any(wanted):
+            raise UsageError("the model is of continuous text, which has no columns: leave the column out")
         return _read_text(data, vocabulary)
-    lines, how = read_items(data, vocabulary)
+    lines, how = read_items(data, vocabulary, wanted)
     return of_lines(lines, vocabulary, known, how=how, name=str(data))
 
 
-def read_items(data: str | Path, vocabulary: Vocabulary) -> tuple[Lines, str]:
+def read_items(data: str | Path, vocabulary: Vocabulary, wanted: Wanted = Wanted()) -> tuple[Lines, str]:
     """Read the items of a file, cleaned as the vocabulary's data was; return also how, as in `OtherData`."""
     path, _, encoding = locate(data, "auto")
-    detected = detect_format(data)
+    detected = detect_format(data, wanted=wanted)
     recognized = None if detected is None else detected.recognized
     layout = PLAIN if recognized is None else required_layout(data, recognized)
-    lines, _, _ = read_lines(path, encoding, vocabulary.cleaning, layout)
+    cleaning = replace(vocabulary.cleaning, min_count=1)  # an item that is rare there is an item
+    lines = read_lines(path, encoding, cleaning, layout)[0]
     return lines, "" if recognized is None else f"{recognized.items} of {recognized.name}"
 
 

@@ -61,6 +61,16 @@ class Part(ABC):
         return np.zeros(len(self.segments) - 1, np.bool_)
 
     @property
+    def segment_weights(self) -> NDArray[np.int64] | None:
+        """How often each segment counts, (S,); None if each counts once."""
+        return None
+
+    def target_weights(self) -> NDArray[np.int64] | None:
+        """Return how often each target counts, (N,); None if each counts once."""
+        weights = self.segment_weights
+        return None if weights is None else np.repeat(weights, np.diff(self.segments))
+
+    @property
     def leak_free_targets(self) -> NDArray[np.bool_]:
         """Whether each target belongs to a line that train does not contain, (N,)."""
         return np.repeat(self.leak_free_segments, np.diff(self.segments))
@@ -118,6 +128,11 @@ class LinePart(Part):
         """
         hashes = self.lines.hashes()
         return np.searchsorted(distinct(hashes), hashes)
+
+    @property
+    def segment_weights(self) -> NDArray[np.int64] | None:
+        """How often each line occurs."""
+        return self.lines.counts
 
     @property
     def leak_free_segments(self) -> NDArray[np.bool_]:

@@ -7,9 +7,10 @@ example U+2028, are characters.
 import hashlib
 import io
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from wavemore.errors import DataError
 from wavemore.progress import report
@@ -137,6 +138,28 @@ class TextReader:
         return f"set `encoding` to that of the file, for example {name}"
 
 
+@dataclass(frozen=True)
+class ItemFile:
+    """A file of items."""
+
+    path: Path
+    encoding: str = "auto"
+    layout: Layout = PLAIN
+    """Where the items are."""
+
+
+class Read(NamedTuple):
+    """What was read from some files."""
+
+    lines: Lines
+    """The items of all files."""
+    report: LineReport
+    readers: list[TextReader]
+    """They have the encoding and the checksum of each file."""
+    sizes: list[int]
+    """The number of items of each file."""
+
+
 def read_lines(
     path: Path, encoding: str = "auto", cleaning: Cleaning = AS_IS, layout: Layout = PLAIN
 ) -> tuple[Lines, LineReport, TextReader]:
@@ -155,18 +178,33 @@ def read_lines(
     >>> list(lines), report.repairs
     (['emma', 'ava'], ('CRLF line ends converted', 'spaces stripped from 1 line'))
     """
-    collector, items = Collector(cleaning), ItemReader(layout)
-    with open_file(path) as file:
-        reader = TextReader(file, encoding)
-        if layout.kind == "plain":
-            _collect_lines(collector, reader.pieces())
-        else:
-            for batch in items.batches(reader.pieces()):
-                collector.add(batch)
-        lines, report = collector.finish()
-        if not lines:
-            raise DataError(f"{_what_it_holds(collector)}; one item per line is expected")
-    return lines, replace(report, repairs=(*reader.repairs, *items.repairs, *report.repairs)), reader
+    lines, report, readers, _ = read_files([ItemFile(path, encoding, layout)], cleaning)
+    return lines, report, readers[0]
+
+
+def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS) -> Read:
+    """Read the items of one or more files as `read_lines` does."""
+    collector = Collector(cleaning, counted=any(file.layout.count is not None for file in files))
+    readers, repairs = [], list[str]()
+    for number, source in enumerate(files):
+        if number > 0:
+            collector.begin_part()
+        items = ItemReader(source.layout)
+        with open_file(source.path) as file:
+            before = collector.num_kept, collector.num_lines, collector.num_long
+            readers.append(reader := TextReader(file, source.encoding))
+            if source.layout.kind == "plain":
+                _collect_lines(collector, reader.pieces())
+            else:
+                for batch in items.batches(reader.pieces()):
+                    collector.add(batch.texts, batch.counts)
+            if collector.num_kept == before[0]:
+                raise DataError(_what_it_holds(collector, *before[1:]) + "; one item per line is expected")
+        repairs += [*reader.repairs, *items.repairs]
+    lines, report = collector.finish()
+    if not collector.sizes[0]:
+        raise DataError(f"{files[0].path}: no item occurs {cleaning.min_count:,} times; choose a lower `min_count`")
+    return Read(lines, replace(report, repairs=(*repairs, *report.repairs)), readers, collector.sizes)
 
 
 def _collect_lines(collector: Collector, pieces: Iterable[str]) -> None:
@@ -182,8 +220,8 @@ def _collect_lines(collector: Collector, pieces: Iterable[str]) -> None:
         collector.add([tail])
 
 
-def _what_it_holds(collector: Collector) -> str:
-    if collector.num_long:
+def _what_it_holds(collector: Collector, lines_before: int, long_before: int) -> str:
+    if collector.num_long > long_before:
         most = collector.cleaning.max_length or MAX_LINE_LENGTH
         return f"the file holds only lines of more than {most:,} characters"
-    return f"the file {'holds only blank lines' if collector.num_lines else 'is empty'}"
+    return f"the file {'holds only blank lines' if collector.num_lines > lines_before else 'is empty'}"
