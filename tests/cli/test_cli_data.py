@@ -42,7 +42,7 @@ def test_what_is_no_file_is_told(fails: Callable[..., str], folder: Path) -> Non
     assert "'nothing.txt' is neither a file nor a data set; check the path, or choose one of names" in fails(
         1, "train", "nothing.txt"
     )
-    assert "this is a folder; give a file in it" in fails(1, "train", "lists")
+    assert "lists: this folder has no files" in fails(1, "train", "lists")
     assert "is neither a file nor a data set" in fails(1, "train", "")
     assert "is neither a file nor a data set" in fails(1, "train", "x" * 5000)
     assert [path.name for path in folder.iterdir()] == ["lists"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from wavemore.errors import WavemoreError
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
-from wavemore.text.lines import LineReport
+from wavemore.text.reports import LineReport
 
 words = st.text(st.sampled_from("abcdeéß '\"-,;\n\t0"), max_size=12)
 numbers = st.integers(-5, 10**6).map(str)

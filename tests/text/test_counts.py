@@ -18,7 +18,7 @@ FILES = {
 
 
 def counts_of(corpus: LineCorpus) -> dict[str, int]:
-    counts = {}
+    counts = dict[str, int]()
     for part in (corpus.train, corpus.val, corpus.test):
         assert part.lines.counts is not None
         counts |= dict(zip(part.lines, part.lines.counts.tolist(), strict=True))
@@ -46,7 +46,9 @@ def test_the_counts_of_uniq(tmp_path: Path) -> None:
 
 def test_counts_stay_with_their_items_when_others_are_left_out(tmp_path: Path) -> None:
     rows = "".join(f"{a},{n}\n ,99\n{'x' * 20},77\nzero,0\n" for a, n in ITEMS.items())
-    corpus = load_corpus(write(tmp_path, "table.csv", "name,times\n" + rows), column="name", count_column="times", max_length=10)
+    corpus = load_corpus(
+        write(tmp_path, "table.csv", "name,times\n" + rows), column="name", count_column="times", max_length=10
+    )
     assert counts_of(corpus) == ITEMS
     assert "10 items with a count of 0 left out" in corpus.report.repairs
     assert corpus.report.blank == 10

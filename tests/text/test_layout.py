@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from wavemore.errors import DataError, UsageError, WavemoreError
 from wavemore.text.detect import detect
 from wavemore.text.items import ItemReader, lines_of
-from wavemore.text.layout import Layout, Wanted, recognize
+from wavemore.text.layout import Layout, Wanted
 from wavemore.text.reading import read_lines
+from wavemore.text.recognize import recognize
 
 NAMES = ["Anna", "Bo", "Cleo", "Zoë", "Dora May"]
 TABLES = {

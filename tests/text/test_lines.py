@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from wavemore.errors import DataError, UsageError
 from wavemore.text.arrays import scramble
-from wavemore.text.lines import _CHUNK, MAX_LINE_LENGTH, LineReport, Lines, collect
+from wavemore.text.lines import _CHUNK, MAX_LINE_LENGTH, Lines, collect
+from wavemore.text.reports import LineReport
 
 texts = st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=12), max_size=30)
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from wavemore.errors import DataError, UsageError
 from wavemore.text.datasets import load_corpus
+from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.vocabulary import Ids
 
 NAMES = [f"{a}{b}" for a in ("an", "bo", "cle", "do", "el") for b in ("na", "ra", "mi", "lo")]
 
@@ -35,18 +36,19 @@ def test_a_val_file_is_all_of_val(files: dict[str, Path]) -> None:
 
 
 def test_both_files_leave_all_of_the_data_to_train(files: dict[str, Path]) -> None:
-    own = load_corpus(files["data"], val=files["val"], test=files["test"])
+    own = load_corpus(files["data"], val=files["val"], format="auto", test=files["test"])
+    assert isinstance(own, LineCorpus)
     assert list(own.train.lines) == NAMES
     assert list(own.test.lines) == ["quinn", "xaver", "yves"]
     assert own.test_file is not None
     assert own.test_file.layout.kind == "table"
-    lecture = load_corpus(files["data"], test=files["test"], split_method="lecture")
+    lecture = load_corpus(files["data"], test=files["val"], split_method="lecture")
     assert sorted({*lecture.train.lines, *lecture.val.lines}) == sorted(NAMES)
 
 
 def test_a_short_list_needs_no_split_if_both_parts_are_given(files: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("anna\nbo\n")
-    own = load_corpus(tmp_path / "few.txt", val=files["val"], test=files["test"])
+    own = load_corpus(tmp_path / "few.txt", val=files["val"], test=files["val"])
     assert list(own.train.lines) == ["anna", "bo"]
 
 
@@ -54,22 +56,24 @@ def test_files_of_texts(tmp_path: Path) -> None:
     text, other, third = "the cat sat on the mat\n" * 60, "a dog lay, on a log!\n" * 20, "cat sat\n" * 40
     for name, content in (("text", text), ("val", other), ("test", third)):
         (tmp_path / f"{name}.txt").write_text(content)
-    paths = {name: tmp_path / f"{name}.txt" for name in ("val", "test")}
+    val, test = tmp_path / "val.txt", tmp_path / "test.txt"
 
-    def decoded(tokens: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> str:
-        return corpus.vocabulary.decode_text(np.asarray(tokens))
+    def decoded(tokens: Ids) -> str:
+        return corpus.vocabulary.decode_text(tokens)
 
-    corpus = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", val=paths["val"])
+    corpus = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", val=val)
     assert decoded(corpus.val.tokens) == other
     assert decoded(corpus.train.tokens) + decoded(corpus.test.tokens) == text
     assert corpus.test.num_targets == len(text) - int(0.8 * len(text)) - (len(text) - int(0.8 * len(text))) // 2 or (
         abs(corpus.test.num_targets - len(text) / 10) <= 1
     )
-    corpus = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", **paths)
+    corpus = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", val=val, test=test)
     assert [decoded(part.tokens) for part in (corpus.train, corpus.val, corpus.test)] == [text, other, third]
     assert corpus.report.characters == len(text + other + third)
     with pytest.raises(UsageError, match="leave `train_fraction` out"):
-        load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", train_fraction=0.5, **paths)
+        load_corpus(
+            tmp_path / "text.txt", format="text", cache=tmp_path / "ids", train_fraction=0.5, val=val, test=test
+        )
     (tmp_path / "short.txt").write_text("cat\n")
     with pytest.raises(DataError, match=r"short.txt: too short"):
         load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path / "ids", val=tmp_path / "short.txt")

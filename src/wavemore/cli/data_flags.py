@@ -1,6 +1,7 @@
 """The flags that say how data is read and split."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 KINDS = {"lines": "a list, one item per line", "text": "continuous text"}
 
 
-def source_of(source: str | None, data: str | None) -> str:
+def source_of(sources: Sequence[str], data: str | None) -> tuple[str, ...]:
     """Return the data, which may be given as it is or with --data. Raises `UsageError` if both differ."""
-    if source is not None and data not in (None, source):
-        raise UsageError(f"the data is given twice, as {source} and with --data as {data}; give it once")
-    return next((given for given in (source, data) if given is not None), "names")
+    if sources and data is not None and tuple(sources) != (data,):
+        raise UsageError(f"the data is given twice, as {' '.join(sources)} and with --data as {data}; give it once")
+    return tuple(sources) or ("names" if data is None else data,)
 
 
 def _keep_input() -> Path:
@@ -44,6 +45,8 @@ class DataFlags:
     """name or number of the column that says how often each item occurs: its weight in training and in losses"""
     by_count: YesOrNo = True
     """by count, as --count-column has it by default, or not: then the counts only serve --min-count"""
+    separator: Annotated[Text, NO_HINT] = None
+    """for items of several lines: the line between them, such as ---; '' for blank lines"""
     val: File = None
     """a file that is all of the val part; the data then has no val part of its own"""
     test: File = None
@@ -69,38 +72,29 @@ class DataFlags:
     case: Literal["keep", "lower"] = "keep"
     """lower: convert everything to lower case, prefixes and scored lines too"""
 
-    def load(self, data: str) -> tuple["Corpus", str]:
+    def load(self, sources: Sequence[str]) -> tuple["Corpus", str]:
         """Read and split the data; return also how it is read, empty for a data set of lines.
 
         Raises `UsageError` for a flag of the other format, and `DataError` for a table, JSON and the like.
         """
-        from wavemore.text.datasets import detect_format, load_corpus, required_layout
-        from wavemore.text.layout import PLAIN, Wanted
+        from wavemore.text.datasets import files_of, load_corpus
 
-        wanted = Wanted(self.column, self.count_column)
-        for name, column in wanted._asdict().items():
-            if column is not None and self.format != "auto":
-                flag = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{flag} is for tables and JSON, and --format is {self.format}: leave out one of them")
-        if not self.by_count and self.count_column is None:
-            raise UsageError("--no-by-count is for data with counts: name their column with --count-column")
         kept = ""
-        if data == "-":
-            data = str(_keep_input())
-            kept = f"standard input, kept as {data}: "
-        detected = detect_format(data, self.encoding, wanted)
-        recognized = detected.recognized if detected is not None and self.format == "auto" else None
-        layout = PLAIN if recognized is None else required_layout(data, recognized)
-        looks = "lines" if detected is None else detected.format
-        resolved: Format = looks if self.format == "auto" else self.format
-        other = "lines" if resolved == "text" else "text"
-        reason = f"--format {resolved}" if self.format != "auto" or detected is None else detected.reason
-        for flag in self._flags_of(other):
-            raise UsageError(f"{flag} is not for {KINDS[resolved]} ({reason}); leave it out, or add --format {other}")
+        if "-" in sources:
+            if len(sources) > 1:
+                raise UsageError("standard input, -, is all of the data: give it alone, or files only")
+            sources = [str(_keep_input())]
+            kept = f"standard input, kept as {sources[0]}: "
+        files = files_of(sources)
+        if len(files) > 1:
+            kept = f"{len(files):,} files: "
+        explanation = self._explained(files[0])
         corpus = load_corpus(
-            data,
-            format=resolved,
-            layout=layout,
+            files,
+            format=self.format,
+            column=self.column,
+            count_column=self.count_column,
+            separator=self.separator,
             split_method=self.split_method,
             split_seed=self.split_seed,
             train_fraction=None if self.train_fraction == "auto" else self.train_fraction,
@@ -115,14 +109,40 @@ class DataFlags:
             val=self.val,
             test=self.test,
         )
-        explanation = f"treated as {KINDS[resolved]} ({reason})"
+        if self.separator is not None:
+            explanation = f"{corpus.layout}"
+        return corpus, kept + explanation if explanation else ""
+
+    def _explained(self, file: str | Path) -> str:
+        """Check the flags, and return how a file is read, in words; empty for a data set of lines."""
+        from wavemore.text.datasets import detect_format
+        from wavemore.text.layout import Wanted
+
+        wanted = Wanted(self.column, self.count_column)
+        for name, column in wanted._asdict().items():
+            if column is not None and self.format != "auto":
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} is for tables and JSON, and --format is {self.format}: leave out one of them")
+        if not self.by_count and self.count_column is None:
+            raise UsageError("--no-by-count is for data with counts: name their column with --count-column")
+        detected = None if self.separator is not None else detect_format(file, self.encoding, wanted)
+        recognized = detected.recognized if detected is not None and self.format == "auto" else None
+        looks = "lines" if detected is None else detected.format
+        resolved: Format = looks if self.format == "auto" else self.format
+        other = "lines" if resolved == "text" else "text"
+        reason = f"--format {resolved}" if self.format != "auto" or detected is None else detected.reason
+        for flag in self._flags_of(other):
+            raise UsageError(f"{flag} is not for {KINDS[resolved]} ({reason}); leave it out, or add --format {other}")
+        if detected is None and resolved == "lines":
+            return ""
         if recognized is not None:
-            explanation = f"{recognized.items} of {recognized.name}; if its lines are the items, add --format lines"
-        elif self.format == "auto":
-            explanation += f"; if it is {KINDS[other]}, add --format {other}"
-        elif detected is not None and detected.format == other:
-            explanation += f", although it looks like {KINDS[other]} ({detected.reason})"
-        return corpus, "" if detected is None and resolved == "lines" else kept + explanation
+            return f"{recognized.items} of {recognized.name}; if its lines are the items, add --format lines"
+        explanation = f"treated as {KINDS[resolved]} ({reason})"
+        if self.format == "auto":
+            return f"{explanation}; if it is {KINDS[other]}, add --format {other}"
+        if detected is not None and detected.format == other:
+            return f"{explanation}, although it looks like {KINDS[other]} ({detected.reason})"
+        return explanation
 
     def _flags_of(self, data_format: str) -> list[str]:
         """Return the given flags that are for one format only."""

@@ -91,7 +91,7 @@ class Evaluate:
         text_format = run.config.data.format
         known = run.line_hashes() if text_format == "lines" else None
         wanted = Wanted(self.column, self.count_column)
-        other = read_other(self.file, text_format, run.vocabulary(), known, wanted)
+        other = read_other(self.file, text_format, run.vocabulary(), known, wanted, run.config.data.layout)
         return {"file": other.part}, "; ".join(filter(None, [other.how and f"read {other.how}", other.note]))
 
 

@@ -83,7 +83,7 @@ class Inspect:
         from wavemore.nn.models import build
         from wavemore.runs.memory_check import check_fits
 
-        corpus, _ = self.reading.load(source_of(self.source, self.data))
+        corpus, _ = self.reading.load(source_of((self.source,) if self.source else (), self.data))
         settings = {"model": model_name, **given(self.architecture), **given(self.training)}
         planned = plan(corpus, self.preset, **settings)
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)

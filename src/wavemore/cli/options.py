@@ -82,7 +82,8 @@ def flag_values(command: Any) -> dict[str, Literal["none", "one", "many"]]:
             names = [getattr(note, "name", None) for note in notes]
             flags = [f"--{next(filter(None, names), field.name)}".replace("_", "-")]
             flags += [alias for note in notes for alias in getattr(note, "aliases", None) or ()]
-            values |= dict.fromkeys(flags, "none" if field.default is False else "many" if many else "one")
+            flags += [f"--no-{flag[2:]}" for flag in flags if field.default is True]
+            values |= dict.fromkeys(flags, "none" if isinstance(field.default, bool) else "many" if many else "one")
     return values
 
 

@@ -58,19 +58,24 @@ class Sample:
 
     def _print_lines(self, run: "Run", sampling: "Sampling") -> None:
         from wavemore.engine.generate_lines import generate
+        from wavemore.text.layout import broken
 
         if self.length != "auto":
             raise UsageError(f"--length is for continuous text, and {run.path} makes lines: use --max-length")
         n = 20 if self.n == "auto" else self.n
         samples = generate(run.model(), run.vocabulary(), n, sampling, run.line_hashes())
+        layout = run.config.data.layout
         count, records = 0, []
         for sample in samples:
             count += 1
+            text = broken(sample.text) if layout.kind == "separated" else sample.text
             if self.json:
                 per_char = sample.nats / (len(sample.text) + 1)
-                records.append({"text": sample.text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
+                records.append({"text": text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
             else:
-                print_item(sample.text)
+                print_item(text)
+                if layout.kind == "separated":
+                    print_item(layout.separator)
         if self.json:
             print_json(records)
         if count < n:
@@ -108,6 +113,7 @@ class Sample:
 
     def _sampling(self, run: "Run") -> "Sampling":
         from wavemore.engine.sampling import Sampling
+        from wavemore.text.layout import LINE_BREAK
 
         settings = given(self.sampling)
         longest = max(1, run.config.data.longest_line)
@@ -115,5 +121,7 @@ class Sample:
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
         summary = run.summary()
         settings.setdefault("temperature", summary.temperature if summary else 1.0)
+        if run.config.data.layout.kind == "separated":
+            settings["prefix"] = self.sampling.prefix.replace("\n", LINE_BREAK)
         settings.setdefault("seed", secrets.randbelow(10**9))
         return Sampling(**settings)

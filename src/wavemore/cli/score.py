@@ -65,6 +65,10 @@ class Score:
         numbers = list(range(1, len(texts) + 1))
         if not texts:
             numbers, texts = _standard_input(text_format)
+        from wavemore.text.layout import LINE_BREAK
+
+        if run.config.data.layout.kind == "separated":
+            texts = [text.strip("\n").replace("\n", LINE_BREAK) for text in texts]
         if text_format == "text" and "" in texts:
             raise UsageError("an empty text has no score; give one with at least one character")
         model, vocabulary = run.model(), run.vocabulary()
@@ -90,8 +94,9 @@ class Score:
     def _write(self, run: "Run", texts: list[str]) -> int:
         """Write a ranked table of a list's items."""
         from wavemore.runs.ranking import rank, write_ranking
-        from wavemore.text.lines import Lines, pluralize
+        from wavemore.text.lines import Lines
         from wavemore.text.other_data import of_lines, read_items
+        from wavemore.text.reports import pluralize
 
         assert self.output is not None
         if self.json or self.unknown == "error":
@@ -100,7 +105,7 @@ class Score:
             raise UsageError("--output is for lists, and the run is one of continuous text: leave it out")
         vocabulary = run.vocabulary()
         if len(texts) == 1 and os.path.isfile(texts[0]):  # noqa: PTH113
-            lines, how = read_items(texts[0], vocabulary)
+            lines, how = read_items(texts[0], vocabulary, own_layout=run.config.data.layout)
         else:
             given = texts or _standard_input("lines")[1]
             lines, how = Lines.from_iterable(map(vocabulary.clean, given)), ""
@@ -193,7 +198,7 @@ def _items_of(run: "Run", file: str) -> list[str]:
     if run.config.data.format == "text":
         with open_file(Path(file)) as opened:
             return ["".join(TextReader(opened).pieces())]
-    return list(read_items(file, run.vocabulary())[0])
+    return list(read_items(file, run.vocabulary(), own_layout=run.config.data.layout)[0])
 
 
 def _standard_input(text_format: str) -> tuple[list[int], list[str]]:

@@ -44,8 +44,8 @@ class Train:
       wavemore train --resume
     """
 
-    source: Annotated[Positional[Text], arg(metavar="[DATA|RUN]")] = None
-    """a file, - for standard input, or names (the default), makemore-names, tinyshakespeare; with --resume: the run"""
+    source: Annotated[Positional[tuple[str, ...]], arg(metavar="[DATA ...|RUN]"), NO_HINT] = ()
+    """files, folders, - for standard input, or names (the default), tinyshakespeare, ...; with --resume: the run"""
     resume: Flag = False
     """continue a stopped run (default: the latest one), or start it if it has not begun yet"""
     run: Folder = None
@@ -94,7 +94,9 @@ class Train:
 
             require_tensorboard()
         if self.resume:
-            name, data = self.source or "latest", self.data or ""
+            if len(self.source) > 1:
+                raise UsageError(f"--resume continues one run, not {len(self.source)}: name one")
+            name, data = self.source[0] if self.source else "latest", self.data or ""
             return resume(name, data, arguments, tensorboard=self.tensorboard, as_json=self.json)
         _check_device(self.device)
         run = self._checked_run()
@@ -102,8 +104,8 @@ class Train:
         corpus, explanation = self.reading.load(source)
         screen = Screen(stderr=self.json)
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
-            config, teachers = self._config(corpus, source, run, arguments)
-        run = run or new_run(_run_name(source))
+            config, teachers = self._config(corpus, source[0], run, arguments)
+        run = run or new_run(_run_name(source[0]))
         with run.lock():
             if teachers:
                 config = own_teachers(config, run.home, teachers)

@@ -36,7 +36,7 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     """Print the data, its split, the model and the recipe; `explanation` says how the data is read."""
     from wavemore.engine.defaults import suggested_temperature
     from wavemore.runs.describe import describe_split, describe_teachers
-    from wavemore.text.lines import pluralize
+    from wavemore.text.reports import pluralize
 
     config = run.config
     screen.say(f"data    {corpus.name}: {corpus.report}")

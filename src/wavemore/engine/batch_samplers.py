@@ -122,7 +122,7 @@ class LineBatchSampler(BatchSampler):
 
 
 class CountedSampler(BatchSampler):
-    """Samples targets or whole lines as often as they are counted, and so that each step has its share of the rare ones.
+    """Samples targets or whole lines as often as they are counted.
 
     The counts are added up, and a step draws one place from each of as many equal pieces of the sum as it has units.
     """

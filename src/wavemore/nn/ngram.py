@@ -160,7 +160,8 @@ class Ngram(Model):
     def count(self, tokens: Tensor, weights: Tensor | None = None, *, across_lines: bool = False) -> None:
         """Count the ids of lines, each ended by a boundary, (N,), in place of all earlier counts.
 
-        `weights` are how often each target occurs, (N,), by default once. With `across_lines` they are one text, and contexts continue beyond a boundary. They are counted on the CPU.
+        `weights` are how often each target occurs, (N,), by default once. With `across_lines` they are one text, and
+        contexts continue beyond a boundary. They are counted on the CPU.
         """
         tokens = tokens.cpu()
         self.across_lines.fill_(across_lines)
@@ -179,7 +180,9 @@ class Ngram(Model):
                     counts = torch.where(starts_line, counts, kinds)
             self._fill(self.levels[k], contexts, grams, counts)
 
-    def _occurrences(self, tokens: Tensor, weights: Tensor | None, across_lines: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _occurrences(
+        self, tokens: Tensor, weights: Tensor | None, across_lines: bool
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Count each n-gram, level by level: the contexts (U,), the n-grams (E,) and their numbers of occurrences (E,).
 
         An n-gram is context * V + character, with the index of its context.

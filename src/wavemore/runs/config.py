@@ -19,7 +19,7 @@ from wavemore.nn.models import model_entry
 from wavemore.runs.json_file import PUT_BACK, read_json
 from wavemore.runs.record import Line, Seconds
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.corpus import Corpus, PartFile
+from wavemore.text.corpus import Corpus, DataFile
 from wavemore.text.datasets import DATASETS, locate
 from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.line_corpus import read_line_corpus
@@ -33,6 +33,8 @@ FORMAT = 1
 """Version of the run folder's layout; folders of other versions are refused."""
 MAX_UNKNOWN = 100_000_000
 """Bytes of a file of data that are read if the run does not record how many there are."""
+MAX_FILES = 10_000
+"""Files of data that a run may have."""
 MAX_NOTE = 10_000
 """Characters of a note, and of an experiment's name."""
 DEVICE = re.compile("(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
@@ -64,9 +66,11 @@ class DataConfig:
     """Where the items of a list are in its file."""
     by_count: bool = True
     """Whether items weigh as much as their counts, if the layout has counts."""
-    val_file: PartFile | None = None
+    more_files: Annotated[tuple[DataFile, ...], Meta(max_length=MAX_FILES)] = ()
+    """The files of the data after the first one."""
+    val_file: DataFile | None = None
     """The file that is all of val, if there is one; the same for test."""
-    test_file: PartFile | None = None
+    test_file: DataFile | None = None
 
     def __post_init__(self) -> None:
         require(abs(self.split_seed) < 2**127, "split_seed", self.split_seed, "below 2**127")
@@ -84,23 +88,33 @@ class DataConfig:
         if self.source not in DATASETS:
             _check_file(self.source, self.size)
         own = {part: file for part, file in (("val", self.val_file), ("test", self.test_file)) if file is not None}
-        for file in own.values():
+        for file in (*self.more_files, *own.values()):
             _check_file(file.source, file.size)
         path, name, encoding = locate(self.source, self.encoding)
         if self.train_fraction is not None:
             paths = {part: Path(file.source) for part, file in own.items()}
             return read_text_corpus(
-                path, train_fraction=self.train_fraction, encoding=encoding, cleaning=self.cleaning, name=name, **paths
+                path,
+                more=[Path(file.source) for file in self.more_files],
+                train_fraction=self.train_fraction,
+                encoding=encoding,
+                cleaning=self.cleaning,
+                name=name,
+                **paths,
             )
         return read_line_corpus(
-            ItemFile(path, encoding, self.layout),
+            [ItemFile(path, encoding, self.layout), *map(_item_file, self.more_files)],
             name=name,
             cleaning=self.cleaning,
             by_count=self.by_count,
             split_method=self.split_method,
             split_seed=self.split_seed,
-            own={part: ItemFile(Path(file.source), file.encoding, file.layout) for part, file in own.items()},
+            own={part: _item_file(file) for part, file in own.items()},
         )
+
+
+def _item_file(file: DataFile) -> ItemFile:
+    return ItemFile(Path(file.source), file.encoding, file.layout)
 
 
 def _check_file(source: str, expected: int | None) -> None:

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from wavemore.runs.config import DataConfig, RunConfig
-from wavemore.text.corpus import PartFile
-from wavemore.text.lines import pluralize
+from wavemore.text.corpus import DataFile
+from wavemore.text.reports import pluralize
 from wavemore.text.text_corpus import TRAIN_FRACTION
 
 
@@ -44,7 +44,7 @@ def describe_split(data: DataConfig) -> str:
     return ", ".join([split, *own])
 
 
-def own_parts(data: DataConfig) -> dict[str, PartFile]:
+def own_parts(data: DataConfig) -> dict[str, DataFile]:
     """The parts that have a file of their own, by name."""
     files = {"val": data.val_file, "test": data.test_file}
     return {name: file for name, file in files.items() if file is not None}

@@ -15,7 +15,8 @@ def data_key(data: DataConfig) -> tuple[Any, ...]:
     split_seed = data.split_seed if data.split_method == "distinct" else 0
     split = data.split_method, split_seed, data.train_fraction
     counts = data.by_count and data.layout.count is not None
-    files = tuple(file and (file.sha256, file.encoding, file.layout) for file in (data.val_file, data.test_file))
+    others = (*data.more_files, data.val_file, data.test_file)
+    files = len(data.more_files), *(file and (file.sha256, file.encoding, file.layout) for file in others)
     return data.sha256, data.encoding, data.cleaning, data.layout, split, counts, files
 
 
@@ -36,7 +37,7 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
     if a.by_count != b.by_count:
         differences.append("items weighed by their counts and not")
     if data_key(a) != data_key(b) and not differences:
-        differences.append("own val or test files")
+        differences.append("files")
     return differences
 
 

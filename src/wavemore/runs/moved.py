@@ -7,7 +7,7 @@ from pathlib import Path
 from wavemore.errors import DataError, RunError
 from wavemore.files import is_present
 from wavemore.runs.config import DataConfig
-from wavemore.text.corpus import Corpus, PartFile
+from wavemore.text.corpus import Corpus, DataFile
 from wavemore.text.datasets import DATASETS
 
 
@@ -23,11 +23,12 @@ def find_corpus(data: DataConfig, given: str, home: Path) -> Corpus:
         try:
             if not (place in DATASETS or place.startswith(("//", "\\\\")) or is_present(place)):
                 raise DataError(f"{place} is not there")
-            val_file, test_file = (_found(file, home) for file in (data.val_file, data.test_file))
-            corpus = replace(data, source=place, val_file=val_file, test_file=test_file).load()
-            own = [(corpus.val_file, data.val_file), (corpus.test_file, data.test_file)]
-            if wrong := [old.source for new, old in own if new and old and new.sha256 != old.sha256]:
-                raise DataError(f"{wrong[0]} is not the file that the run began with: its content differs")
+            *more, val_file, test_file = (_found(file, home) for file in _others(data))
+            files = tuple(file for file in more if file is not None)
+            corpus = replace(data, source=place, more_files=files, val_file=val_file, test_file=test_file).load()
+            for new, old in zip(_others(corpus), _others(data), strict=True):
+                if new and old and new.sha256 != old.sha256:
+                    raise DataError(f"{new.source} is not the file that the run began with: its content differs")
             if corpus.sha256 == data.sha256:
                 return corpus
             raise DataError(f"{place} is not the file that the run began with: its content differs")
@@ -38,8 +39,13 @@ def find_corpus(data: DataConfig, given: str, home: Path) -> Corpus:
     )
 
 
-def _found(file: PartFile | None, home: Path) -> PartFile | None:
-    """Return the file of a part with the place where it is now."""
+def _others(data: DataConfig | Corpus) -> tuple[DataFile | None, ...]:
+    """Return the files besides the first one: more data, val and test."""
+    return (*data.more_files, data.val_file, data.test_file)
+
+
+def _found(file: DataFile | None, home: Path) -> DataFile | None:
+    """Return a file with the place where it is now."""
     if file is None:
         return None
     return replace(file, source=next(filter(is_present, places(file.source, home)), file.source))

@@ -78,6 +78,7 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         cleaning=corpus.cleaning,
         layout=corpus.layout,
         by_count=corpus.by_count,
+        more_files=corpus.more_files,
         val_file=corpus.val_file,
         test_file=corpus.test_file,
         size=Path(corpus.source).stat().st_size if corpus.source else None,

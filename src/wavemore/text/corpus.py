@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from wavemore.text.cleaning import Cleaning
 from wavemore.text.layout import PLAIN, Layout
-from wavemore.text.lines import LineReport, TextReport
 from wavemore.text.parts import Format, Part
+from wavemore.text.reports import LineReport, TextReport
 from wavemore.text.splits import SplitMethod
 from wavemore.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class PartFile:
-    """A file that is all of the val or the test part."""
+class DataFile:
+    """A file of the data besides the first one."""
 
     source: str
     """Its absolute path."""
@@ -35,7 +35,7 @@ class PartFile:
     """Where the items of a list are in it."""
 
     @classmethod
-    def of(cls, path: Path, sha256: str, encoding: str, layout: Layout = PLAIN) -> "PartFile":
+    def of(cls, path: Path, sha256: str, encoding: str, layout: Layout = PLAIN) -> "DataFile":
         """Describe a file that was read."""
         return cls(str(path.absolute()), sha256, encoding, path.stat().st_size, layout)
 
@@ -68,9 +68,11 @@ class Corpus:
     """Where the items of a list are in its file."""
     by_count: bool = True
     """Whether items weigh as much as their counts, if the layout has counts."""
-    val_file: PartFile | None = None
+    more_files: tuple[DataFile, ...] = ()
+    """The files of the data after the first one."""
+    val_file: DataFile | None = None
     """The file that is all of val, if there is one; the same for test."""
-    test_file: PartFile | None = None
+    test_file: DataFile | None = None
 
     @property
     def cleaning(self) -> Cleaning:

@@ -10,7 +10,10 @@ character-level language models are usually compared. Both are downloaded once, 
 folder.
 """
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack, overload
 
@@ -19,11 +22,12 @@ from wavemore.files import is_present
 from wavemore.text.cleaning import Cleaning, CleaningSettings
 from wavemore.text.corpus import Corpus
 from wavemore.text.detect import Detected, detect
-from wavemore.text.layout import PLAIN, Layout, Recognized, Wanted
+from wavemore.text.layout import ANY, PLAIN, Layout, Wanted
 from wavemore.text.line_corpus import LineCorpus, read_line_corpus
 from wavemore.text.opening import COMPRESSED
 from wavemore.text.parts import Format
 from wavemore.text.reading import ItemFile
+from wavemore.text.recognize import Recognized
 from wavemore.text.splits import SplitMethod
 from wavemore.text.text_corpus import TRAIN_FRACTION, TextCorpus, read_text_corpus
 
@@ -54,40 +58,60 @@ DATASETS = {
 }
 
 
+Data = str | Path | Sequence[str | Path]
+"""A data set by its name, a file or a folder by its path, or several of them."""
+
+
 class DataSettings(CleaningSettings, total=False):
     """The settings of `load_corpus`, by name."""
 
     column: str | None
+    """The column of a table, or the field of JSON, with the items: its name or number, from 1. Default: the only one
+    with different texts."""
     count_column: str | None
-    layout: Layout
+    """The one that says how often each item occurs, which is its weight in training and in losses."""
     by_count: bool
+    """False: the counts only serve the setting `min_count`."""
+    separator: str | None
+    """Items have several lines, up to one that is equal to this; empty: a blank line. `layout.LINE_BREAK` stands for
+    the line breaks within an item."""
+    layout: Layout
+    """Where the items are, instead of the settings above."""
     split_method: SplitMethod
+    """How a list is split, see `splits.split`."""
     split_seed: int
+    """A different one gives another split of a list."""
     train_fraction: float | None
+    """The fraction of a text, from its beginning, that is train (default: 0.8); half of the rest is val, half test."""
     val: str | Path | None
+    """A file that is all of val; what would have been val is train."""
     test: str | Path | None
+    """The same for test."""
     encoding: str
+    """That of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8."""
     cache: Path | None
+    """The folder where the ids of a text are kept (default: the user's cache folder)."""
 
 
 @overload
 def load_corpus(
-    data: str | Path = ..., *, format: Literal["lines"] = ..., **settings: Unpack[DataSettings]
+    data: Data = ..., *, format: Literal["lines"] = ..., **settings: Unpack[DataSettings]
 ) -> LineCorpus: ...
 @overload
-def load_corpus(data: str | Path = ..., *, format: Literal["text"], **settings: Unpack[DataSettings]) -> TextCorpus: ...
+def load_corpus(data: Data = ..., *, format: Literal["text"], **settings: Unpack[DataSettings]) -> TextCorpus: ...
 @overload
 def load_corpus(
-    data: str | Path = ..., *, format: Literal["auto", "lines", "text"], **settings: Unpack[DataSettings]
+    data: Data = ..., *, format: Literal["auto", "lines", "text"], **settings: Unpack[DataSettings]
 ) -> Corpus: ...
 def load_corpus(
-    data: str | Path = "names",
+    data: Data = "names",
     *,
     format: Literal["auto", "lines", "text"] = "lines",  # noqa: A002 - the name of the setting
     column: str | None = None,
     count_column: str | None = None,
     layout: Layout = PLAIN,
     by_count: bool = True,
+    separator: str | None = None,
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     train_fraction: float | None = None,
@@ -97,23 +121,14 @@ def load_corpus(
     cache: Path | None = None,
     **cleaning: Unpack[CleaningSettings],
 ) -> Corpus:
-    """Read, split and encode a data set by its name, or a file by its path.
+    """Read, split and encode a data set by its name, or a file by its path; several files, or a folder, are joined.
 
-    With `format` "lines", the file holds one item per line, and `split_method` and `split_seed` decide the split. With
-    "text" it is one continuous text: its first `train_fraction` (default 0.8) is train, the first half of the rest is
-    val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder). With "auto" it
-    is what it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`, of which the only column with
-    different texts is read. `column` names another one, or gives its number, from 1; `layout` says all of it. Files
-    may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
-
-    `count_column` says how often each item occurs, which is its weight in training and in losses; without `by_count` it
-    only serves the setting `min_count`. `val` and `test` are files that are all of that part; what would have been that
-    part of the data is then train.
-
-    The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
-    is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `cleaning` are the
-    settings of a `cleaning.Cleaning`, with `normalize` nfc by default. Raises `DataError` for data that cannot be
-    found, downloaded, read or split, and `UsageError` for settings that are unknown, out of range or not for this data.
+    With `format` "lines", a file holds one item per line; with "text" it is one continuous text. With "auto" it is what
+    it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`. Files may be compressed: gzip, bzip2, xz,
+    and zstd with the extra `zstd`. The name of a data set takes precedence over a file of that name; './names' or a
+    `Path` reaches the file. `DataSettings` explains the other settings; `cleaning` are those of a `cleaning.Cleaning`,
+    with `normalize` nfc by default. Raises `DataError` for data that cannot be found, downloaded, read or split, and
+    `UsageError` for settings that are unknown, out of range or not for this data.
 
     >>> corpus = load_corpus("names")
     >>> print(corpus.report)
@@ -128,56 +143,115 @@ def load_corpus(
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
     wanted = Wanted(column, count_column)
-    if any(wanted) and (format == "text" or layout is not PLAIN):
-        name = "column" if wanted.column else "count_column"
-        raise UsageError(f"`{name}` is for lists, of which no `layout` is given: leave it out")
-    kind: Format = "text" if format == "text" else "lines"
-    if (format == "auto" or any(wanted)) and (detected := detect_format(data, encoding, wanted)) is not None:
-        kind = detected.format
-        layout = PLAIN if detected.recognized is None else required_layout(data, detected.recognized)
+    files = files_of(data)
+    kind, layout = _resolved(files[0], format, wanted, separator, layout, encoding)
     cleaning.setdefault("normalize", "nfc")
     how = Cleaning(**cleaning)
-    path, name, encoding = locate(data, encoding)
-    others = [(part, file) for part, file in (("val", val), ("test", test)) if file is not None]
+    own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
     if kind == "text":
-        _check_text(how, train_fraction, others)
-        fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-        own = {part: locate(file, encoding)[0] for part, file in others}
-        return read_text_corpus(
-            path, train_fraction=fraction, encoding=encoding, cleaning=how, name=name, cache=cache, **own
-        )
+        return _read_text(files, own, train_fraction, encoding, how, cache)
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
-    own_files = {part: item_file(file, encoding if str(file) not in DATASETS else "auto", wanted) for part, file in others}
+    item_file_of = partial(
+        _item_file,
+        encoding=encoding,
+        wanted=wanted if separator is None and (format == "auto" or any(wanted)) else None,
+        plain=PLAIN if separator is None else layout,
+    )
+    path, name, first_encoding = locate(files[0], encoding)
     return read_line_corpus(
-        ItemFile(path, encoding, layout),
+        [ItemFile(path, first_encoding, layout), *map(item_file_of, files[1:])],
         name=name,
         cleaning=how,
         by_count=by_count,
         split_method=split_method,
         split_seed=split_seed,
-        own=own_files,
+        own={part: item_file_of(file) for part, file in own.items()},
     )
 
 
-def _check_text(cleaning: Cleaning, train_fraction: float | None, others: list[tuple[str, str | Path]]) -> None:
-    """Raise `UsageError` for settings that are not for a text, or contradict each other."""
+def _read_text(
+    files: Sequence[str | Path],
+    own: Mapping[str, str | Path],
+    train_fraction: float | None,
+    encoding: str,
+    cleaning: Cleaning,
+    cache: Path | None,
+) -> TextCorpus:
+    """Read a text. Raises `UsageError` for settings that are not for a text, or contradict each other."""
     if cleaning.max_length is not None:
         raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
     if cleaning.min_count > 1:
         raise UsageError("`min_count` is for items of a list, and the data is continuous text: leave it out")
-    if len(others) == 2 and train_fraction is not None:
+    if len(own) == 2 and train_fraction is not None:
         raise UsageError("`val` and `test` are given, so all of the data is train: leave `train_fraction` out")
+    path, name, first_encoding = locate(files[0], encoding)
+    return read_text_corpus(
+        path,
+        more=[locate(file, encoding)[0] for file in files[1:]],
+        train_fraction=TRAIN_FRACTION if train_fraction is None else train_fraction,
+        encoding=first_encoding,
+        cleaning=cleaning,
+        name=name,
+        cache=cache,
+        **{part: locate(file, encoding)[0] for part, file in own.items()},
+    )
 
 
-def item_file(data: str | Path, encoding: str, wanted: Wanted) -> ItemFile:
-    """Find out where the items of a file are; the `wanted` columns are those of files that have columns."""
+def _resolved(
+    first: str | Path,
+    format: str,  # noqa: A002 - the name of the setting
+    wanted: Wanted,
+    separator: str | None,
+    layout: Layout,
+    encoding: str,
+) -> tuple[Format, Layout]:
+    """Return whether the data is lines or a text, and where the items of its first file are."""
+    if any(wanted) and (format == "text" or layout is not PLAIN):
+        name = "column" if wanted.column else "count_column"
+        raise UsageError(f"`{name}` is for lists, of which no `layout` is given: leave it out")
+    if separator is not None:
+        if format == "text" or any(wanted) or layout is not PLAIN:
+            raise UsageError("`separator` is for lists of items of several lines, which have no columns: leave it out")
+        return "lines", Layout("separated", separator=separator)
+    if (format == "auto" or any(wanted)) and (detected := detect_format(first, encoding, wanted)) is not None:
+        recognized = detected.recognized
+        return detected.format, PLAIN if recognized is None else required_layout(first, recognized)
+    return "text" if format == "text" else "lines", layout
+
+
+def files_of(data: Data) -> list[str | Path]:
+    """Return the files of data that may be several files and folders; those of a folder are in order of their names.
+
+    Hidden files are left out. Raises `DataError` for a folder without files.
+    """
+    files = list[str | Path]()
+    for each in [data] if isinstance(data, str | Path) else data:
+        if _dataset(each) is not None or not os.path.isdir(each):  # noqa: PTH112 (false for no name)
+            files.append(each)
+            continue
+        folder = Path(each)
+        found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path, folder)]
+        if not found:
+            raise DataError(f"{folder}: this folder has no files; give a file, or a folder of files")
+        files += found
+    if not files:
+        raise UsageError("`data` is an empty list: give a file, or several")
+    return files
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _item_file(data: str | Path, encoding: str, wanted: Wanted | None, plain: Layout) -> ItemFile:
+    """Find out where the items of a file are: as `plain` has it, or in the `wanted` columns of a file with columns."""
     path, _, encoding = locate(data, encoding)
-    detected = detect_format(data, encoding)
-    if detected is not None and detected.recognized is not None:
+    detected = None if wanted is None else detect_format(data, encoding)
+    if wanted is not None and detected is not None and detected.recognized is not None:
         detected = detect_format(data, encoding, wanted)
     recognized = None if detected is None else detected.recognized
-    return ItemFile(path, encoding, PLAIN if recognized is None else required_layout(data, recognized))
+    return ItemFile(path, encoding, plain if recognized is None else required_layout(data, recognized))
 
 
 def required_layout(data: str | Path, recognized: Recognized) -> Layout:
@@ -188,7 +262,7 @@ def required_layout(data: str | Path, recognized: Recognized) -> Layout:
         raise DataError(f"{data}: {error}") from None
 
 
-def detect_format(data: str | Path, encoding: str = "auto", wanted: Wanted = Wanted()) -> Detected | None:
+def detect_format(data: str | Path, encoding: str = "auto", wanted: Wanted = ANY) -> Detected | None:
     """Guess whether a file is a list or a text; None for data sets that are lists, and if there is no file.
 
     >>> detect_format("names") is None

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from wavemore.text.layout import Recognized, Wanted, recognize
+from wavemore.text.layout import ANY, Wanted
 from wavemore.text.opening import open_file
 from wavemore.text.parts import Format
 from wavemore.text.reading import TextReader
+from wavemore.text.recognize import Recognized, recognize
 from wavemore.text.splits import MIN_DISTINCT
 
 SAMPLE_LENGTH = 1 << 18  # characters at the beginning of the file
@@ -30,10 +31,11 @@ class Detected:
     """If the items are not the lines: a table, JSON or the output of `uniq -c`."""
 
 
-def detect(path: Path, encoding: str = "auto", wanted: Wanted = Wanted()) -> Detected:
+def detect(path: Path, encoding: str = "auto", wanted: Wanted = ANY) -> Detected:
     """Guess the format of a file from its beginning.
 
-    Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding, or if it has no such columns as are `wanted`.
+    Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding, or if the file has no
+    such columns as are `wanted`.
     """
     beginning = ""
     with open_file(path) as file:
@@ -44,7 +46,7 @@ def detect(path: Path, encoding: str = "auto", wanted: Wanted = Wanted()) -> Det
     return detect_in_text(beginning[:SAMPLE_LENGTH], wanted)
 
 
-def detect_in_text(text: str, wanted: Wanted = Wanted()) -> Detected:
+def detect_in_text(text: str, wanted: Wanted = ANY) -> Detected:
     r"""Tell a list from a continuous text by its lines; unclear cases count as lists.
 
     A text has long lines of words, lines of many words with blank lines between groups of them, sentences that continue

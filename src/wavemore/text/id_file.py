@@ -18,9 +18,9 @@ import numpy as np
 
 from wavemore.errors import DataError, UnknownCharacterError
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
-from wavemore.text.lines import TextReport
 from wavemore.text.opening import open_file
 from wavemore.text.reading import TextReader
+from wavemore.text.reports import TextReport
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 _STALE_SECONDS = 86_400

@@ -3,13 +3,14 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from wavemore.errors import DataError
-from wavemore.text.layout import Layout, as_text, value_at
+from wavemore.text.layout import LINE_BREAK, Layout
+from wavemore.text.recognize import as_text, value_at
 
 BATCH = 1 << 14
 """Items that are separate Python strings at the same time."""
@@ -47,7 +48,13 @@ class ItemReader:
 
     def batches(self, pieces: Iterable[str]) -> Iterator[Items]:
         """Yield the items, some thousand at a time. Raises `DataError` for what cannot be read."""
-        readers = {"table": self._table, "json-lines": self._json_lines, "json": self._json, "counted": self._counted}
+        readers = {
+            "table": self._table,
+            "json-lines": self._json_lines,
+            "json": self._json,
+            "counted": self._counted,
+            "separated": self._separated,
+        }
         items = readers[self.layout.kind](pieces)
         while batch := list(islice(items, BATCH)):
             if "\n" in "".join(batch) or "\r" in "".join(batch):
@@ -134,6 +141,16 @@ class ItemReader:
             times = count[0] if count else "1"
             if self.layout.count is None or self._counted_times(times, f"line {number:,}"):
                 yield line[count.end() if count else 0 :].rstrip("\n")
+
+    def _separated(self, pieces: Iterable[str]) -> Iterator[str]:
+        lines = list[str]()
+        for line in chain(lines_of(pieces), [self.layout.separator]):
+            if line.strip() == self.layout.separator:
+                if item := "\n".join(lines).strip():
+                    yield item.replace("\n", LINE_BREAK)
+                lines.clear()
+            else:
+                lines.append(line.rstrip("\n"))
 
     def _counted_times(self, text: str, place: str) -> bool:
         """Keep the count of the item that comes next; return whether it is above 0."""

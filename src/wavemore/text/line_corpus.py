@@ -11,11 +11,12 @@ import numpy as np
 from wavemore import progress
 from wavemore.text.arrays import distinct, is_among
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.corpus import Corpus, PartFile
+from wavemore.text.corpus import Corpus, DataFile
 from wavemore.text.layout import PLAIN, Layout
-from wavemore.text.lines import LineReport, Lines, collect
+from wavemore.text.lines import Lines, collect
 from wavemore.text.parts import Format, LinePart
 from wavemore.text.reading import ItemFile, read_files
+from wavemore.text.reports import LineReport
 from wavemore.text.splits import Indices, SplitMethod, split
 from wavemore.text.vocabulary import Vocabulary
 
@@ -86,7 +87,7 @@ class LineCorpus(Corpus):
 
 
 def read_line_corpus(
-    file: ItemFile,
+    data: Sequence[ItemFile],
     *,
     name: str,
     cleaning: Cleaning,
@@ -95,32 +96,34 @@ def read_line_corpus(
     split_seed: int = 0,
     own: Mapping[str, ItemFile] | None = None,
 ) -> LineCorpus:
-    """Read, split and encode a file of items.
+    """Read, split and encode one or more files of items.
 
     `own` may have a file that is all of `val`, and one that is all of `test`. Without `by_count`, an item counts once,
     whatever its file says. Raises `DataError` for a file that cannot be read or split.
     """
     own = own or {}
-    lines, report, readers, sizes = read_files([file, *own.values()], cleaning)
+    files = [*data, *own.values()]
+    lines, report, readers, sizes = read_files(files, cleaning, range(len(data), len(files)))
     if not by_count:
         lines.counts = None
-    files = {
-        part: PartFile.of(own[part].path, reader.sha256, reader.encoding, own[part].layout)
-        for part, reader in zip(own, readers[1:], strict=True)
-    }
+    others = [
+        DataFile.of(file.path, reader.sha256, reader.encoding, file.layout)
+        for file, reader in zip(files, readers, strict=True)
+    ]
     return build_corpus(
         lines,
         report,
         name=name,
-        source=str(file.path.absolute()),
-        sha256=readers[0].sha256,
-        encoding=readers[0].encoding,
+        source=others[0].source,
+        sha256=others[0].sha256,
+        encoding=others[0].encoding,
         cleaning=cleaning,
-        layout=file.layout,
+        layout=others[0].layout,
         by_count=by_count,
         split_method=split_method,
         split_seed=split_seed,
-        files=files,
+        more_files=others[1 : len(data)],
+        own_files=dict(zip(own, others[len(data) :], strict=True)),
         sizes=sizes,
     )
 
@@ -139,17 +142,18 @@ def build_corpus(
     cleaning: Cleaning = AS_IS,
     layout: Layout = PLAIN,
     by_count: bool = True,
-    files: Mapping[str, PartFile] | None = None,
+    more_files: Sequence[DataFile] = (),
+    own_files: Mapping[str, DataFile] | None = None,
     sizes: Sequence[int] = (),
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes.
 
-    The lines may be those of several files, whose `sizes` are given: first the data, then the `files` that are a part.
+    The lines may have parts whose `sizes` are given: first the data, then the `own_files` that are all of val or test.
     """
-    files = files or {}
+    own_files = own_files or {}
     report_step = partial(progress.report, "splitting the lines", total=4)
     lines.hashes()
-    parts = _parts(lines, sizes or [len(lines)], list(files), split_method, split_seed)
+    parts = _parts(lines, sizes or [len(lines)], list(own_files), split_method, split_seed)
     report_step(1)
     vocabulary = vocabulary or Vocabulary(lines.characters, cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
@@ -176,8 +180,9 @@ def build_corpus(
         line_hashes=distinct(lines.hashes()),
         layout=layout,
         by_count=by_count,
-        val_file=files.get("val"),
-        test_file=files.get("test"),
+        more_files=tuple(more_files),
+        val_file=own_files.get("val"),
+        test_file=own_files.get("test"),
     )
 
 

@@ -11,11 +11,12 @@ from wavemore.errors import DataError, UsageError
 from wavemore.text.arrays import is_among
 from wavemore.text.cleaning import Cleaner
 from wavemore.text.datasets import detect_format, locate, required_layout
-from wavemore.text.layout import PLAIN, Wanted
-from wavemore.text.lines import Lines, pluralize
+from wavemore.text.layout import ANY, PLAIN, Layout, Wanted
+from wavemore.text.lines import Lines
 from wavemore.text.opening import open_file
 from wavemore.text.parts import Format, LinePart, Part, TextPart
 from wavemore.text.reading import TextReader, read_lines
+from wavemore.text.reports import pluralize
 from wavemore.text.vocabulary import Vocabulary
 
 SHOWN = 8
@@ -53,28 +54,35 @@ def read_other(
     format: Format,  # noqa: A002 - the name of the setting
     vocabulary: Vocabulary,
     known: NDArray[np.uint64] | None = None,
-    wanted: Wanted = Wanted(),
+    wanted: Wanted = ANY,
+    own_layout: Layout = PLAIN,
 ) -> OtherData:
     """Read a file or a data set of lines or of one text, cleaned as the vocabulary's data was.
 
-    Tables, JSON and the like are recognised; `wanted` names their columns. Lines with unknown characters are left out, and such characters of a text.
-    `known` are the hashes of the lines of the data that a model was trained on: all others count as leak-free. Raises
-    `DataError` for a file that cannot be read, or of which nothing is left.
+    Tables, JSON and the like are recognised; `wanted` names their columns. Lines with unknown characters are left out,
+    and such characters of a text. `known` are the hashes of the lines of the data that a model was trained on: all
+    others count as leak-free. Raises `DataError` for a file that cannot be read, or of which nothing is left.
     """
     if format == "text":
         if any(wanted):
             raise UsageError("the model is of continuous text, which has no columns: leave the column out")
         return _read_text(data, vocabulary)
-    lines, how = read_items(data, vocabulary, wanted)
+    lines, how = read_items(data, vocabulary, wanted, own_layout)
     return of_lines(lines, vocabulary, known, how=how, name=str(data))
 
 
-def read_items(data: str | Path, vocabulary: Vocabulary, wanted: Wanted = Wanted()) -> tuple[Lines, str]:
-    """Read the items of a file, cleaned as the vocabulary's data was; return also how, as in `OtherData`."""
+def read_items(
+    data: str | Path, vocabulary: Vocabulary, wanted: Wanted = ANY, own_layout: Layout = PLAIN
+) -> tuple[Lines, str]:
+    """Read the items of a file, cleaned as the vocabulary's data was; return also how, as in `OtherData`.
+
+    `own_layout` is that of the vocabulary's data: items of several lines are looked for in other files too.
+    """
     path, _, encoding = locate(data, "auto")
-    detected = detect_format(data, wanted=wanted)
+    separated = own_layout.kind == "separated"
+    detected = None if separated else detect_format(data, wanted=wanted)
     recognized = None if detected is None else detected.recognized
-    layout = PLAIN if recognized is None else required_layout(data, recognized)
+    layout = own_layout if separated else PLAIN if recognized is None else required_layout(data, recognized)
     cleaning = replace(vocabulary.cleaning, min_count=1)  # an item that is rare there is an item
     lines = read_lines(path, encoding, cleaning, layout)[0]
     return lines, "" if recognized is None else f"{recognized.items} of {recognized.name}"

@@ -26,9 +26,10 @@ from wavemore.text.encoding import (
 )
 from wavemore.text.items import ItemReader
 from wavemore.text.layout import PLAIN, Layout
-from wavemore.text.lines import MAX_LINE_LENGTH, Collector, LineReport, Lines, line_too_long
+from wavemore.text.lines import MAX_LINE_LENGTH, Collector, Lines, line_too_long
 from wavemore.text.opening import Decompressed, open_file
 from wavemore.text.other_formats import recognize_bytes
+from wavemore.text.reports import LineReport
 
 _CHUNK_BYTES = 1 << 18
 
@@ -157,7 +158,7 @@ class Read(NamedTuple):
     readers: list[TextReader]
     """They have the encoding and the checksum of each file."""
     sizes: list[int]
-    """The number of items of each file."""
+    """The number of items of each part."""
 
 
 def read_lines(
@@ -182,12 +183,15 @@ def read_lines(
     return lines, report, readers[0]
 
 
-def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS) -> Read:
-    """Read the items of one or more files as `read_lines` does."""
+def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS, parts: Sequence[int] = ()) -> Read:
+    """Read the items of one or more files as `read_lines` does.
+
+    `parts` has the numbers of the files, counted from 0, with which another part begins.
+    """
     collector = Collector(cleaning, counted=any(file.layout.count is not None for file in files))
     readers, repairs = [], list[str]()
     for number, source in enumerate(files):
-        if number > 0:
+        if number in parts:
             collector.begin_part()
         items = ItemReader(source.layout)
         with open_file(source.path) as file:
@@ -204,6 +208,7 @@ def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS) -> Read:
     lines, report = collector.finish()
     if not collector.sizes[0]:
         raise DataError(f"{files[0].path}: no item occurs {cleaning.min_count:,} times; choose a lower `min_count`")
+    repairs = list(dict.fromkeys(repairs))  # several files may have the same ones
     return Read(lines, replace(report, repairs=(*repairs, *report.repairs)), readers, collector.sizes)
 
 

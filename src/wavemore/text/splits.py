@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
 from wavemore.text.arrays import distinct, scramble
-from wavemore.text.lines import Lines, pluralize
+from wavemore.text.lines import Lines
+from wavemore.text.reports import pluralize
 
 MIN_DISTINCT = 10  # lines that can be split: eight for train, one for val, one for test
 

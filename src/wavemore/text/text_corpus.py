@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UsageError
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.corpus import Corpus, PartFile
+from wavemore.text.corpus import Corpus, DataFile
 from wavemore.text.id_file import IdFile, open_ids
-from wavemore.text.lines import TextReport, pluralize
 from wavemore.text.parts import Format, TextPart
+from wavemore.text.reports import TextReport, pluralize
 from wavemore.text.splits import MIN_DISTINCT, SplitMethod
-from wavemore.text.vocabulary import Ids, Vocabulary
+from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 
 TRAIN_FRACTION = 0.8
 """The default fraction of a text that is its train part; half of the rest is val, half is test."""
@@ -48,6 +48,7 @@ class TextCorpus(Corpus):
 def read_text_corpus(
     path: Path,
     *,
+    more: Sequence[Path] = (),
     train_fraction: float = TRAIN_FRACTION,
     encoding: str = "auto",
     cleaning: Cleaning = AS_IS,
@@ -58,48 +59,56 @@ def read_text_corpus(
 ) -> TextCorpus:
     """Read, split and encode a text file of any size, of which only one piece is in memory at a time.
 
-    `val` and `test` may be files that are all of that part: the text is then train and the other part, or all train.
-    The ids are kept in the folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for
-    a file that cannot be read (see `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown
-    encoding or a `train_fraction` that is not between 0 and 1.
+    With `more` files, all are one text, with a line end after each, whose ids are in memory. `val` and `test` may be
+    files that are all of that part: the text is then train and the other part, or all train. The ids are kept in the
+    folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for a file that cannot be
+    read (see `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown encoding or a
+    `train_fraction` that is not between 0 and 1.
     """
     if not 0 < train_fraction < 1:
         raise UsageError(f"`train_fraction` is {train_fraction}; it must be above 0 and below 1")
-    if cache is None:
-        import platformdirs  # only needed here
-
-        cache = Path(platformdirs.user_cache_dir("wavemore")) / "texts"
+    cache = cache or _cache_folder()
     own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
-    files = [open_ids(file, encoding, cache, cleaning) for file in (path, *own.values())]
-    ids, length = files[0], len(files[0].tokens)
-    cuts = _cuts(length, train_fraction, list(own))
-    tokens = {part: ids.tokens[begin:end] for part, (begin, end) in cuts.items()}
-    tokens |= {part: file.tokens for part, file in zip(own, files[1:], strict=True)}
-    for part, piece in tokens.items():
-        if len(piece) < MIN_PART_LENGTH:
-            raise _too_short(own.get(part, path), part, len(piece), train_fraction, length, ids.report.line_feeds)
-    vocabulary, origin = ids.vocabulary, {part: ids for part in cuts} | dict(zip(own, files[1:], strict=True))
+    data = [path, *more]
+    paths = [*data, *own.values()]
+    files = [open_ids(file, encoding, cache, cleaning) for file in paths]
+    vocabulary = files[0].vocabulary
     if len(files) > 1:
         vocabulary = Vocabulary("".join(file.vocabulary.characters for file in files), cleaning)
-    parts = {part: TextPart(_renumbered(piece, origin[part], vocabulary), vocabulary) for part, piece in tokens.items()}
-    part_files = {
-        part: PartFile.of(own[part], file.sha256, file.encoding)
-        for part, file in zip(own, files[1:], strict=True)
-    }
+    text = _joined(files[: len(data)], vocabulary)
+    cuts = _cuts(len(text), train_fraction, list(own))
+    tokens = {part: text[begin:end] for part, (begin, end) in cuts.items()}
+    for part, file in zip(own, files[len(data) :], strict=True):
+        tokens[part] = _renumbered(file, vocabulary)
+    for part, piece in tokens.items():
+        if len(piece) < MIN_PART_LENGTH:
+            raise _too_short(
+                own.get(part, path), part, len(piece), train_fraction, len(text), files[0].report.line_feeds
+            )
+    parts = {part: TextPart(piece, vocabulary) for part, piece in tokens.items()}
+    others = [DataFile.of(path, file.sha256, file.encoding) for path, file in zip(paths, files, strict=True)]
+    part_files = dict(zip(own, others[len(data) :], strict=True))
     return TextCorpus(
         name=name or path.stem,
-        source=str(path.absolute()),
-        sha256=ids.sha256,
-        encoding=ids.encoding,
+        source=others[0].source,
+        sha256=others[0].sha256,
+        encoding=others[0].encoding,
         train_fraction=train_fraction,
         report=_report(files, vocabulary),
         vocabulary=vocabulary,
         train=parts["train"],
         val=parts["val"],
         test=parts["test"],
+        more_files=tuple(others[1 : len(data)]),
         val_file=part_files.get("val"),
         test_file=part_files.get("test"),
     )
+
+
+def _cache_folder() -> Path:
+    import platformdirs  # only needed here
+
+    return Path(platformdirs.user_cache_dir("wavemore")) / "texts"
 
 
 def _cuts(length: int, train_fraction: float, own: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -113,12 +122,22 @@ def _cuts(length: int, train_fraction: float, own: Sequence[str]) -> dict[str, t
     return {"train": (0, middle), "test" if own[0] == "val" else "val": (middle, length)}
 
 
-def _renumbered(tokens: Ids, file: IdFile, vocabulary: Vocabulary) -> Ids:
-    """Return ids of another vocabulary, which has all characters of the file."""
+def _joined(files: Sequence[IdFile], vocabulary: Vocabulary) -> Ids:
+    """Return the ids of all files, each of which ends a line."""
+    pieces = [_renumbered(file, vocabulary) for file in files]
+    if len(pieces) == 1:
+        return pieces[0]
+    ended = [piece if piece[-1] == BOUNDARY else np.append(piece, piece.dtype.type(BOUNDARY)) for piece in pieces]
+    joined: Ids = np.concatenate(ended)
+    return joined
+
+
+def _renumbered(file: IdFile, vocabulary: Vocabulary) -> Ids:
+    """Return the ids that a vocabulary with all characters of the file gives to them."""
     if file.vocabulary == vocabulary:
-        return tokens
+        return file.tokens
     numbers = vocabulary.encode_text("\n" + file.vocabulary.characters)
-    renumbered: Ids = numbers[tokens]
+    renumbered: Ids = numbers[file.tokens]
     return renumbered
 
 
