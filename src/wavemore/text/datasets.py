@@ -135,10 +135,6 @@ def load_corpus(
     29,687 lines (all distinct), 183,090 characters (26 distinct), longest line 15
     >>> corpus.train.lines[0], corpus.vocabulary.characters
     ('liam', 'abcdefghijklmnopqrstuvwxyz')
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     print(load_corpus("names", format="text", cache=Path(folder)).report)
-    212,777 characters (27 distinct), 29,687 line ends
     """
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
@@ -152,12 +148,9 @@ def load_corpus(
         return _read_text(files, own, train_fraction, encoding, how, cache)
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
-    item_file_of = partial(
-        _item_file,
-        encoding=encoding,
-        wanted=wanted if separator is None and (format == "auto" or any(wanted)) else None,
-        plain=PLAIN if separator is None else layout,
-    )
+    recognizes = separator is None and (format == "auto" or any(wanted))
+    plain = PLAIN if separator is None else layout
+    item_file_of = partial(_item_file, encoding=encoding, wanted=wanted if recognizes else None, plain=plain)
     path, name, first_encoding = locate(files[0], encoding)
     return read_line_corpus(
         [ItemFile(path, first_encoding, layout), *map(item_file_of, files[1:])],
