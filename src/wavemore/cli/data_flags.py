@@ -59,8 +59,10 @@ class DataFlags:
     case: Literal["keep", "lower"] = "keep"
     """lower: convert everything to lower case, prefixes and scored lines too"""
 
-    def load(self, data: str) -> tuple["Corpus", str]:
+    def load(self, data: str, extra_characters: str = "") -> tuple["Corpus", str]:
         """Read and split the data; return also how it is read, empty for a data set of lines.
+
+        The vocabulary has the `extra_characters` too.
 
         Raises `UsageError` for a flag of the other format, and `DataError` for a table, JSON and the like.
         """
@@ -95,6 +97,7 @@ class DataFlags:
             long_lines=self.long_lines,
             case=self.case,
             max_length=self.max_length,
+            extra_characters=extra_characters,
         )
         explanation = f"treated as {KINDS[resolved]} ({reason})"
         if recognized is not None:

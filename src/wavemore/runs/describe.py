@@ -1,6 +1,7 @@
 """Short descriptions of a run for tables and messages: its model, its data, its teachers, how far it is."""
 
 from collections import Counter
+from pathlib import Path
 
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.text.lines import pluralize
@@ -8,9 +9,15 @@ from wavemore.text.text_corpus import TRAIN_FRACTION
 
 
 def describe_model(config: RunConfig) -> str:
-    """The model, its size and its optimizer, such as "tree 2x2x2 24/128 muon"."""
+    """The model, its size, its optimizer and the run that it began with: "tree 2x2x2 24/128 muon from names-1"."""
     optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
-    return f"{config.model} {config.model_config.label}{optimizer}"
+    source = f" from {source_name(config)}" if config.carried_from else ""
+    return f"{config.model} {config.model_config.label}{optimizer}{source}"
+
+
+def source_name(config: RunConfig) -> str:
+    """The name of the run whose weights the training began with; empty if there is none."""
+    return "" if config.carried_from is None else Path(config.carried_from.run).name
 
 
 def describe_teachers(config: RunConfig) -> str:

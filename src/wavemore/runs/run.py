@@ -3,6 +3,7 @@
 config.json          the model, the data, the recipe, the library's version and the command
 vocabulary.json      the characters
 lines.safetensors    hashes of the lines of a list, to tell new lines from known ones
+initial.safetensors  the weights that the training began with, if they were carried over from another run
 model.safetensors    the weights with the lowest val loss so far
 state.safetensors    the training between two steps, for resuming
 metrics.jsonl        one record per line: train and val loss over the steps
@@ -54,7 +55,7 @@ from wavemore.runs.layout import (
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.moved import find_corpus
 from wavemore.runs.record import Failure, Record, Summary
-from wavemore.runs.tensors import check_types, read_facts, read_tensors, write_tensors
+from wavemore.runs.tensors import read_facts, read_hashes, write_tensors
 from wavemore.runs.weights import load_checkpoint, load_model, to_device
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
@@ -100,8 +101,10 @@ class Run:
         """The training that will replace this run, if it `exists`."""
         return Run(self.path / REPLACEMENT, self.data)
 
-    def create(self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False) -> "Run":
-        """Begin a run in a new or empty folder; return it.
+    def create(
+        self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False, initial: Model | None = None
+    ) -> "Run":
+        """Begin a run in a new or empty folder, with random weights or those of `initial`; return it.
 
         With `overwrite` in a folder that holds a run, begin its replacement and return that: the old run remains until
         the new one has been evaluated. Raises `RunError` for a folder that holds anything else.
@@ -117,6 +120,8 @@ class Run:
             if corpus.line_hashes.size:
                 hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
                 write_tensors(run.path / "lines.safetensors", {"hashes": hashes})
+            if initial is not None:
+                write_tensors(run.path / "initial.safetensors", initial.state_dict())
             write_json(run.path / "config.json", config)
         except RunError:
             run.discard()
@@ -132,7 +137,9 @@ class Run:
     def take_place(self) -> None:
         """Replace the run in the folder above, if this is a replacement; the path is then that of the run."""
         if self.is_replacement:
-            replace_files(self.home, has_lines=self.config.data.format == "lines")
+            config = self.config
+            has = {"lines.safetensors": config.data.format == "lines", "initial.safetensors": config.carried_from}
+            replace_files(self.home, without=[name for name, there in has.items() if not there])
             self.path = self.home
 
     def exists(self) -> bool:
@@ -228,12 +235,7 @@ class Run:
 
     def line_hashes(self) -> NDArray[np.uint64]:
         """Sorted hashes of the data's lines."""
-        path = self.path / "lines.safetensors"
-        check_types(path, {"hashes": torch.empty(0, dtype=torch.int64)}, any_length=True)
-        hashes = read_tensors(path)[0]["hashes"].numpy().view(np.uint64)
-        if (hashes[1:] <= hashes[:-1]).any():
-            raise RunError(f"{path} is damaged or was changed (its hashes are not sorted); {PUT_BACK}")
-        return hashes
+        return read_hashes(self.path / "lines.safetensors")
 
     def corpus(self) -> Corpus:
         """Read and split the data again, from `self.data` or from where it was read; also after the project was moved.
@@ -259,6 +261,8 @@ class Run:
         keep_freed_memory()
         config, size = self.config, len(self.vocabulary())
         check_fits(config.model, size, config.model_config)
+        if config.carried_from is not None:
+            return load_model(self.path / "initial.safetensors", config, size)
         return to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
 
     def model(self) -> Model:

@@ -34,7 +34,7 @@ class Corpus:
     split_seed: int
     report: LineReport | TextReport
     vocabulary: Vocabulary
-    """The characters of all parts."""
+    """The characters of all parts, and the `extra_characters`."""
     train: Part
     val: Part
     test: Part
@@ -44,6 +44,8 @@ class Corpus:
     """The fraction of a text that is its train part; None for a list, which is split 80/10/10."""
     layout: Layout = PLAIN
     """Where the items of a list are in its file."""
+    extra_characters: str = ""
+    """Characters of the vocabulary that are not in the data, sorted: those of a model that it begins with."""
 
     @property
     def cleaning(self) -> Cleaning:

@@ -66,6 +66,7 @@ def load_corpus(
     train_fraction: float | None = ...,
     encoding: str = ...,
     cache: Path | None = ...,
+    extra_characters: str = ...,
     **cleaning: Unpack[CleaningSettings],
 ) -> LineCorpus: ...
 @overload
@@ -80,6 +81,7 @@ def load_corpus(
     train_fraction: float | None = ...,
     encoding: str = ...,
     cache: Path | None = ...,
+    extra_characters: str = ...,
     **cleaning: Unpack[CleaningSettings],
 ) -> TextCorpus: ...
 @overload
@@ -94,6 +96,7 @@ def load_corpus(
     train_fraction: float | None = ...,
     encoding: str = ...,
     cache: Path | None = ...,
+    extra_characters: str = ...,
     **cleaning: Unpack[CleaningSettings],
 ) -> Corpus: ...
 def load_corpus(
@@ -107,6 +110,7 @@ def load_corpus(
     train_fraction: float | None = None,
     encoding: str = "auto",
     cache: Path | None = None,
+    extra_characters: str = "",
     **cleaning: Unpack[CleaningSettings],
 ) -> Corpus:
     """Read, split and encode a data set by its name, or a file by its path.
@@ -116,7 +120,8 @@ def load_corpus(
     val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder). With "auto" it
     is what it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`, of which the only column with
     different texts is read. `column` names another one, or gives its number, from 1; `layout` says all of it. Files
-    may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
+    may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`. The vocabulary has the characters of the data
+    and `extra_characters`, for example those of a trained model.
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
     is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `cleaning` are the
@@ -148,14 +153,29 @@ def load_corpus(
         if how.max_length is not None:
             raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
         fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-        return read_text_corpus(path, train_fraction=fraction, encoding=encoding, cleaning=how, name=name, cache=cache)
+        return read_text_corpus(
+            path,
+            train_fraction=fraction,
+            encoding=encoding,
+            cleaning=how,
+            name=name,
+            cache=cache,
+            extra_characters=extra_characters,
+        )
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
-    return _read_list(path, name, encoding, how, layout, split_method, split_seed)
+    return _read_list(path, name, encoding, how, layout, split_method, split_seed, extra_characters)
 
 
 def _read_list(
-    path: Path, name: str, encoding: str, cleaning: Cleaning, layout: Layout, method: SplitMethod, seed: int
+    path: Path,
+    name: str,
+    encoding: str,
+    cleaning: Cleaning,
+    layout: Layout,
+    method: SplitMethod,
+    seed: int,
+    extra_characters: str,
 ) -> LineCorpus:
     lines, report, reader = read_lines(path, encoding, cleaning, layout)
     return build_corpus(
@@ -169,6 +189,7 @@ def _read_list(
         layout=layout,
         split_method=method,
         split_seed=seed,
+        extra_characters=extra_characters,
     )
 
 

@@ -97,12 +97,17 @@ def build_corpus(
     vocabulary: Vocabulary | None = None,
     cleaning: Cleaning = AS_IS,
     layout: Layout = PLAIN,
+    extra_characters: str = "",
 ) -> LineCorpus:
-    """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes."""
+    """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes.
+
+    Without a `vocabulary`, it has the characters of the lines and the `extra_characters`.
+    """
     report_step = partial(progress.report, "splitting the lines", total=4)
     parts = split(lines, split_method, split_seed)
     report_step(1)
-    vocabulary = vocabulary or Vocabulary(lines.characters, cleaning)
+    extra = sorted(set(extra_characters) - set(lines.characters)) if extra_characters else []
+    vocabulary = vocabulary or Vocabulary([*lines.characters, *extra], cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
     lines.encode(vocabulary)
 
@@ -126,4 +131,5 @@ def build_corpus(
         test=part(2),
         line_hashes=distinct(lines.hashes()),
         layout=layout,
+        extra_characters="".join(extra),
     )

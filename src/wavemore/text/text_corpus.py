@@ -51,10 +51,11 @@ def read_text_corpus(
     cleaning: Cleaning = AS_IS,
     name: str = "",
     cache: Path | None = None,
+    extra_characters: str = "",
 ) -> TextCorpus:
     """Read, split and encode a text file of any size, of which only one piece is in memory at a time.
 
-    The ids are kept in the folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for
+    The vocabulary has the characters of the text and `extra_characters`. The ids are kept in the folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for
     a file that cannot be read (see `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown
     encoding or a `train_fraction` that is not between 0 and 1.
     """
@@ -64,7 +65,7 @@ def read_text_corpus(
         import platformdirs  # only needed here
 
         cache = Path(platformdirs.user_cache_dir("wavemore")) / "texts"
-    ids = open_ids(path, encoding, cache, cleaning)
+    ids = open_ids(path, encoding, cache, cleaning, extra_characters)
     length = len(ids.tokens)
     cut = int(train_fraction * length)
     middle = length - (length - cut) // 2
@@ -90,6 +91,7 @@ def read_text_corpus(
         train_fraction=train_fraction,
         report=ids.report,
         vocabulary=ids.vocabulary,
+        extra_characters=ids.extra_characters,
         train=TextPart(ids.tokens[:cut], ids.vocabulary),
         val=TextPart(ids.tokens[cut:middle], ids.vocabulary),
         test=TextPart(ids.tokens[middle:], ids.vocabulary),
