@@ -54,7 +54,10 @@ class Evaluate:
             if differences := data_differences(data, other.config.data):
                 raise UsageError(f"{other.path} has different data from {runs[0].path}: {'; '.join(differences)}")
             if other.vocabulary() != runs[0].vocabulary():
-                raise UsageError(f"{other.path} has other characters than {runs[0].path}, from the run it began with")
+                raise UsageError(
+                    f"{other.path} has other characters than {runs[0].path}, those of the run that one of them began "
+                    "with: they cannot be averaged"
+                )
         models = [run.model() for run in runs]
         parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)

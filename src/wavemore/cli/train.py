@@ -108,12 +108,12 @@ class Train:
         screen = Screen(stderr=self.json)
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
             config, teachers = self._config(corpus, source, run, arguments, begin)
-        initial = begin.model(corpus, config.recipe.seed) if begin else None
+        start = begin.model(corpus, config.recipe.seed) if begin else None
         run = run or new_run(_run_name(source))
         with run.lock():
             if teachers:
                 config = own_teachers(config, run.home, teachers)
-            run = run.create(config, corpus, overwrite=self.overwrite, initial=initial)
+            run = run.create(config, corpus, overwrite=self.overwrite, start=start)
             create_teachers(run, teachers, corpus)
             return train_run(
                 run,

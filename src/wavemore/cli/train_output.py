@@ -134,8 +134,8 @@ def _carried(source: "SourceConfig", config: "RunConfig") -> list[str]:
         )
     if source.shared_val_lines:
         rows.append(
-            f"note    {pluralize(source.shared_val_lines, 'val line')} are in the data of that run too, so the val loss "
-            "looks better than it is on lines that are new to it"
+            f"note    the data of that run has {pluralize(source.shared_val_lines, 'val line')} too: the val loss "
+            "looks better than it is on lines that are new to the model"
         )
     return rows
 

@@ -63,7 +63,7 @@ def plan(
     _check_names(model, settings)
     _check_data(corpus, preset, model, settings)
     if carried is not None:
-        defaults = carried_settings(carried, default_settings(model, corpus, settings), corpus)
+        defaults = carried_settings(carried, default_settings(model, corpus, settings), corpus, settings)
     elif preset == "lecture":
         defaults = Defaults(config_class(), LECTURE, None)
     else:

@@ -18,14 +18,12 @@ NOISE = 0.5
 """Standard deviation of what new characters add to the mean of the known ones, in units of that of the known ones."""
 
 
-def carry_over(
-    name: str, config: ModelConfig, source: Model, known: str, characters: str, seed: int = 0
-) -> Model:
-    """Build a model for `characters` that begins with the weights of `source`, whose vocabulary is `known`.
+def carry_over(name: str, config: ModelConfig, source: Model, known: str, characters: str, seed: int = 0) -> Model:
+    """Build a model for `characters` with the weights of `source`, whose vocabulary is `known`.
 
-    Both are the characters of a `Vocabulary`; `name` and `config` are those that both models are built from. The logits of the characters
-    that both have are those of `source`. A new character begins as the mean of the known ones, with the
-    lowest bias among them, and with small random differences by `seed`, so that two new ones do not stay the same.
+    Both are the characters of a `Vocabulary`; `name` and `config` are those that both models are built from. The logits
+    of the characters that both have are those of `source`. A new character begins as the mean of the known ones, with
+    the lowest bias among them, and with random differences by `seed`, so that two new ones do not stay the same.
 
     Raises `UsageError` for an n-gram model, and if no character is in both vocabularies.
 
@@ -75,7 +73,7 @@ def vocabulary_dimensions(name: str, config: ModelConfig) -> dict[str, Sequence[
 
 
 def _extended(value: Tensor, dimension: int, size: int, new: Tensor, old: Tensor, seed: int) -> Tensor:
-    """Return a tensor of `size` rows along a dimension: the `old` rows as the `new` ones, and those of new characters."""
+    """Return a tensor of `size` rows along a dimension: its `old` rows as the `new` ones, and made ones as the rest."""
     rows = value.movedim(dimension, 0)
     known = rows[old]
     if rows.ndim == 1:  # biases of the output

@@ -57,3 +57,12 @@ def describe_progress(config: RunConfig, step: int, failure: str | None, *, is_t
     if failure is not None:
         return f"failed: {failure}"
     return f"{'training,' if is_training else 'stopped at'} step {step:,} of {config.recipe.steps:,}"
+
+
+def why_without_model(failure: str | None, *, is_training: bool) -> str:
+    """Why a run has no model, and what to do; the sentence goes on after the run's path."""
+    if failure is not None:
+        return f"has no model, as its training failed: {failure}; train again with other settings"
+    if is_training:
+        return "is still training and has no model yet: wait for its first evaluation"
+    return "was stopped before its first evaluation, so it has no model yet: resume it"

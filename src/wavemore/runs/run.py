@@ -38,7 +38,7 @@ from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.runs.config import RunConfig, TeacherConfig, read_config
-from wavemore.runs.describe import describe_progress
+from wavemore.runs.describe import describe_progress, why_without_model
 from wavemore.runs.display import problem_html, run_html
 from wavemore.runs.identity import training_digest
 from wavemore.runs.json_file import PUT_BACK, read_json, write_json
@@ -102,9 +102,9 @@ class Run:
         return Run(self.path / REPLACEMENT, self.data)
 
     def create(
-        self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False, initial: Model | None = None
+        self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False, start: Model | None = None
     ) -> "Run":
-        """Begin a run in a new or empty folder, with random weights or those of `initial`; return it.
+        """Begin a run in a new or empty folder, with random weights or those of `start`; return it.
 
         With `overwrite` in a folder that holds a run, begin its replacement and return that: the old run remains until
         the new one has been evaluated. Raises `RunError` for a folder that holds anything else.
@@ -120,8 +120,8 @@ class Run:
             if corpus.line_hashes.size:
                 hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
                 write_tensors(run.path / "lines.safetensors", {"hashes": hashes})
-            if initial is not None:
-                write_tensors(run.path / "initial.safetensors", initial.state_dict())
+            if start is not None:
+                write_tensors(run.path / "initial.safetensors", start.state_dict())
             write_json(run.path / "config.json", config)
         except RunError:
             run.discard()
@@ -138,8 +138,7 @@ class Run:
         """Replace the run in the folder above, if this is a replacement; the path is then that of the run."""
         if self.is_replacement:
             config = self.config
-            has = {"lines.safetensors": config.data.format == "lines", "initial.safetensors": config.carried_from}
-            replace_files(self.home, without=[name for name, there in has.items() if not there])
+            replace_files(self.home, has_lines=config.data.format == "lines", has_initial=bool(config.carried_from))
             self.path = self.home
 
     def exists(self) -> bool:
@@ -269,7 +268,7 @@ class Run:
         """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
-            raise RunError(f"{self.path} {self._why_without_model()}")
+            raise RunError(f"{self.path} {why_without_model(self.failure(), is_training=self.is_training())}")
         keep_freed_memory()
         vocabulary = self.vocabulary()
         model = load_model(path, self.config, len(vocabulary))
@@ -323,13 +322,6 @@ class Run:
         if isinstance(saved, int) and saved <= self.config.recipe.steps:
             steps.append(saved)
         return describe_progress(self.config, max(steps, default=0), self.failure(), is_training=self.is_training())
-
-    def _why_without_model(self) -> str:
-        if failure := self.failure():
-            return f"has no model, as its training failed: {failure}; train again with other settings"
-        if self.is_training():
-            return "is still training and has no model yet: wait for its first evaluation"
-        return "was stopped before its first evaluation, so it has no model yet: resume it"
 
     def failure(self) -> str | None:
         """Why the training ended without a result; None if it did not."""

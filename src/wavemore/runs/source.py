@@ -28,10 +28,13 @@ class Source:
     """Its best weights."""
 
     def model(self, corpus: Corpus, seed: int = 0) -> Model:
-        """Return the model that begins with the run's weights, for the vocabulary of `corpus`.
+        """Return the model that begins with the run's weights, for the vocabulary of `corpus`, as `check` asks."""
+        self.check(corpus)
+        name, config = self.config.model, self.config.model_config
+        return carry_over(name, config, self.trained, self.characters, corpus.vocabulary.characters, seed)
 
-        Raises `UsageError` for data of the other format, and data that has no character in common with the run's.
-        """
+    def check(self, corpus: Corpus) -> None:
+        """Raise `UsageError` for data of the other format, or with no character in common with that of the run."""
         own = KINDS[self.config.data.format]
         if self.config.data.format != corpus.format:
             raise UsageError(
@@ -39,12 +42,13 @@ class Source:
                 "another run, or set `format`"
             )
         if not self._known(corpus):
-            raise UsageError(f"{corpus.name} has no character in common with the data of {self.run.path}: {_TRAIN}")
-        name, config = self.config.model, self.config.model_config
-        return carry_over(name, config, self.trained, self.characters, corpus.vocabulary.characters, seed)
+            raise UsageError(
+                f"{corpus.name} has no character in common with the data of {self.run.path}: name another run"
+            )
 
     def describe(self, corpus: Corpus) -> SourceConfig:
         """Return what the config of the new run keeps of this one."""
+        self.check(corpus)
         shared = 0
         if corpus.format == "lines":
             hashes = corpus.val.as_lines(corpus.vocabulary).lines.hashes()
@@ -68,16 +72,12 @@ class Source:
         own = set(corpus.vocabulary.characters) - set(corpus.extra_characters)
         return own & set(self.characters)
 
-
     def _knows_form(self, character: str) -> bool:
         """Whether a character that the run does not know is one of its own in another Unicode form, or part of one."""
         parts = unicodedata.normalize("NFD", character)
         if len(parts) > 1:
             return set(parts) <= set(self.characters)
         return any(character in unicodedata.normalize("NFD", own)[1:] for own in self.characters)
-
-
-_TRAIN = "train without it, or name another run"
 
 
 def find_source(name: str) -> Source:

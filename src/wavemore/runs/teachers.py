@@ -136,7 +136,10 @@ def _teacher(run: Run, data: DataConfig) -> TeacherConfig:
             f"({'; '.join(differences)}): choose teachers with the same data and split"
         )
     if config.data.extra_characters != data.extra_characters:
-        raise UsageError(f"{run.path} cannot be a teacher, as its training began with another run's characters")
+        raise UsageError(
+            f"{run.path} cannot be a teacher, as its vocabulary has characters of the run that it began with: choose "
+            "teachers that were trained without --from"
+        )
     summary = run.summary()
     if summary is None:
         raise RunError(f"the teacher {run.path} is unfinished: resume and finish its training")

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor

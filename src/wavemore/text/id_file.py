@@ -41,9 +41,7 @@ class IdFile:
     """Characters of the vocabulary that are not in the text."""
 
 
-def open_ids(
-    path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS, extra_characters: str = ""
-) -> IdFile:
+def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS, extra_characters: str = "") -> IdFile:
     """Return the ids of a text file, which are written to `folder` if they are not there yet.
 
     The vocabulary has the characters of the text and `extra_characters`.

@@ -55,9 +55,10 @@ def read_text_corpus(
 ) -> TextCorpus:
     """Read, split and encode a text file of any size, of which only one piece is in memory at a time.
 
-    The vocabulary has the characters of the text and `extra_characters`. The ids are kept in the folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for
-    a file that cannot be read (see `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown
-    encoding or a `train_fraction` that is not between 0 and 1.
+    The vocabulary has the characters of the text and `extra_characters`. The ids are kept in the folder `cache`
+    (default: the user's cache folder) for the next time. Raises `DataError` for a file that cannot be read (see
+    `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown encoding or a `train_fraction` that is
+    not between 0 and 1.
     """
     if not 0 < train_fraction < 1:
         raise UsageError(f"`train_fraction` is {train_fraction}; it must be above 0 and below 1")
