@@ -9,11 +9,11 @@ from wavemore.engine.defaults import Defaults, length
 from wavemore.nn.config import ModelConfig
 from wavemore.text.corpus import Corpus
 
-EPOCHS = 4.0
+EPOCHS = 6.0
 """Passes over the data, at most: with more, the model forgets what was carried over and memorises the data."""
 ADAMW_RATE = 0.003
 """Learning rate of the embedding, the output layer and the norms."""
-RATE, BATCH_NORM_RATE = 0.005, 0.001
+RATE, BATCH_NORM_RATE = 0.0035, 0.0007
 """Learning rate of the hidden matrices, and of those before a BatchNorm."""
 BATCH_NORM_FORGOTTEN = 2.5
 """How many times weight decay makes the matrices before a BatchNorm smaller by the factor e.

@@ -59,15 +59,9 @@ def plan(
             raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
         return plan_for_time(corpus, minutes, elapsed, device, settings | {"model": model}, partial(plan, corpus))
     model = model or ("tree" if preset == "lecture" else default_model(corpus, settings))
-    config_class = model_entry(model).config
     _check_names(model, settings)
     _check_data(corpus, preset, model, settings)
-    if carried is not None:
-        defaults = carried_settings(carried, default_settings(model, corpus, settings), corpus, settings)
-    elif preset == "lecture":
-        defaults = Defaults(config_class(), LECTURE, None)
-    else:
-        defaults = default_settings(model, corpus, settings)
+    defaults = _defaults(corpus, preset, model, carried, settings)
     of_training = {name: value for name, value in settings.items() if name in TRAINING_SETTINGS}
     of_model = {name: value for name, value in settings.items() if name not in TRAINING_SETTINGS}
     if model == "tree" and "context" in of_model:
@@ -84,6 +78,16 @@ def plan(
     if corpus.format == "text":
         _check_text(model, config, recipe, corpus.train.num_targets)
     return Plan(model, config, recipe)
+
+
+def _defaults(
+    corpus: Corpus, preset: Preset, model: str, carried: ModelConfig | None, settings: Mapping[str, Any]
+) -> Defaults:
+    """Return the settings for all that was not requested."""
+    if preset == "lecture":
+        return Defaults(model_entry(model).config(), LECTURE, None)
+    defaults = default_settings(model, corpus, settings)
+    return defaults if carried is None else carried_settings(carried, defaults, corpus, settings)
 
 
 def _check_carried(
@@ -121,6 +125,7 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a setting that does not exist, or that this model or its training does not have."""
     if "epochs" in settings and "steps" in settings:
         raise UsageError("`epochs` and `steps` both set the length of the training; give only one of them")
+    model_entry(model)  # raises for an unknown one
     own = settings_of(model)
     for name in sorted(set(settings) - own - TRAINING_SETTINGS):
         owners = [other for other in MODELS if name in settings_of(other)]
