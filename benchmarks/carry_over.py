@@ -63,10 +63,10 @@ class CarryOver:
 
 
 class Trained:
-    """A model with its plan, its vocabulary and the time that it took."""
+    """A model with its plan, its lines, its vocabulary and the time that it took."""
 
     def __init__(self, corpus: wm.LineCorpus, plan: wm.Plan, model: Model | None = None) -> None:
-        self.plan, self.vocabulary = plan, corpus.vocabulary
+        self.plan, self.vocabulary, self.lines = plan, corpus.vocabulary, set(list_of(corpus))
         seed = plan.recipe.seed
         self.model = model or wm.build(plan.model, len(corpus.vocabulary), plan.model_config, seed)
         start = perf_counter()
@@ -151,7 +151,7 @@ def measure(
             "carried_new": begun_model.nats(new),
             "scratch_seconds": sum(each.seconds for each in scratch),
             "carried_seconds": begun_model.seconds,
-            "known": sum(line in seen for line in corpus.val.lines) / len(corpus.val.lines),
+            "known": sum(line in sources[name].lines for line in corpus.val.lines) / len(corpus.val.lines),
             "new_lines": len(new),
         }
     return found

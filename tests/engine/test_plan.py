@@ -12,6 +12,7 @@ from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
 from wavemore.nn.models import MODELS, build, parameter_count
+from wavemore.nn.recurrent import RecurrentConfig
 from wavemore.nn.tree import TreeConfig
 from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.text.corpus import Corpus
@@ -259,7 +260,9 @@ def test_a_training_that_begins_with_another_one_is_slow_and_has_its_model() -> 
     scratch = plan(corpus, model="tree")
     assert chosen.recipe.learning_rate < scratch.recipe.learning_rate / 10
     assert chosen.recipe.steps < scratch.recipe.steps
-    assert chosen.recipe.learning_rate * chosen.recipe.weight_decay * chosen.recipe.steps == pytest.approx(2.5, rel=0.02)
+    assert chosen.recipe.learning_rate * chosen.recipe.weight_decay * chosen.recipe.steps == pytest.approx(
+        2.5, rel=0.02
+    )
     longer = plan(corpus, model="tree", carried=tree, epochs=20, learning_rate=0.01).recipe
     assert longer.learning_rate * longer.weight_decay * longer.steps == pytest.approx(2.5, rel=0.02)
     lstm = plan(corpus, model="lstm", carried=RecurrentConfig(hidden=8))
