@@ -252,10 +252,10 @@ def _carry_over(record: dict[str, Any]) -> list[str]:
     """Return a table of trainings on short lists from random weights and from those of a related run."""
     rows = [
         f"`{record['command']}`: short lists drawn from those in `benchmarks/data/`, trained on with default settings,",
-        "from random weights and from those of a run on a related list (`--from`); from random weights again with other",
-        "seeds until it took as long, of which the one with the best val loss counts. *val*: on the val lines, which",
-        "are not in train; *known*: the share of them that is in the data of the other run. *new*: on all other lines of",
-        "the list that are in no such run's data either. Nats per character, means of",
+        "from random weights and from those of a run on a related list (`--from`); from random weights again with",
+        "other seeds until it took as long, of which the one with the best val loss counts. *val*: on the val lines,",
+        "which are not in train; *known*: the share of them that is in the data of the other run. *new*: on all other",
+        "lines of the list that are in no such run's data either. Nats per character, means of",
         f"{len(record['seeds'])} seeds, each with another short list; gains ± their standard deviation.\n",
         "| lines | begun with a run on | val | with `--from` | gain | known | new | with `--from` | gain | seconds |",
         "|---" * 10 + "|",

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+import wavemore as wm
 from wavemore.nn.models import MODELS
 from wavemore.runs.identity import training_digest
 from wavemore.runs.layout import INITIAL
 from wavemore.runs.run import Run
-from wavemore.runs.source import find_source
-from wavemore.text.datasets import load_corpus
 
 SHORT = ("--steps", "12", "--num-evals", "4", "--threads", "1")
 LONG = ("--steps", "3000", "--batch-size", "16", "--num-evals", "30", "--threads", "1")
@@ -222,10 +221,8 @@ def test_characters_that_are_lost_by_case_or_form_are_said(folder: Path, wavemor
 
 
 def test_the_python_of_it(run: Path, cities: str) -> None:
-    import wavemore as wm
-
-    source = find_source("done")
-    corpus = load_corpus(cities, extra_characters=source.characters)
+    source = wm.find_source("done")
+    corpus = wm.load_corpus(cities, extra_characters=source.characters)
     plan = wm.plan(corpus, model=source.config.model, carried=source.config.model_config, steps=4)
     model = source.model(corpus)
     *_, record = wm.fit(model, corpus, plan.recipe)
