@@ -115,6 +115,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     if "rivals" in found:
         how = "the rival trained once, wavemore with several seeds, interleaved; the median"
         parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
+    if "carry-over" in found:
+        parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -244,6 +246,30 @@ def _short_lists(record: dict[str, Any]) -> list[str]:
         losses = [f"{arms[name]['nats']:.3f}" for name in ("lstm", *changes)]
         others.append(f"| {where} | {' | '.join(losses)} |")
     return [*rows, "", "Val of LSTMs with other settings:", "", *others]
+
+
+def _carry_over(record: dict[str, Any]) -> list[str]:
+    """Return a table of trainings on short lists from random weights and from those of a related run."""
+    rows = [
+        f"`{record['command']}`: short lists drawn from those in `benchmarks/data/`, trained on with default settings,",
+        "from random weights and from those of a run on a related list (`--from`); from random weights again with",
+        "other seeds until it took as long, of which the one with the best val loss counts. *val*: on the val lines,",
+        "which are not in train; *known*: the share of them that is in the data of the other run. *new*: on all other",
+        "lines of the list that are in no such run's data either. Nats per character, means of",
+        f"{len(record['seeds'])} seeds, each with another short list; gains ± their standard deviation.\n",
+        "| lines | begun with a run on | val | with `--from` | gain | known | new | with `--from` | gain | seconds |",
+        "|---" * 10 + "|",
+    ]
+    for row in record["rows"]:
+        val, new = (
+            f"{row[f'scratch_{part}']:.3f} | {row[f'carried_{part}']:.3f} "
+            f"| {row[f'gain_{part}']:+.3f} ± {row[f'gain_{part}_std']:.3f}"
+            for part in ("val", "new")
+        )
+        times = f"{row['scratch_seconds']:.1f}, {row['carried_seconds']:.1f}"
+        where = f"{row['lines']:,} {row['target']}"
+        rows.append(f"| {where} | {row['source']} | {val} | {row['known']:.0%} | {new} | {times} |")
+    return [*rows, "", _machine(record)]
 
 
 def _calibration(record: dict[str, Any]) -> list[str]:

@@ -32,6 +32,8 @@ from .reports.report import report as report
 from .runs.find import find_run as find_run
 from .runs.find import find_runs as find_runs
 from .runs.run import Run as Run
+from .runs.source import Source as Source
+from .runs.source import find_source as find_source
 from .text.corpus import Corpus as Corpus
 from .text.datasets import load_corpus as load_corpus
 from .text.line_corpus import LineCorpus as LineCorpus

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import rules, small_lists
+from benchmarks import carry_over, rules, small_lists
 from wavemore.text.datasets import load_corpus
 
 
@@ -51,3 +51,24 @@ def test_a_judge_reads_the_samples_of_short_lists(tmp_path: Path, monkeypatch: p
     assert default["temperature"] == 0.6
     assert 0.2 < default["plausible@1"] < default["plausible@0.6"] <= 1
     assert default["distinct@0.6"] > 0.8
+
+
+@pytest.mark.slow
+def test_a_short_list_begins_with_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--targets", "names of Finland", "--sizes", "60", "--seeds", "0", "1", "--source-epochs", "0.3"]
+    run(carry_over, *words, "--output", tmp_path / "carry.json", monkeypatch=monkeypatch)
+    rows = json.loads((tmp_path / "carry.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["source"] for row in rows] == [carry_over.USA, carry_over.NEIGHBOURS]
+    for row in rows:
+        assert row["gain_val"] == pytest.approx(row["scratch_val"] - row["carried_val"], abs=2e-4)
+        assert 1 < row["carried_new"] < 3.5
+        assert row["scratch_seconds"] >= row["carried_seconds"] > 0
+        assert 0 < row["known"] < 1
+        assert row["new_lines"] > 100
+
+
+def test_the_lists_of_the_study_are_distinct_lines() -> None:
+    for path in sorted(carry_over.DATA.glob("*.txt")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(set(lines)) == len(lines) > 900
+        assert all(line and line == line.strip() for line in lines)

@@ -12,6 +12,7 @@ from wavemore.engine.recipe import LECTURE, Recipe
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
 from wavemore.nn.models import MODELS, build, parameter_count
+from wavemore.nn.recurrent import RecurrentConfig
 from wavemore.nn.tree import TreeConfig
 from wavemore.nn.wavenet import WaveNetConfig
 from wavemore.text.corpus import Corpus
@@ -249,3 +250,25 @@ def test_only_large_steps_use_threads(corpus: LineCorpus, text: TextCorpus) -> N
     for model in MODELS:
         small = model in ("bigram", "bow", "ngram")
         assert uses_threads(plan(text, model=model), "text") == (not small)
+
+
+def test_a_training_that_begins_with_another_one_is_slow_and_has_its_model() -> None:
+    corpus = LineCorpus.from_lines([f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "lmnrst"])
+    tree = TreeConfig((2, 2), hidden=16)
+    chosen = plan(corpus, model="tree", carried=tree)
+    assert chosen.model_config == tree
+    scratch = plan(corpus, model="tree")
+    assert chosen.recipe.learning_rate < scratch.recipe.learning_rate / 10
+    assert chosen.recipe.steps < scratch.recipe.steps
+    assert chosen.recipe.learning_rate * chosen.recipe.weight_decay * chosen.recipe.steps == pytest.approx(
+        2.5, rel=0.02
+    )
+    longer = plan(corpus, model="tree", carried=tree, epochs=20, learning_rate=0.01).recipe
+    assert longer.learning_rate * longer.weight_decay * longer.steps == pytest.approx(2.5, rel=0.02)
+    lstm = plan(corpus, model="lstm", carried=RecurrentConfig(hidden=8))
+    assert lstm.recipe.weight_decay == 0
+    assert plan(corpus, model="tree", carried=tree, fuse=(2, 2), context=4) == chosen
+    with pytest.raises(UsageError, match="`hidden` is 8, and 16 in the run to begin with, whose weights fit no other"):
+        plan(corpus, model="tree", carried=tree, hidden=8)
+    with pytest.raises(UsageError, match="`minutes` chooses the size of the model"):
+        plan(corpus, model="tree", carried=tree, minutes=1)

@@ -34,6 +34,7 @@ FLAGS = {
     "tree": "list.txt --hidden 8 --fuse 2 2 --embedding 4 --steps 4 --num-evals 2",
     "other": "list.txt --hidden 8 --fuse 2 2 --embedding 4 --steps 4 --num-evals 2 --seed 1",
     "student": "list.txt --model mlp --hidden 8 --context 3 --steps 4 --num-evals 2 --teachers runs/tree",
+    "carried": "list.txt --from runs/tree --steps 4 --num-evals 2",
     "ngram": "list.txt --model ngram --order 3",
     "text": "text.txt --format text --model lstm --hidden 8 --steps 4 --num-evals 2",
 }
@@ -205,6 +206,18 @@ def test_only_regular_files_of_some_size_are_opened(attack: Attack, runs: Path, 
         assert (runs / "tree" / name).is_symlink()
 
 
+@pytest.mark.parametrize("kind", ["link", "link to a device", "pipe", "folder", "empty", "half", "sparse"])
+def test_first_weights_are_read_from_a_regular_file(attack: Attack, runs: Path, trained_runs: Path, kind: str) -> None:
+    carried = runs / "carried"
+    change_json(carried / "config.json", ("data", "source"), str(trained_runs / "list.txt"))
+    stop(carried)
+    (carried / "state.safetensors").unlink()
+    place(carried / "initial.safetensors", kind, Path("../outside/secret").resolve())
+    result = attack("train", "--resume", carried)
+    assert result.code == 1
+    assert "initial.safetensors" in result.err
+
+
 @pytest.mark.parametrize("kind", ["link", "link to a device", "pipe", "folder", "sparse"])
 def test_samples_are_no_window_to_other_files(attack: Attack, runs: Path, kind: str) -> None:
     place(runs / "tree" / "samples.txt", kind, Path("../outside/secret").resolve())
@@ -233,12 +246,15 @@ def test_folders_that_are_links_are_not_written_to(attack: Attack, runs: Path) -
     Path("../outside/events.out.tfevents.1").unlink()
 
 
-@pytest.mark.parametrize("name", ["config.json", "summary.json", "metrics.jsonl"])
-def test_every_value_of_the_json_has_a_type_and_a_range(attack: Attack, runs: Path, name: str) -> None:
-    path = runs / "tree" / name
+JSON = [("tree", "config.json"), ("tree", "summary.json"), ("tree", "metrics.jsonl"), ("carried", "config.json")]
+
+
+@pytest.mark.parametrize(("run", "name"), JSON)
+def test_every_value_of_the_json_has_a_type_and_a_range(attack: Attack, runs: Path, run: str, name: str) -> None:
+    path = runs / run / name
     if name == "metrics.jsonl":
         path.write_text(path.read_text().splitlines()[-1])
-        stop(runs / "tree")
+        stop(runs / run)
     before = path.read_text()
     accepted = 0
     for keys in list(leaves(json.loads(before))):
@@ -246,17 +262,17 @@ def test_every_value_of_the_json_has_a_type_and_a_range(attack: Attack, runs: Pa
             continue
         for value in WRONG:
             change_json(path, keys, value)
-            entry = read_entry(Run(runs / "tree"))
+            entry = read_entry(Run(runs / run))
             assert len(entry.problem) < 1_000
             if not entry.problem or entry.unfinished:
                 accepted += 1
-                assert attack("log", "runs/tree", "--runs").code == 0
+                assert attack("log", runs / run, "--runs").code == 0
                 if name == "config.json" and accepted % 10 == 0:
-                    attack("sample", "runs/tree", "-n", "1")
+                    attack("sample", runs / run, "-n", "1")
             path.write_text(before)
     for text in ("[" * 100_000, '{"a":' * 100_000, "null", "1e999", "{}", "\ud800".encode("utf-8", "surrogatepass")):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        attack("log", "runs/tree")
+        attack("log", runs / run)
 
 
 BIG: list[tuple[tuple[Any, ...], Any]] = [
@@ -369,7 +385,11 @@ TENSORS: dict[str, Callable[[dict[str, Tensor]], object]] = {
 }
 
 
-FILES = [("tree", "model"), ("tree", "lines"), ("tree", "state"), ("ngram", "model"), ("ngram", "state")]
+FILES = [
+    *(("tree", stem) for stem in ("model", "lines", "state")),
+    *(("ngram", stem) for stem in ("model", "state")),
+    ("carried", "initial"),
+]
 
 
 @pytest.mark.parametrize("change", TENSORS)
@@ -379,9 +399,11 @@ def test_tensors_have_the_names_types_and_shapes_of_the_config(
 ) -> None:
     change_json(runs / run / "config.json", ("data", "source"), str(trained_runs / "list.txt"))
     change_tensors(runs / run / name, TENSORS[change])
-    if name == "state.safetensors":
+    if name in ("state.safetensors", "initial.safetensors"):
         stop(runs / run)
         commands = ["train --resume RUN"]
+        if run == "carried":
+            (runs / run / "state.safetensors").unlink()
     else:
         commands = ["sample RUN -n 2", "evaluate RUN", "score RUN anna", "compare RUN runs/other", "report RUN"]
     for words in commands[: 1 if name == "lines.safetensors" else 5]:

@@ -12,7 +12,7 @@ from wavemore.engine.evaluate import evaluate
 from wavemore.errors import RunError, TrainingError
 from wavemore.runs.config import RunConfig
 from wavemore.runs.find import find_group, find_runs
-from wavemore.runs.layout import FILES, REPLACEMENT, RESULTS
+from wavemore.runs.layout import FILES, INITIAL, REPLACEMENT, RESULTS
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.training import finish, train
@@ -60,7 +60,7 @@ def test_the_old_run_is_whole_until_the_new_one_has_been_evaluated(
     train_until(new, corpus, step=3)
     assert (new.path, new.is_replacement) == (old.path, False)
     assert old.config == other_config
-    assert sorted(content(old.path)) == sorted({*FILES, "notes.txt"} - set(RESULTS))
+    assert sorted(content(old.path)) == sorted({*FILES, "notes.txt"} - {*RESULTS, INITIAL})
     assert not (old.path / REPLACEMENT).exists()
 
 

@@ -72,8 +72,10 @@ class DataFlags:
     case: Literal["keep", "lower"] = "keep"
     """lower: convert everything to lower case, prefixes and scored lines too"""
 
-    def load(self, sources: Sequence[str]) -> tuple["Corpus", str]:
+    def load(self, sources: Sequence[str], extra_characters: str = "") -> tuple["Corpus", str]:
         """Read and split the data; return also how it is read, empty for a data set of lines.
+
+        The vocabulary has the `extra_characters` too.
 
         Raises `UsageError` for a flag of the other format, and `DataError` for a table, JSON and the like.
         """
@@ -108,6 +110,7 @@ class DataFlags:
             by_count=self.by_count,
             val=self.val,
             test=self.test,
+            extra_characters=extra_characters,
         )
         if self.separator is not None:
             explanation = f"{corpus.layout}"

@@ -58,6 +58,11 @@ class Evaluate:
         for other in runs[1:]:
             if differences := data_differences(data, other.config.data):
                 raise UsageError(f"{other.path} has different data from {runs[0].path}: {'; '.join(differences)}")
+            if other.vocabulary() != runs[0].vocabulary():
+                raise UsageError(
+                    f"{other.path} has other characters than {runs[0].path}, those of the run that one of them began "
+                    "with: they cannot be averaged"
+                )
         models = [run.model() for run in runs]
         parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)

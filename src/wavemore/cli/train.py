@@ -21,6 +21,7 @@ from wavemore.cli.options import (
     MovedData,
     Name,
     Runs,
+    SourceRun,
     Text,
     given,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wavemore.engine.training_plan import Plan
     from wavemore.runs.config import RunConfig
     from wavemore.runs.run import Run
+    from wavemore.runs.source import Source
     from wavemore.text.corpus import Corpus
 
 
@@ -42,6 +44,7 @@ class Train:
       wavemore train list.txt
       wavemore train list.txt --epochs 20 --run runs/mine
       wavemore train --resume
+      wavemore train short-list.txt --from RUN
     """
 
     source: Annotated[Positional[tuple[str, ...]], arg(metavar="[DATA ...|RUN]"), NO_HINT] = ()
@@ -64,6 +67,8 @@ class Train:
     """time for the whole command: the model and all other settings are chosen for it"""
     epochs: FloatOrAuto = "auto"
     """passes over the training data, instead of --steps"""
+    carried_from: SourceRun = None
+    """begin with the weights of this run on a related list or text, and its model; helps if the data is short"""
     teachers: Runs = None
     """distillation: finished runs, experiments or folders; their mean probabilities are part of each target"""
     device: Name = "cpu"
@@ -100,16 +105,17 @@ class Train:
             return resume(name, data, arguments, tensorboard=self.tensorboard, as_json=self.json)
         _check_device(self.device)
         run = self._checked_run()
-        source = source_of(self.source, self.data)
-        corpus, explanation = self.reading.load(source)
+        source, begin = source_of(self.source, self.data), self._source_run()
+        corpus, explanation = self.reading.load(source, begin.characters if begin else "")
         screen = Screen(stderr=self.json)
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
-            config, teachers = self._config(corpus, source[0], run, arguments)
+            config, teachers = self._config(corpus, source[0], run, arguments, begin)
+        start = begin.model(corpus, config.recipe.seed) if begin else None
         run = run or new_run(_run_name(source[0]))
         with run.lock():
             if teachers:
                 config = own_teachers(config, run.home, teachers)
-            run = run.create(config, corpus, overwrite=self.overwrite)
+            run = run.create(config, corpus, overwrite=self.overwrite, start=start)
             create_teachers(run, teachers, corpus)
             return train_run(
                 run,
@@ -136,7 +142,7 @@ class Train:
         return run
 
     def _config(
-        self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str]
+        self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str], begin: "Source | None"
     ) -> "tuple[RunConfig, tuple[Plan, ...]]":
         """Choose the settings that are not given, and set the number of threads; the plans are those of teachers."""
         from wavemore.engine.plan import uses_threads
@@ -149,7 +155,7 @@ class Train:
         if threads != "auto" and not 1 <= threads <= 4096:
             raise UsageError(f"--threads is {threads}; it must be at least 1 and at most 4,096")
         use_threads(threads)
-        planned = self._plan(corpus)
+        planned = self._plan(corpus, begin)
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
         if threads == "auto" and planned.budget is None and not uses_threads(planned, corpus.format):
             threads = 1
@@ -164,17 +170,34 @@ class Train:
             experiment=self.experiment or "",
             threads=threads,
             teachers=find_teachers(self.teachers or (), data, run.path if run else None),
+            carried_from=begin.describe(corpus) if begin else None,
         )
         check_teachers(config, corpus)
         return config, planned.teachers
 
-    def _plan(self, corpus: "Corpus") -> "Plan":
+    def _source_run(self) -> "Source | None":
+        """Return the run to begin with; raises `UsageError` for flags that are not for it."""
+        if self.carried_from is None:
+            return None
+        from wavemore.runs.source import find_source
+
+        if self.teachers:
+            raise UsageError("--from and --teachers are two ways to use other runs: leave out one of them")
+        source = find_source(self.carried_from)
+        model = source.config.model
+        if self.model not in ("auto", model):
+            raise UsageError(f"--model is {self.model}, and {source.run.path} is of {model}: leave --model out")
+        return source
+
+    def _plan(self, corpus: "Corpus", begin: "Source | None") -> "Plan":
         from wavemore.engine.plan import plan
 
         if self.minutes is not None and self.teachers:
             raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
-        elapsed = monotonic() - started()
-        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, device=self.device, **self._settings())
+        elapsed, settings = monotonic() - started(), self._settings()
+        if begin is not None:
+            settings |= {"model": begin.config.model, "carried": begin.config.model_config}
+        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, device=self.device, **settings)
 
     def _settings(self) -> dict[str, Any]:
         settings = given(self.architecture) | given(self.training)

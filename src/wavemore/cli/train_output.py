@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wavemore.engine.recipe import Recipe
     from wavemore.engine.training_plan import TimeBudget
     from wavemore.nn.model import Model
-    from wavemore.runs.config import RunConfig
+    from wavemore.runs.config import RunConfig, SourceConfig
     from wavemore.runs.record import Summary
     from wavemore.runs.run import Run
     from wavemore.text.corpus import Corpus
@@ -75,6 +75,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
         if _is_limited(config, corpus):
             screen.say("note    this is a short training for so much data; a longer one, of half an hour: --minutes 30")
+    if config.carried_from is not None:
+        screen.say(*_carried(config.carried_from, config))
     if config.budget is not None:
         screen.say(f"plan    {_budget(config.budget, run)}")
     if config.teachers and config.budget is None:
@@ -127,6 +129,35 @@ def _leaks(corpus: "Corpus") -> Iterator[str]:
             yield f"{leaks:,} of {count:,} {name} lines are also in train: their loss says little about new lines"
 
 
+def _carried(source: "SourceConfig", config: "RunConfig") -> list[str]:
+    """Return what was carried over from another run, and what may make it less useful."""
+    from wavemore.text.reports import pluralize
+
+    new = source.new_characters
+    known = f"{source.known} of {pluralize(source.known + len(new), 'character')} known"
+    shown = " ".join(map(visible, new[:EXAMPLES])) + (" ..." if len(new) > EXAMPLES else "")
+    rows = [
+        f"from    carried over from {source.run}: {config.model} {config.model_config.label}, {known}"
+        + (f", new: {shown}" if new else "")
+    ]
+    if source.lost_by_case:
+        rows.append(
+            f"note    {pluralize(source.lost_by_case, 'new character')} would be known in lower case: add --case lower"
+        )
+    normalize = source.cleaning.normalize
+    if source.lost_by_form and normalize != config.data.cleaning.normalize:
+        rows.append(
+            f"note    {pluralize(source.lost_by_form, 'new character')} would be known in the form of that run's data: "
+            f"add --normalize {normalize}"
+        )
+    if source.shared_val_lines:
+        rows.append(
+            f"note    the data of that run has {pluralize(source.shared_val_lines, 'val line')} too: the val loss "
+            "looks better than it is on lines that are new to the model"
+        )
+    return rows
+
+
 def _invisible(corpus: "Corpus") -> str:
     """Return the invisible characters of the data, and the flag that takes them out."""
     from wavemore.text.cleaning import NEEDED, describe_invisible
@@ -174,7 +205,7 @@ def _rare(corpus: "Corpus") -> str:
     if counts[BOUNDARY] < SHORT:
         return ""
     rare = sorted(
-        pair for pair in zip(counts[1:].tolist(), corpus.vocabulary.characters, strict=True) if pair[0] <= RARE
+        pair for pair in zip(counts[1:].tolist(), corpus.vocabulary.characters, strict=True) if 1 <= pair[0] <= RARE
     )
     words = [f"{character} {'once' if count == 1 else f'{count} times'}" for count, character in rare[:EXAMPLES]]
     more = [f"and {len(rare) - EXAMPLES:,} more characters"] if len(rare) > EXAMPLES else []

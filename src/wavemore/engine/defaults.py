@@ -113,9 +113,7 @@ def _recurrent_rates(defaults: Defaults, corpus: Corpus, settings: Mapping[str, 
     learning_rate * weight_decay * steps is how many times the weights forget what they learned.
     """
     targets = corpus.train.num_targets
-    batch_size = settings.get("batch_size", defaults.recipe.batch_size)
-    epochs = settings.get("epochs", defaults.epochs)
-    steps = settings.get("steps", epochs * targets / batch_size if batch_size > 0 else 0)
+    batch_size, steps = length(defaults, corpus, settings)
     if not 0 < steps < inf:  # it is an error later
         return defaults.recipe
     epochs = steps * batch_size / targets
@@ -128,6 +126,13 @@ def _recurrent_rates(defaults: Defaults, corpus: Corpus, settings: Mapping[str, 
         adamw_learning_rate=0.01 if corpus.format == "lines" and epochs >= MANY_EPOCHS else 0.02,
         weight_decay=float(f"{forgotten / (requested * steps):.2g}") if requested > 0 else 0.1,
     )
+
+
+def length(defaults: Defaults, corpus: Corpus, settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the characters per step, and the number of steps, with what was requested."""
+    batch_size = settings.get("batch_size", defaults.recipe.batch_size)
+    epochs = settings.get("epochs", defaults.epochs)
+    return batch_size, settings.get("steps", epochs * corpus.train.num_targets / batch_size if batch_size > 0 else 0)
 
 
 def _for_list(model: str, corpus: Corpus) -> Defaults:

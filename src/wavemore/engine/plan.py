@@ -7,6 +7,7 @@ from math import ceil, inf, prod
 from typing import Any, Literal
 
 from wavemore.engine.batch_samplers import BlockBatchSampler, StreamSampler
+from wavemore.engine.carried import carried_settings
 from wavemore.engine.defaults import RECURRENT, Defaults, default_model, default_settings, settings_of
 from wavemore.engine.distillation import NO_NGRAM_STUDENT
 from wavemore.engine.recipe import LECTURE, MAX_COUNT, NO_STREAMS, Recipe
@@ -29,6 +30,7 @@ def plan(
     minutes: float | None = None,
     elapsed: float = 0.0,
     device: str = "cpu",
+    carried: ModelConfig | None = None,
     **settings: Any,
 ) -> Plan:
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
@@ -40,6 +42,9 @@ def plan(
     With `minutes`, the model and the recipe are the best for so much time on this machine, whose speed is measured with
     some training steps on `device`. The time begins now, or began `elapsed` seconds ago.
 
+    With `carried`, the settings of a trained `model` whose weights the training begins with, the model is that one, and
+    the recipe suits it.
+
     >>> from wavemore.text.line_corpus import LineCorpus
     >>> corpus = LineCorpus.from_lines(["anna", "bob", "carla", "dan", "emma", "frida", "gus", "hal", "ida", "jim"])
     >>> plan(corpus, context=4, hidden=32).model_config
@@ -47,16 +52,16 @@ def plan(
     >>> plan(corpus, model="wavenet", dilations=(1, 2)).model_config.receptive_field
     4
     """
+    if carried is not None:
+        _check_carried(preset, minutes, model, carried, settings)
     if minutes is not None:
         if preset == "lecture":
             raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
         return plan_for_time(corpus, minutes, elapsed, device, settings | {"model": model}, partial(plan, corpus))
     model = model or ("tree" if preset == "lecture" else default_model(corpus, settings))
-    config_class = model_entry(model).config
     _check_names(model, settings)
     _check_data(corpus, preset, model, settings)
-    lecture = Defaults(config_class(), LECTURE, None)
-    defaults = lecture if preset == "lecture" else default_settings(model, corpus, settings)
+    defaults = _defaults(corpus, preset, model, carried, settings)
     of_training = {name: value for name, value in settings.items() if name in TRAINING_SETTINGS}
     of_model = {name: value for name, value in settings.items() if name not in TRAINING_SETTINGS}
     if model == "tree" and "context" in of_model:
@@ -75,6 +80,40 @@ def plan(
     return Plan(model, config, recipe)
 
 
+def _defaults(
+    corpus: Corpus, preset: Preset, model: str, carried: ModelConfig | None, settings: Mapping[str, Any]
+) -> Defaults:
+    """Return the settings for all that was not requested."""
+    if preset == "lecture":
+        return Defaults(model_entry(model).config(), LECTURE, None)
+    defaults = default_settings(model, corpus, settings)
+    return defaults if carried is None else carried_settings(carried, defaults, corpus, settings)
+
+
+def _check_carried(
+    preset: Preset, minutes: float | None, model: str | None, carried: ModelConfig, settings: Mapping[str, Any]
+) -> None:
+    """Raise `UsageError` for settings that contradict a model whose weights the training begins with."""
+    if minutes is not None:
+        raise UsageError("`minutes` chooses the size of the model, which the run to begin with has: leave it out")
+    if preset == "lecture":
+        raise UsageError("`preset` lecture begins with random weights: leave it out, or the run to begin with")
+    assert model is not None, "`carried` needs the name of its model"
+    own = {field.name: getattr(carried, field.name) for field in fields(carried)}
+    if model == "tree":
+        own["context"] = carried.receptive_field
+    for name, value in own.items():
+        if settings.get(name, value) != value:
+            raise UsageError(
+                f"`{name}` is {_text(settings[name])}, and {_text(value)} in the run to begin with, whose weights fit "
+                "no other: leave it out"
+            )
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def uses_threads(plan: Plan, format: Format) -> bool:  # noqa: A002 - the name of the flag and of the setting
     """Whether a training step is long enough to be shared by several threads."""
     if format == "text":
@@ -86,6 +125,7 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a setting that does not exist, or that this model or its training does not have."""
     if "epochs" in settings and "steps" in settings:
         raise UsageError("`epochs` and `steps` both set the length of the training; give only one of them")
+    model_entry(model)  # raises for an unknown one
     own = settings_of(model)
     for name in sorted(set(settings) - own - TRAINING_SETTINGS):
         owners = [other for other in MODELS if name in settings_of(other)]

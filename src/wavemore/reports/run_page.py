@@ -213,6 +213,8 @@ def _settings(config: RunConfig, summary: Summary | None) -> list[Html]:
     if not config.teachers:
         del values["distill_weight"]
     values["teachers"] = ", ".join(f"{teacher.run} ({teacher.model})" for teacher in config.teachers)
+    if config.carried_from is not None:
+        values["started from"] = config.carried_from.run
     if summary is not None:
         values["finished"] = summary.finished
         if summary.teachers_train_seconds is not None:

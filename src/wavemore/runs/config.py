@@ -40,7 +40,12 @@ MAX_NOTE = 10_000
 DEVICE = re.compile("(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
 """The devices of torch that compute: not `meta`, for example."""
 
+MAX_CHARACTERS = 100_000
+"""Characters of a vocabulary that a run takes over from another one, at most."""
+
 LongText = Annotated[str, Meta(max_length=32_768)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Characters = Annotated[str, Meta(max_length=MAX_CHARACTERS)]
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,12 @@ class DataConfig:
     val_file: DataFile | None = None
     """The file that is all of val, if there is one; the same for test."""
     test_file: DataFile | None = None
+    extra_characters: Characters = ""
+    """Characters of the vocabulary that are not in the data: those of the run that the training began with."""
 
     def __post_init__(self) -> None:
         require(abs(self.split_seed) < 2**127, "split_seed", self.split_seed, "below 2**127")
+        _check_characters("extra_characters", self.extra_characters)
 
     @property
     def format(self) -> Format:
@@ -100,6 +108,7 @@ class DataConfig:
                 encoding=encoding,
                 cleaning=self.cleaning,
                 name=name,
+                extra_characters=self.extra_characters,
                 **paths,
             )
         return read_line_corpus(
@@ -110,6 +119,7 @@ class DataConfig:
             split_method=self.split_method,
             split_seed=self.split_seed,
             own={part: _item_file(file) for part, file in own.items()},
+            extra_characters=self.extra_characters,
         )
 
 
@@ -147,6 +157,33 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True)
+class SourceConfig:
+    """The run whose weights a training began with. Those are in `initial.safetensors`; the run may be gone."""
+
+    run: LongText
+    """Absolute path."""
+    sha256: Line
+    """Checksum of its weights."""
+    data: Line
+    """Name of its data."""
+    cleaning: Cleaning
+    """How its data was cleaned."""
+    known: Annotated[int, Meta(ge=1)]
+    """Characters that its vocabulary and the data have in common."""
+    new_characters: Characters
+    """Characters of the data that were not in its vocabulary, sorted."""
+    lost_by_case: Count = 0
+    """New characters that would be known in lower case."""
+    lost_by_form: Count = 0
+    """New characters that would be known in another Unicode form: composed, or in parts."""
+    shared_val_lines: Count = 0
+    """Val lines of a list that its data has too, so that their loss says little."""
+
+    def __post_init__(self) -> None:
+        _check_characters("new_characters", self.new_characters)
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """The model, the data and the training of a run."""
 
@@ -172,6 +209,8 @@ class RunConfig:
     teachers: Annotated[tuple[TeacherConfig, ...], Meta(max_length=1_000)] = ()
     budget: TimeBudget | None = None
     """If the training was planned for a given time."""
+    carried_from: SourceConfig | None = None
+    """If it began with the weights of another run."""
 
     def __post_init__(self) -> None:
         for name in ("note", "experiment"):
@@ -179,6 +218,12 @@ class RunConfig:
                 raise UsageError(f"`{name}` has {length:,} characters; it may have {MAX_NOTE:,}")
         valid = DEVICE.fullmatch(self.device) is not None
         require(valid, "device", repr(self.device[:100]), "cpu, cuda, mps or xpu, or one of several as in cuda:1")
+
+
+def _check_characters(name: str, characters: str) -> None:
+    """Raise `UsageError` for characters that are too many, unsorted or not distinct."""
+    require(len(characters) <= MAX_CHARACTERS, name, f"{len(characters):,} characters", f"at most {MAX_CHARACTERS:,}")
+    require("".join(sorted(set(characters))) == characters, name, "in another order", "sorted and distinct")
 
 
 def read_config(path: Path) -> RunConfig:

@@ -10,9 +10,15 @@ from wavemore.text.text_corpus import TRAIN_FRACTION
 
 
 def describe_model(config: RunConfig) -> str:
-    """The model, its size and its optimizer, such as "tree 2x2x2 24/128 muon"."""
+    """The model, its size, its optimizer and the run that it began with: "tree 2x2x2 24/128 muon from names-1"."""
     optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
-    return f"{config.model} {config.model_config.label}{optimizer}"
+    source = f" from {source_name(config)}" if config.carried_from else ""
+    return f"{config.model} {config.model_config.label}{optimizer}{source}"
+
+
+def source_name(config: RunConfig) -> str:
+    """The name of the run whose weights the training began with; empty if there is none."""
+    return "" if config.carried_from is None else Path(config.carried_from.run).name
 
 
 def describe_teachers(config: RunConfig) -> str:
@@ -63,3 +69,12 @@ def describe_progress(config: RunConfig, step: int, failure: str | None, *, is_t
     if failure is not None:
         return f"failed: {failure}"
     return f"{'training,' if is_training else 'stopped at'} step {step:,} of {config.recipe.steps:,}"
+
+
+def why_without_model(failure: str | None, *, is_training: bool) -> str:
+    """Why a run has no model, and what to do; the sentence goes on after the run's path."""
+    if failure is not None:
+        return f"has no model, as its training failed: {failure}; train again with other settings"
+    if is_training:
+        return "is still training and has no model yet: wait for its first evaluation"
+    return "was stopped before its first evaluation, so it has no model yet: resume it"

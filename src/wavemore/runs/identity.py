@@ -7,7 +7,7 @@ from typing import Any
 
 from wavemore.engine.recipe import Recipe
 from wavemore.runs.config import DataConfig, RunConfig
-from wavemore.runs.describe import describe_split, describe_teachers
+from wavemore.runs.describe import describe_split, describe_teachers, source_name
 
 
 def data_key(data: DataConfig) -> tuple[Any, ...]:
@@ -44,7 +44,9 @@ def data_differences(a: DataConfig, b: DataConfig) -> list[str]:
 def recipe_key(config: RunConfig) -> tuple[Any, ...]:
     """All that must be equal for two runs to be seeds of the same experiment."""
     teachers = tuple(sorted(teacher.model for teacher in config.teachers))
-    return *data_key(config.data), config.model, config.model_config, _comparable(config), _minutes(config), teachers
+    source = None if config.carried_from is None else config.carried_from.sha256
+    model = config.model, config.model_config, source
+    return *data_key(config.data), *model, _comparable(config), _minutes(config), teachers
 
 
 def _comparable(config: RunConfig) -> Recipe:
@@ -58,11 +60,13 @@ def _minutes(config: RunConfig) -> float | None:
 
 
 def training_digest(config: RunConfig) -> str:
-    """SHA-256 of all settings that decide a training, its seed and its teachers' weights included."""
+    """SHA-256 of all settings that decide a training: also its seed, its teachers' weights, and those it began with."""
     teachers = [teacher.sha256 for teacher in config.teachers]
     recipe = asdict(config.recipe.planned_first)  # a change of its steps on the way leaves it the same training
     del recipe["replanned"]
-    settings = [data_key(config.data), config.model, config.model_config, recipe, teachers]
+    settings: list[Any] = [data_key(config.data), config.model, config.model_config, recipe, teachers]
+    if config.carried_from is not None:
+        settings += [config.carried_from.sha256, config.data.extra_characters]
     # By `asdict`, as msgspec leaves out the defaults of fields that a file does not have.
     return hashlib.sha256(json.dumps(settings, default=asdict).encode()).hexdigest()
 
@@ -76,6 +80,7 @@ def changed_settings(a: RunConfig, b: RunConfig) -> tuple[str, ...]:
             **asdict(_comparable(config)),
             "minutes": "any" if config.budget is None else f"{config.budget.minutes:g}",
             "teachers": describe_teachers(config) or "none",
+            "from": source_name(config) or "random weights",
         }
         for config in (a, b)
     )

@@ -9,7 +9,8 @@ import filelock
 from wavemore.errors import RunError
 from wavemore.files import check_regular
 
-FIRST_FILES = ("lines.safetensors", "vocabulary.json")
+LINES, INITIAL = "lines.safetensors", "initial.safetensors"
+FIRST_FILES = (LINES, INITIAL, "vocabulary.json")
 """Written before config.json, which makes the folder a run."""
 
 RESULTS = ("summary.json", "samples.txt", "val.safetensors", "test.safetensors", "failed.json")
@@ -58,7 +59,7 @@ def remove_events(folder: Path) -> None:
         path.rmdir()
 
 
-def replace_files(folder: Path, *, has_lines: bool) -> None:
+def replace_files(folder: Path, *, has_lines: bool, has_initial: bool) -> None:
     """Replace the run in a folder by the unfinished training in its `REPLACEMENT`.
 
     From the first removal to the last move the folder has no config.json, so it is no run. A replacement that was cut
@@ -66,7 +67,8 @@ def replace_files(folder: Path, *, has_lines: bool) -> None:
     """
     new = folder / REPLACEMENT
     (folder / "config.json").unlink(missing_ok=True)
-    for name in (*RESULTS, *(() if has_lines else ("lines.safetensors",))):
+    old = (*RESULTS, *(() if has_lines else (LINES,)), *(() if has_initial else (INITIAL,)))
+    for name in old:
         (folder / name).unlink(missing_ok=True)
     for name in sorted(FILES, key="config.json".__eq__):  # config.json is the last
         if (new / name).exists():

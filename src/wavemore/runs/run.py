@@ -3,6 +3,7 @@
 config.json          the model, the data, the recipe, the library's version and the command
 vocabulary.json      the characters
 lines.safetensors    hashes of the lines of a list, to tell new lines from known ones
+initial.safetensors  the weights that the training began with, if they were carried over from another run
 model.safetensors    the weights with the lowest val loss so far
 state.safetensors    the training between two steps, for resuming
 metrics.jsonl        one record per line: train and val loss over the steps
@@ -37,7 +38,7 @@ from wavemore.files import write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.runs.config import RunConfig, TeacherConfig, read_config
-from wavemore.runs.describe import describe_progress
+from wavemore.runs.describe import describe_progress, why_without_model
 from wavemore.runs.display import problem_html, run_html
 from wavemore.runs.identity import training_digest
 from wavemore.runs.json_file import PUT_BACK, read_json, write_json
@@ -54,7 +55,7 @@ from wavemore.runs.layout import (
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.moved import find_corpus
 from wavemore.runs.record import Failure, Record, Summary
-from wavemore.runs.tensors import check_types, read_facts, read_tensors, write_tensors
+from wavemore.runs.tensors import read_facts, read_hashes, write_tensors
 from wavemore.runs.weights import load_checkpoint, load_model, to_device
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
@@ -100,8 +101,10 @@ class Run:
         """The training that will replace this run, if it `exists`."""
         return Run(self.path / REPLACEMENT, self.data)
 
-    def create(self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False) -> "Run":
-        """Begin a run in a new or empty folder; return it.
+    def create(
+        self, config: RunConfig, corpus: Corpus, *, overwrite: bool = False, start: Model | None = None
+    ) -> "Run":
+        """Begin a run in a new or empty folder, with random weights or those of `start`; return it.
 
         With `overwrite` in a folder that holds a run, begin its replacement and return that: the old run remains until
         the new one has been evaluated. Raises `RunError` for a folder that holds anything else.
@@ -117,6 +120,8 @@ class Run:
             if corpus.line_hashes.size:
                 hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
                 write_tensors(run.path / "lines.safetensors", {"hashes": hashes})
+            if start is not None:
+                write_tensors(run.path / "initial.safetensors", start.state_dict())
             write_json(run.path / "config.json", config)
         except RunError:
             run.discard()
@@ -132,7 +137,8 @@ class Run:
     def take_place(self) -> None:
         """Replace the run in the folder above, if this is a replacement; the path is then that of the run."""
         if self.is_replacement:
-            replace_files(self.home, has_lines=self.config.data.format == "lines")
+            config = self.config
+            replace_files(self.home, has_lines=config.data.format == "lines", has_initial=bool(config.carried_from))
             self.path = self.home
 
     def exists(self) -> bool:
@@ -228,12 +234,7 @@ class Run:
 
     def line_hashes(self) -> NDArray[np.uint64]:
         """Sorted hashes of the data's lines."""
-        path = self.path / "lines.safetensors"
-        check_types(path, {"hashes": torch.empty(0, dtype=torch.int64)}, any_length=True)
-        hashes = read_tensors(path)[0]["hashes"].numpy().view(np.uint64)
-        if (hashes[1:] <= hashes[:-1]).any():
-            raise RunError(f"{path} is damaged or was changed (its hashes are not sorted); {PUT_BACK}")
-        return hashes
+        return read_hashes(self.path / "lines.safetensors")
 
     def corpus(self) -> Corpus:
         """Read and split the data again, from `self.data` or from where it was read; also after the project was moved.
@@ -259,13 +260,15 @@ class Run:
         keep_freed_memory()
         config, size = self.config, len(self.vocabulary())
         check_fits(config.model, size, config.model_config)
+        if config.carried_from is not None:
+            return load_model(self.path / "initial.safetensors", config, size)
         return to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
 
     def model(self) -> Model:
         """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
-            raise RunError(f"{self.path} {self._why_without_model()}")
+            raise RunError(f"{self.path} {why_without_model(self.failure(), is_training=self.is_training())}")
         keep_freed_memory()
         vocabulary = self.vocabulary()
         model = load_model(path, self.config, len(vocabulary))
@@ -319,13 +322,6 @@ class Run:
         if isinstance(saved, int) and saved <= self.config.recipe.steps:
             steps.append(saved)
         return describe_progress(self.config, max(steps, default=0), self.failure(), is_training=self.is_training())
-
-    def _why_without_model(self) -> str:
-        if failure := self.failure():
-            return f"has no model, as its training failed: {failure}; train again with other settings"
-        if self.is_training():
-            return "is still training and has no model yet: wait for its first evaluation"
-        return "was stopped before its first evaluation, so it has no model yet: resume it"
 
     def failure(self) -> str | None:
         """Why the training ended without a result; None if it did not."""

@@ -3,7 +3,6 @@
 A teacher that was trained on another split may know the student's val lines, so data and split must be the same.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +12,15 @@ from torch import Tensor
 from wavemore.engine.distillation import soft_targets
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, UsageError
-from wavemore.files import open_file
 from wavemore.runs.config import DataConfig, RunConfig, TeacherConfig
 from wavemore.runs.describe import describe_model
 from wavemore.runs.find import find_group
 from wavemore.runs.identity import data_differences
-from wavemore.runs.memory_check import check_soft_targets_fit, memory_bytes
+from wavemore.runs.memory_check import check_soft_targets_fit
 from wavemore.runs.moved import places
 from wavemore.runs.run import Run
 from wavemore.runs.training import config_of
+from wavemore.runs.weights import weights_sha256
 from wavemore.text.corpus import Corpus
 
 FOLDER = "teachers"
@@ -107,7 +106,7 @@ def check_teachers(config: RunConfig, corpus: Corpus) -> None:
         run = _located(teacher)
         if not run.exists():
             raise RunError(f"the teacher {run.path} is missing: put it back, or train another student")
-        if _weights_sha256(run) != teacher.sha256:
+        if weights_sha256(run.path / "model.safetensors") != teacher.sha256:
             raise RunError(f"the teacher {run.path} has changed: put the old one back, or train another student")
 
 
@@ -136,21 +135,17 @@ def _teacher(run: Run, data: DataConfig) -> TeacherConfig:
             f"{run.path} cannot be a teacher, as it may have been trained on the student's val lines "
             f"({'; '.join(differences)}): choose teachers with the same data and split"
         )
+    if config.data.extra_characters != data.extra_characters:
+        raise UsageError(
+            f"{run.path} cannot be a teacher, as its vocabulary has characters of the run that it began with: choose "
+            "teachers that were trained without --from"
+        )
     summary = run.summary()
     if summary is None:
         raise RunError(f"the teacher {run.path} is unfinished: resume and finish its training")
     return TeacherConfig(
         run=str(run.path.absolute()),
-        sha256=_weights_sha256(run),
+        sha256=weights_sha256(run.path / "model.safetensors"),
         model=describe_model(config),
         train_seconds=summary.total_seconds,
     )
-
-
-def _weights_sha256(run: Run) -> str:
-    path = run.path / "model.safetensors"
-    try:
-        with open_file(path, memory_bytes()) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"cannot read the teacher's weights {path}: {error.strerror}") from None

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.errors import RunError
@@ -41,6 +43,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         if _sha256(tensors, facts) != metadata["sha256"]:
             raise ValueError
     return tensors, facts
+
+
+def read_hashes(path: Path) -> NDArray[np.uint64]:
+    """Read the hashes of lines, which are sorted and distinct. Raises the errors of `read_tensors`."""
+    check_types(path, {"hashes": torch.empty(0, dtype=torch.int64)}, any_length=True)
+    hashes: NDArray[np.uint64] = read_tensors(path)[0]["hashes"].numpy().view(np.uint64)
+    if (hashes[1:] <= hashes[:-1]).any():
+        raise RunError(f"{path} is damaged or was changed (its hashes are not sorted); {PUT_BACK}")
+    return hashes
 
 
 def tensor_names(path: Path) -> set[str]:

@@ -18,7 +18,7 @@ from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
-from wavemore.runs.config import FORMAT, DataConfig, RunConfig, TeacherConfig
+from wavemore.runs.config import FORMAT, DataConfig, RunConfig, SourceConfig, TeacherConfig
 from wavemore.runs.deadline import Deadline
 from wavemore.runs.environment import Threads, environment
 from wavemore.runs.record import Summary
@@ -44,6 +44,7 @@ def config_of(
     experiment: str = "",
     teachers: Sequence[TeacherConfig] = (),
     threads: Threads | None = None,
+    carried_from: SourceConfig | None = None,
 ) -> RunConfig:
     """The config of a training that begins now; `threads` is by default the current number of torch's threads."""
     return RunConfig(
@@ -61,6 +62,7 @@ def config_of(
         experiment=experiment,
         teachers=tuple(teachers),
         budget=plan.budget,
+        carried_from=carried_from,
     )
 
 
@@ -81,6 +83,7 @@ def data_config(corpus: Corpus, data: str) -> DataConfig:
         more_files=corpus.more_files,
         val_file=corpus.val_file,
         test_file=corpus.test_file,
+        extra_characters=corpus.extra_characters,
         size=Path(corpus.source).stat().st_size if corpus.source else None,
     )
 

@@ -1,5 +1,6 @@
 """The tensors that a config implies. Those of a file are compared with them before any is read or built."""
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from torch import Tensor
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.text_batchers import carried_by
 from wavemore.errors import RunError, WavemoreWarning
+from wavemore.files import open_file
 from wavemore.nn.model import Model
 from wavemore.nn.models import build_without_memory
 from wavemore.nn.ngram import Ngram
 from wavemore.runs.config import RunConfig
+from wavemore.runs.memory_check import memory_bytes
 from wavemore.runs.tensors import check_types, read_tensors, tensor_names
 
 
@@ -50,6 +53,15 @@ def _read_finite(path: Path) -> tuple[dict[str, Tensor], str]:
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise RunError(f"{path} holds numbers that are not finite: train again, with a lower `learning_rate`")
     return tensors, facts
+
+
+def weights_sha256(path: Path) -> str:
+    """The checksum of a file of weights. Raises `RunError` if it cannot be read."""
+    try:
+        with open_file(path, memory_bytes()) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"cannot read the weights {path}: {error.strerror}") from None
 
 
 def to_device(model: Model, device: str) -> Model:

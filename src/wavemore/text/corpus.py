@@ -56,7 +56,7 @@ class Corpus:
     split_seed: int
     report: LineReport | TextReport
     vocabulary: Vocabulary
-    """The characters of all parts."""
+    """The characters of all parts, and the `extra_characters`."""
     train: Part
     val: Part
     test: Part
@@ -73,6 +73,8 @@ class Corpus:
     val_file: DataFile | None = None
     """The file that is all of val, if there is one; the same for test."""
     test_file: DataFile | None = None
+    extra_characters: str = ""
+    """Characters of the vocabulary that are not in the data, sorted: those of a model that it begins with."""
 
     @property
     def cleaning(self) -> Cleaning:

@@ -89,6 +89,8 @@ class DataSettings(CleaningSettings, total=False):
     """The same for test."""
     encoding: str
     """That of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8."""
+    extra_characters: str
+    """Characters that the vocabulary has besides those of the data, for example those of a trained model."""
     cache: Path | None
     """The folder where the ids of a text are kept (default: the user's cache folder)."""
 
@@ -119,6 +121,7 @@ def load_corpus(
     test: str | Path | None = None,
     encoding: str = "auto",
     cache: Path | None = None,
+    extra_characters: str = "",
     **cleaning: Unpack[CleaningSettings],
 ) -> Corpus:
     """Read, split and encode a data set by its name, or a file by its path; several files, or a folder, are joined.
@@ -145,7 +148,7 @@ def load_corpus(
     how = Cleaning(**cleaning)
     own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
     if kind == "text":
-        return _read_text(files, own, train_fraction, encoding, how, cache)
+        return _read_text(files, own, train_fraction, encoding, how, cache, extra_characters)
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
     recognizes = separator is None and (format == "auto" or any(wanted))
@@ -159,6 +162,7 @@ def load_corpus(
         by_count=by_count,
         split_method=split_method,
         split_seed=split_seed,
+        extra_characters=extra_characters,
         own={part: item_file_of(file) for part, file in own.items()},
     )
 
@@ -170,6 +174,7 @@ def _read_text(
     encoding: str,
     cleaning: Cleaning,
     cache: Path | None,
+    extra_characters: str,
 ) -> TextCorpus:
     """Read a text. Raises `UsageError` for settings that are not for a text, or contradict each other."""
     if cleaning.max_length is not None:
@@ -187,6 +192,7 @@ def _read_text(
         cleaning=cleaning,
         name=name,
         cache=cache,
+        extra_characters=extra_characters,
         **{part: locate(file, encoding)[0] for part, file in own.items()},
     )
 

@@ -4,6 +4,7 @@ The text is read twice. The first pass finds its checksum and its characters, wh
 writes the ids to a file in a cache folder, named by the checksum. A text whose ids are there is read once.
 """
 
+import hashlib
 import io
 import os
 import sys
@@ -36,11 +37,14 @@ class IdFile:
     """The checksum of the text's file, in hexadecimal."""
     encoding: str
     report: TextReport
+    extra_characters: str
+    """Characters of the vocabulary that are not in the text."""
 
 
-def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS) -> IdFile:
+def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS, extra_characters: str = "") -> IdFile:
     """Return the ids of a text file, which are written to `folder` if they are not there yet.
 
+    The vocabulary has the characters of the text and `extra_characters`.
     The text is cleaned, line ends of all kinds become line feeds, and a byte order mark is skipped. Raises `DataError`
     for a file that is missing, unreadable, empty, binary or not in the encoding, and for a folder that cannot be
     written.
@@ -51,13 +55,17 @@ def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS
     with open_file(path) as file:
         reader = TextReader(file, encoding)
         vocabulary, report = _survey(reader, cleaning)
+        extra = "".join(sorted(set(extra_characters) - set(vocabulary.characters)))
         kind = "-".join([reader.codec.name, cleaning.normalize, cleaning.invisible, cleaning.case])
+        if extra:  # the ids of all characters after them are others
+            vocabulary = Vocabulary(vocabulary.characters + extra, cleaning)
+            kind += "-" + hashlib.sha256(extra.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         ids_path = folder / f"{reader.sha256}-{kind}.ids"
         if not ids_path.is_file() or ids_path.stat().st_size != report.characters * vocabulary.dtype.itemsize:
             file.seek(0)
             _write_ids(ids_path, file, reader, vocabulary)
         tokens = np.memmap(ids_path, vocabulary.dtype, mode="r")
-        return IdFile(tokens, vocabulary, reader.sha256, reader.encoding, report)
+        return IdFile(tokens, vocabulary, reader.sha256, reader.encoding, report, extra)
 
 
 def _survey(reader: TextReader, cleaning: Cleaning) -> tuple[Vocabulary, TextReport]:

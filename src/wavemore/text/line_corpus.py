@@ -95,6 +95,7 @@ def read_line_corpus(
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
     own: Mapping[str, ItemFile] | None = None,
+    extra_characters: str = "",
 ) -> LineCorpus:
     """Read, split and encode one or more files of items.
 
@@ -125,6 +126,7 @@ def read_line_corpus(
         more_files=others[1 : len(data)],
         own_files=dict(zip(own, others[len(data) :], strict=True)),
         sizes=sizes,
+        extra_characters=extra_characters,
     )
 
 
@@ -145,17 +147,20 @@ def build_corpus(
     more_files: Sequence[DataFile] = (),
     own_files: Mapping[str, DataFile] | None = None,
     sizes: Sequence[int] = (),
+    extra_characters: str = "",
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes.
 
-    The lines may have parts whose `sizes` are given: first the data, then the `own_files` that are all of val or test.
+    Without a `vocabulary`, it has the characters of the lines and the `extra_characters`. The lines may have parts whose
+    `sizes` are given: first the data, then the `own_files` that are all of val or test.
     """
     own_files = own_files or {}
     report_step = partial(progress.report, "splitting the lines", total=4)
     lines.hashes()
     parts = _parts(lines, sizes or [len(lines)], list(own_files), split_method, split_seed)
     report_step(1)
-    vocabulary = vocabulary or Vocabulary(lines.characters, cleaning)
+    extra = sorted(set(extra_characters) - set(lines.characters)) if extra_characters else []
+    vocabulary = vocabulary or Vocabulary([*lines.characters, *extra], cleaning)
     train_hashes = np.sort(lines.hashes()[parts[0]])
     lines.encode(vocabulary)
 
@@ -183,6 +188,7 @@ def build_corpus(
         more_files=tuple(more_files),
         val_file=own_files.get("val"),
         test_file=own_files.get("test"),
+        extra_characters="".join(extra),
     )
 
 

@@ -56,14 +56,15 @@ def read_text_corpus(
     cache: Path | None = None,
     val: Path | None = None,
     test: Path | None = None,
+    extra_characters: str = "",
 ) -> TextCorpus:
     """Read, split and encode a text file of any size, of which only one piece is in memory at a time.
 
-    With `more` files, all are one text, with a line end after each, whose ids are in memory. `val` and `test` may be
-    files that are all of that part: the text is then train and the other part, or all train. The ids are kept in the
-    folder `cache` (default: the user's cache folder) for the next time. Raises `DataError` for a file that cannot be
-    read (see `id_file.open_ids`) or is too short to split, and `UsageError` for an unknown encoding or a
-    `train_fraction` that is not between 0 and 1.
+    The vocabulary has the characters of the text and `extra_characters`. With `more` files, all are one text, with a
+    line end after each, whose ids are in memory. `val` and `test` may be files that are all of that part: the text is
+    then train and the other part, or all train. The ids are kept in the folder `cache` (default: the user's cache
+    folder) for the next time. Raises `DataError` for a file that cannot be read (see `id_file.open_ids`) or is too short
+    to split, and `UsageError` for an unknown encoding or a `train_fraction` that is not between 0 and 1.
     """
     if not 0 < train_fraction < 1:
         raise UsageError(f"`train_fraction` is {train_fraction}; it must be above 0 and below 1")
@@ -71,7 +72,7 @@ def read_text_corpus(
     own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
     data = [path, *more]
     paths = [*data, *own.values()]
-    files = [open_ids(file, encoding, cache, cleaning) for file in paths]
+    files = [open_ids(file, encoding, cache, cleaning, extra_characters) for file in paths]
     vocabulary = files[0].vocabulary
     if len(files) > 1:
         vocabulary = Vocabulary("".join(file.vocabulary.characters for file in files), cleaning)
@@ -99,6 +100,7 @@ def read_text_corpus(
         train=parts["train"],
         val=parts["val"],
         test=parts["test"],
+        extra_characters=_extra(files),
         more_files=tuple(others[1 : len(data)]),
         val_file=part_files.get("val"),
         test_file=part_files.get("test"),
@@ -109,6 +111,11 @@ def _cache_folder() -> Path:
     import platformdirs  # only needed here
 
     return Path(platformdirs.user_cache_dir("wavemore")) / "texts"
+
+
+def _extra(files: Sequence[IdFile]) -> str:
+    """Return the characters of the vocabulary that no file has, sorted."""
+    return "".join(sorted(set.intersection(*(set(file.extra_characters) for file in files))))
 
 
 def _cuts(length: int, train_fraction: float, own: Sequence[str]) -> dict[str, tuple[int, int]]:
