@@ -151,7 +151,7 @@ def build_corpus(
 ) -> LineCorpus:
     """Split and encode clean lines as `LineCorpus.from_lines` does; the other arguments become attributes.
 
-    Without a `vocabulary`, it has the characters of the lines and the `extra_characters`. The lines may have parts whose
+    Without a `vocabulary`, it has the characters of the lines and `extra_characters`. The lines may have parts whose
     `sizes` are given: first the data, then the `own_files` that are all of val or test.
     """
     own_files = own_files or {}

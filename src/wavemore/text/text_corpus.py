@@ -63,8 +63,8 @@ def read_text_corpus(
     The vocabulary has the characters of the text and `extra_characters`. With `more` files, all are one text, with a
     line end after each, whose ids are in memory. `val` and `test` may be files that are all of that part: the text is
     then train and the other part, or all train. The ids are kept in the folder `cache` (default: the user's cache
-    folder) for the next time. Raises `DataError` for a file that cannot be read (see `id_file.open_ids`) or is too short
-    to split, and `UsageError` for an unknown encoding or a `train_fraction` that is not between 0 and 1.
+    folder) for the next time. Raises `DataError` for a file that cannot be read (see `id_file.open_ids`) or is too
+    short to split, and `UsageError` for an unknown encoding or a `train_fraction` that is not between 0 and 1.
     """
     if not 0 < train_fraction < 1:
         raise UsageError(f"`train_fraction` is {train_fraction}; it must be above 0 and below 1")
