@@ -150,21 +150,32 @@ def load_corpus(
     how = Cleaning(**cleaning)
     path, name, encoding = locate(data, encoding)
     if kind == "text":
-        if how.max_length is not None:
-            raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
-        fraction = TRAIN_FRACTION if train_fraction is None else train_fraction
-        return read_text_corpus(
-            path,
-            train_fraction=fraction,
-            encoding=encoding,
-            cleaning=how,
-            name=name,
-            cache=cache,
-            extra_characters=extra_characters,
-        )
+        return _read_text(path, name, encoding, how, train_fraction, cache, extra_characters)
     if train_fraction is not None:
         raise UsageError("`train_fraction` is only for a text; a list is split 80/10/10 by `split_method`")
     return _read_list(path, name, encoding, how, layout, split_method, split_seed, extra_characters)
+
+
+def _read_text(
+    path: Path,
+    name: str,
+    encoding: str,
+    cleaning: Cleaning,
+    train_fraction: float | None,
+    cache: Path | None,
+    extra_characters: str,
+) -> TextCorpus:
+    if cleaning.max_length is not None:
+        raise UsageError("`max_length` is for items of a list, and the data is continuous text: leave it out")
+    return read_text_corpus(
+        path,
+        train_fraction=TRAIN_FRACTION if train_fraction is None else train_fraction,
+        encoding=encoding,
+        cleaning=cleaning,
+        name=name,
+        cache=cache,
+        extra_characters=extra_characters,
+    )
 
 
 def _read_list(
