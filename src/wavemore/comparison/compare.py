@@ -49,11 +49,11 @@ def compare(
         raise UsageError(f"`split` is {split!r}; it must be val or test")
     (side_a, runs_a), (side_b, runs_b) = _side(a), _side(b)
     _check_comparable(side_a, runs_a, side_b, runs_b)
-    corpus = _corpus([*runs_a, *runs_b], data)
+    corpora = _corpora(runs_a, runs_b, data)
     models = [[each.run.model() for each in runs] for runs in (runs_a, runs_b)]
     config = runs_a[0].config
     changes = changed_settings(config, runs_b[0].config)
-    return _compare([side_a, side_b], models, corpus, split, describe_data(config), changes)
+    return _compare([side_a, side_b], models, corpora, split, describe_data(config), changes)
 
 
 def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, split: SplitName = "val") -> Comparison:
@@ -67,18 +67,18 @@ def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, split
         Side(name, "", models[0].parameter_count(), tuple(range(len(models))), (), ())
         for name, models in (("A", a), ("B", b))
     ]
-    return _compare(sides, [a, b], corpus, split, corpus.name, ())
+    return _compare(sides, [a, b], (corpus, corpus), split, corpus.name, ())
 
 
 def _compare(
     sides: Sequence[Side],
     models: Sequence[Sequence[Model]],
-    corpus: Corpus,
+    corpora: tuple[Corpus, Corpus],
     split: SplitName,
     data: str,
     changes: tuple[str, ...],
 ) -> Comparison:
-    part, units, (nats_a, nats_b) = _target_nats(models, corpus, split)
+    part, units, (nats_a, nats_b) = _target_nats(models, corpora, split)
     mean_a, mean_b = nats_a.mean(axis=0), nats_b.mean(axis=0)  # (B,)
     times = part.target_weights()
     weights = np.ones(len(units)) if times is None else times.astype(np.float64)
@@ -109,7 +109,7 @@ def _compare(
         )
 
     leak_free = part.leak_free_targets
-    results = [slice_result(each) for each in slices(corpus, part)]
+    results = [slice_result(each) for each in slices(corpora[0], part)]
     lines_a, lines_b = line_sums(part, mean_a), line_sums(part, mean_b)
     order = np.argsort(lines_b - lines_a, kind="stable")  # from B's largest gain to its largest loss
     return Comparison(
@@ -129,17 +129,20 @@ def _compare(
 
 
 def _target_nats(
-    models: Sequence[Sequence[Model]], corpus: Corpus, split: SplitName
+    models: Sequence[Sequence[Model]], corpora: tuple[Corpus, Corpus], split: SplitName
 ) -> tuple[LinePart, NDArray[np.int64], list[NDArray[np.float64]]]:
     """The lines of the split, the unit of each of their targets (B,), and for each side their nats (S, B).
 
     A text is compared line by line, each line predicted with the text before it.
     """
-    part = corpus.val if split == "val" else corpus.test
-    lines = part.as_lines(corpus.vocabulary)
+    corpus, parts = corpora[0], [each.val if split == "val" else each.test for each in corpora]
+    part, lines = parts[0], parts[0].as_lines(corpus.vocabulary)
     if not len(lines.lines):
         raise UsageError(f"the {split} part of {corpus.name} has no line end, so it cannot be compared line by line")
-    nats = [np.stack([token_nats(model, evaluation_batcher(part, model)) for model in side]) for side in models]
+    nats = [
+        np.stack([token_nats(model, evaluation_batcher(own, model)) for model in side])
+        for side, own in zip(models, parts, strict=True)
+    ]
     return lines, part.units()[: lines.num_targets], [each[:, : lines.num_targets] for each in nats]
 
 
@@ -202,6 +205,13 @@ def _check_comparable(a: Side, runs_a: Sequence[FinishedRun], b: Side, runs_b: S
         raise UsageError(
             f"{a.name} and {b.name} cannot be compared: {'; '.join(differences)}; train both on the same lines"
         )
+
+
+def _corpora(a: Sequence[FinishedRun], b: Sequence[FinishedRun], data: str) -> tuple[Corpus, Corpus]:
+    """The data of each side: the same lines, with other ids if a side began with a run of other characters."""
+    if a[0].config.data.extra_characters == b[0].config.data.extra_characters:
+        return (_corpus([*a, *b], data),) * 2
+    return _corpus(a, data), _corpus(b, data)
 
 
 def _corpus(runs: Sequence[FinishedRun], data: str) -> Corpus:
