@@ -38,7 +38,7 @@ def read(text: str, column: str | None = None) -> tuple[list[str], tuple[str, ..
     assert recognized is not None
     reader = ItemReader(recognized.required())
     pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
-    return [item.strip() for batch in reader.batches(pieces) for item in batch], reader.repairs
+    return [item.strip() for batch, _ in reader.batches(pieces) for item in batch], reader.repairs
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -202,7 +202,7 @@ def test_any_table_gives_the_fields_that_the_csv_module_reads(table: list[list[s
     file = io.StringIO()
     csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(table)
     reader = ItemReader(Layout("table", delimiter, column=1))
-    items = [item for batch in reader.batches([file.getvalue()]) for item in batch]
+    items = [item for batch, _ in reader.batches([file.getvalue()]) for item in batch]
     assert [" ".join(item.split()) for item in items] == [" ".join(row[1].split()) for row in table]
 
 

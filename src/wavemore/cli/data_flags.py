@@ -40,6 +40,8 @@ class DataFlags:
     """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
     """of a table or JSON: name or number of the column or field that has the items (default: the only one of texts)"""
+    label_column: Annotated[Text, NO_HINT, arg(aliases=("--label-field",))] = None
+    """of a table or JSON: name or number of the column that has a label of each item, which the model is told"""
     split_method: Literal["distinct", "lecture"] = "distinct"
     """for a list: distinct (no line in two parts) or lecture (Karpathy's split, with duplicates); 80/10/10"""
     split_seed: Number = 0
@@ -67,13 +69,14 @@ class DataFlags:
         from wavemore.text.datasets import detect_format, load_corpus, required_layout
         from wavemore.text.layout import PLAIN
 
-        if self.column is not None and self.format != "auto":
-            raise UsageError(f"--column is for tables and JSON, and --format is {self.format}: leave out one of them")
+        for flag, name in (("--column", self.column), ("--label-column", self.label_column)):
+            if name is not None and self.format != "auto":
+                raise UsageError(f"{flag} is for tables and JSON, and --format is {self.format}: leave out one of them")
         kept = ""
         if data == "-":
             data = str(_keep_input())
             kept = f"standard input, kept as {data}: "
-        detected = detect_format(data, self.encoding, self.column)
+        detected = detect_format(data, self.encoding, self.column, self.label_column)
         recognized = detected.recognized if detected is not None and self.format == "auto" else None
         layout = PLAIN if recognized is None else required_layout(data, recognized)
         looks = "lines" if detected is None else detected.format

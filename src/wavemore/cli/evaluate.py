@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import Flag, MovedData, RunName, Runs, Text
-from wavemore.cli.screen import Screen, losses, print_json, table
+from wavemore.cli.screen import Screen, label_table, losses, print_json, table
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
+    from wavemore.engine.labels import Recovery
+    from wavemore.nn.model import Model
     from wavemore.runs.run import Run
     from wavemore.text.parts import Part
 
@@ -31,6 +33,8 @@ class Evaluate:
     """a run folder, or its name in runs/"""
     file: Annotated[Positional[Text], arg(metavar="[FILE]")] = None
     """another list or text, instead of the run's own data; lines with unknown characters are left out and counted"""
+    label: Text = None
+    """for a run with labels: the label of all items of FILE (default: FILE has the same columns as the run's data)"""
     ensemble: Runs = None
     """average the probabilities with those of other runs on the same data"""
     test: Flag = False
@@ -57,14 +61,16 @@ class Evaluate:
         parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)
         evaluations = {name: evaluate(models, part) for name, part in parts.items()}
+        found = _recovered(runs[0], models, parts)
         if self.json:
             record: dict[str, Any] = {"run": str(runs[0].path), "ensemble": list(self.ensemble or ())}
             record["parameters"] = parameters
             for name, evaluation in evaluations.items():
-                record |= _record(name, evaluation)
+                record |= _record(name, evaluation, found.get(name))
             print_json(record)
         else:
             _show(" + ".join(str(run.path) for run in runs), parameters, evaluations)
+            _show_labels(evaluations, found)
         if note:
             Screen(stderr=True).say(f"wavemore: {note}")
         return 0
@@ -72,6 +78,8 @@ class Evaluate:
     def _parts(self, run: "Run") -> "tuple[dict[str, Part], str]":
         """Return the parts to evaluate, and what was left out of a file, in words."""
         if self.file is None:
+            if self.label is not None:
+                raise UsageError("--label is for another file, and the run's own data has its labels: leave it out")
             corpus = run.corpus()
             parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
             return parts | {"test": corpus.test} if self.test else parts, ""
@@ -79,14 +87,29 @@ class Evaluate:
 
         if self.train or self.test or self.data:
             raise UsageError(f"all of {self.file} is evaluated: leave out --train, --test and --data")
-        text_format = run.config.data.format
+        text_format, layout = run.config.data.format, run.config.data.layout
         other = read_other(
-            self.file, text_format, run.vocabulary(), run.line_hashes() if text_format == "lines" else None
+            self.file,
+            text_format,
+            run.vocabulary(),
+            run.line_hashes() if text_format == "lines" else None,
+            layout if layout.has_labels else None,
+            self.label,
         )
         return {"file": other.part}, "; ".join(filter(None, [other.how and f"read {other.how}", other.note]))
 
 
-def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
+def _recovered(run: "Run", models: "list[Model]", parts: "dict[str, Part]") -> "dict[str, Recovery]":
+    """Return for how many items of each part the likeliest label is their own; empty without labels."""
+    from wavemore.engine.labels import recovery
+    from wavemore.text.parts import LinePart
+
+    labels = run.vocabulary().labels
+    lines = {name: part for name, part in parts.items() if isinstance(part, LinePart)} if labels else {}
+    return {name: recovery(models, part, labels) for name, part in lines.items()}
+
+
+def _record(name: str, evaluation: "Evaluation", found: "Recovery | None") -> dict[str, Any]:
     record: dict[str, Any] = {
         f"{name}_nats": evaluation.nats,
         f"{name}_bits_per_char": evaluation.bits_per_char,
@@ -98,7 +121,18 @@ def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
     if name != "train":
         leak_free = evaluation.leak_free_nats if evaluation.leak_free_targets else None
         record |= {f"leak_free_{name}_nats": leak_free, f"leak_free_{name}_targets": evaluation.leak_free_targets}
+    if found is not None:
+        record[f"{name}_nats_by_label"] = {each.label: each.nats for each in evaluation.by_label if each.lines}
+        record[f"{name}_label_recovery"] = found.recovered / found.lines
     return record
+
+
+def _show_labels(evaluations: dict[str, "Evaluation"], found: "dict[str, Recovery]") -> None:
+    """Print a table of the losses per label for each part, and how often labels are recovered."""
+    screen = Screen()
+    for name, recovered in found.items():
+        screen.say("", f"{name}, nats per character by label (the likeliest label is the item's own for {recovered}):")
+        screen.say(label_table(screen, evaluations[name].by_label))
 
 
 def _known(name: str) -> str:

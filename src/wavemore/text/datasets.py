@@ -60,6 +60,7 @@ def load_corpus(
     *,
     format: Literal["lines"] = ...,
     column: str | None = ...,
+    label_column: str | None = ...,
     layout: Layout = ...,
     split_method: SplitMethod = ...,
     split_seed: int = ...,
@@ -74,6 +75,7 @@ def load_corpus(
     *,
     format: Literal["text"],
     column: str | None = ...,
+    label_column: str | None = ...,
     layout: Layout = ...,
     split_method: SplitMethod = ...,
     split_seed: int = ...,
@@ -88,6 +90,7 @@ def load_corpus(
     *,
     format: Literal["auto", "lines", "text"],
     column: str | None = ...,
+    label_column: str | None = ...,
     layout: Layout = ...,
     split_method: SplitMethod = ...,
     split_seed: int = ...,
@@ -101,6 +104,7 @@ def load_corpus(
     *,
     format: Literal["auto", "lines", "text"] = "lines",  # noqa: A002 - the name of the setting
     column: str | None = None,
+    label_column: str | None = None,
     layout: Layout = PLAIN,
     split_method: SplitMethod = "distinct",
     split_seed: int = 0,
@@ -115,8 +119,9 @@ def load_corpus(
     "text" it is one continuous text: its first `train_fraction` (default 0.8) is train, the first half of the rest is
     val, the end is test, and its ids are kept in the folder `cache` (default: the user's cache folder). With "auto" it
     is what it looks like: also a table (CSV, TSV), JSON or the output of `uniq -c`, of which the only column with
-    different texts is read. `column` names another one, or gives its number, from 1; `layout` says all of it. Files
-    may be compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
+    different texts is read. `column` names another one, or gives its number, from 1; the one of `label_column` has a
+    label of each item, which the model is told before its first character. `layout` says all of it. Files may be
+    compressed: gzip, bzip2, xz, and zstd with the extra `zstd`.
 
     The name of a data set takes precedence over a file of that name; './names' or a `Path` reaches the file. `encoding`
     is that of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8. `cleaning` are the
@@ -135,10 +140,12 @@ def load_corpus(
     """
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
-    if column is not None and (format == "text" or layout is not PLAIN):
-        raise UsageError("`column` is for lists, of which no `layout` is given: leave it out")
+    for setting, named in (("column", column), ("label_column", label_column)):
+        if named is not None and (format == "text" or layout is not PLAIN):
+            raise UsageError(f"`{setting}` is for lists, of which no `layout` is given: leave it out")
     kind: Format = "text" if format == "text" else "lines"
-    if (format == "auto" or column is not None) and (detected := detect_format(data, encoding, column)) is not None:
+    looked_at = format == "auto" or column is not None or label_column is not None
+    if looked_at and (detected := detect_format(data, encoding, column, label_column)) is not None:
         kind = detected.format
         layout = PLAIN if detected.recognized is None else required_layout(data, detected.recognized)
     cleaning.setdefault("normalize", "nfc")
@@ -180,7 +187,9 @@ def required_layout(data: str | Path, recognized: Recognized) -> Layout:
         raise DataError(f"{data}: {error}") from None
 
 
-def detect_format(data: str | Path, encoding: str = "auto", column: str | None = None) -> Detected | None:
+def detect_format(
+    data: str | Path, encoding: str = "auto", column: str | None = None, label_column: str | None = None
+) -> Detected | None:
     """Guess whether a file is a list or a text; None for data sets that are lists, and if there is no file.
 
     >>> detect_format("names") is None
@@ -189,11 +198,12 @@ def detect_format(data: str | Path, encoding: str = "auto", column: str | None =
     Detected(format='text', reason='a data set of one text', recognized=None)
     """
     dataset = _dataset(data)
-    if dataset is not None and column is not None:
-        raise UsageError(f"`column` is {column!r}, but {data} is a data set, not a table: leave it out")
+    for setting, named in (("column", column), ("label_column", label_column)):
+        if dataset is not None and named is not None:
+            raise UsageError(f"`{setting}` is {named!r}, but {data} is a data set, not a table: leave it out")
     if dataset is not None:
         return Detected("text", "a data set of one text") if dataset.format == "text" else None
-    return detect(Path(data), encoding, column) if is_present(data) else None
+    return detect(Path(data), encoding, column, label_column) if is_present(data) else None
 
 
 def _dataset(data: str | Path) -> Dataset | None:

@@ -30,8 +30,10 @@ class Detected:
     """If the items are not the lines: a table, JSON or the output of `uniq -c`."""
 
 
-def detect(path: Path, encoding: str = "auto", column: str | None = None) -> Detected:
-    """Guess the format of a file from its beginning; of a table or JSON, `column` is the one with the items.
+def detect(
+    path: Path, encoding: str = "auto", column: str | None = None, label_column: str | None = None
+) -> Detected:
+    """Guess the format of a file from its beginning; `column` and `label_column` are those of a table or JSON.
 
     Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding or column.
     """
@@ -41,10 +43,10 @@ def detect(path: Path, encoding: str = "auto", column: str | None = None) -> Det
             beginning += text
             if len(beginning) >= SAMPLE_LENGTH:
                 break
-    return detect_in_text(beginning[:SAMPLE_LENGTH], column)
+    return detect_in_text(beginning[:SAMPLE_LENGTH], column, label_column)
 
 
-def detect_in_text(text: str, column: str | None = None) -> Detected:
+def detect_in_text(text: str, column: str | None = None, label_column: str | None = None) -> Detected:
     r"""Tell a list from a continuous text by its lines; unclear cases count as lists.
 
     A text has long lines of words, lines of many words with blank lines between groups of them, sentences that continue
@@ -55,7 +57,7 @@ def detect_in_text(text: str, column: str | None = None) -> Detected:
     >>> detect_in_text("ROMEO:\nBut soft, what light is this?\n\nJULIET:\nAy me, what is it?\n\n" * 10).reason
     '3.2 words per line, 32 % of the lines blank'
     """
-    if recognized := recognize(text, column):
+    if recognized := recognize(text, column, label_column):
         return Detected("lines", f"it is {recognized.name}", recognized)
     all_lines = text.strip("\n").split("\n")
     lines = [line for line in all_lines if line.strip()]

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from wavemore.errors import DataError
-from wavemore.text.layout import Layout, as_text, value_at
+from wavemore.text.labels import tidy
+from wavemore.text.layout import Layout, as_label, as_text, value_at
 
 BATCH = 1 << 14
 """Items that are separate Python strings at the same time."""
@@ -23,9 +24,12 @@ class ItemReader:
 
     >>> reader = ItemReader(Layout("table", ",", header=True))
     >>> list(reader.batches(["name,city\n", "Ada,London\nBo", '\n"Cleo\nMay",Rome\n']))
-    [['Ada', 'Bo', 'Cleo May']]
+    [(['Ada', 'Bo', 'Cleo May'], None)]
     >>> reader.repairs
     ('line breaks within 1 item replaced by spaces',)
+    >>> reader = ItemReader(Layout("table", ",", header=True, label_column=1))
+    >>> list(reader.batches(["name,city\n", "Ada,London\nBo\nCleo,Rome\n"])), reader.repairs
+    ([(['Ada', 'Cleo'], ['London', 'Rome'])], ('1 item without a label left out',))
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -33,15 +37,23 @@ class ItemReader:
         self.num_missing = 0  # rows and objects without the item
         self.num_broken = 0  # items with a line break
         self.num_uncounted = 0  # lines without a count
+        self.num_unlabelled = 0  # items without a label
+        self._labels: list[str] = []  # of the items that were taken last
 
-    def batches(self, pieces: Iterable[str]) -> Iterator[list[str]]:
-        """Yield the items, some thousand at a time. Raises `DataError` for what cannot be read."""
+    def batches(self, pieces: Iterable[str]) -> Iterator[tuple[list[str], list[str] | None]]:
+        """Yield the items and their labels, some thousand at a time; None if the layout has no labels.
+
+        Raises `DataError` for what cannot be read.
+        """
         readers = {"table": self._table, "json-lines": self._json_lines, "json": self._json, "counted": self._counted}
-        items = readers[self.layout.kind](pieces)
+        items, labels = readers[self.layout.kind](pieces), list[str]()
         while batch := list(islice(items, BATCH)):
             if "\n" in "".join(batch) or "\r" in "".join(batch):
                 batch = [self._on_one_line(item) for item in batch]
-            yield batch
+            labels, self._labels = self._labels, []
+            yield batch, labels if self.layout.has_labels else None
+        if self.num_unlabelled and not labels:
+            raise DataError("no item has a label: set `label_column` to a column that has them")
 
     @property
     def repairs(self) -> tuple[str, ...]:
@@ -50,6 +62,9 @@ class ItemReader:
         if self.num_missing:
             what = "rows without that column" if self.layout.kind == "table" else "values without such a text"
             words.append(f"{self.num_missing:,} {what} left out")
+        if self.num_unlabelled:
+            items = "1 item" if self.num_unlabelled == 1 else f"{self.num_unlabelled:,} items"
+            words.append(f"{items} without a label left out")
         if self.num_uncounted:
             words.append(f"{self.num_uncounted:,} lines without a count read as they are")
         if self.num_broken:
@@ -64,14 +79,15 @@ class ItemReader:
         return " ".join(line.strip() for line in lines)
 
     def _table(self, pieces: Iterable[str]) -> Iterator[str]:
-        column = self.layout.column
+        column, of_label = self.layout.column, self.layout.label_column
         rows = csv.reader(lines_of(pieces), delimiter=self.layout.delimiter)
         try:
             if self.layout.header:
                 next(rows, None)
             for row in rows:
                 if len(row) > column:
-                    yield row[column]
+                    if of_label is None or self._has_label(row[of_label] if len(row) > of_label else ""):
+                        yield row[column]
                 elif row:
                     self.num_missing += 1
         except csv.Error as error:
@@ -105,8 +121,16 @@ class ItemReader:
         text = as_text(value_at(value, self.layout.field))
         if text is None:
             self.num_missing += 1
-        else:
+        elif not self.layout.label_field or self._has_label(as_label(value_at(value, self.layout.label_field))):
             yield text
+
+    def _has_label(self, label: str) -> bool:
+        """Keep the label of the item that is taken next; return False for an empty one, whose item is left out."""
+        if label := tidy(label):
+            self._labels.append(label)
+        else:
+            self.num_unlabelled += 1
+        return bool(label)
 
     def _counted(self, pieces: Iterable[str]) -> Iterator[str]:
         for line in lines_of(pieces):

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from wavemore.errors import DataError, UsageError, require
@@ -41,13 +41,31 @@ class Layout:
     """The column of a table that has the items, from 0."""
     field: str = ""
     """The field of a JSON object, or the place in a JSON array, that has the item; a.b is b in a. Empty: all of it."""
+    label_column: int | None = None
+    """The column of a table that has the labels of the items, from 0; None if they have no labels."""
+    label_field: str = ""
+    """The field of JSON that has them; empty if there are none."""
 
     def __post_init__(self) -> None:
         require(0 <= self.column < MAX_COLUMN, "column", self.column, f"at least 0, below {MAX_COLUMN:,}")
         if self.kind == "table":
             require(self.delimiter in DELIMITERS, "delimiter", repr(self.delimiter), "a tab, comma, semicolon or bar")
+        if self.label_column is not None:
+            fits = self.kind == "table" and 0 <= self.label_column < MAX_COLUMN and self.label_column != self.column
+            require(fits, "label_column", self.label_column, "another column of a table than that of the items")
+        if self.label_field:
+            fits = self.kind in ("json", "json-lines") and self.label_field != self.field
+            require(fits, "label_field", repr(self.label_field), "another field of JSON than that of the items")
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the items have labels."""
+        return self.label_column is not None or bool(self.label_field)
 
     def __str__(self) -> str:
+        if self.has_labels:
+            where = f"the field {self.label_field}" if self.label_column is None else f"column {self.label_column + 1}"
+            return f"{replace(self, label_column=None, label_field='')}, with labels in {where}"
         if self.kind == "table":
             separated = f"column {self.column + 1} of a table that {DELIMITERS[self.delimiter]} separate"
             return separated + (", below a header" if self.header else "")
@@ -97,23 +115,25 @@ class _Column(NamedTuple):
         return sum(map(is_number, self.values)) >= 0.9 * sum(bool(value.strip()) for value in self.values)
 
 
-def recognize(text: str, column: str | None = None) -> Recognized | None:
+def recognize(text: str, column: str | None = None, label_column: str | None = None) -> Recognized | None:
     r"""Recognise a table, JSON or the output of `uniq -c` by its first lines; None for a plain list or a text.
 
     Its items are the `column` of that name or number (from 1); by default those of the only column with different
-    texts.
+    texts. Those of `label_column` are their labels.
 
     >>> recognize("name,count\nanna,7\nbob,5\nzoe,3\n").layout
-    Layout(kind='table', delimiter=',', header=True, column=0, field='')
+    Layout(kind='table', delimiter=',', header=True, column=0, field='', label_column=None, label_field='')
     >>> recognize("Paris, Texas\nRome\nReno, Nevada\n") is None
     True
     """
     lines = [line for line in text.split("\n")[: _ROWS + 1] if line.strip()]
     if len(lines) > _ROWS:
         lines.pop()  # the last one may be incomplete
-    found = _json_lines(lines, column) or _json(text, column) or _table(lines, column)
-    if found is None and column is not None:
-        raise UsageError(f"`column` is {column!r}, but the data is no table and no JSON: leave it out")
+    wanted = _Wanted(column, label_column)
+    found = _json_lines(lines, wanted) or _json(text, wanted) or _table(lines, wanted)
+    for setting, name in (("column", column), ("label_column", label_column)):
+        if found is None and name is not None:
+            raise UsageError(f"`{setting}` is {name!r}, but the data is no table and no JSON: leave it out")
     return found or _counted(text)
 
 
@@ -140,40 +160,63 @@ def value_at(value: Any, field: str) -> Any:
     return value
 
 
-def _choose(columns: Sequence[_Column], wanted: str | None) -> tuple[_Column | None, str]:
-    """Return the column with the items, or why it is not clear."""
+class _Wanted(NamedTuple):
+    """The columns that are asked for, by name or number."""
+
+    items: str | None
+    labels: str | None
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in self if name is not None]
+
+
+def _named(columns: Sequence[_Column], setting: str, wanted: str) -> _Column:
+    """Return the column of a name or number. Raises `UsageError` if there is none."""
+    chosen = next((column for column in columns if column.name == wanted), None)
+    if chosen is None and wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
+        chosen = columns[int(wanted) - 1]
+    if chosen is None:
+        raise UsageError(f"`{setting}` is {wanted!r}; the data has {_names(columns)}")
+    return chosen
+
+
+def _names(columns: Sequence[_Column]) -> str:
     names = ", ".join(visible(column.name[:_NAME]) for column in columns[:_SHOWN])
-    names += ", ..." if len(columns) > _SHOWN else ""
-    if wanted is not None:
-        chosen = next((column for column in columns if column.name == wanted), None)
-        if chosen is None and wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
-            chosen = columns[int(wanted) - 1]
-        if chosen is None:
-            raise UsageError(f"`column` is {wanted!r}; the data has {names}")
-        return chosen, ""
-    texts = [column for column in columns if column.is_filled and not column.is_number]
+    return names + (", ..." if len(columns) > _SHOWN else "")
+
+
+def _choose(columns: Sequence[_Column], wanted: _Wanted) -> tuple[_Column | None, _Column | None, str]:
+    """Return the column with the items and that with the labels, or why it is not clear."""
+    labels = None if wanted.labels is None else _named(columns, "label_column", wanted.labels)
+    if wanted.items is not None:
+        chosen = _named(columns, "column", wanted.items)
+        if chosen is labels:
+            raise UsageError(f"`label_column` and `column` are both {wanted.labels!r}: give two different columns")
+        return chosen, labels, ""
+    texts = [column for column in columns if column.is_filled and not column.is_number and column is not labels]
     most = max((len(set(column.values)) for column in texts), default=0)
     texts = [column for column in texts if len(set(column.values)) >= most / 2]  # the others are kinds of things
     if len(texts) == 1:
-        return texts[0], ""
+        return texts[0], labels, ""
     if not texts:
-        return None, f"no column has texts in most rows ({names}); set `column` to the one with the items"
+        return None, None, f"no column has texts in most rows ({_names(columns)}); set `column` to the one with the items"
     choices = " and ".join(
         f"{visible(column.name[:_NAME])} ({column.values[0][:_NAME].strip()!r}, ...)" for column in texts[:_SHOWN]
     )
-    return None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them"
+    return None, None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them"
 
 
-def _json_lines(lines: Sequence[str], column: str | None) -> Recognized | None:
+def _json_lines(lines: Sequence[str], wanted: _Wanted) -> Recognized | None:
     if len(lines) < 2 or not all(line.lstrip()[0] in "{[" for line in lines):
         return None
     values = [_parse_json(line) for line in lines]
     if not all(isinstance(value, dict | list) and value for value in values):
         return None
-    return _of_values("json-lines", "a file of JSON lines", values, column)
+    return _of_values("json-lines", "a file of JSON lines", values, wanted)
 
 
-def _json(text: str, column: str | None) -> Recognized | None:
+def _json(text: str, wanted: _Wanted) -> Recognized | None:
     """Recognise a JSON array by its first items, and any other JSON object if the whole file is at hand."""
     start = text.lstrip()
     if start.startswith("{") and isinstance(_parse_json(start), dict):
@@ -183,26 +226,38 @@ def _json(text: str, column: str | None) -> Recognized | None:
     values = list(_first_items(start))
     if not values or not all(isinstance(value, str | dict | list) for value in values[:1]):
         return None
-    return _of_values("json", "a JSON array", values, column)
+    return _of_values("json", "a JSON array", values, wanted)
 
 
 def _of_values(
-    kind: Literal["json", "json-lines"], name: str, values: Sequence[Any], column: str | None
+    kind: Literal["json", "json-lines"], name: str, values: Sequence[Any], wanted: _Wanted
 ) -> Recognized | None:
     if isinstance(values[0], str):
-        if column is not None:
-            raise UsageError(f"`column` is {column!r}, but the data is an array of strings: leave it out")
+        for setting, column in (("column", wanted.items), ("label_column", wanted.labels)):
+            if column is not None:
+                raise UsageError(f"`{setting}` is {column!r}, but the data is an array of strings: leave it out")
         return Recognized(name, Layout(kind))
     fields = dict.fromkeys(field for value in values for field in _fields(value))
     columns = [_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]) for field in fields]
-    if column is not None and column not in fields:  # a field that few objects have
-        columns.append(_Column(column, column, [as_text(value_at(value, column)) or "" for value in values]))
-        if not any(columns[-1].values):
-            columns.pop()
-    chosen, problem = _choose(columns, column)
+    for column in wanted.names:
+        if column not in fields:  # a field that few objects have, or one of true and false
+            columns.append(_Column(column, column, [as_label(value_at(value, column)) for value in values]))
+            if not any(columns[-1].values):
+                columns.pop()
+    chosen, labels, problem = _choose(columns, wanted)
     if chosen is None:
         return Recognized(name, None, problem)
-    return Recognized(name, Layout(kind, field=str(chosen.key)), items=f"the field {visible(chosen.name[:_NAME])}")
+    layout = Layout(kind, field=str(chosen.key), label_field=str(labels.key) if labels else "")
+    return Recognized(name, layout, items=f"the field {visible(chosen.name[:_NAME])}{_with_labels(labels)}")
+
+
+def _with_labels(labels: _Column | None) -> str:
+    return f", labelled by {visible(labels.name[:_NAME])}," if labels else ""
+
+
+def as_label(value: Any) -> str:
+    """Return a JSON string, number or truth value as a label; empty for other values."""
+    return str(value).lower() if isinstance(value, bool) else as_text(value) or ""
 
 
 def as_text(value: Any) -> str | None:
@@ -253,7 +308,7 @@ def _parse_json(text: str) -> Any:
         return None
 
 
-def _table(lines: Sequence[str], column: str | None) -> Recognized | None:
+def _table(lines: Sequence[str], wanted: _Wanted) -> Recognized | None:
     for delimiter, words in DELIMITERS.items():
         try:
             rows = list(csv.reader(lines, delimiter=delimiter))
@@ -261,27 +316,27 @@ def _table(lines: Sequence[str], column: str | None) -> Recognized | None:
             continue
         width = len(rows[0]) if rows else 0
         ragged = sum(len(row) != width for row in rows)
-        if width < 2 or len(rows) < 3 or ragged > (0.5 if column else 0.02) * len(rows):
+        if width < 2 or len(rows) < 3 or ragged > (0.5 if wanted.names else 0.02) * len(rows):
             continue
         rows = [row for row in rows if len(row) == width]
         values = list(zip(*rows[1:], strict=True))
         columns = [_Column(str(number + 1), number, values[number]) for number in range(width)]
         spaced = sum(any(field.startswith(" ") for field in row[1:]) for row in rows)
         unlike = all(c.is_number for c in columns) or spaced > 0.1 * len(rows)  # 3,14 and Paris, Texas are items
-        if column is None and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
+        if not wanted.names and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
             continue
         header = any(c.is_number and not is_number(name) for c, name in zip(columns, rows[0], strict=True))
-        header = header or rows[0][0].strip().lower() in _HEADERS or (column in rows[0] and not column.isdecimal())
+        named = any(name in rows[0] and not name.isdecimal() for name in wanted.names)
+        header = header or rows[0][0].strip().lower() in _HEADERS or named
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]
-        chosen, problem = _choose(columns, column)
+        chosen, labels, problem = _choose(columns, wanted)
         name = f"a table of {width} columns, separated by {words}{', with a header' if header else ''}"
         if chosen is None:
             return Recognized(name, None, problem)
-        layout = Layout("table", delimiter, header, int(chosen.key))
-        return Recognized(
-            name, layout, items=f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
-        )
+        layout = Layout("table", delimiter, header, int(chosen.key), label_column=int(labels.key) if labels else None)
+        items = f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
+        return Recognized(name, layout, items=items + _with_labels(labels))
     return None
 
 

@@ -5,6 +5,7 @@ A million lines of 7 characters take about 60 MB as Python strings, and here 8 M
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -16,6 +17,7 @@ from wavemore.progress import report
 from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning, Invisible
 from wavemore.text.id_buffer import IdBuffer
+from wavemore.text.labels import LabelCollector, LabelColumn, tidy
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
 MAX_LINE_LENGTH = 10_000
@@ -85,11 +87,17 @@ class Lines(Sequence[str]):
     """
 
     def __init__(
-        self, text: str | Ids, lengths: NDArray[np.integer[Any]], codes: NDArray[np.uint32] | None = None
+        self,
+        text: str | Ids,
+        lengths: NDArray[np.integer[Any]],
+        codes: NDArray[np.uint32] | None = None,
+        labels: LabelColumn | None = None,
     ) -> None:
         """The text may be given as ids with their `codes`, the code points: it is decoded where it is needed."""
         assert isinstance(text, str) == (codes is None), "ids need their code points, a string does not"
         self._text, self._codes = text, codes
+        self.labels = labels
+        """The label of each line, if they have some; it is no part of the line, nor of its hash."""
         dtype = np.uint32 if len(text) < 2**32 else np.int64
         self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
         """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
@@ -188,7 +196,14 @@ class Lines(Sequence[str]):
             taken = Lines(ids, sizes - 1, self._codes)
         if self._hashes is not None:
             taken._hashes = self._hashes[numbers]
+        taken.labels = self.labels and self.labels.take(numbers)
         return taken
+
+    def with_labels(self, labels: LabelColumn) -> "Lines":
+        """Return the same lines with other labels."""
+        lines = copy(self)
+        lines.labels = labels
+        return lines
 
     def casefolded(self) -> Iterator["Lines"]:
         """Yield the lines in pieces, without the difference between upper and lower case.
@@ -231,12 +246,13 @@ class Collector:
         self._most = min(MAX_LINE_LENGTH, cleaning.max_length or MAX_LINE_LENGTH)
         self._ids = IdBuffer()
         self._lengths: list[NDArray[np.int32]] = []
+        self._labels: LabelCollector | None = None
         self._num_stripped = 0
         self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
         self.num_long = 0
 
-    def add(self, raw: list[str]) -> None:
-        """Add raw lines without line ends; to save memory, add a few thousand at a time."""
+    def add(self, raw: list[str], labels: Sequence[str] | None = None) -> None:
+        """Add raw lines without line ends, and their labels if they have some; at best a few thousand at a time."""
         stripped = [line.strip() for line in raw]
         if sum(map(len, raw)) > sum(map(len, stripped)):
             self._num_stripped += sum(bool(b) and a.rstrip("\r\n") != b for a, b in zip(raw, stripped, strict=True))
@@ -245,6 +261,10 @@ class Collector:
         if cleaned != text:
             stripped = [line.strip() for line in cleaned[:-1].split("\n")]
         self._append([line for line in stripped if line], stripped)
+        if labels is not None:
+            self._labels = self._labels or LabelCollector()
+            pairs = zip(stripped, labels, strict=True)
+            self._labels.add([label for line, label in pairs if 0 < len(line) <= self._most])
         self.num_lines += len(raw)
 
     def _append(self, lines: list[str], all_lines: list[str]) -> None:
@@ -263,13 +283,13 @@ class Collector:
         """Return the collected lines and a report; call this once, at the end."""
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         ids, codes = self._ids.finish()
-        lines = Lines(ids, lengths, codes)
+        lines = Lines(ids, lengths, codes, self._labels and self._labels.finish())
         repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
         if self.num_long:
             repairs.append(f"{pluralize(self.num_long, 'line')} of more than {self._most:,} characters left out")
         report = LineReport(
             lines=len(lines),
-            distinct=len(distinct(lines.hashes())),
+            distinct=len(distinct(_with_labels(lines))),
             blank=self.num_lines - len(lines) - self.num_long,
             longest=int(lengths.max(initial=0)),
             characters=len(ids) - len(lines),
@@ -280,9 +300,21 @@ class Collector:
         return lines, report
 
 
-def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport]:
-    """Collect lines as `Lines.from_iterable` does, but cleaned, and return a report too."""
+def _with_labels(lines: Lines) -> NDArray[np.uint64]:
+    """Return a hash of each line, (N,), that depends on its label too, if it has one."""
+    hashes = lines.hashes()
+    return hashes if lines.labels is None else scramble(hashes ^ scramble(lines.labels.numbers.astype(np.uint64)))
+
+
+def collect(
+    lines: Iterable[str], cleaning: Cleaning = AS_IS, labels: Sequence[str] | None = None
+) -> tuple[Lines, LineReport]:
+    """Collect lines as `Lines.from_iterable` does, but cleaned and with their labels, and return a report too."""
     refuse_string(lines, "lines")
+    if labels is not None:
+        lines, labels = list(lines), list(map(tidy, labels))
+        if len(labels) != len(lines) or not all(labels):
+            raise DataError(f"{len(lines):,} lines need as many `labels`, none of them empty, not {len(labels):,}")
     collector = Collector(cleaning)
     iterator = iter(lines)
     while chunk := list(itertools.islice(iterator, _CHUNK)):
@@ -292,7 +324,7 @@ def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, Li
             body = line.strip()
             if "\n" in body or "\r" in body:
                 raise DataError(f"line {number:,} has a line break inside ({body[:40]!r}); split it into lines")
-        collector.add(chunk)
+        collector.add(chunk, labels and labels[collector.num_lines : collector.num_lines + len(chunk)])
     return collector.finish()
 
 

@@ -1,17 +1,19 @@
 """A file that a model was not trained on, as a part that it can predict."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.errors import DataError
+from wavemore.errors import DataError, UsageError
+from wavemore.signs import visible
 from wavemore.text.arrays import is_among
 from wavemore.text.cleaning import Cleaner
 from wavemore.text.datasets import detect_format, locate, required_layout
-from wavemore.text.layout import PLAIN
+from wavemore.text.labels import LabelColumn
+from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import Lines, pluralize
 from wavemore.text.opening import open_file
 from wavemore.text.parts import Format, LinePart, Part, TextPart
@@ -33,10 +35,26 @@ class OtherData:
     """How often each character occurs that is not in the vocabulary."""
     left_out: int
     """The lines of a list that have such characters."""
+    unknown_labels: dict[str, int] = field(default_factory=dict)
+    """How many lines were left out for each label that the model does not know."""
 
     @property
     def note(self) -> str:
         """What was left out, in words; empty if nothing was."""
+        return "; ".join(filter(None, [self._label_note, self._character_note]))
+
+    @property
+    def _label_note(self) -> str:
+        if not self.unknown_labels:
+            return ""
+        names = ", ".join(map(visible, list(self.unknown_labels)[:SHOWN])) + (
+            ", ..." if len(self.unknown_labels) > SHOWN else ""
+        )
+        lines = pluralize(sum(self.unknown_labels.values()), "line")
+        return f"{lines} with labels that the model does not know left out: {names}"
+
+    @property
+    def _character_note(self) -> str:
         if not self.unknown:
             return ""
         names = " ".join(sorted(self.unknown, key=lambda character: -self.unknown[character])[:SHOWN])
@@ -53,26 +71,48 @@ def read_other(
     format: Format,  # noqa: A002 - the name of the setting
     vocabulary: Vocabulary,
     known: NDArray[np.uint64] | None = None,
+    layout: Layout | None = None,
+    label: str | None = None,
 ) -> OtherData:
     """Read a file or a data set of lines or of one text, cleaned as the vocabulary's data was.
 
     Tables, JSON and the like are recognised. Lines with unknown characters are left out, and such characters of a text.
-    `known` are the hashes of the lines of the data that a model was trained on: all others count as leak-free. Raises
-    `DataError` for a file that cannot be read, or of which nothing is left.
+    `known` are the hashes of the lines of the data that a model was trained on: all others count as leak-free. If the
+    vocabulary has labels, all lines have the `label`, or those of a table are in the columns of the `layout`. Raises
+    `DataError` for a file that cannot be read, or of which nothing is left, and `UsageError` if there are no labels.
     """
+    if label is not None:
+        number, layout = vocabulary.labels.number(label), layout and replace(layout, label_column=None, label_field="")
     if format == "text":
         return _read_text(data, vocabulary)
-    lines, how = read_items(data, vocabulary)
+    lines, how = read_items(data, vocabulary, layout)
+    if label is not None:
+        names = vocabulary.labels.names
+        lines = lines.with_labels(LabelColumn(names, np.full(len(lines), number, np.uint16)))
+    elif vocabulary.labels and lines.labels is None:
+        raise UsageError(
+            f"the items of the run have labels, and {data} is no table like its data: give one with the same columns, "
+            "or a `label` of all items"
+        )
     return of_lines(lines, vocabulary, known, how=how, name=str(data))
 
 
-def read_items(data: str | Path, vocabulary: Vocabulary) -> tuple[Lines, str]:
-    """Read the items of a file, cleaned as the vocabulary's data was; return also how, as in `OtherData`."""
+def read_items(data: str | Path, vocabulary: Vocabulary, layout: Layout | None = None) -> tuple[Lines, str]:
+    """Read the items of a file, cleaned as the vocabulary's data was; return also how, as in `OtherData`.
+
+    If it is a table or JSON, the columns or fields are those of the `layout`, or found as for new data.
+    """
     path, _, encoding = locate(data, "auto")
     detected = detect_format(data)
     recognized = None if detected is None else detected.recognized
-    layout = PLAIN if recognized is None else required_layout(data, recognized)
-    lines, _, _ = read_lines(path, encoding, vocabulary.cleaning, layout)
+    if recognized is not None and layout is not None:
+        columns = [layout.field, layout.label_field or None]
+        if layout.kind == "table":
+            columns = [str(layout.column + 1), None if layout.label_column is None else str(layout.label_column + 1)]
+        detected = detect_format(data, "auto", *columns)
+        recognized = None if detected is None else detected.recognized
+    found = PLAIN if recognized is None else required_layout(data, recognized)
+    lines, _, _ = read_lines(path, encoding, vocabulary.cleaning, found)
     return lines, "" if recognized is None else f"{recognized.items} of {recognized.name}"
 
 
@@ -81,7 +121,16 @@ def of_lines(
 ) -> OtherData:
     """Return the lines that the vocabulary can encode; the arguments are those of `read_other`."""
     unknown: dict[str, int] = {}
-    left_out = 0
+    left_out, unknown_labels = 0, dict[str, int]()
+    if lines.labels is not None:
+        is_known = lines.labels.known_to(vocabulary.labels.names)
+        names, counts = np.unique(np.array(lines.labels.names)[lines.labels.numbers[~is_known]], return_counts=True)
+        unknown_labels = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        if not is_known.any():
+            raise DataError(f"{name}: none of its labels is one of the model ({', '.join(list(unknown_labels)[:SHOWN])})")
+        lines = lines.take(np.flatnonzero(is_known)) if unknown_labels else lines
+        assert lines.labels is not None
+        lines = lines.with_labels(lines.labels.numbered_as(vocabulary.labels.names))
     if strange := set(lines.characters) - set(vocabulary.characters):
         has = np.fromiter((not strange.isdisjoint(line) for line in lines), np.bool_, len(lines))
         unknown = dict(Counter(c for line in lines.take(np.flatnonzero(has)) for c in line if c in strange))
@@ -91,7 +140,7 @@ def of_lines(
     hashes = lines.hashes()
     leak_free = np.ones(len(lines), np.bool_) if known is None else ~is_among(hashes, known)
     part = LinePart(lines, lines.encode(vocabulary), leak_free, vocabulary)
-    return OtherData(part, how, unknown, left_out)
+    return OtherData(part, how, unknown, left_out, unknown_labels)
 
 
 def _read_text(data: str | Path, vocabulary: Vocabulary) -> OtherData:

@@ -161,8 +161,8 @@ def read_lines(
         if layout.kind == "plain":
             _collect_lines(collector, reader.pieces())
         else:
-            for batch in items.batches(reader.pieces()):
-                collector.add(batch)
+            for batch, labels in items.batches(reader.pieces()):
+                collector.add(batch, labels)
         lines, report = collector.finish()
         if not lines:
             raise DataError(f"{_what_it_holds(collector)}; one item per line is expected")
