@@ -102,11 +102,10 @@ class Evaluate:
 def _recovered(run: "Run", models: "list[Model]", parts: "dict[str, Part]") -> "dict[str, Recovery]":
     """Return for how many items of each part the likeliest label is their own; empty without labels."""
     from wavemore.engine.labels import recovery
-    from wavemore.text.parts import LinePart
 
-    labels = run.vocabulary().labels
-    lines = {name: part for name, part in parts.items() if isinstance(part, LinePart)} if labels else {}
-    return {name: recovery(models, part, labels) for name, part in lines.items()}
+    vocabulary = run.vocabulary()
+    counted = {name: recovery(models, part, vocabulary) for name, part in parts.items()}
+    return {name: found for name, found in counted.items() if found is not None}
 
 
 def _record(name: str, evaluation: "Evaluation", found: "Recovery | None") -> dict[str, Any]:

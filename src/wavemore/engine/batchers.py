@@ -25,6 +25,7 @@ from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
+from wavemore.text.labels import LabelColumn
 from wavemore.text.parts import Part, windows
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
@@ -68,11 +69,11 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
 
 
 def line_batcher(
-    tokens: Ids, model: Model, execution: Execution = "unique", labels: NDArray[np.integer] | None = None
+    tokens: Ids, model: Model, execution: Execution = "unique", labels: LabelColumn | None = None
 ) -> Batcher:
     """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines.
 
-    `labels` are the numbers of the lines' labels, (L,), if the model takes labels.
+    `labels` are those of the lines, if the model takes labels.
     """
     if isinstance(model, Tree):
         return WindowBatcher(tokens, model, execution)
@@ -166,11 +167,11 @@ class LineBatcher(Batcher):
     needs no padding.
     """
 
-    def __init__(self, tokens: Ids, model: Model, labels: NDArray[np.integer] | None = None) -> None:
-        """`labels` are the numbers of the lines' labels, (L,), if the model takes labels."""
+    def __init__(self, tokens: Ids, model: Model, labels: LabelColumn | None = None) -> None:
+        """`labels` are those of the lines, if the model takes labels."""
         super().__init__(tokens, model)
         self.spans = LineSpans.of(tokens)
-        self.starts = None if labels is None else model.vocabulary_size + labels.astype(np.int64)
+        self.starts = None if labels is None else model.vocabulary_size + labels.numbers.astype(np.int64)
         """The token before each line, (L,), if that is no boundary."""
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:

@@ -23,7 +23,8 @@ from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import ModelError, UsageError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.progress import report
-from wavemore.text.parts import Format, LinePart, Part, TextPart
+from wavemore.text.labels import LabelColumn
+from wavemore.text.parts import Format, Part, TextPart
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
 NOT_FINITE = "the model's losses are not finite: its weights are damaged, or its training has failed; train it again"
@@ -99,8 +100,7 @@ class PartLosses:
         )
 
     def _by_label(self, sizes: NDArray[np.int64]) -> Iterator[LabelLoss]:
-        labels = self.part.lines.labels if isinstance(self.part, LinePart) else None
-        if labels is None:
+        if (labels := self.part.labels) is None:
             return
         sums, targets, lines = (
             np.bincount(labels.numbers, weights, minlength=len(labels.names)) for weights in (self.nats, sizes, None)
@@ -215,27 +215,26 @@ def score(
     texts = [vocabulary.clean(text) for text in texts]
     if not texts:
         return []
-    numbers = _label_numbers(vocabulary, texts, labels)
+    column = _label_column(vocabulary, texts, labels)
     if format == "text":
         parts = [TextPart(vocabulary.encode_text(text)) for text in texts]
         char_nats = [token_nats(model, evaluation_batcher(part, model)) for part in parts]
     else:
         encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(BOUNDARY)) for line in texts]
-        nats = token_nats(model, line_batcher(np.concatenate(encoded), model, labels=numbers))
+        nats = token_nats(model, line_batcher(np.concatenate(encoded), model, labels=column))
         char_nats = np.split(nats, np.cumsum([len(ids) for ids in encoded])[:-1])
-    given = [""] * len(texts) if numbers is None else [vocabulary.labels.names[number] for number in numbers]
+    given = [""] * len(texts) if column is None else [column.names[number] for number in column.numbers]
     return [Score(text, tuple(nats.tolist()), label) for text, nats, label in zip(texts, char_nats, given, strict=True)]
 
 
-def _label_numbers(
-    vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str] | None
-) -> NDArray[np.int64] | None:
-    """Return the number of each text's label; None if there are no labels."""
+def _label_column(vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str] | None) -> LabelColumn | None:
+    """Return the label of each text; None if there are no labels."""
     if labels is None and not vocabulary.labels:
         return None
     if labels is None or isinstance(labels, str) or len(labels) != len(texts):
         raise UsageError("the model was trained on lines with labels: give `labels`, one per line")
-    return np.array([vocabulary.labels.number(label) for label in labels], np.int64)
+    numbers = [vocabulary.labels.number(label) for label in labels]
+    return LabelColumn(vocabulary.labels.names, np.array(numbers, np.uint16))
 
 
 def percentile_rank(percentiles: Sequence[float], nats_per_char: float) -> float:

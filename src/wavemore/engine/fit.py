@@ -52,7 +52,7 @@ def fit(
     (see `distillation.soft_targets`). The val loss is still that of the true characters. An n-gram model is counted, in
     one step.
 
-    The model keeps the characters and the labels of the corpus: with a vocabulary of others, it raises `ModelError` from
+    The model keeps the characters and labels of the corpus: with a vocabulary of others, it raises `ModelError` from
     then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with
     the best val loss or, before the first evaluation, its initial ones.
 

@@ -63,7 +63,8 @@ def generate(
     If the model has labels, the lines are drawn for that of `sampling`, or each for a random one.
 
     Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, `UsageError` for a label
-    that is not, and for temperature 0 if the most likely line does not end, and `ModelError` if the vocabulary is not the model's.
+    that is not, and for temperature 0 if the most likely line does not end, and `ModelError` if the vocabulary is not
+    the model's.
     """
     require(n >= 0, "n", n, "at least 0")
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)

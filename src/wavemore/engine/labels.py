@@ -15,7 +15,7 @@ from wavemore.errors import UsageError
 from wavemore.nn.model import Model
 from wavemore.text.labels import Labels
 from wavemore.text.lines import Lines
-from wavemore.text.parts import LinePart
+from wavemore.text.parts import LinePart, Part
 from wavemore.text.vocabulary import Vocabulary
 
 MAX_TARGETS = 500_000
@@ -28,7 +28,7 @@ class LikeliestLabels(NamedTuple):
     numbers: NDArray[np.int64]
     """(L,)"""
     p: NDArray[np.float64]
-    """Its probability given the line, (L,): that of the line given the label times the label's share of train, scaled."""
+    """Its probability given the line, (L,), by Bayes' rule with the labels' shares of train."""
     nats: NDArray[np.float64]
     """-log p of the line given this label, (L,)."""
 
@@ -62,11 +62,17 @@ def likeliest_labels(model: Model | Sequence[Model], part: LinePart, labels: Lab
     return LikeliestLabels(numbers, np.exp(best - total), nats)
 
 
-def recovery(model: Model | Sequence[Model], part: LinePart, labels: Labels) -> Recovery:
-    """Count the lines whose own label is the likeliest one; of a large part, in a sample that is always the same."""
-    part = part.sample(max(1, MAX_TARGETS // len(labels)))
-    assert part.labels is not None
-    return Recovery(int((likeliest_labels(model, part, labels).numbers == part.labels).sum()), len(part.lines))
+def recovery(model: Model | Sequence[Model], part: Part, vocabulary: Vocabulary) -> Recovery | None:
+    """Count the lines whose own label is the likeliest one; of a large part, in a sample that is always the same.
+
+    None for a part without labels.
+    """
+    if part.labels is None:
+        return None
+    lines = part.as_lines(vocabulary).sample(max(1, MAX_TARGETS // len(vocabulary.labels)))
+    assert lines.labels is not None
+    numbers = likeliest_labels(model, lines, vocabulary.labels).numbers
+    return Recovery(int((numbers == lines.labels.numbers).sum()), len(numbers))
 
 
 def labels_of(model: Model, vocabulary: Vocabulary, lines: Sequence[str]) -> list[tuple[str, float]]:

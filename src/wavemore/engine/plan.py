@@ -34,7 +34,8 @@ def plan(
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
 
     `settings` may be any field of the model's config and of `Recipe`, `context` (for a tree, instead of `fuse`) and
-    `epochs` (instead of `steps`). The default model is a tree for 5,000 short train lines or more without labels, else an lstm.
+    `epochs` (instead of `steps`). The default model is a tree for 5,000 short train lines or more, else an lstm, which
+    is also that of lines with labels.
     Raises `UsageError` for settings that contradict each other or the data, or that the model does not have.
 
     With `minutes`, the model and the recipe are the best for so much time on this machine, whose speed is measured with

@@ -30,9 +30,7 @@ class BlockBatcher(Batcher):
     by one boundary, as if the text began there. `start` is the token before the text.
     """
 
-    def __init__(
-        self, tokens: Ids, model: Model, block_size: int, left_context: int, start: int = BOUNDARY
-    ) -> None:
+    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int, start: int = BOUNDARY) -> None:
         super().__init__(tokens, model)
         self.block_size, self.left_context, self.start = block_size, left_context, start
         self.cuts_context = model.context is None or left_context + 1 < model.context

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
 from wavemore.engine.evaluate import chunk_nats
-from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.fit import fit, train_loss_part, val_in_training
+from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError

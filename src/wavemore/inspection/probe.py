@@ -197,7 +197,7 @@ class Probe:
             contexts = windows(part.tokens, positions, self.context).astype(np.int64)
             if self.reads_lines and part.labels is not None:  # each context begins with the line
                 line = np.searchsorted(part.segments, positions, side="right") - 1
-                contexts[:, 0] = self.size + part.labels[line].astype(np.int64)
+                contexts[:, 0] = self.size + part.labels.numbers[line].astype(np.int64)
         tokens, targets = (
             torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, part.tokens[positions])
         )

@@ -71,8 +71,8 @@ class Model(nn.Module, ABC):
         With `logits_to_keep` only the last positions are predicted: (B, logits_to_keep, V).
 
         A line begins with the boundary token, id 0, or with the token of its label, so its first prediction is that of
-        its first character. As far as the model sees, only copies of that token come before it. No prediction depends on a later token (for a model with
-        batch statistics: in eval mode).
+        its first character. As far as the model sees, only copies of that token come before it. No prediction depends
+        on a later token (for a model with batch statistics: in eval mode).
         """
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
@@ -86,7 +86,7 @@ class Model(nn.Module, ABC):
         return torch.zeros(lines, dtype=torch.int64, device=self.device)
 
     def require_vocabulary(self, characters: str, labels: tuple[str, ...] = ()) -> None:
-        """Raise a ModelError if the model has another number of tokens, or was trained on other characters or labels."""
+        """Raise a ModelError if the model has another number of tokens, or was trained on other ones."""
         if len(labels) != self.num_labels or (self.labels and labels != self.labels):
             raise ModelError(
                 f"the model was made for {self.num_labels:,} labels, and the data has {len(labels):,}, or others: use "

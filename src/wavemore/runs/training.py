@@ -12,8 +12,8 @@ from wavemore.engine.defaults import suggested_temperature
 from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
 from wavemore.engine.fit import fit, train_loss_part
 from wavemore.engine.generate_lines import Sample, generate
-from wavemore.engine.labels import recovery
 from wavemore.engine.generate_text import GeneratedText, generate_text
+from wavemore.engine.labels import recovery
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
@@ -128,7 +128,11 @@ def finish(
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
         samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(temperature, seed=recipe.seed))
-    found = recovery(model, corpus.val, labels) if (labels := corpus.vocabulary.labels) else None
+    found = (
+        recovery(model, corpus.val.as_lines(corpus.vocabulary), labels)
+        if (labels := corpus.vocabulary.labels)
+        else None
+    )
     summary = Summary(
         train_nats=train.nats,
         train_targets=train.num_targets,

@@ -30,9 +30,7 @@ class Detected:
     """If the items are not the lines: a table, JSON or the output of `uniq -c`."""
 
 
-def detect(
-    path: Path, encoding: str = "auto", column: str | None = None, label_column: str | None = None
-) -> Detected:
+def detect(path: Path, encoding: str = "auto", column: str | None = None, label_column: str | None = None) -> Detected:
     """Guess the format of a file from its beginning; `column` and `label_column` are those of a table or JSON.
 
     Raises `DataError` for a file that cannot be read, and `UsageError` for an unknown encoding or column.

@@ -63,7 +63,8 @@ class Labels:
     def shares(self) -> NDArray[np.float64]:
         """The fraction of the items of train that have each label, (K,)."""
         counts = np.array(self.counts, np.float64)
-        return counts / counts.sum()
+        shares: NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     def number(self, name: str) -> int:
         """Return the number of a label, from 0. Raises `UsageError` for one that the data does not have."""
@@ -73,6 +74,10 @@ class Labels:
             more = f", and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
             raise UsageError(f"`label` is {name[:80]!r}; the data has {', '.join(self.names[:_SHOWN])}{more}")
         return self.names.index(tidy(name))
+
+
+NO_LABELS = Labels()
+"""Those of data without labels."""
 
 
 class LabelColumn(NamedTuple):

@@ -50,12 +50,11 @@ class Layout:
         require(0 <= self.column < MAX_COLUMN, "column", self.column, f"at least 0, below {MAX_COLUMN:,}")
         if self.kind == "table":
             require(self.delimiter in DELIMITERS, "delimiter", repr(self.delimiter), "a tab, comma, semicolon or bar")
-        if self.label_column is not None:
-            fits = self.kind == "table" and 0 <= self.label_column < MAX_COLUMN and self.label_column != self.column
-            require(fits, "label_column", self.label_column, "another column of a table than that of the items")
-        if self.label_field:
-            fits = self.kind in ("json", "json-lines") and self.label_field != self.field
-            require(fits, "label_field", repr(self.label_field), "another field of JSON than that of the items")
+        if (label := self.label_column) is not None:
+            fits = self.kind == "table" and 0 <= label < MAX_COLUMN and label != self.column
+            require(fits, "label_column", label, "another column of a table than that of the items")
+        fits = not self.label_field or (self.kind.startswith("json") and self.label_field != self.field)
+        require(fits, "label_field", repr(self.label_field), "another field of JSON than that of the items")
 
     @property
     def has_labels(self) -> bool:
@@ -166,10 +165,6 @@ class _Wanted(NamedTuple):
     items: str | None
     labels: str | None
 
-    @property
-    def names(self) -> list[str]:
-        return [name for name in self if name is not None]
-
 
 def _named(columns: Sequence[_Column], setting: str, wanted: str) -> _Column:
     """Return the column of a name or number. Raises `UsageError` if there is none."""
@@ -200,7 +195,8 @@ def _choose(columns: Sequence[_Column], wanted: _Wanted) -> tuple[_Column | None
     if len(texts) == 1:
         return texts[0], labels, ""
     if not texts:
-        return None, None, f"no column has texts in most rows ({_names(columns)}); set `column` to the one with the items"
+        problem = f"no column has texts in most rows ({_names(columns)}); set `column` to the one with the items"
+        return None, None, problem
     choices = " and ".join(
         f"{visible(column.name[:_NAME])} ({column.values[0][:_NAME].strip()!r}, ...)" for column in texts[:_SHOWN]
     )
@@ -239,7 +235,7 @@ def _of_values(
         return Recognized(name, Layout(kind))
     fields = dict.fromkeys(field for value in values for field in _fields(value))
     columns = [_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]) for field in fields]
-    for column in wanted.names:
+    for column in filter(None, wanted):
         if column not in fields:  # a field that few objects have, or one of true and false
             columns.append(_Column(column, column, [as_label(value_at(value, column)) for value in values]))
             if not any(columns[-1].values):
@@ -316,17 +312,17 @@ def _table(lines: Sequence[str], wanted: _Wanted) -> Recognized | None:
             continue
         width = len(rows[0]) if rows else 0
         ragged = sum(len(row) != width for row in rows)
-        if width < 2 or len(rows) < 3 or ragged > (0.5 if wanted.names else 0.02) * len(rows):
+        if width < 2 or len(rows) < 3 or ragged > (0.5 if any(wanted) else 0.02) * len(rows):
             continue
         rows = [row for row in rows if len(row) == width]
         values = list(zip(*rows[1:], strict=True))
         columns = [_Column(str(number + 1), number, values[number]) for number in range(width)]
         spaced = sum(any(field.startswith(" ") for field in row[1:]) for row in rows)
         unlike = all(c.is_number for c in columns) or spaced > 0.1 * len(rows)  # 3,14 and Paris, Texas are items
-        if not wanted.names and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
+        if not any(wanted) and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
             continue
         header = any(c.is_number and not is_number(name) for c, name in zip(columns, rows[0], strict=True))
-        named = any(name in rows[0] and not name.isdecimal() for name in wanted.names)
+        named = any(name in rows[0] and not name.isdecimal() for name in filter(None, wanted))
         header = header or rows[0][0].strip().lower() in _HEADERS or named
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]

@@ -74,7 +74,7 @@ class LineCorpus(Corpus):
 
         >>> lines, labels = "ada bea cleo dora ella fay gus hal ian jim".split(), ["f"] * 6 + ["m"] * 4
         >>> corpus = LineCorpus.from_lines(lines, labels=labels)
-        >>> corpus.vocabulary.labels.names, corpus.train.labels.tolist()
+        >>> corpus.vocabulary.labels.names, corpus.train.labels.numbers.tolist()
         (('f', 'm'), [0, 0, 0, 0, 0, 1, 1, 1])
         """
         if cleaning is None:

@@ -283,7 +283,7 @@ class Collector:
         """Return the collected lines and a report; call this once, at the end."""
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         ids, codes = self._ids.finish()
-        lines = Lines(ids, lengths, codes, self._labels and self._labels.finish())
+        lines = Lines(ids, lengths, codes, None if self._labels is None else self._labels.finish())
         repairs = [f"spaces stripped from {pluralize(self._num_stripped, 'line')}"] if self._num_stripped else []
         if self.num_long:
             repairs.append(f"{pluralize(self.num_long, 'line')} of more than {self._most:,} characters left out")

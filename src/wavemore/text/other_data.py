@@ -127,7 +127,8 @@ def of_lines(
         names, counts = np.unique(np.array(lines.labels.names)[lines.labels.numbers[~is_known]], return_counts=True)
         unknown_labels = dict(zip(names.tolist(), counts.tolist(), strict=True))
         if not is_known.any():
-            raise DataError(f"{name}: none of its labels is one of the model ({', '.join(list(unknown_labels)[:SHOWN])})")
+            some = ", ".join(map(visible, list(unknown_labels)[:SHOWN]))
+            raise DataError(f"{name}: the model knows none of its labels ({some})")
         lines = lines.take(np.flatnonzero(is_known)) if unknown_labels else lines
         assert lines.labels is not None
         lines = lines.with_labels(lines.labels.numbered_as(vocabulary.labels.names))

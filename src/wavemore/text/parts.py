@@ -35,8 +35,8 @@ class Part(ABC):
     """What the ids mean, so that no model with another vocabulary predicts them; None if it is not known."""
 
     @property
-    def labels(self) -> NDArray[np.unsignedinteger[Any]] | None:
-        """The number of each line's label, (L,); None if they have none."""
+    def labels(self) -> LabelColumn | None:
+        """The label of each line; None if they have none."""
         return None
 
     @property
@@ -110,9 +110,9 @@ class LinePart(Part):
     vocabulary: Vocabulary | None = None
 
     @property
-    def labels(self) -> NDArray[np.unsignedinteger[Any]] | None:
+    def labels(self) -> LabelColumn | None:
         """Those of the lines."""
-        return None if self.lines.labels is None else self.lines.labels.numbers
+        return self.lines.labels
 
     @property
     def segments(self) -> NDArray[np.integer[Any]]:
@@ -156,7 +156,9 @@ class LinePart(Part):
 
     def labelled(self, names: tuple[str, ...], number: int) -> "LinePart":
         """Return the same lines, all of them with one of some labels."""
-        return replace(self, lines=self.lines.with_labels(LabelColumn(names, np.full(len(self.lines), number, np.uint16))))
+        return replace(
+            self, lines=self.lines.with_labels(LabelColumn(names, np.full(len(self.lines), number, np.uint16)))
+        )
 
     def _take(self, numbers: NDArray[np.int64]) -> "LinePart":
         tokens = self.tokens[ranges(self.segments[numbers], self.lines.lengths[numbers] + 1)]

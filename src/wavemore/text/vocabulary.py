@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UnknownCharacterError
 from wavemore.text.cleaning import AS_IS, Cleaning
-from wavemore.text.labels import Labels
+from wavemore.text.labels import NO_LABELS, Labels
 
 BOUNDARY = 0
 """The id of the boundary token."""
@@ -42,7 +42,7 @@ class Vocabulary:
     labels: Labels
     """The labels of the lines, if they have some. Label k stands before the first character, as id V + k."""
 
-    def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS, labels: Labels = Labels()) -> None:
+    def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS, labels: Labels = NO_LABELS) -> None:
         distinct = sorted(set(characters))
         for character in distinct:
             if len(character) != 1:
@@ -65,9 +65,7 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Vocabulary) and self.characters == other.characters and self.labels == other.labels
-        )
+        return isinstance(other, Vocabulary) and self.characters == other.characters and self.labels == other.labels
 
     def __hash__(self) -> int:
         return hash((self.characters, self.labels))
