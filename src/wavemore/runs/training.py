@@ -128,11 +128,7 @@ def finish(
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
         samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(temperature, seed=recipe.seed))
-    found = (
-        recovery(model, corpus.val.as_lines(corpus.vocabulary), labels)
-        if (labels := corpus.vocabulary.labels)
-        else None
-    )
+    found = recovery(model, corpus.val, corpus.vocabulary)
     summary = Summary(
         train_nats=train.nats,
         train_targets=train.num_targets,
