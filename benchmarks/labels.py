@@ -2,8 +2,8 @@
 
 `python -m benchmarks.labels` trains on benchmarks/data/words.csv, common words of five languages, as `wavemore train
 --label-column language` does, with each of some seeds, which also decide the split. It counts the test words whose
-likeliest label is their own. Beside it is a naive Bayes classifier: wavemore's n-gram model of each language, counted on
-the same train words. The same classifier reads new words that the model makes for each language. Writes
+likeliest label is their own. Beside it is a naive Bayes classifier: wavemore's n-gram model of each language, counted
+on the same train words. The same classifier reads new words that the model makes for each language. Writes
 records/labels.json.
 """
 
@@ -132,7 +132,8 @@ class NaiveBayes:
 
     def classify(self, words: list[str]) -> NDArray[np.int64]:
         """Return the number of each word's likeliest label, (N,)."""
-        return np.argmax(np.log(self.shares)[:, None] - self.word_nats(words), axis=0)
+        numbers: NDArray[np.int64] = np.argmax(np.log(self.shares)[:, None] - self.word_nats(words), axis=0)
+        return numbers
 
     def nats(self, part: LinePart) -> float:
         """Return the mean nats per character of the words of a part, each given its label."""

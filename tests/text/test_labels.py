@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from wavemore.errors import DataError, UsageError
+from wavemore.text.cleaning import Cleaning
 from wavemore.text.items import ItemReader
 from wavemore.text.labels import MAX_LABELS, LabelCollector, LabelColumn, Labels
 from wavemore.text.layout import Layout, recognize
 from wavemore.text.line_corpus import LineCorpus
-from wavemore.text.lines import Cleaning, Collector
+from wavemore.text.lines import Collector
 from wavemore.text.vocabulary import Vocabulary
 
 
@@ -47,7 +48,7 @@ def test_too_many_labels() -> None:
     [(("b", "a"), (1, 1)), (("a", "a"), (1, 1)), (("a",), ()), (("a",), (0,)), (("a", "b"), (-1, 5)), ((" a",), (1,))],
 )
 def test_labels_that_are_none(names: tuple[str, ...], counts: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match="labels must be distinct|the counts of labels"):
+    with pytest.raises(DataError, match=r"labels must be distinct|the counts of labels"):
         Labels(names, counts)
 
 
@@ -108,6 +109,6 @@ def test_layouts_that_are_none(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="label"):
         Layout("table", ",", **settings)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="label"):
-        Layout("plain", **({"label_column": 1} if "label_column" in settings else settings))  # type: ignore[arg-type]
+        Layout("plain", label_column=1)
     with pytest.raises(UsageError, match="label"):
         Layout("json", field="a", label_field="a")
