@@ -53,7 +53,7 @@ class Score:
     unknown: Literal["skip", "error"] = "skip"
     """a line with a character that the model does not know: skip and report it, or stop"""
     json: Flag = False
-    """print a JSON list of objects with text, nats, nats_per_char, percentile_rank, characters, ..., or an error"""
+    """print JSON: text, nats, nats_per_char, rank, percentile_rank, characters, label and label_p, or an error"""
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print one row per line, in the order given."""
