@@ -79,6 +79,7 @@ def test_runs_with_other_labels_have_other_data(started: Callable[[str], Run], c
         {"de": 10**30, "fi": 2},
         {"": 1, "fi": 2},
         {"d\ne": 1, "fi": 2},
+        {"d\ud800": 1, "fi": 2},
         {"d" * 1_000: 1, "fi": 2},
         {str(number): 1 for number in range(10_000, 12_000)},
         ["de", "fi"],

@@ -3,6 +3,7 @@
 Shapes: N items, K labels.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ MAX_LABELS = 1_000
 MAX_LABEL_LENGTH = 100
 """The most characters of a label."""
 _SHOWN = 10  # labels that an error names
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Numbers = NDArray[np.unsignedinteger[Any]]
 
@@ -51,7 +53,8 @@ class Labels:
     def __post_init__(self) -> None:
         names, counts = self.names, self.counts
         fits = len(names) == len(counts) <= MAX_LABELS and all(0 < len(name) <= MAX_LABEL_LENGTH for name in names)
-        if not fits or list(names) != sorted(set(names)) or any(name != tidy(name) for name in names):
+        is_text = all(name == tidy(name) and not _SURROGATE.search(name) for name in names)
+        if not fits or not is_text or list(names) != sorted(set(names)):
             raise DataError("labels must be distinct, in alphabetical order, short, and as many as their counts")
         if names and (min(counts) < 0 or not 0 < sum(counts) < 2**53):
             raise DataError("the counts of labels must be whole numbers of items, at least one together")
