@@ -117,6 +117,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
     if "carry-over" in found:
         parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
+    if "labels" in found:
+        parts += ["", "## Labels\n", *_labels(found["labels"])]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -270,6 +272,30 @@ def _carry_over(record: dict[str, Any]) -> list[str]:
         where = f"{row['lines']:,} {row['target']}"
         rows.append(f"| {where} | {row['source']} | {val} | {row['known']:.0%} | {new} | {times} |")
     return [*rows, "", _machine(record)]
+
+
+def _labels(record: dict[str, Any]) -> list[str]:
+    """Return how often labels are recovered from the likelihoods, and fit the samples."""
+    runs, order = record["runs"], record["order"]
+
+    def figure(key: str) -> str:
+        return f"{record['mean'][key]:.1%} ± {record['std'][key]:.1%}"
+
+    def nats(key: str) -> str:
+        return f"{record['mean'][key]:.3f} ± {record['std'][key]:.3f}"
+
+    return [
+        f"`{record['command']}`: {record['words']:,} words of {len(record['labels'])} languages "
+        f"({', '.join(record['labels'])}), {len(runs)} splits with one training each, mean ± standard deviation. "
+        f"*naive Bayes*: an n-gram model of {order} characters per language. *recovered*: test words, about "
+        f"{runs[0]['test_words']} per split, whose likeliest language is their own. *samples*: new words, as many per "
+        f"language, that naive Bayes finds to be of the language that was asked for. {_machine(record)}\n",
+        "| | recovered | test, nats per character given the language | samples | training |",
+        "|---|---|---|---|---|",
+        f"| `{runs[0]['model']}`, one model of all languages | {figure('recovered')} | {nats('test_nats')} | "
+        f"{figure('samples_fit')} | {record['mean']['seconds']:.0f} s |",
+        f"| naive Bayes | {figure('bayes_recovered')} | {nats('bayes_test_nats')} | | |",
+    ]
 
 
 def _calibration(record: dict[str, Any]) -> list[str]:

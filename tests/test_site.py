@@ -95,7 +95,8 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     lines = list(wm.load_corpus("names").train.lines)[:300]
     Path("list.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    table = "name,count\n" + "".join(f"{line},{number}\n" for number, line in enumerate(lines))
+    rows = (f"{line},{'fi' if number % 2 else 'de'},{number}\n" for number, line in enumerate(lines))
+    table = "name,country,count\n" + "".join(rows)
     for name in ("people.csv", "others.csv"):
         Path(name).write_text(table, encoding="utf-8")
     users = "".join(json.dumps({"user": {"name": line}, "text": line * 2}) + "\n" for line in lines)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from wavemore.engine import generate_lines
 from wavemore.engine.generate_lines import generate
@@ -27,8 +28,8 @@ PATHS = pytest.mark.parametrize("cached", [True, False], ids=["cached", "naive"]
 def without_cache(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the whole context again at every step."""
 
-    def decoder(self: Model, lines: int) -> Decoder:
-        return Model.decoder(self, lines)
+    def decoder(self: Model, lines: int, starts: Tensor | None = None) -> Decoder:
+        return Model.decoder(self, lines, starts)
 
     if model.context is not None:  # the default decoder needs one
         monkeypatch.setattr(type(model), "decoder", decoder)

@@ -29,7 +29,7 @@ def random_model(config: WaveNetConfig) -> WaveNet:
 
 
 def decoder_for(model: WaveNet, lines: int, with_numpy: bool = True) -> WaveNetDecoder:
-    return WaveNetDecoder(model.stacked_weights(), lines, with_numpy)
+    return WaveNetDecoder(model.stacked_weights(), torch.zeros(lines, dtype=torch.int64), with_numpy)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)

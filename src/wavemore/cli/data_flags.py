@@ -41,6 +41,8 @@ class DataFlags:
     """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
     """of a table or JSON: name or number of the column or field that has the items (default: the only one of texts)"""
+    label_column: Annotated[Text, NO_HINT, arg(aliases=("--label-field",))] = None
+    """of a table or JSON: name or number of the column that has a label of each item, which the model is told"""
     count_column: Annotated[Text, NO_HINT] = None
     """name or number of the column that says how often each item occurs: its weight in training and in losses"""
     by_count: YesOrNo = True
@@ -96,6 +98,7 @@ class DataFlags:
             format=self.format,
             column=self.column,
             count_column=self.count_column,
+            label_column=self.label_column,
             separator=self.separator,
             split_method=self.split_method,
             split_seed=self.split_seed,
@@ -121,7 +124,7 @@ class DataFlags:
         from wavemore.text.datasets import detect_format
         from wavemore.text.layout import Wanted
 
-        wanted = Wanted(self.column, self.count_column)
+        wanted = Wanted(self.column, self.count_column, self.label_column)
         for name, column in wanted._asdict().items():
             if column is not None and self.format != "auto":
                 flag = f"--{name.replace('_', '-')}"

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import NO_HINT, Flag, MovedData, RunName, Runs, Text
-from wavemore.cli.screen import Screen, losses, print_json, table
+from wavemore.cli.screen import Screen, label_table, losses, print_json, table
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Evaluation
+    from wavemore.engine.labels import Recovery
+    from wavemore.nn.model import Model
     from wavemore.runs.run import Run
     from wavemore.text.parts import Part
 
@@ -35,6 +37,8 @@ class Evaluate:
     """of a file that is a table or JSON: name or number of the column or field that has the items"""
     count_column: Annotated[Text, NO_HINT] = None
     """of such a file: name or number of the column that says how often each item occurs, its weight in the loss"""
+    label: Text = None
+    """for a run with labels: the label of all items of FILE (default: FILE has the same columns as the run's data)"""
     ensemble: Runs = None
     """average the probabilities with those of other runs on the same data"""
     test: Flag = False
@@ -67,15 +71,17 @@ class Evaluate:
         parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)
         evaluations = {name: evaluate(models, part) for name, part in parts.items()}
+        found = _recovered(runs[0], models, parts)
         if self.json:
             record: dict[str, Any] = {"run": str(runs[0].path), "ensemble": list(self.ensemble or ())}
             record["parameters"] = parameters
             for name, evaluation in evaluations.items():
-                record |= _record(name, evaluation)
+                record |= _record(name, evaluation, found.get(name))
             print_json(record)
         else:
             unit = by_count(next(iter(parts.values())))
             _show(" + ".join(str(run.path) for run in runs), parameters, evaluations, unit)
+            _show_labels(evaluations, found)
         if note:
             Screen(stderr=True).say(f"wavemore: {note}")
         return 0
@@ -85,6 +91,8 @@ class Evaluate:
         if self.file is None:
             if self.column or self.count_column:
                 raise UsageError("--column and --count-column are for another FILE: give one, or leave them out")
+            if self.label is not None:
+                raise UsageError("--label is for another file, and the run's own data has its labels: leave it out")
             corpus = run.corpus()
             parts = {"train": corpus.train, "val": corpus.val} if self.train else {"val": corpus.val}
             return parts | {"test": corpus.test} if self.test else parts, ""
@@ -93,14 +101,23 @@ class Evaluate:
 
         if self.train or self.test or self.data:
             raise UsageError(f"all of {self.file} is evaluated: leave out --train, --test and --data")
-        text_format = run.config.data.format
-        known = run.line_hashes() if text_format == "lines" else None
+        layout, vocabulary = run.config.data.layout, run.vocabulary()
+        known = run.line_hashes() if run.config.data.format == "lines" else None
         wanted = Wanted(self.column, self.count_column)
-        other = read_other(self.file, text_format, run.vocabulary(), known, wanted, run.config.data.layout)
+        other = read_other(self.file, run.config.data.format, vocabulary, known, wanted, layout, self.label)
         return {"file": other.part}, "; ".join(filter(None, [other.how and f"read {other.how}", other.note]))
 
 
-def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
+def _recovered(run: "Run", models: "list[Model]", parts: "dict[str, Part]") -> "dict[str, Recovery]":
+    """Return for how many items of each part the likeliest label is their own; empty without labels."""
+    from wavemore.engine.labels import recovery
+
+    vocabulary = run.vocabulary()
+    counted = {name: recovery(models, part, vocabulary) for name, part in parts.items()}
+    return {name: found for name, found in counted.items() if found is not None}
+
+
+def _record(name: str, evaluation: "Evaluation", found: "Recovery | None") -> dict[str, Any]:
     record: dict[str, Any] = {
         f"{name}_nats": evaluation.nats,
         f"{name}_bits_per_char": evaluation.bits_per_char,
@@ -112,7 +129,18 @@ def _record(name: str, evaluation: "Evaluation") -> dict[str, Any]:
     if name != "train":
         leak_free = evaluation.leak_free_nats if evaluation.leak_free_targets else None
         record |= {f"leak_free_{name}_nats": leak_free, f"leak_free_{name}_targets": evaluation.leak_free_targets}
+    if found is not None:
+        record[f"{name}_nats_by_label"] = {each.label: each.nats for each in evaluation.by_label if each.lines}
+        record[f"{name}_label_recovery"] = found.recovered / found.lines
     return record
+
+
+def _show_labels(evaluations: dict[str, "Evaluation"], found: "dict[str, Recovery]") -> None:
+    """Print a table of the losses per label for each part, and how often labels are recovered."""
+    screen = Screen()
+    for name, recovered in found.items():
+        screen.say("", f"{name}, nats per character by label (the likeliest label is the item's own for {recovered}):")
+        screen.say(label_table(screen, evaluations[name].by_label))
 
 
 def _known(name: str) -> str:

@@ -87,7 +87,8 @@ class Inspect:
         settings = {"model": model_name, **given(self.architecture), **given(self.training)}
         planned = plan(corpus, self.preset, **settings)
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
-        model = build(model_name, len(corpus.vocabulary), planned.model_config, seed=planned.recipe.seed)
+        size, num_labels = len(corpus.vocabulary), len(corpus.vocabulary.labels)
+        model = build(model_name, size, planned.model_config, planned.recipe.seed, num_labels)
         return inspect_model(model, corpus, recipe=planned.recipe, title=f"untrained {model_name} on {corpus.name}")
 
 

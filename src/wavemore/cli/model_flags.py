@@ -96,6 +96,8 @@ class SamplingFlags:
     """draw only from the most likely characters whose probabilities add up to X (1: all)"""
     prefix: Words = ""
     """the beginning of each line"""
+    label: Words = ""
+    """the label of all lines (default: each is drawn as often as train has it)"""
     min_length: Number = 1
     """shortest line, in characters"""
     max_length: IntOrAuto = "auto"

@@ -4,7 +4,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wavemore.engine.sampling import Sampling
     from wavemore.runs.run import Run
 
-FOR_LINES = ("min_length", "max_length", "distinct", "new")
+FOR_LINES = ("label", "min_length", "max_length", "distinct", "new")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Sample:
     length: IntOrAuto = "auto"
     """for a model of continuous text: characters after the prefix (auto: 500)"""
     json: Flag = False
-    """print a JSON list of objects with text, nats, nats_per_char and, for lines, new"""
+    """print a JSON list of objects with text, nats, nats_per_char and, for lines, new and the label"""
     sampling: OmitArgPrefixes[SamplingFlags] = field(default_factory=SamplingFlags)
 
     def run_command(self, arguments: Sequence[str]) -> int:
@@ -63,19 +63,21 @@ class Sample:
         if self.length != "auto":
             raise UsageError(f"--length is for continuous text, and {run.path} makes lines: use --max-length")
         n = 20 if self.n == "auto" else self.n
-        samples = generate(run.model(), run.vocabulary(), n, sampling, run.line_hashes())
-        layout = run.config.data.layout
-        count, records = 0, []
+        vocabulary, layout = run.vocabulary(), run.config.data.layout
+        samples = generate(run.model(), vocabulary, n, sampling, run.line_hashes())
+        count, records = 0, list[dict[str, Any]]()
         for sample in samples:
             count += 1
             text = broken(sample.text) if layout.kind == "separated" else sample.text
             if self.json:
                 per_char = sample.nats / (len(sample.text) + 1)
                 records.append({"text": text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
+                if sample.label:
+                    records[-1]["label"] = sample.label
+            elif layout.kind == "separated":
+                print_item(f"{text}\n{layout.separator}")
             else:
-                print_item(text)
-                if layout.kind == "separated":
-                    print_item(layout.separator)
+                print_item(text if sampling.label else sample.row)
         if self.json:
             print_json(records)
         if count < n:

@@ -5,20 +5,21 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import NO_HINT, File, Flag
+from wavemore.cli.options import NO_HINT, File, Flag, Text
 from wavemore.cli.progress import busy
-from wavemore.cli.screen import Screen, cells, print_json
+from wavemore.cli.screen import Screen, cells, padded, print_json
 from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.signs import visible
 
 if TYPE_CHECKING:
     from wavemore.engine.evaluate import Score as Scored
+    from wavemore.nn.model import Model
     from wavemore.runs.run import Run
     from wavemore.text.vocabulary import Vocabulary
 
@@ -46,10 +47,12 @@ class Score:
     """a run (default: the latest), then lines or a file (default: standard input); lines like --this go after --"""
     output: Annotated[File, arg(aliases=("-o",))] = None
     """write a table (CSV) of a list's items to this file, the most typical first, instead of showing them"""
+    label: Text = None
+    """for a run with labels: the label of all lines (default: the likeliest one of each)"""
     unknown: Literal["skip", "error"] = "skip"
     """a line with a character that the model does not know: skip and report it, or stop"""
     json: Flag = False
-    """print a JSON list of objects with text, nats, nats_per_char, rank, percentile_rank, characters, or an error"""
+    """print JSON: text, nats, nats_per_char, rank, percentile_rank, characters, label and label_p, or an error"""
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print one row per line, in the order given."""
@@ -74,14 +77,15 @@ class Score:
         model, vocabulary = run.model(), run.vocabulary()
         unknown = self._unknown(texts, numbers, vocabulary, text_format)
         known = [text for number, text in zip(numbers, texts, strict=True) if number not in unknown]
-        scores = score(model, vocabulary, known, text_format)
+        labels = self._labels(model, vocabulary, known)
+        scores = score(model, vocabulary, known, text_format, None if labels is None else [name for name, _ in labels])
         summary = run.summary()
         percentiles = None if summary is None else summary.val_line_percentiles
         nats = sorted(scored.nats_per_char for scored in scores)
         rows = []
-        for scored in scores:
+        for scored, (_, p) in zip(scores, labels or [("", None)] * len(scores), strict=True):
             percentile = None if percentiles is None else percentile_rank(percentiles, scored.nats_per_char)
-            rows.append(Row(scored, 1 + bisect_left(nats, scored.nats_per_char), percentile))
+            rows.append(Row(scored, 1 + bisect_left(nats, scored.nats_per_char), percentile, p))
         if self.json:
             records = map(_record, rows)
             pairs = zip(numbers, texts, strict=True)
@@ -90,6 +94,17 @@ class Score:
             _show(rows, "⏎ is a line end" if text_format == "text" else "⏎ is the end of the line")
         _report(unknown, len(texts))
         return 0
+
+    def _labels(
+        self, model: "Model", vocabulary: "Vocabulary", texts: Sequence[str]
+    ) -> Sequence[tuple[str, float | None]] | None:
+        """Return the label of each text, and how likely it is if it was not given; None if the run has no labels."""
+        from wavemore.engine.labels import labels_of
+
+        if self.label is not None:
+            name = vocabulary.labels.names[vocabulary.labels.number(self.label)]
+            return [(name, None)] * len(texts)
+        return labels_of(model, vocabulary, texts) if vocabulary.labels else None
 
     def _write(self, run: "Run", texts: list[str]) -> int:
         """Write a ranked table of a list's items."""
@@ -105,13 +120,13 @@ class Score:
             raise UsageError("--output is for lists, and the run is one of continuous text: leave it out")
         vocabulary = run.vocabulary()
         if len(texts) == 1 and os.path.isfile(texts[0]):  # noqa: PTH113
-            lines, how = read_items(texts[0], vocabulary, own_layout=run.config.data.layout)
+            lines, how = read_items(texts[0], vocabulary, own_layout=replace(run.config.data.layout, label=None))
         else:
             given = texts or _standard_input("lines")[1]
             lines, how = Lines.from_iterable(map(vocabulary.clean, given)), ""
         other = of_lines(lines, vocabulary, run.line_hashes(), how=how)
         with busy("scores", Screen(stderr=True)):
-            ranking = rank(run, other.part)
+            ranking = rank(run, other.part, self.label)
         write_ranking(ranking, Path(self.output))
         screen = Screen()
         screen.say(f"{self.output}: {pluralize(len(ranking.order), 'item')}, the most typical for {run.path} first")
@@ -158,6 +173,8 @@ class Row(NamedTuple):
     score: "Scored"
     rank: int
     percentile_rank: float | None
+    label_p: float | None
+    """How likely its label is, if that was not given."""
 
 
 def _report(unknown: dict[int, UnknownCharacterError], count: int) -> None:
@@ -173,6 +190,7 @@ def _report(unknown: dict[int, UnknownCharacterError], count: int) -> None:
 
 def _record(row: Row) -> dict[str, Any]:
     scored = row.score
+    label: dict[str, Any] = {"label": scored.label} if scored.label else {}
     return {
         "text": scored.text,
         "nats": scored.nats,
@@ -180,6 +198,7 @@ def _record(row: Row) -> dict[str, Any]:
         "rank": row.rank,
         "percentile_rank": row.percentile_rank,
         "characters": [{"character": character, "nats": nats} for character, nats in _characters(scored)],
+        **(label | ({} if row.label_p is None else {"label_p": row.label_p})),
     }
 
 
@@ -198,7 +217,7 @@ def _items_of(run: "Run", file: str) -> list[str]:
     if run.config.data.format == "text":
         with open_file(Path(file)) as opened:
             return ["".join(TextReader(opened).pieces())]
-    return list(read_items(file, run.vocabulary(), own_layout=run.config.data.layout)[0])
+    return list(read_items(file, run.vocabulary(), own_layout=replace(run.config.data.layout, label=None))[0])
 
 
 def _standard_input(text_format: str) -> tuple[list[int], list[str]]:
@@ -226,11 +245,12 @@ def _show(rows: list[Row], sign: str) -> None:
     screen = Screen()
     several = len(rows) > 1
     if several:
-        screen.say(f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  {'typical':>7}  {sign}", style="dim")
+        label = f"{'label':<{_label_width(rows)}}" if rows[0].score.label else ""
+        screen.say(f"{'rank':>6}  {'nats/char':>9}  {'nats':>8}  {'typical':>7}  {label}{sign}", style="dim")
     else:
         screen.say(_describe(rows[0], sign))
     for row in rows:
-        numbers = _numbers(row) if several else ""
+        numbers = _numbers(row, _label_width(rows)) if several else ""
         indent = len(numbers)
         characters = _characters(row.score)
         for part in _parts(_letters(characters[:MAX_CHARACTERS]), screen.width - indent):
@@ -252,12 +272,25 @@ def _describe(row: Row, sign: str) -> str:
     words = f"{row.score.nats_per_char:.3f} nats per character, {row.score.nats:.3f} in total"
     if row.percentile_rank is not None:
         words += f"; more typical than {row.percentile_rank:.0%} of the validation lines"
+    if row.score.label:
+        words += f"; label {_label(row)}"
     return f"{words} ({sign})"
 
 
-def _numbers(row: Row) -> str:
+def _label(row: Row) -> str:
+    """Return a row's label and, if that was not given, how likely it is."""
+    return visible(row.score.label) + ("" if row.label_p is None else f" {row.label_p:.0%}")
+
+
+def _label_width(rows: Sequence[Row]) -> int:
+    """Return the columns that the labels take, spaces after them included; 0 without labels."""
+    return 2 + max(cells("label"), *(cells(_label(row)) for row in rows)) if rows[0].score.label else 0
+
+
+def _numbers(row: Row, label_width: int) -> str:
+    label = padded(_label(row), label_width) if label_width else ""
     typical = "" if row.percentile_rank is None else f"{row.percentile_rank:.0%}"
-    return f"{row.rank:>6}  {row.score.nats_per_char:>9.3f}  {row.score.nats:>8.3f}  {typical:>7}  "
+    return f"{row.rank:>6}  {row.score.nats_per_char:>9.3f}  {row.score.nats:>8.3f}  {typical:>7}  {label}"
 
 
 def _letters(characters: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:

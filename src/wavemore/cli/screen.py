@@ -20,6 +20,11 @@ if TYPE_CHECKING:  # rich is imported where it is used, so that --help is fast
     from rich.console import Console
     from rich.table import Table
 
+    from wavemore.engine.evaluate import LabelLoss
+
+MOST_LABELS = 20
+"""Labels that a table shows."""
+
 
 class Screen:
     """A console that stops printing when its reader has gone, so that `wavemore train | head` still trains."""
@@ -143,6 +148,15 @@ def cells(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def label_table(screen: Screen, by_label: "Sequence[LabelLoss]") -> "Table":
+    """Return a table of the losses per label, of the `MOST_LABELS` with the most items."""
+    shown = sorted(by_label, key=lambda each: -each.lines)[:MOST_LABELS]
+    rows = [[each.label, f"{each.nats:.4f}" if each.lines else "", f"{each.lines:,}"] for each in shown]
+    if more := len(by_label) - len(shown):
+        rows.append([f"and {more:,} more (--json)", "", ""])
+    return table(screen, ["label", "nats", "items"], rows, left=["label"])
 
 
 def table(

@@ -1,13 +1,14 @@
 """What `wavemore train` prints before and after a training."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wavemore.cli.screen import Screen, cells, losses, padded, seconds
+from wavemore.cli.screen import Screen, cells, label_table, losses, padded, seconds
 from wavemore.signs import visible
 from wavemore.text.vocabulary import BOUNDARY
 
@@ -46,6 +47,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
             screen.say(f"items   {_examples(corpus)}")
             if rare := _rare(corpus):
                 screen.say(f"rare    {rare}")
+    for line in _labels(corpus):
+        screen.say(line)
     if corpus.report.invisible:
         screen.say(f"note    {_invisible(corpus)}")
     screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
@@ -98,6 +101,9 @@ def show_result(
     screen.say(f"val    {losses(val.nats)}{unit}", style="bold")
     if val.leak_free_targets not in (0, val.num_targets):
         screen.say(f"       {losses(val.leak_free_nats)}, on the val lines that are not in train")
+    if summary.val_label_recovery is not None:
+        screen.say(f"label  recovered from {summary.val_label_recovery:.1%} of the val items; losses per label:")
+        screen.say(label_table(screen, val.by_label))
     screen.say(
         f"trained for {seconds(summary.train_seconds)}; "
         f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}",
@@ -111,7 +117,8 @@ def show_result(
         commands.insert(0, f"wavemore sample {path} --length 500")
     else:
         _show_lines(screen, samples)
-        commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct", *_score_command(path, corpus)]
+        label = f" --label {shlex.quote(corpus.vocabulary.labels.names[0])}" if corpus.vocabulary.labels else ""
+        commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct{label}", *_score_command(path, corpus)]
     screen.say("", "next:", *(f"  {command}" for command in commands))
 
 
@@ -196,6 +203,30 @@ def _examples(corpus: "Corpus") -> str:
     return ", ".join([*shown, "..."])
 
 
+def _labels(corpus: "Corpus") -> Iterator[str]:
+    """Yield the labels with their items, the most frequent first, and a note on those with few."""
+    from wavemore.text.reports import pluralize
+    from wavemore.text.splits import MIN_DISTINCT
+
+    columns = [column for part in (corpus.train, corpus.val, corpus.test) if (column := part.labels) is not None]
+    if not columns:
+        return
+    counts = Counter(dict.fromkeys(columns[0].names, 0))
+    for column in columns:
+        numbers, found = np.unique(column.numbers, return_counts=True)
+        counts.update({column.names[number]: int(count) for number, count in zip(numbers, found, strict=True)})
+    words = [f"{visible(name)} {count:,}" for name, count in counts.most_common(EXAMPLES)]
+    yield f"labels  {len(counts):,}: {', '.join(words)}{', ...' if len(counts) > EXAMPLES else ''}"
+    few = [name for name, count in counts.most_common() if count < MIN_DISTINCT]
+    if few:
+        names = ", ".join(map(visible, few[:EXAMPLES])) + (", ..." if len(few) > EXAMPLES else "")
+        verb = "has" if len(few) == 1 else "have"
+        yield (
+            f"note    {pluralize(len(few), 'label')} {verb} fewer than {MIN_DISTINCT} items ({names}): too few to be "
+            "learned, or to be in train, val and test"
+        )
+
+
 def _rare(corpus: "Corpus") -> str:
     """Return the characters that occur seldom, in words; empty for a short list, of which most do."""
     counts = np.zeros(len(corpus.vocabulary), np.int64)
@@ -254,10 +285,11 @@ def _budget(budget: "TimeBudget", run: "Run") -> str:
 
 
 def _show_lines(screen: Screen, samples: Sequence[Any]) -> None:
-    texts = [visible(sample.text) for sample in samples]
-    width = max(map(cells, texts), default=0)
-    for sample, text in zip(samples, texts, strict=True):
-        screen.say(f"  {padded(text, width)}  {'new' if sample.new else 'known'}")
+    texts, labels = ([visible(getattr(sample, name)) for sample in samples] for name in ("text", "label"))
+    width, label_width = (max(map(cells, column), default=0) for column in (texts, labels))
+    for sample, text, label in zip(samples, texts, labels, strict=True):
+        of_label = f"  {padded(label, label_width)}" if label else ""
+        screen.say(f"  {padded(text, width)}{of_label}  {'new' if sample.new else 'known'}")
 
 
 def _score_command(path: str, corpus: "Corpus") -> list[str]:

@@ -25,6 +25,7 @@ from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
+from wavemore.text.labels import LabelColumn
 from wavemore.text.parts import Part, windows
 from wavemore.text.vocabulary import BOUNDARY, Ids
 
@@ -52,7 +53,7 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> Batcher:
         return BlockBatcher(part.tokens, model, recipe.block_size, left_context)
     if isinstance(model, Tree):
         return WindowBatcher(part.tokens, model, recipe.execution)
-    return LineBatcher(part.tokens, model)
+    return LineBatcher(part.tokens, model, part.labels)
 
 
 def training_sampler(part: Part, batcher: Batcher, recipe: Recipe) -> BatchSampler:
@@ -71,25 +72,39 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
     another vocabulary.
     """
     _require_vocabulary(model, part)
-    return line_batcher(part.tokens, model, execution) if part.format == "lines" else text_batcher(part.tokens, model)
+    if part.format == "lines":
+        return line_batcher(part.tokens, model, execution, part.labels)
+    return text_batcher(part.tokens, model)
 
 
-def line_batcher(tokens: Ids, model: Model, execution: Execution = "unique") -> Batcher:
-    """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines."""
-    return WindowBatcher(tokens, model, execution) if isinstance(model, Tree) else LongLineBatcher(tokens, model)
+def line_batcher(
+    tokens: Ids, model: Model, execution: Execution = "unique", labels: LabelColumn | None = None
+) -> Batcher:
+    """Choose how `model` predicts the flat ids of lines: a tree from windows, all other models in whole lines.
+
+    `labels` are those of the lines, if the model takes labels.
+    """
+    if isinstance(model, Tree):
+        return WindowBatcher(tokens, model, execution)
+    return LongLineBatcher(tokens, model, labels)
 
 
-def text_batcher(tokens: Ids, model: Model) -> Batcher:
-    """Choose how `model` predicts the ids of a text, of any length: in blocks, or in streams that read on and on."""
+def text_batcher(tokens: Ids, model: Model, start: int = BOUNDARY) -> Batcher:
+    """Choose how `model` predicts the ids of a text, of any length: in blocks, or in streams that read on and on.
+
+    `start` is the token before the first one.
+    """
     if model.context is None:
-        return StreamBatcher(tokens, model)
+        return StreamBatcher(tokens, model, start)
     block_size = max(MIN_EVALUATION_BLOCK, min(4 * model.context, line_chunk(model)))
-    return BlockBatcher(tokens, model, block_size, left_context=model.context - 1)
+    return BlockBatcher(tokens, model, block_size, model.context - 1, start)
 
 
 def _require_vocabulary(model: Model, part: Part) -> None:
+    if part.labels is None and model.num_labels:
+        raise ModelError("the model was trained on items with labels: give the label of each item")
     if part.vocabulary is not None:
-        model.require_vocabulary(part.vocabulary.characters)
+        model.require_vocabulary(part.vocabulary.characters, part.vocabulary.labels.names)
     elif (largest := int(part.tokens.max(initial=0))) >= model.vocabulary_size:
         raise ModelError(f"the data has the token {largest:,}, and the model only 0 to {model.vocabulary_size - 1:,}")
 
@@ -156,13 +171,17 @@ class WindowBatcher(Batcher):
 class LineBatcher(Batcher):
     """Runs a model on whole lines, at all positions in one pass.
 
-    The row of a line begins with a boundary. Shorter lines are padded with boundaries, whose logits are not used. To
-    save padding, the lines of a batch are run in a few groups of similar length. An LSTM needs no padding.
+    The row of a line begins with a boundary or with the token of its label. Shorter lines are padded with boundaries,
+    whose logits are not used. To save padding, the lines of a batch are run in a few groups of similar length. An LSTM
+    needs no padding.
     """
 
-    def __init__(self, tokens: Ids, model: Model) -> None:
+    def __init__(self, tokens: Ids, model: Model, labels: LabelColumn | None = None) -> None:
+        """`labels` are those of the lines, if the model takes labels."""
         super().__init__(tokens, model)
         self.spans = LineSpans.of(tokens)
+        self.starts = None if labels is None else model.vocabulary_size + labels.numbers.astype(np.int64)
+        """The token before each line, (L,), if that is no boundary."""
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1  # (B,)
@@ -192,18 +211,23 @@ class LineBatcher(Batcher):
         first = np.cumsum(sizes) - sizes
         times = np.repeat(np.arange(len(sizes)), sizes)
         places = self.spans.starts[lines[order]][np.arange(len(times)) - first[times]] + times
-        before = np.where(times > 0, self.tokens[np.minimum(places, len(self.tokens)) - 1], BOUNDARY)
+        before = np.where(times > 0, self.tokens[np.minimum(places, len(self.tokens)) - 1], BOUNDARY).astype(np.int64)
+        if self.starts is not None:
+            before[: len(order)] = self.starts[lines[order]]
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         logits = model.packed(self._tensor(before), sizes.tolist())
         return logits.index_select(0, self._tensor(first[time_of] + rank[row_of]))
 
     def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
-        """Return the character before each target of the lines, first a boundary: (L, T)."""
+        """Return the character before each target of the lines, first a boundary or the label: (L, T)."""
         columns = np.arange(longest)
         places = self.spans.starts[lines][:, None] + columns - 1
         inside = (columns > 0) & (columns < self.spans.lengths[lines][:, None])
-        return np.where(inside, self.tokens[np.where(inside, places, 0)], BOUNDARY).astype(np.int64)
+        rows = np.where(inside, self.tokens[np.where(inside, places, 0)], BOUNDARY).astype(np.int64)
+        if self.starts is not None:
+            rows[:, 0] = self.starts[lines]
+        return rows
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         return self._chunks(np.arange(len(self.spans.lengths)))
@@ -237,8 +261,10 @@ class LongLineBatcher(LineBatcher):
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         is_long = self.spans.lengths > min(LONG_LINE, line_chunk(self.model))
         yield from self._chunks(np.flatnonzero(~is_long))
-        for start, length in zip(self.spans.starts[is_long], self.spans.lengths[is_long], strict=True):
-            batcher = text_batcher(self.tokens[start : start + length], self.model)
+        for line in np.flatnonzero(is_long):
+            start, length = self.spans.starts[line], self.spans.lengths[line]
+            first = BOUNDARY if self.starts is None else int(self.starts[line])
+            batcher = text_batcher(self.tokens[start : start + length], self.model, first)
             for positions in batcher.chunks():
                 self._piece = int(start), batcher
                 yield start + positions

@@ -49,7 +49,9 @@ class Defaults(NamedTuple):
 def default_model(corpus: Corpus, settings: Mapping[str, Any]) -> str:
     """Choose the model that has most of the requested settings; preferably a tree for short lines, else an lstm."""
     models: tuple[str, ...] = ("lstm", "wavenet", "tree")
-    if corpus.format == "lines":
+    if corpus.vocabulary.labels:  # which a tree does not take
+        models = ("lstm", "wavenet", "transformer")
+    elif corpus.format == "lines":
         models = ("lstm", "tree") if has_long_lines(corpus) or _lines(corpus) < SHORT_LIST else ("tree",)
     return max(models, key=lambda model: len(settings_of(model) & set(settings)))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log, nan
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +20,24 @@ from wavemore.engine.batchers import evaluation_batcher, line_batcher
 from wavemore.engine.recipe import Execution
 from wavemore.engine.threads import measured
 from wavemore.engine.unit_losses import UnitLosses
-from wavemore.errors import ModelError, refuse_string, require
+from wavemore.errors import ModelError, UsageError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.progress import report
+from wavemore.text.labels import LabelColumn
 from wavemore.text.parts import Format, Part, TextPart
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
 NOT_FINITE = "the model's losses are not finite: its weights are damaged, or its training has failed; train it again"
+
+
+class LabelLoss(NamedTuple):
+    """The loss of the lines that have one label."""
+
+    label: str
+    nats: float
+    """Mean over their targets, in nats per character; nan if there are no such lines."""
+    num_targets: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class Evaluation:
     leak_free_targets: int = 0
     by_position: tuple[float, ...] = ()
     """Mean nats of the first, second, ... character of a line, its end included."""
+    by_label: tuple[LabelLoss, ...] = ()
+    """For lines with labels, the loss per label."""
 
     @property
     def bits_per_char(self) -> float:
@@ -90,7 +104,17 @@ class PartLosses:
             leak_free_nats=float(nats[leak_free].sum() / leak_free_targets) if leak_free_targets else nan,
             leak_free_targets=leak_free_targets,
             by_position=tuple((self.position_nats / longer).tolist()) if len(self.position_nats) else (),
+            by_label=tuple(self._by_label(sizes)),
         )
+
+    def _by_label(self, sizes: NDArray[np.int64]) -> Iterator[LabelLoss]:
+        if (labels := self.part.labels) is None:
+            return
+        sums, targets, lines = (
+            np.bincount(labels.numbers, weights, minlength=len(labels.names)) for weights in (self.nats, sizes, None)
+        )
+        for name, nats, count, number in zip(labels.names, sums, targets, lines, strict=True):
+            yield LabelLoss(name, float(nats / count) if count else nan, int(count), int(number))
 
     @property
     def by_unit(self) -> UnitLosses:
@@ -167,6 +191,8 @@ class Score:
     text: str
     char_nats: tuple[float, ...]
     """-log p of each character and, for a line, of its end."""
+    label: str = ""
+    """The label that the line was given; empty if the model has no labels."""
 
     @property
     def nats(self) -> float:
@@ -184,26 +210,40 @@ def score(
     vocabulary: Vocabulary,
     texts: Iterable[str],
     format: Format = "lines",  # noqa: A002 - the name of the flag and of the setting
+    labels: Sequence[str] | None = None,
 ) -> list[Score]:
     """Compute the nats of each character of some lines or, with `format` "text", of some texts.
 
     Nothing comes before the first character of a line or text. They are cleaned like the data, so the text of a score
-    may have another form. Raises `UnknownCharacterError` for a character that is not in the vocabulary, and
-    `ModelError` if the vocabulary is not the model's.
+    may have another form. A model with labels needs that of each line; `labels.likeliest_labels` finds them. Raises
+    `UnknownCharacterError` for a character that is not in the vocabulary, `UsageError` for a label that is missing or
+    unknown, and `ModelError` if the vocabulary is not the model's.
     """
     refuse_string(texts, "texts")
-    model.require_vocabulary(vocabulary.characters)
+    model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     texts = [vocabulary.clean(text) for text in texts]
     if not texts:
         return []
+    column = _label_column(vocabulary, texts, labels)
     if format == "text":
         parts = [TextPart(vocabulary.encode_text(text)) for text in texts]
         char_nats = [token_nats(model, evaluation_batcher(part, model)) for part in parts]
     else:
         encoded = [np.append(vocabulary.encode(line), vocabulary.dtype.type(BOUNDARY)) for line in texts]
-        nats = token_nats(model, line_batcher(np.concatenate(encoded), model))
+        nats = token_nats(model, line_batcher(np.concatenate(encoded), model, labels=column))
         char_nats = np.split(nats, np.cumsum([len(ids) for ids in encoded])[:-1])
-    return [Score(text, tuple(nats.tolist())) for text, nats in zip(texts, char_nats, strict=True)]
+    given = [""] * len(texts) if column is None else [column.names[number] for number in column.numbers]
+    return [Score(text, tuple(nats.tolist()), label) for text, nats, label in zip(texts, char_nats, given, strict=True)]
+
+
+def _label_column(vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str] | None) -> LabelColumn | None:
+    """Return the label of each text; None if there are no labels."""
+    if labels is None and not vocabulary.labels:
+        return None
+    if labels is None or isinstance(labels, str) or len(labels) != len(texts):
+        raise UsageError("the model was trained on lines with labels: give `labels`, one per line")
+    numbers = [vocabulary.labels.number(label) for label in labels]
+    return LabelColumn(vocabulary.labels.names, np.array(numbers, np.uint16))
 
 
 def percentile_rank(percentiles: Sequence[float], nats_per_char: float) -> float:

@@ -52,7 +52,7 @@ def fit(
     (see `distillation.soft_targets`). The val loss is still that of the true characters. An n-gram model is counted, in
     one step.
 
-    The model keeps the characters of the corpus: with a vocabulary of other characters, it raises `ModelError` from
+    The model keeps the characters and labels of the corpus: with a vocabulary of others, it raises `ModelError` from
     then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with
     the best val loss or, before the first evaluation, its initial ones.
 
@@ -65,8 +65,8 @@ def fit(
     >>> record.step, record.best_val_nats < 1.0
     (20, True)
     """
-    model.require_vocabulary(corpus.vocabulary.characters)
-    model.characters = corpus.vocabulary.characters
+    model.require_vocabulary(corpus.vocabulary.characters, corpus.vocabulary.labels.names)
+    model.characters, model.labels = corpus.vocabulary.characters, corpus.vocabulary.labels.names
     if isinstance(model, Ngram):
         yield from _count(model, corpus, recipe, resume)
         return

@@ -20,7 +20,7 @@ from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.threads import measured
 from wavemore.errors import ModelError, UsageError, refuse_string, require
-from wavemore.nn.model import Model
+from wavemore.nn.model import Decoder, Model
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
@@ -38,7 +38,14 @@ class Sample(NamedTuple):
     nats: float
     """-log p of the whole line, its end included, at temperature 1, as `score` computes it."""
     new: bool
-    """Whether the line is not in the data."""
+    """Whether the line is not in the data, with any label."""
+    label: str = ""
+    """The label that it was drawn with, of which `nats` are too; empty if the model has none."""
+
+    @property
+    def row(self) -> str:
+        """The text, after its label and a tab if it has one."""
+        return f"{self.label}\t{self.text}" if self.label else self.text
 
 
 def generate(
@@ -53,11 +60,14 @@ def generate(
     `known` are the lines of the data, or their hashes (`Corpus.line_hashes`), to tell new lines; without them every
     line is new. With another `n`, the same seed gives the same lines, only more or fewer.
 
-    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, `UsageError` for
-    temperature 0 if the most likely line does not end, and `ModelError` if the vocabulary is not the model's.
+    If the model has labels, the lines are drawn for that of `sampling`, or each for a random one.
+
+    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, `UsageError` for a label
+    that is not, and for temperature 0 if the most likely line does not end, and `ModelError` if the vocabulary is not
+    the model's.
     """
     require(n >= 0, "n", n, "at least 0")
-    model.require_vocabulary(vocabulary.characters)
+    model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():
         raise UsageError(f"`prefix` is {sampling.prefix!r}; lines never begin with a space, so it must not either")
@@ -119,6 +129,9 @@ class _Source:
 
     def __post_init__(self) -> None:
         self.prefix = self.vocabulary.encode(self.sampling.prefix)
+        labels, label = self.vocabulary.labels, self.sampling.label
+        self.label = labels.number(label) if label else None  # of all lines
+        self.shares = torch.from_numpy(labels.shares)[None] if labels and not label else None  # (1, K)
         self.generator = torch.Generator().manual_seed(self.sampling.seed)  # on the CPU: the same on every device
         self.lines = self.characters = 0  # drawn so far
 
@@ -144,9 +157,9 @@ class _Source:
         nats = torch.zeros(size, dtype=torch.float64)
         lengths = np.full(size, -1)  # -1: not ended
         lines = torch.arange(size)  # (B,) the lines that have not ended
-        beginnings = torch.zeros(size, dtype=torch.int64)  # (B,) the decoder's row of each
+        labels = self._draw_labels(size)
         with eval_mode(self.model):
-            decoder = self.model.decoder(1)
+            decoder, beginnings = self._begin(size, labels)  # (B,) the decoder's row of each
             for position in range(self.sampling.max_length + 1):
                 logits = decoder.logits.cpu()  # (D, V)
                 self.characters += len(lines)
@@ -174,10 +187,31 @@ class _Source:
                 else:
                     with measured("sampling", len(distinct)):
                         step()
-        return self._samples(np.array(columns, np.int64).reshape(-1, size).T, lengths, nats.numpy())
+        return self._samples(np.array(columns, np.int64).reshape(-1, size).T, lengths, nats.numpy(), labels)
+
+    def _draw_labels(self, size: int) -> Tensor | None:
+        """Return the number of each line's label, (B,); None if the model has none."""
+        if self.label is not None:
+            return torch.full((size,), self.label)
+        if self.shares is None:
+            return None
+        if self.sampling.temperature == 0:
+            return self.shares.argmax(dim=1).repeat(size)
+        return draw(self.shares, torch.zeros(size, dtype=torch.int64), self.generator)
+
+    def _begin(self, size: int, labels: Tensor | None) -> tuple[Decoder, Tensor]:
+        """Return a decoder of the distinct beginnings, those of the labels, and the row of each line, (B,)."""
+        if labels is None:
+            return self.model.decoder(1), torch.zeros(size, dtype=torch.int64)
+        distinct, beginnings = torch.unique(labels, return_inverse=True)
+        return self.model.decoder(len(distinct), self.model.vocabulary_size + distinct), beginnings
 
     def _samples(
-        self, ids: NDArray[np.int64], lengths: NDArray[np.int64], nats: NDArray[np.float64]
+        self,
+        ids: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        nats: NDArray[np.float64],
+        labels: Tensor | None,
     ) -> Iterator[Sample]:
         """Decode ids, (B, T), to lines that have ended and that the data could hold: clean, without spaces around."""
         spaces = [number for number, char in enumerate(self.vocabulary.characters, start=1) if char.isspace()]
@@ -187,14 +221,16 @@ class _Source:
         ids, lengths, nats = ids[valid], lengths[valid], nats[valid]
         width = ids.shape[1]
         characters = self.vocabulary.decode_text(ids.ravel())  # all rows at once, then cut at the lines' ends
+        names = np.array([""] if labels is None else self.vocabulary.labels.names, np.object_)
+        given = names[np.zeros(len(ids), np.int64) if labels is None else labels.numpy()[valid]]
         texts = [characters[row * width : row * width + length] for row, length in enumerate(lengths.tolist())]
         if not characters.isascii():  # a letter and an accent may be another form of a letter that the data has
             clean = np.array([text == self.vocabulary.clean(text) for text in texts], np.bool_)
-            texts, lengths, nats = list(compress(texts, clean)), lengths[clean], nats[clean]
+            texts, lengths, nats, given = list(compress(texts, clean)), lengths[clean], nats[clean], given[clean]
         hashes = Lines("".join(text + "\n" for text in texts), lengths).hashes()
         new = np.searchsorted(self.known, hashes, "left") == np.searchsorted(self.known, hashes, "right")
         # One at a time: creating thousands of objects at once triggers slow garbage collections.
-        return map(Sample._make, zip(texts, nats.tolist(), new.tolist(), strict=True))
+        return map(Sample._make, zip(texts, nats.tolist(), new.tolist(), given, strict=True))
 
 
 def probabilities(logits: Tensor, sampling: Sampling, position: int) -> Tensor:

@@ -15,7 +15,7 @@ from wavemore.engine.batcher import nats_of
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.generate_lines import draw, probabilities
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import require
+from wavemore.errors import UsageError, require
 from wavemore.nn.model import Model
 from wavemore.text.vocabulary import Vocabulary
 
@@ -58,6 +58,8 @@ def stream_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampl
     require(n >= 0, "n", n, "at least 0")
     require(length >= 1, "length", length, "at least 1")
     model.require_vocabulary(vocabulary.characters)
+    if sampling.label:
+        raise UsageError("`label` is for lines, and this makes continuous text: leave it out")
     prefix = vocabulary.encode_text(vocabulary.clean(sampling.prefix)).astype(np.int64)
     return _stream(model, torch.from_numpy(prefix), n, length, sampling) if n else iter(())
 

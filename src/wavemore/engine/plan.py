@@ -15,7 +15,7 @@ from wavemore.engine.time_plan import plan_for_time
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError, require
 from wavemore.nn.config import ModelConfig
-from wavemore.nn.models import MODELS, model_entry, parameter_count
+from wavemore.nn.models import MODELS, model_entry, parameter_count, require_labels
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Format
 
@@ -36,7 +36,8 @@ def plan(
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
 
     `settings` may be any field of the model's config and of `Recipe`, `context` (for a tree, instead of `fuse`) and
-    `epochs` (instead of `steps`). The default model is a tree for 5,000 short train lines or more, else an lstm.
+    `epochs` (instead of `steps`). The default model is a tree for 5,000 short train lines or more, else an lstm, which
+    is also that of lines with labels.
     Raises `UsageError` for settings that contradict each other or the data, or that the model does not have.
 
     With `minutes`, the model and the recipe are the best for so much time on this machine, whose speed is measured with
@@ -59,6 +60,8 @@ def plan(
             raise UsageError("`preset` lecture has a length of its own: leave it or `minutes` out")
         return plan_for_time(corpus, minutes, elapsed, device, settings | {"model": model}, partial(plan, corpus))
     model = model or ("tree" if preset == "lecture" else default_model(corpus, settings))
+    if corpus.vocabulary.labels:
+        require_labels(model)
     _check_names(model, settings)
     _check_data(corpus, preset, model, settings)
     defaults = _defaults(corpus, preset, model, carried, settings)

@@ -25,6 +25,7 @@ class Sampling:
     top_k: int | Literal["all"] = setting("all", "draw only from the K most likely characters")
     top_p: float = setting(1.0, "draw only from the most likely characters whose probabilities add up to X (1: all)")
     prefix: str = setting("", "the beginning of each line")
+    label: str = setting("", "the label of all lines (default: each is drawn as often as train has it)")
     min_length: int = setting(1, "shortest line, in characters")
     max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
     distinct: bool = setting(False, "no duplicate lines")

@@ -27,12 +27,12 @@ class BlockBatcher(Batcher):
     """Runs a model on blocks of consecutive characters of a text.
 
     The model sees `left_context` characters of the text before each block. If it could see more, they are preceded
-    by one boundary, as if the text began there.
+    by one boundary, as if the text began there. `start` is the token before the text.
     """
 
-    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int) -> None:
+    def __init__(self, tokens: Ids, model: Model, block_size: int, left_context: int, start: int = BOUNDARY) -> None:
         super().__init__(tokens, model)
-        self.block_size, self.left_context = block_size, left_context
+        self.block_size, self.left_context, self.start = block_size, left_context, start
         self.cuts_context = model.context is None or left_context + 1 < model.context
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
@@ -50,7 +50,7 @@ class BlockBatcher(Batcher):
             before = min(before, int(starts[0]))
         places = starts[:, None] + np.arange(-before - 1, length - 1)
         ids: NDArray[np.int64] = self.tokens[np.maximum(places, 0)].astype(np.int64)
-        ids[places < 0] = BOUNDARY
+        ids[places < 0] = self.start
         if self.cuts_context:
             ids[:, 0] = BOUNDARY
         return ids
@@ -119,16 +119,19 @@ class StreamBatcher(BlockBatcher):
     their order, each by one call of `logits` or `nats`.
     """
 
-    def __init__(self, tokens: Ids, model: Model) -> None:
-        super().__init__(tokens, model, line_chunk(model), left_context=0)
+    def __init__(self, tokens: Ids, model: Model, start: int = BOUNDARY) -> None:
+        super().__init__(tokens, model, line_chunk(model), left_context=0, start=start)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         count = len(self.tokens)
-        streams = min(MAX_STREAMS, max(1, (count - LEAD_IN) // (8 * LEAD_IN)))
+        # A text with a start that it must not forget is read by one stream.
+        most = MAX_STREAMS if self.start == BOUNDARY else 1
+        streams = min(most, max(1, (count - LEAD_IN) // (8 * LEAD_IN)))
         lead_in = LEAD_IN if streams > 1 else 0
         stride = -(-(count - lead_in) // streams)
         size = max(1, self.block_size // streams)
-        self._decoder = self.model.decoder(streams)
+        first_token = None if self.start == BOUNDARY else torch.tensor([self.start])
+        self._decoder = self.model.decoder(streams, first_token)
         starts = stride * np.arange(streams)[:, None]
         for first in range(0, stride + lead_in, size):
             read = np.arange(first, min(first + size, stride + lead_in))

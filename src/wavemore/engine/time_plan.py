@@ -13,6 +13,7 @@ from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
 from wavemore.engine.evaluate import chunk_nats
 from wavemore.engine.fit import fit, train_loss_part, val_in_training
+from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
@@ -129,9 +130,10 @@ class _Search:
         """Choose a model and its size."""
         if self.settings["model"]:
             return self.sized({}, self.left, ALONE)
-        own = {model: len(settings_of(model) & set(self.settings)) for model in ("lstm", "wavenet", "tree")}
+        models = ("lstm", "wavenet") if self.corpus.vocabulary.labels else ("lstm", "wavenet", "tree")
+        own = {model: len(settings_of(model) & set(self.settings)) for model in models}
         model = max(own, key=lambda name: own[name])
-        if model == "lstm" and own["tree"] == own["lstm"] and self.tree_is_better():
+        if model == "lstm" and own.get("tree") == own["lstm"] and self.tree_is_better():
             model = "tree"
         return self.sized({"model": model}, self.left, ALONE)
 
@@ -192,7 +194,8 @@ class _Search:
 
     def ending(self, choice: Choice) -> float:
         """Return the seconds after the training."""
-        targets = self.corpus.val.num_targets + train_loss_part(self.corpus).num_targets
+        targets, num_labels = self.corpus.val.num_targets, len(self.corpus.vocabulary.labels)
+        targets += train_loss_part(self.corpus).num_targets + min(num_labels * targets, MAX_TARGETS)
         return 0.5 + targets / choice.speed.evaluation
 
     def needed(self, choice: Choice) -> float:
@@ -233,7 +236,8 @@ class _Search:
 
 def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:
     """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation."""
-    model = build(plan.model, len(corpus.vocabulary), plan.model_config, plan.recipe.seed).to(device)
+    size, num_labels = len(corpus.vocabulary), len(corpus.vocabulary.labels)
+    model = build(plan.model, size, plan.model_config, plan.recipe.seed, num_labels).to(device)
     recipe = replace(plan.recipe, steps=MAX_COUNT, num_evals=1)
     begin, steps, speeds = perf_counter(), 0, list[float]()
     for record in fit(model, corpus, recipe):

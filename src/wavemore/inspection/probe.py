@@ -61,7 +61,7 @@ class Probe:
 
     def __init__(self, model: nn.Module, corpus: Corpus, context: int) -> None:
         if isinstance(model, Model):
-            model.require_vocabulary(corpus.vocabulary.characters)
+            model.require_vocabulary(corpus.vocabulary.characters, corpus.vocabulary.labels.names)
         self.model, self.corpus, self.context = model, corpus, context
         self.reads_lines = reads_lines(model)
         shortest = min(corpus.train.num_targets, corpus.val.num_targets)
@@ -194,7 +194,10 @@ class Probe:
             if self.reads_lines and (receptive_field is None or receptive_field > self.context):
                 contexts[:, 0] = BOUNDARY  # the model could see more: for it the text begins here
         else:
-            contexts = windows(part.tokens, positions, self.context)
+            contexts = windows(part.tokens, positions, self.context).astype(np.int64)
+            if self.reads_lines and part.labels is not None:  # each context begins with the line
+                line = np.searchsorted(part.segments, positions, side="right") - 1
+                contexts[:, 0] = self.size + part.labels.numbers[line].astype(np.int64)
         tokens, targets = (
             torch.from_numpy(ids.astype(np.int64)).to(self.device) for ids in (contexts, part.tokens[positions])
         )

@@ -66,7 +66,7 @@ class BagOfWords(Model):
         logits: Tensor = self.head(y + self.hidden(y))
         return logits
 
-    def decoder(self, lines: int) -> Decoder:
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step."""
         return _BagOfWordsDecoder(self, lines)
 

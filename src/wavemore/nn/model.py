@@ -46,15 +46,18 @@ class Model(nn.Module, ABC):
     config: ModelConfig
     characters: str
     """The characters that the model was trained on, in the order of their ids, from 1 on; empty if not known."""
+    labels: tuple[str, ...]
+    """The labels that the model was trained on, in the order of their start tokens; empty if not known."""
 
-    def __init__(self, vocabulary_size: int) -> None:
+    def __init__(self, vocabulary_size: int, num_labels: int = 0) -> None:
+        """The vocabulary is what is predicted; `num_labels` more tokens, from that id on, only begin a line."""
         super().__init__()
         if vocabulary_size < 2:
             raise UsageError(
                 f"`vocabulary_size` is {vocabulary_size}; it must be at least 2, for the boundary and one character"
             )
-        self.vocabulary_size = vocabulary_size
-        self.characters = ""
+        self.vocabulary_size, self.num_labels = vocabulary_size, num_labels
+        self.characters, self.labels = "", ()
 
     @property
     def context(self) -> int | None:
@@ -67,17 +70,28 @@ class Model(nn.Module, ABC):
 
         With `logits_to_keep` only the last positions are predicted: (B, logits_to_keep, V).
 
-        A line begins with the boundary token, id 0, so its first prediction is that of its first character. As far as
-        the model sees, only boundary tokens come before it. No prediction depends on a later token (for a model with
-        batch statistics: in eval mode).
+        A line begins with the boundary token, id 0, or with the token of its label, so its first prediction is that of
+        its first character. As far as the model sees, only copies of that token come before it. No prediction depends
+        on a later token (for a model with batch statistics: in eval mode).
         """
 
-    def decoder(self, lines: int) -> Decoder:
-        """Start lines that grow by one character per step."""
-        return _ForwardDecoder(self, lines)
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
+        return _ForwardDecoder(self, self.start_tokens(lines, starts))
 
-    def require_vocabulary(self, characters: str) -> None:
-        """Raise a ModelError if the model has another number of tokens, or was trained on other characters."""
+    def start_tokens(self, lines: int, starts: Tensor | None) -> Tensor:
+        """Return the token with which each line begins, (B,), on the model's device: by default the boundary."""
+        if starts is not None:
+            return starts.to(self.device)
+        return torch.zeros(lines, dtype=torch.int64, device=self.device)
+
+    def require_vocabulary(self, characters: str, labels: tuple[str, ...] = ()) -> None:
+        """Raise a ModelError if the model has another number of tokens, or was trained on other ones."""
+        if len(labels) != self.num_labels or (self.labels and labels != self.labels):
+            raise ModelError(
+                f"the model was made for {self.num_labels:,} labels, and the data has {len(labels):,}, or others: use "
+                "the vocabulary that the model was made for, and build a model with `num_labels`"
+            )
         if len(characters) + 1 != self.vocabulary_size:
             raise ModelError(
                 f"the model predicts {self.vocabulary_size:,} tokens, and the vocabulary of the data has "
@@ -108,9 +122,9 @@ class Model(nn.Module, ABC):
 class _ForwardDecoder(Decoder):
     """The default decoder: at every step, the model reads all that it sees once more."""
 
-    def __init__(self, model: Model, lines: int) -> None:
+    def __init__(self, model: Model, starts: Tensor) -> None:
         self.model = model
-        self.tokens = torch.zeros(lines, model.context or 1, dtype=torch.int64, device=model.device)  # (B, T)
+        self.tokens = starts[:, None].repeat(1, model.context or 1)  # (B, T)
         self.logits = self._predict()
 
     def step(self, tokens: Tensor) -> Tensor:

@@ -24,21 +24,39 @@ class ModelEntry(NamedTuple):
     """A model's settings, and how it is built from a vocabulary size and these."""
 
     config: type[ModelConfig]
-    builder: Callable[[int, Any], Model]
+    builder: Callable[..., Model]
+    takes_labels: bool = False
+    """Whether the builder takes `num_labels` too: the model reads whole lines, which may begin with their label."""
 
 
 MODELS: dict[str, ModelEntry] = {
     "tree": ModelEntry(TreeConfig, Tree),
-    "wavenet": ModelEntry(WaveNetConfig, WaveNet),
+    "wavenet": ModelEntry(WaveNetConfig, WaveNet, takes_labels=True),
     "mlp": ModelEntry(MlpConfig, lambda vocabulary_size, config: Tree(vocabulary_size, config.tree)),
     "bigram": ModelEntry(BigramConfig, Bigram),
-    "rnn": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.RNN)),
-    "gru": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.GRU)),
-    "lstm": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.LSTM)),
+    "rnn": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.RNN), takes_labels=True),
+    "gru": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.GRU), takes_labels=True),
+    "lstm": ModelEntry(RecurrentConfig, partial(Recurrent, kind=nn.LSTM), takes_labels=True),
     "bow": ModelEntry(BowConfig, BagOfWords),
-    "transformer": ModelEntry(TransformerConfig, Transformer),
+    "transformer": ModelEntry(TransformerConfig, Transformer, takes_labels=True),
     "ngram": ModelEntry(NgramConfig, Ngram),
 }
+
+
+LABELLED = tuple(name for name, entry in MODELS.items() if entry.takes_labels)
+"""The models for which each line may have a label."""
+
+
+def require_labels(name: str) -> None:
+    """Raise a UsageError for a model without labels.
+
+    >>> require_labels("tree")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: a tree takes no labels; set `model` to wavenet, rnn, gru, lstm or transformer
+    """
+    if name not in LABELLED:
+        models = f"{', '.join(LABELLED[:-1])} or {LABELLED[-1]}"
+        raise UsageError(f"a {name} takes no labels; set `model` to {models}")
 
 
 def model_entry(name: str) -> ModelEntry:
@@ -51,18 +69,22 @@ def model_entry(name: str) -> ModelEntry:
 @overload
 def build(name: Literal["tree"], vocabulary_size: int, config: TreeConfig, seed: int) -> Tree: ...
 @overload
-def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model: ...
-def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int) -> Model:
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int, num_labels: int = ...) -> Model: ...
+def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int, num_labels: int = 0) -> Model:
     """Build a model with fresh weights: the same seed gives the same weights, and no random state changes.
 
-    Raises a UsageError for a name that is not in MODELS, or the settings of another model.
+    With `num_labels`, as many as the vocabulary of the data has, each line begins with the token of its label. Raises a
+    UsageError for a name that is not in MODELS, the settings of another model, or labels for a model without them.
 
     >>> build("tree", 27, TreeConfig(fuse=(2, 2, 2)), seed=42).context
     8
     """
-    config_class, builder = model_entry(name)
+    config_class, builder, _ = model_entry(name)
     if not isinstance(config, config_class):
         raise UsageError(f"model {name!r} takes a {config_class.__name__}, not a {type(config).__name__}")
+    if num_labels:
+        require_labels(name)
+        builder = partial(builder, num_labels=num_labels)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too, for good
         return builder(vocabulary_size, config)
@@ -78,10 +100,10 @@ class _WithoutValues(TorchFunctionMode):
         return (torch.empty if func is torch.randn else func)(*args, **arguments)
 
 
-def build_without_memory(name: str, vocabulary_size: int, config: ModelConfig) -> Model:
+def build_without_memory(name: str, vocabulary_size: int, config: ModelConfig, num_labels: int = 0) -> Model:
     """Build a model on the meta device, where tensors have shapes and no values."""
     with torch.device("meta"), _WithoutValues():
-        return build(name, vocabulary_size, config, seed=0)
+        return build(name, vocabulary_size, config, seed=0, num_labels=num_labels)
 
 
 def parameter_count(name: str, vocabulary_size: int, config: ModelConfig) -> int:

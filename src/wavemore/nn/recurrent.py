@@ -52,11 +52,15 @@ class Recurrent(Model):
     """
 
     def __init__(
-        self, vocabulary_size: int, config: RecurrentConfig, kind: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]
+        self,
+        vocabulary_size: int,
+        config: RecurrentConfig,
+        kind: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM],
+        num_labels: int = 0,
     ) -> None:
-        super().__init__(vocabulary_size)
+        super().__init__(vocabulary_size, num_labels)
         self.config: RecurrentConfig = config
-        self.embedding = nn.Embedding(vocabulary_size, config.embedding)
+        self.embedding = nn.Embedding(vocabulary_size + num_labels, config.embedding)
         between = config.dropout if config.layers > 1 else 0.0
         self.cells = kind(config.embedding, config.hidden, config.layers, batch_first=True, dropout=between)
         self.drop: nn.Module = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
@@ -110,7 +114,7 @@ class Recurrent(Model):
             inputs, rows = None, None
             if layer > 0:
                 states = F.dropout(states, self.cells.dropout, self.training)
-            elif self.vocabulary_size <= min(len(tokens), self.config.hidden):
+            elif self.embedding.num_embeddings <= min(len(tokens), self.config.hidden):
                 self._require_known(tokens)
                 inputs, rows = self.add_to_gates(0, self.embedding.weight), tokens
             else:
@@ -124,9 +128,9 @@ class Recurrent(Model):
     def _require_known(self, tokens: Tensor) -> None:
         """Raise `IndexError`, as an embedding does, for ids that are none of the vocabulary."""
         least, most = torch.aminmax(tokens)
-        if least < 0 or most >= self.vocabulary_size:
+        if least < 0 or most >= self.embedding.num_embeddings:
             raise IndexError(
-                f"the tokens reach from {int(least)} to {int(most)}, the ids to {self.vocabulary_size - 1}"
+                f"the tokens reach from {int(least)} to {int(most)}, the ids to {self.embedding.num_embeddings - 1}"
             )
 
     def add_to_gates(self, layer: int, x: Tensor) -> Tensor:
@@ -134,18 +138,19 @@ class Recurrent(Model):
         weight, _, *biases = self.cells.all_weights[layer]
         return project(x, weight, biases[0] + biases[1])
 
-    def decoder(self, lines: int) -> Decoder:
-        """Start lines that grow by one character per step."""
-        return _LstmDecoder(self, lines) if self.is_packable else _RecurrentDecoder(self, lines)
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
+        first = self.start_tokens(lines, starts)
+        return _LstmDecoder(self, first) if self.is_packable else _RecurrentDecoder(self, first)
 
 
 class _RecurrentDecoder(Decoder):
     """Keeps the state of each layer."""
 
-    def __init__(self, model: Recurrent, lines: int) -> None:
+    def __init__(self, model: Recurrent, starts: Tensor) -> None:
         self.model = model
         self.state: Tensor | tuple[Tensor, Tensor] | None = None  # (layers, B, C); that of an LSTM is a pair
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=model.device))
+        self.logits = self.step(starts)
 
     def step(self, tokens: Tensor) -> Tensor:
         states, self.state = self.model.cells(self.model.embedding(tokens[:, None]), self.state)
@@ -170,10 +175,10 @@ class _RecurrentDecoder(Decoder):
 class _LstmDecoder(Decoder):
     """Keeps the hidden state and the cell of each layer, (B, C), and what each character adds to the first gates."""
 
-    def __init__(self, model: Recurrent, lines: int) -> None:
+    def __init__(self, model: Recurrent, starts: Tensor) -> None:
         self.model, self.table = model, model.add_to_gates(0, model.embedding.weight)  # (V, 4C)
         self.states: list[tuple[Tensor, Tensor] | None] = [None] * model.config.layers
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64))
+        self.logits = self.step(starts)
 
     def step(self, tokens: Tensor) -> Tensor:
         gates = hidden = self.table.index_select(0, tokens)

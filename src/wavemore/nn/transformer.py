@@ -70,10 +70,10 @@ class Transformer(Model):
     Child et al., https://arxiv.org/abs/1904.10509; with several layers a prediction sees further.
     """
 
-    def __init__(self, vocabulary_size: int, config: TransformerConfig) -> None:
-        super().__init__(vocabulary_size)
+    def __init__(self, vocabulary_size: int, config: TransformerConfig, num_labels: int = 0) -> None:
+        super().__init__(vocabulary_size, num_labels)
         self.config: TransformerConfig = config
-        self.embedding = nn.Embedding(vocabulary_size, config.channels)
+        self.embedding = nn.Embedding(vocabulary_size + num_labels, config.channels)
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.channels)
         self.head = output_layer(config.channels, vocabulary_size)
@@ -101,9 +101,9 @@ class Transformer(Model):
         distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
         return (distance >= 0) & (distance < self.config.context)
 
-    def decoder(self, lines: int) -> Decoder:
-        """Start lines that grow by one character per step."""
-        return _TransformerDecoder(self, lines)
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
+        return _TransformerDecoder(self, self.start_tokens(lines, starts))
 
 
 class TransformerBlock(nn.Module):
@@ -145,10 +145,10 @@ def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 class _TransformerDecoder(Decoder):
     """Keeps the keys and values of the last W - 1 positions."""
 
-    def __init__(self, model: Transformer, lines: int) -> None:
+    def __init__(self, model: Transformer, starts: Tensor) -> None:
         self.model, self.time = model, 0
         self.caches: list[tuple[Tensor, Tensor] | None] = [None] * len(model.blocks)  # (B, H, up to W - 1, D) each
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=model.device))
+        self.logits = self.step(starts)
 
     def step(self, tokens: Tensor) -> Tensor:
         x = self.model.embedding(tokens[:, None])  # (B, 1, C)

@@ -167,8 +167,9 @@ class Tree(Model):
         contexts = padded.unfold(1, self.context, 1)  # (B, T, context)
         return self.windows(contexts.flatten(0, 1)).view(*contexts.shape[:2], -1)
 
-    def decoder(self, lines: int) -> Decoder:
-        """Start lines that grow by one character per step; see nn/tree_decoder.py."""
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step; see nn/tree_decoder.py. A tree has no labels."""
+        assert starts is None
         if self.is_positional:  # no node can be used at another position
             return super().decoder(lines)
         return TreeDecoder(self.layers, lines)

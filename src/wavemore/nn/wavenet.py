@@ -108,7 +108,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input of the next block (B, T, C) and the skip output (B, T, S)."""
         h = self.norm(x)
-        # The first position of a line is a boundary, and so are all positions before it.
+        # The first position of a line is a boundary or its label, and so are all positions before it.
         before = h[:, :1].expand(-1, self.conv.reach, -1)
         u = self.drop(self.gate(self.conv(h, before)))
         return x if self.residual is None else x + self.residual(u), self.skip(u)
@@ -142,11 +142,11 @@ def is_fusable(block: nn.Module) -> TypeGuard[Block]:
 class WaveNet(Model):
     """Predict the next character at every position from the `context` ones before it."""
 
-    def __init__(self, vocabulary_size: int, config: WaveNetConfig) -> None:
-        super().__init__(vocabulary_size)
+    def __init__(self, vocabulary_size: int, config: WaveNetConfig, num_labels: int = 0) -> None:
+        super().__init__(vocabulary_size, num_labels)
         self.config: WaveNetConfig = config
         dilations = config.dilations * config.cycles
-        self.embedding = Embedding(vocabulary_size, config.channels)
+        self.embedding = Embedding(vocabulary_size + num_labels, config.channels)
         blocks = [Block(config, d, last=number == len(dilations)) for number, d in enumerate(dilations, start=1)]
         self.blocks = nn.ModuleList(blocks)
         s = config.skip_channels
@@ -181,19 +181,21 @@ class WaveNet(Model):
         logits: Tensor = self.head(last_positions(skips, logits_to_keep))
         return logits
 
-    def decoder(self, lines: int) -> Decoder:
-        """Start lines that grow by one character per step.
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries.
 
         If a layer was replaced or has hooks, every step is a whole pass, so that the layer is called.
         """
         layers = list(self.modules())
         if type(self) is WaveNet and len(layers) == len(self._kinds) and all(map(is_bare, layers, self._kinds)):
-            return WaveNetDecoder(self.stacked_weights(), lines)
-        return super().decoder(lines)
+            return WaveNetDecoder(self.stacked_weights(starts), self.start_tokens(lines, starts))
+        return super().decoder(lines, starts)
 
     @torch.no_grad()
-    def stacked_weights(self) -> StackedWeights:
+    def stacked_weights(self, starts: Tensor | None = None) -> StackedWeights:
         """Stack the weights of all blocks for the decoder; the model must be in eval mode.
+
+        `starts`, (B,), are the tokens that lines begin with, if these are not boundaries.
 
         A LayerNorm is an RMSNorm of rows whose mean is 0. All rows are if the means are taken out of the embedding and
         of what the blocks add to it.
@@ -216,9 +218,10 @@ class WaveNet(Model):
                 embedding, residual = (rows - rows.mean(-1, keepdim=True) for rows in (embedding, residual))
             taps = taps * torch.stack([block.norm.get_parameter("weight") for block in blocks])[:, None, :, None]
         normalise = F.layer_norm if isinstance(norm, LayerNorm) else F.rms_norm
-        before, x = [], embedding[None, :1]  # a line of one boundary: (1, 1, C)
+        # Lines of one token: (1, 1, C) or, with `starts`, (B, 1, C).
+        before, x = [], embedding[None, :1] if starts is None else embedding[starts.to(self.device)][:, None]
         for block in blocks:
-            before.append(x[0] if eps is None else normalise(x[0], (c,), eps=eps))
+            before.append(x[:, 0] if eps is None else normalise(x[:, 0], (c,), eps=eps))
             x, _ = block(x)
         halves = torch.cat([taps.new_ones(c), taps.new_full((c,), 0.5)])  # of the inputs of a gate
         half = 0.5 if self.config.gate == "glu" else 1.0

@@ -41,7 +41,7 @@ class StackedWeights(NamedTuple):
     dilations: tuple[int, ...]  # one per block
     glu: bool  # whether the gate is tanh x sigmoid; otherwise it is SwiGLU
     eps: float | None  # of the norm; None without a norm
-    before: Array  # (L, 1, C): the normalised input of each block at all positions before a line
+    before: Array  # (L, 1 or B, C): the normalised input of each block at all positions before a line
     embedding: Array  # (V, C)
     earlier: Array  # (L, (K - 1) C, 2C): of the convolutions, for the positions looked back at, the earliest first
     latest: Array  # (L, C, 2C): of the convolutions, for the latest position
@@ -57,8 +57,9 @@ class StackedWeights(NamedTuple):
 class WaveNetDecoder(Decoder):
     """The decoder of a WaveNet; without `with_numpy` it computes with torch on a CPU too."""
 
-    def __init__(self, weights: StackedWeights, lines: int, with_numpy: bool = True) -> None:
-        self.time = 0
+    def __init__(self, weights: StackedWeights, starts: Tensor, with_numpy: bool = True) -> None:
+        """Start lines with the tokens `starts`, (B,)."""
+        self.time, lines = 0, len(starts)
         blocks, channels, _ = weights.latest.shape
         kernel_size = 1 + weights.earlier.shape[1] // channels
         dilations = np.array(weights.dilations)[:, None]
@@ -80,7 +81,7 @@ class WaveNetDecoder(Decoder):
             arrays: dict[str, Any] = {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
             self._weights, self._mean = weights._replace(**arrays), mean.numpy()
         self._latest, self._residual = list(self._weights.latest), [*self._weights.residual, None]
-        self.logits = self.step(torch.zeros(lines, dtype=torch.int64, device=self._rings.device))
+        self.logits = self.step(starts.to(self._rings.device))
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append one character to each line, (B,), and predict the next: (B, V)."""

@@ -174,7 +174,7 @@ def _temperature(run: Run) -> float:
 
 
 def _model(run: Run, val: Callable[[], ValLines]) -> list[Html]:
-    model, characters = run.model(), run.vocabulary().characters
+    model, vocabulary = run.model(), run.vocabulary()
     pictures = []
     if isinstance(model, Tree):
         context = model.context
@@ -185,7 +185,9 @@ def _model(run: Run, val: Callable[[], ValLines]) -> list[Html]:
         pictures.append(picture(plots.tree(model.config.fuse, line), "The tree: which characters are fused"))
     embedding = next((layer for layer in model.modules() if isinstance(layer, Embedding | nn.Embedding)), None)
     if embedding is not None:
-        figure = plots.embedding(embedding.weight.detach().cpu().numpy(), ["", *characters])
+        figure = plots.embedding(
+            embedding.weight.detach().cpu().numpy(), ["", *vocabulary.characters, *vocabulary.labels.names]
+        )
         description = "The embedding of the characters in the plane of its two largest principal components"
         caption = "Characters that the model treats alike are near each other; ⏎ is the boundary."
         pictures.append(picture(figure, description, caption))

@@ -42,6 +42,9 @@ class Summary:
     temperature: Annotated[float, Meta(gt=0, le=10)] = 1.0
     """Suggested for samples: below 1 for a short list, whose model finds unlikely characters too likely."""
 
+    val_label_recovery: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """For items with labels, the fraction of the val items whose likeliest label is their own."""
+
     @property
     def total_seconds(self) -> float:
         """Training time of the run and of all its teachers."""

@@ -258,11 +258,12 @@ class Run:
         Raises `UsageError` for a model that does not fit into memory.
         """
         keep_freed_memory()
-        config, size = self.config, len(self.vocabulary())
+        config, vocabulary = self.config, self.vocabulary()
+        size, num_labels, seed = len(vocabulary), len(vocabulary.labels), config.recipe.seed
         check_fits(config.model, size, config.model_config)
         if config.carried_from is not None:
-            return load_model(self.path / "initial.safetensors", config, size)
-        return to_device(build(config.model, size, config.model_config, seed=config.recipe.seed), config.device)
+            return load_model(self.path / "initial.safetensors", config, vocabulary)
+        return to_device(build(config.model, size, config.model_config, seed, num_labels), config.device)
 
     def model(self) -> Model:
         """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
@@ -271,8 +272,8 @@ class Run:
             raise RunError(f"{self.path} {why_without_model(self.failure(), is_training=self.is_training())}")
         keep_freed_memory()
         vocabulary = self.vocabulary()
-        model = load_model(path, self.config, len(vocabulary))
-        model.characters = vocabulary.characters
+        model = load_model(path, self.config, vocabulary)
+        model.characters, model.labels = vocabulary.characters, vocabulary.labels.names
         return model.eval()
 
     def save_model(self, tensors: Mapping[str, Tensor]) -> None:
@@ -287,7 +288,7 @@ class Run:
         path = self.path / "state.safetensors"
         if not path.exists():
             return None
-        checkpoint = Checkpoint(*load_checkpoint(path, self.config, len(self.vocabulary())))
+        checkpoint = Checkpoint(*load_checkpoint(path, self.config, self.vocabulary()))
         position = checkpoint.position
         if position is None or position.training != training_digest(self.config):
             raise RunError(f"{path} is the state of a training with other data or settings: {PUT_BACK}")

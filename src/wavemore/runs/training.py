@@ -13,6 +13,7 @@ from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
 from wavemore.engine.fit import fit, train_loss_part
 from wavemore.engine.generate_lines import Sample, generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
+from wavemore.engine.labels import recovery
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
@@ -134,6 +135,7 @@ def finish(
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
         samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(temperature, seed=recipe.seed))
+    found = recovery(model, corpus.val, corpus.vocabulary)
     summary = Summary(
         train_nats=train.nats,
         train_targets=train.num_targets,
@@ -148,9 +150,10 @@ def finish(
         environment=environment(),
         temperature=temperature,
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
+        val_label_recovery=None if found is None else found.recovered / found.lines,
     )
     save_unit_losses(run, "val", losses.by_unit)
-    run.finish(summary, [sample.text for sample in samples])
+    run.finish(summary, [sample.row if isinstance(sample, Sample) else sample.text for sample in samples])
     return summary, val, samples
 
 

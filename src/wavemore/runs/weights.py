@@ -16,14 +16,15 @@ from wavemore.nn.ngram import Ngram
 from wavemore.runs.config import RunConfig
 from wavemore.runs.memory_check import memory_bytes
 from wavemore.runs.tensors import check_types, read_tensors, tensor_names
+from wavemore.text.vocabulary import Vocabulary
 
 
-def load_model(path: Path, config: RunConfig, vocabulary_size: int) -> Model:
+def load_model(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Model:
     """The model with the weights in a file, on the run's device or, without it, on the CPU.
 
     Raises `RunError` for a file that is damaged, holds the weights of another model, or values that are not finite.
     """
-    model = build_without_memory(config.model, vocabulary_size, config.model_config)
+    model = _model(config, vocabulary)
     check_types(path, model.state_dict(), any_length=isinstance(model, Ngram))
     tensors, _ = _read_finite(path)
     try:
@@ -34,9 +35,9 @@ def load_model(path: Path, config: RunConfig, vocabulary_size: int) -> Model:
     return to_device(model, config.device)
 
 
-def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tuple[dict[str, Tensor], str]:
+def load_checkpoint(path: Path, config: RunConfig, vocabulary: Vocabulary) -> tuple[dict[str, Tensor], str]:
     """The tensors and the facts of a state. Raises `RunError` for one that is damaged or of another model."""
-    model = build_without_memory(config.model, vocabulary_size, config.model_config)
+    model = _model(config, vocabulary)
     state, any_length = model.state_dict(), isinstance(model, Ngram)
     parts = {"best": state} if any(name.startswith("best.") for name in tensor_names(path)) else {}
     if not any_length:
@@ -46,6 +47,10 @@ def load_checkpoint(path: Path, config: RunConfig, vocabulary_size: int) -> tupl
     expected = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
     check_types(path, expected, any_length=any_length)
     return _read_finite(path)
+
+
+def _model(config: RunConfig, vocabulary: Vocabulary) -> Model:
+    return build_without_memory(config.model, len(vocabulary), config.model_config, len(vocabulary.labels))
 
 
 def _read_finite(path: Path) -> tuple[dict[str, Tensor], str]:

@@ -110,7 +110,8 @@ def _seconds_per_step(planned: Plan, corpus: Corpus) -> float:
     """CPU time, which other processes on the machine disturb less than the clock."""
     # With so many steps the last one, which evaluates, is never reached; every tenth step is logged.
     recipe = replace(planned.recipe, steps=2_000, num_evals=1)
-    model = models.build(planned.model, len(corpus.vocabulary), planned.model_config, seed=0)
+    size, num_labels = len(corpus.vocabulary), len(corpus.vocabulary.labels)
+    model = models.build(planned.model, size, planned.model_config, seed=0, num_labels=num_labels)
     times: list[float] = []
     warm_up = 0  # steps that do not count
     for _ in fit(model, corpus, recipe):

@@ -138,7 +138,7 @@ def mode_gap(model: Model, part: Part, batch_size: int, batches: int = 20) -> fl
     above.
     """
     model = deepcopy(model)  # as its running statistics may change
-    batcher = line_batcher(part.tokens, model)
+    batcher = line_batcher(part.tokens, model, labels=part.labels)
     random = np.random.default_rng(0)
     gaps = []
     for _ in range(batches):

@@ -75,6 +75,8 @@ class DataSettings(CleaningSettings, total=False):
     separator: str | None
     """Items have several lines, up to one that is equal to this; empty: a blank line. `layout.LINE_BREAK` stands for
     the line breaks within an item."""
+    label_column: str | None
+    """The one that has a label of each item, which the model is told before its first character."""
     layout: Layout
     """Where the items are, instead of the settings above."""
     split_method: SplitMethod
@@ -111,6 +113,7 @@ def load_corpus(
     format: Literal["auto", "lines", "text"] = "lines",  # noqa: A002 - the name of the setting
     column: str | None = None,
     count_column: str | None = None,
+    label_column: str | None = None,
     layout: Layout = PLAIN,
     by_count: bool = True,
     separator: str | None = None,
@@ -141,7 +144,7 @@ def load_corpus(
     """
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
-    wanted = Wanted(column, count_column)
+    wanted = Wanted(column, count_column, label_column)
     files = files_of(data)
     kind, layout = _resolved(files[0], format, wanted, separator, layout, encoding)
     cleaning.setdefault("normalize", "nfc")
@@ -207,8 +210,7 @@ def _resolved(
 ) -> tuple[Format, Layout]:
     """Return whether the data is lines or a text, and where the items of its first file are."""
     if any(wanted) and (format == "text" or layout is not PLAIN):
-        name = "column" if wanted.column else "count_column"
-        raise UsageError(f"`{name}` is for lists, of which no `layout` is given: leave it out")
+        raise UsageError(f"`{wanted.settings[0]}` is for lists, of which no `layout` is given: leave it out")
     if separator is not None:
         if format == "text" or any(wanted) or layout is not PLAIN:
             raise UsageError("`separator` is for lists of items of several lines, which have no columns: leave it out")
@@ -271,8 +273,8 @@ def detect_format(data: str | Path, encoding: str = "auto", wanted: Wanted = ANY
     """
     dataset = _dataset(data)
     if dataset is not None and any(wanted):
-        name, value = ("column", wanted.column) if wanted.column else ("count_column", wanted.count_column)
-        raise UsageError(f"`{name}` is {value!r}, but {data} is a data set, not a table: leave it out")
+        name = wanted.settings[0]
+        raise UsageError(f"`{name}` is {getattr(wanted, name)!r}, but {data} is a data set, not a table: leave it out")
     if dataset is not None:
         return Detected("text", "a data set of one text") if dataset.format == "text" else None
     return detect(Path(data), encoding, wanted) if is_present(data) else None

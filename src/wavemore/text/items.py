@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wavemore.errors import DataError
+from wavemore.text.labels import tidy
 from wavemore.text.layout import LINE_BREAK, Layout
-from wavemore.text.recognize import as_text, value_at
+from wavemore.text.recognize import as_label, as_text, value_at
 
 BATCH = 1 << 14
 """Items that are separate Python strings at the same time."""
@@ -22,10 +23,13 @@ _COUNT = re.compile(r"\s*\d+ ")
 
 
 class Items(NamedTuple):
-    """Some items of a file, (N,), and how often each occurs if the file says so, (N,)."""
+    """Some items of a file, (N,)."""
 
     texts: list[str]
-    counts: list[int] | None = None
+    counts: list[int] | None
+    """How often each occurs, (N,), if the file says so."""
+    labels: list[str] | None
+    """The label of each, (N,), if they have labels."""
 
 
 class ItemReader:
@@ -36,6 +40,9 @@ class ItemReader:
     ['Ada', 'Bo', 'Cleo May']
     >>> reader.repairs
     ('line breaks within 1 item replaced by spaces',)
+    >>> reader = ItemReader(Layout("table", ",", header=True, label=1))
+    >>> [batch.labels for batch in reader.batches(["name,city\n", "Ada,London\nBo\nCleo,Rome\n"])], reader.repairs
+    ([['London', 'Rome']], ('1 item without a label left out',))
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -44,7 +51,9 @@ class ItemReader:
         self.num_broken = 0  # items with a line break
         self.num_uncounted = 0  # lines without a count
         self.num_zero = 0  # items that occur zero times
+        self.num_unlabelled = 0  # items without a label
         self._counts: list[int] = []  # of the items that were read last
+        self._labels: list[str] = []
 
     def batches(self, pieces: Iterable[str]) -> Iterator[Items]:
         """Yield the items, some thousand at a time. Raises `DataError` for what cannot be read."""
@@ -55,12 +64,16 @@ class ItemReader:
             "counted": self._counted,
             "separated": self._separated,
         }
-        items = readers[self.layout.kind](pieces)
+        items, labels = readers[self.layout.kind](pieces), list[str]()
         while batch := list(islice(items, BATCH)):
             if "\n" in "".join(batch) or "\r" in "".join(batch):
                 batch = [self._on_one_line(item) for item in batch]
-            counts, self._counts = self._counts, []
-            yield Items(batch, None if self.layout.count is None else counts)
+            counts, self._counts, labels, self._labels = self._counts, [], self._labels, []
+            yield Items(
+                batch, None if self.layout.count is None else counts, None if self.layout.label is None else labels
+            )
+        if self.num_unlabelled and not labels:
+            raise DataError("no item has a label: set `label_column` to a column that has them")
 
     @property
     def repairs(self) -> tuple[str, ...]:
@@ -69,6 +82,9 @@ class ItemReader:
         if self.num_missing:
             what = "rows without that column" if self.layout.kind == "table" else "values without such a text"
             words.append(f"{self.num_missing:,} {what} left out")
+        if self.num_unlabelled:
+            items = "1 item" if self.num_unlabelled == 1 else f"{self.num_unlabelled:,} items"
+            words.append(f"{items} without a label left out")
         if self.num_uncounted:
             words.append(f"{self.num_uncounted:,} lines without a count read as they are")
         if self.num_zero:
@@ -85,16 +101,19 @@ class ItemReader:
         return " ".join(line.strip() for line in lines)
 
     def _table(self, pieces: Iterable[str]) -> Iterator[str]:
-        column, count = self.layout.column, self.layout.count
-        assert not isinstance(count, str), "the layout of a table has the number of a column"
-        last = max(column, count or 0)
+        column, count, label = self.layout.column, self.layout.count, self.layout.label
+        assert not isinstance(count, str), "the layout of a table has numbers of columns"
+        assert not isinstance(label, str), "the layout of a table has numbers of columns"
+        last, is_bare = max(column, count or 0), count is None and label is None
         rows = csv.reader(lines_of(pieces), delimiter=self.layout.delimiter)
         try:
             if self.layout.header:
                 next(rows, None)
             for row in rows:
                 if len(row) > last:
-                    if count is None or self._counted_times(row[count], f"the row that ends in line {rows.line_num:,}"):
+                    labelled = row[label] if label is not None and len(row) > label else ""
+                    place = "" if is_bare else f"the row that ends in line {rows.line_num:,}"
+                    if is_bare or self._keeps(row[count or 0], labelled, place):
                         yield row[column]
                 elif row:
                     self.num_missing += 1
@@ -129,9 +148,10 @@ class ItemReader:
         text = as_text(value_at(value, self.layout.field))
         if text is None:
             self.num_missing += 1
-        elif self.layout.count is None or self._counted_times(
-            as_text(value_at(value, str(self.layout.count))) or "", place
-        ):
+            return
+        count, label = self.layout.count, self.layout.label
+        times = "" if count is None else as_text(value_at(value, str(count))) or ""
+        if self._keeps(times, "" if label is None else as_label(value_at(value, str(label))), place):
             yield text
 
     def _counted(self, pieces: Iterable[str]) -> Iterator[str]:
@@ -139,7 +159,7 @@ class ItemReader:
             count = _COUNT.match(line)
             self.num_uncounted += count is None and not line.isspace()
             times = count[0] if count else "1"
-            if self.layout.count is None or self._counted_times(times, f"line {number:,}"):
+            if self._keeps(times, "", f"line {number:,}"):
                 yield line[count.end() if count else 0 :].rstrip("\n")
 
     def _separated(self, pieces: Iterable[str]) -> Iterator[str]:
@@ -152,23 +172,38 @@ class ItemReader:
             else:
                 lines.append(line.rstrip("\n"))
 
-    def _counted_times(self, text: str, place: str) -> bool:
-        """Keep the count of the item that comes next; return whether it is above 0."""
-        try:
-            count = int(text)
-        except ValueError:
-            count = -1
-        if not 0 <= count <= MAX_TIMES:
-            shown = repr(text.strip()[:40])
-            raise DataError(
-                f"{place}: the count is {shown}, no whole number from 0 to {MAX_TIMES:,}; mend it, or leave "
-                "`count_column` out"
-            )
-        if count:
-            self._counts.append(count)
-        else:
+    def _keeps(self, count: str, label: str, place: str) -> bool:
+        """Keep the count and the label of the item that comes next; return False for one that is left out.
+
+        Raises `DataError`, which names the place, for a count that is none.
+        """
+        times = 1 if self.layout.count is None else _times(count, place)
+        if times == 0:
             self.num_zero += 1
-        return count > 0
+        elif self.layout.label is not None and not (label := tidy(label)):
+            self.num_unlabelled += 1
+        else:
+            if self.layout.count is not None:
+                self._counts.append(times)
+            if self.layout.label is not None:
+                self._labels.append(label)
+            return True
+        return False
+
+
+def _times(text: str, place: str) -> int:
+    """Return a count. Raises `DataError` if it is none."""
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
+    if not 0 <= count <= MAX_TIMES:
+        shown = repr(text.strip()[:40])
+        raise DataError(
+            f"{place}: the count is {shown}, no whole number from 0 to {MAX_TIMES:,}; mend it, or leave `count_column` "
+            "out"
+        )
+    return count
 
 
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Where the items of a file are: in its lines, in a column of a table, in a field of JSON, or after counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from wavemore.errors import require
@@ -41,6 +41,8 @@ class Layout:
     count: int | str | None = None
     """The column, from 0, or the field that says how often the item occurs; None: each item counts once."""
 
+    label: int | str | None = None
+    """The column, from 0, or the field that has the label of the item; None: the items have no labels."""
     separator: str = ""
     """The line between items of several lines; empty: a blank line, or several."""
 
@@ -49,13 +51,19 @@ class Layout:
         valid = is_line and len(self.separator) <= MAX_SEPARATOR
         require(valid, "separator", repr(self.separator[:40]), f"one line of at most {MAX_SEPARATOR} characters")
         require(0 <= self.column < MAX_COLUMN, "column", self.column, f"at least 0, below {MAX_COLUMN:,}")
-        is_right = isinstance(self.count, str) if self.kind in ("json", "json-lines") else isinstance(self.count, int)
-        valid = self.count is None or (self.kind not in ("plain", "separated") and is_right)
-        require(valid, "count", repr(self.count), "the number of a column or the name of a field")
+        own = self.field if self.kind in ("json", "json-lines") else self.column
+        kinds = {"count": ("table", "json", "json-lines", "counted"), "label": ("table", "json", "json-lines")}
+        for name, value in (("count", self.count), ("label", self.label)):
+            fits = self.kind in kinds[name] and type(value) is type(own) and (value != own or self.kind == "counted")
+            in_range = isinstance(value, str) or (value is not None and 0 <= value < MAX_COLUMN)
+            require(value is None or (fits and in_range), name, repr(value), "another column or field than the items'")
         if self.kind == "table":
             require(self.delimiter in DELIMITERS, "delimiter", repr(self.delimiter), "a tab, comma, semicolon or bar")
 
     def __str__(self) -> str:
+        if self.label is not None:
+            where = f"the field {self.label}" if isinstance(self.label, str) else f"column {self.label + 1}"
+            return f"{replace(self, label=None)}, with labels in {where}"
         if self.kind == "table":
             counted = f", with counts in column {int(self.count) + 1}," if self.count is not None else ""
             separated = f"column {self.column + 1}{counted} of a table that {DELIMITERS[self.delimiter]} separate"
@@ -92,6 +100,13 @@ class Wanted(NamedTuple):
     """That of the items; None: the only one with different texts."""
     count_column: str | None = None
     """None: each item counts once."""
+    label_column: str | None = None
+    """None: the items have no labels."""
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of those that were asked for."""
+        return [name for name, value in self._asdict().items() if value is not None]
 
 
 ANY = Wanted()

@@ -7,11 +7,13 @@ from functools import partial
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wavemore import progress
 from wavemore.text.arrays import distinct, is_among
 from wavemore.text.cleaning import AS_IS, Cleaning
 from wavemore.text.corpus import Corpus, DataFile
+from wavemore.text.labels import Labels
 from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.lines import Lines, collect
 from wavemore.text.parts import Format, LinePart
@@ -63,16 +65,23 @@ class LineCorpus(Corpus):
         split_seed: int = 0,
         vocabulary: Vocabulary | None = None,
         cleaning: Cleaning | None = None,
+        labels: Sequence[str] | None = None,
     ) -> "LineCorpus":
         """Make a corpus of strings; whitespace around them is stripped, and blank ones are skipped.
 
         They are cleaned by `cleaning` (default: that of the `vocabulary`, or normalisation to NFC). Without a
-        `vocabulary`, one is made of the characters of all lines. Raises `DataError` for too few lines or lines that are
-        too long, and `UnknownCharacterError` for a character that is not in the given vocabulary.
+        `vocabulary`, one is made of the characters of all lines. `labels`, one per line, are conditions that the model
+        is told. Raises `DataError` for too few lines, lines that are too long and unknown labels, and
+        `UnknownCharacterError` for a character that is not in the given vocabulary.
+
+        >>> lines, labels = "ada bea cleo dora ella fay gus hal ian jim".split(), ["f"] * 6 + ["m"] * 4
+        >>> corpus = LineCorpus.from_lines(lines, labels=labels)
+        >>> corpus.vocabulary.labels.names, corpus.train.labels.numbers.tolist()
+        (('f', 'm'), [0, 0, 0, 0, 0, 1, 1, 1])
         """
         if cleaning is None:
             cleaning = Cleaning("nfc") if vocabulary is None else vocabulary.cleaning
-        collected, report = collect(lines, cleaning)
+        collected, report = collect(lines, cleaning, labels)
         sha256 = hashlib.sha256(collected.text.encode("utf-8", "surrogatepass")).hexdigest()
         return build_corpus(
             collected,
@@ -160,7 +169,7 @@ def build_corpus(
     parts = _parts(lines, sizes or [len(lines)], list(own_files), split_method, split_seed)
     report_step(1)
     extra = sorted(set(extra_characters) - set(lines.characters)) if extra_characters else []
-    vocabulary = vocabulary or Vocabulary([*lines.characters, *extra], cleaning)
+    vocabulary = _vocabulary(lines, parts[0], vocabulary, cleaning, "".join(extra))
     train_hashes = np.sort(lines.hashes()[parts[0]])
     lines.encode(vocabulary)
 
@@ -210,3 +219,19 @@ def _parts(lines: Lines, sizes: Sequence[int], own: Sequence[str], method: Split
     for name, begin, end in zip(own, ends[:-1], ends[1:], strict=True):
         train, parts[name] = np.append(train, parts[name]), np.arange(begin, end)
     return [np.sort(train) if method == "distinct" else train, parts["val"], parts["test"]]
+
+
+def _vocabulary(
+    lines: Lines, train: NDArray[np.int64], given: Vocabulary | None, cleaning: Cleaning, extra: str
+) -> Vocabulary:
+    """Return the characters and the labels of all lines; given labels decide the numbers of those of the lines."""
+    column = lines.labels
+    if column is None:
+        return given or Vocabulary(lines.characters + extra, cleaning)
+    if given is not None and given.labels:
+        lines.labels = column.numbered_as(given.labels.names)
+        return given
+    labels = Labels(column.names, tuple(np.bincount(column.numbers[train], minlength=len(column.names)).tolist()))
+    if given is not None:
+        return Vocabulary(given.characters, given.cleaning, labels)
+    return Vocabulary(lines.characters + extra, cleaning, labels)

@@ -5,6 +5,7 @@ A million lines of 7 characters take about 60 MB as Python strings, and here 8 M
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +16,7 @@ from wavemore.progress import report
 from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
 from wavemore.text.id_buffer import IdBuffer
+from wavemore.text.labels import LabelCollector, LabelColumn, tidy
 from wavemore.text.reports import LineReport, pluralize
 from wavemore.text.vocabulary import Ids, Vocabulary, code_points
 
@@ -40,12 +42,15 @@ class Lines(Sequence[str]):
         lengths: NDArray[np.integer[Any]],
         codes: NDArray[np.uint32] | None = None,
         counts: NDArray[np.int64] | None = None,
+        labels: LabelColumn | None = None,
     ) -> None:
         """The text may be given as ids with their `codes`, the code points: it is decoded where it is needed."""
         assert isinstance(text, str) == (codes is None), "ids need their code points, a string does not"
         self._text, self._codes = text, codes
         self.counts = counts
         """How often each line occurs, (N,); None if each occurs once."""
+        self.labels = labels
+        """The label of each line, if they have some; it is no part of the line, nor of its hash."""
         dtype = np.uint32 if len(text) < 2**32 else np.int64
         self.offsets: NDArray[np.integer[Any]] = np.zeros(len(lengths) + 1, dtype)
         """Where each line begins in `text`, and where the last one ends: (N + 1,)."""
@@ -145,7 +150,14 @@ class Lines(Sequence[str]):
         if self._hashes is not None:
             taken._hashes = self._hashes[numbers]
         taken.counts = None if self.counts is None else self.counts[numbers]
+        taken.labels = self.labels and self.labels.take(numbers)
         return taken
+
+    def with_labels(self, labels: LabelColumn) -> "Lines":
+        """Return the same lines with other labels."""
+        lines = copy(self)
+        lines.labels = labels
+        return lines
 
     def casefolded(self) -> Iterator["Lines"]:
         """Yield the lines in pieces, without the difference between upper and lower case.
@@ -191,6 +203,7 @@ class Collector:
         self._lengths: list[NDArray[np.int32]] = []
         self._counts: list[NDArray[np.int64]] = []
         self._begins = [0]
+        self._labels: LabelCollector | None = None
         self._num_stripped = 0
         self.num_lines = 0  # raw lines, blank ones included, so that errors can give the number of a line
         self.num_long = self.num_rare = 0
@@ -204,8 +217,8 @@ class Collector:
         """The number of lines that were neither blank nor too long so far."""
         return sum(map(len, self._lengths))
 
-    def add(self, raw: list[str], counts: list[int] | None = None) -> None:
-        """Add raw lines without line ends, (N,), and how often each occurs, (N,), by default once.
+    def add(self, raw: list[str], counts: list[int] | None = None, labels: Sequence[str] | None = None) -> None:
+        """Add raw lines without line ends, (N,), and how often each occurs, (N,), by default once, and their labels.
 
         To save memory, add a few thousand at a time.
         """
@@ -222,6 +235,10 @@ class Collector:
             times = np.ones(len(raw), np.int64) if counts is None else np.array(counts, np.int64)
             times = times[np.fromiter(map(bool, stripped), np.bool_, len(stripped))]
         self._append(lines, stripped, times)
+        if labels is not None:
+            self._labels = self._labels or LabelCollector()
+            pairs = zip(stripped, labels, strict=True)
+            self._labels.add([label for line, label in pairs if 0 < len(line) <= self._most])
         self.num_lines += len(raw)
 
     def _append(self, lines: list[str], all_lines: list[str], counts: NDArray[np.int64]) -> None:
@@ -247,7 +264,7 @@ class Collector:
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         ids, codes = self._ids.finish()
         counts = np.concatenate([np.zeros(0, np.int64), *self._counts]) if self._is_counted else None
-        lines = Lines(ids, lengths, codes, counts)
+        lines = Lines(ids, lengths, codes, counts, None if self._labels is None else self._labels.finish())
         num_blank = self.num_lines - len(lines) - self.num_long
         self.sizes = np.diff([*self._begins, len(lines)]).tolist()
         if self.cleaning.min_count > 1:
@@ -263,7 +280,7 @@ class Collector:
             repairs.append(f"counts of {lines.counts.sum():,} in all")
         report = LineReport(
             lines=len(lines),
-            distinct=len(distinct(lines.hashes())),
+            distinct=len(distinct(_with_labels(lines))),
             blank=num_blank,
             longest=int(lines.lengths.max(initial=0)),
             characters=int(lines.lengths.sum(dtype=np.int64)),
@@ -282,12 +299,26 @@ class Collector:
         self.num_rare = int((~often).sum())
         self.sizes[0] -= self.num_rare
         kept = lines.take(np.flatnonzero(np.append(often, np.ones(len(lines) - len(hashes), np.bool_))))
-        return Lines(kept.text, kept.lengths, counts=kept.counts)  # without the ids of characters that are gone
+        return Lines(
+            kept.text, kept.lengths, counts=kept.counts, labels=kept.labels
+        )  # without the ids of characters that are gone
 
 
-def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, LineReport]:
-    """Collect lines as `Lines.from_iterable` does, but cleaned, and return a report too."""
+def _with_labels(lines: Lines) -> NDArray[np.uint64]:
+    """Return a hash of each line, (N,), that depends on its label too, if it has one."""
+    hashes = lines.hashes()
+    return hashes if lines.labels is None else scramble(hashes ^ scramble(lines.labels.numbers.astype(np.uint64)))
+
+
+def collect(
+    lines: Iterable[str], cleaning: Cleaning = AS_IS, labels: Sequence[str] | None = None
+) -> tuple[Lines, LineReport]:
+    """Collect lines as `Lines.from_iterable` does, but cleaned and with their labels, and return a report too."""
     refuse_string(lines, "lines")
+    if labels is not None:
+        lines, labels = list(lines), list(map(tidy, labels))
+        if len(labels) != len(lines) or not all(labels):
+            raise DataError(f"{len(lines):,} lines need as many `labels`, none of them empty, not {len(labels):,}")
     collector = Collector(cleaning)
     iterator = iter(lines)
     while chunk := list(itertools.islice(iterator, _CHUNK)):
@@ -297,7 +328,7 @@ def collect(lines: Iterable[str], cleaning: Cleaning = AS_IS) -> tuple[Lines, Li
             body = line.strip()
             if "\n" in body or "\r" in body:
                 raise DataError(f"line {number:,} has a line break inside ({body[:40]!r}); split it into lines")
-        collector.add(chunk)
+        collector.add(chunk, labels=labels and labels[collector.num_lines : collector.num_lines + len(chunk)])
     return collector.finish()
 
 

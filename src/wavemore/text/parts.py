@@ -5,7 +5,7 @@ those of its characters, with the boundary for line feeds. Legend: `N` targets, 
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wavemore.errors import UsageError
 from wavemore.text.arrays import distinct, ranges
+from wavemore.text.labels import LabelColumn
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import BOUNDARY, Ids, Vocabulary
 
@@ -32,6 +33,11 @@ class Part(ABC):
     tokens: Ids
     vocabulary: Vocabulary | None
     """What the ids mean, so that no model with another vocabulary predicts them; None if it is not known."""
+
+    @property
+    def labels(self) -> LabelColumn | None:
+        """The label of each line; None if they have none."""
+        return None
 
     @property
     def num_targets(self) -> int:
@@ -114,6 +120,11 @@ class LinePart(Part):
     vocabulary: Vocabulary | None = None
 
     @property
+    def labels(self) -> LabelColumn | None:
+        """Those of the lines."""
+        return self.lines.labels
+
+    @property
     def segments(self) -> NDArray[np.integer[Any]]:
         """Where each line begins."""
         return self.lines.offsets  # the same as those of the tokens
@@ -157,6 +168,12 @@ class LinePart(Part):
             return self
         start = int(np.searchsorted(self.segments, self.num_targets - count, side="left"))
         return self._take(np.arange(min(start, len(self.lines) - 1), len(self.lines)))
+
+    def labelled(self, names: tuple[str, ...], number: int) -> "LinePart":
+        """Return the same lines, all of them with one of some labels."""
+        return replace(
+            self, lines=self.lines.with_labels(LabelColumn(names, np.full(len(self.lines), number, np.uint16)))
+        )
 
     def _take(self, numbers: NDArray[np.int64]) -> "LinePart":
         tokens = self.tokens[ranges(self.segments[numbers], self.lines.lengths[numbers] + 1)]

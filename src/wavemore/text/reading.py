@@ -201,7 +201,7 @@ def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS, parts: Seq
                 _collect_lines(collector, reader.pieces())
             else:
                 for batch in items.batches(reader.pieces()):
-                    collector.add(batch.texts, batch.counts)
+                    collector.add(batch.texts, batch.counts, batch.labels)
             if collector.num_kept == before[0]:
                 raise DataError(_what_it_holds(collector, *before[1:]) + "; one item per line is expected")
         repairs += [*reader.repairs, *items.repairs]

@@ -58,7 +58,7 @@ def recognize(text: str, wanted: Wanted = ANY) -> Recognized | None:
     Raises `UsageError` if it has no such columns as are `wanted`.
 
     >>> recognize("name,count\nanna,7\nbob,5\nzoe,3\n", Wanted(count_column="count")).layout
-    Layout(kind='table', delimiter=',', header=True, column=0, field='', count=1)
+    Layout(kind='table', delimiter=',', header=True, column=0, field='', count=1, label=None, separator='')
     >>> recognize("Paris, Texas\nRome\nReno, Nevada\n") is None
     True
     """
@@ -67,13 +67,11 @@ def recognize(text: str, wanted: Wanted = ANY) -> Recognized | None:
         lines.pop()  # the last one may be incomplete
     found = _json_lines(lines, wanted) or _json(text, wanted) or _table(lines, wanted)
     counted = _counted(text) if found is None else None
-    if found is None and wanted.column is not None:
-        raise UsageError(f"`column` is {wanted.column!r}, but the data is no table and no JSON: leave it out")
-    if found is None and wanted.count_column is not None:
-        if counted is None:
-            raise UsageError(
-                f"`count_column` is {wanted.count_column!r}, but the data is no table and no JSON: leave it out"
-            )
+    for name in wanted.settings if found is None else ():
+        if name != "count_column" or counted is None:
+            value = getattr(wanted, name)
+            raise UsageError(f"`{name}` is {value!r}, but the data is no table and no JSON: leave it out")
+    if found is None and counted is not None and wanted.count_column is not None:
         if wanted.count_column != "1":
             raise UsageError(f"`count_column` is {wanted.count_column!r}; the counts of uniq -c are column 1")
         return counted._replace(layout=Layout("counted", count=0), items="the items, with their counts,")
@@ -118,25 +116,45 @@ def _named(columns: Sequence[_Column], name: str, setting: str) -> _Column:
     return chosen
 
 
-def _choose(columns: Sequence[_Column], wanted: Wanted) -> tuple[_Column | None, str]:
-    """Return the column with the items, or why it is not clear."""
-    names = _names(columns)
+class _Chosen(NamedTuple):
+    items: _Column | None
+    problem: str = ""
+    """Why there are no items."""
+    counts: _Column | None = None
+    labels: _Column | None = None
+
+    @property
+    def words(self) -> str:
+        """The columns besides that of the items."""
+        words = [(self.counts, ", counted by "), (self.labels, ", labelled by ")]
+        found = [before + visible(column.name[:_NAME]) for column, before in words if column is not None]
+        return "".join(found) + ("," if found else "")
+
+
+def _choose(columns: Sequence[_Column], wanted: Wanted) -> _Chosen:
+    """Choose the column with the items, or say why it is not clear. Raises `UsageError` for one that is not there."""
+    count, label = (
+        None if name is None else _named(columns, name, setting)
+        for setting, name in (("count_column", wanted.count_column), ("label_column", wanted.label_column))
+    )
     if wanted.column is not None:
-        return _named(columns, wanted.column, "column"), ""
-    if wanted.count_column is not None:
-        counts = _named(columns, wanted.count_column, "count_column")
-        columns = [column for column in columns if column is not counts]
-    texts = [column for column in columns if column.is_filled and not column.is_number]
+        items = _named(columns, wanted.column, "column")
+        for setting, other in (("count_column", count), ("label_column", label)):
+            if other is items:
+                raise UsageError(f"`{setting}` and `column` are both {other.name!r}: give two different columns")
+        return _Chosen(items, "", count, label)
+    names = _names(columns)
+    texts = [c for c in columns if c.is_filled and not c.is_number and c is not count and c is not label]
     most = max((len(set(column.values)) for column in texts), default=0)
     texts = [column for column in texts if len(set(column.values)) >= most / 2]  # the others are kinds of things
     if len(texts) == 1:
-        return texts[0], ""
+        return _Chosen(texts[0], "", count, label)
     if not texts:
-        return None, f"no column has texts in most rows ({names}); set `column` to the one with the items"
+        return _Chosen(None, f"no column has texts in most rows ({names}); set `column` to the one with the items")
     choices = " and ".join(
         f"{visible(column.name[:_NAME])} ({column.values[0][:_NAME].strip()!r}, ...)" for column in texts[:_SHOWN]
     )
-    return None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them"
+    return _Chosen(None, f"{len(texts)} columns have texts, {choices}; set `column` to one of them")
 
 
 def _json_lines(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
@@ -165,28 +183,29 @@ def _of_values(
     kind: Literal["json", "json-lines"], name: str, values: Sequence[Any], wanted: Wanted
 ) -> Recognized | None:
     if isinstance(values[0], str):
-        for setting, field in (("column", wanted.column), ("count_column", wanted.count_column)):
-            if field is not None:
-                raise UsageError(f"`{setting}` is {field!r}, but the data is an array of strings: leave it out")
+        for setting in wanted.settings:
+            value = getattr(wanted, setting)
+            raise UsageError(f"`{setting}` is {value!r}, but the data is an array of strings: leave it out")
         return Recognized(name, Layout(kind))
     fields = dict.fromkeys(field for value in values for field in _fields(value))
     columns = [_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]) for field in fields]
     for field in filter(None, wanted):
         if field in fields:
             continue
-        columns.append(_Column(field, field, [as_text(value_at(value, field)) or "" for value in values]))
-        if not any(columns[-1].values):  # not even a field that few objects have
+        columns.append(_Column(field, field, [as_label(value_at(value, field)) for value in values]))
+        if not any(columns[-1].values):  # a field that few objects have, or one of true and false, has some
             columns.pop()
-    chosen, problem = _choose(columns, wanted)
-    if chosen is None:
-        return Recognized(name, None, problem)
-    count = None if wanted.count_column is None else _named(columns, wanted.count_column, "count_column")
-    layout = Layout(kind, field=str(chosen.key), count=None if count is None else str(count.key))
-    return Recognized(name, layout, items=f"the field {visible(chosen.name[:_NAME])}{_counted_by(count)}")
+    chosen = _choose(columns, wanted)
+    if chosen.items is None:
+        return Recognized(name, None, chosen.problem)
+    count, label = (None if column is None else str(column.key) for column in (chosen.counts, chosen.labels))
+    layout = Layout(kind, field=str(chosen.items.key), count=count, label=label)
+    return Recognized(name, layout, items=f"the field {visible(chosen.items.name[:_NAME])}{chosen.words}")
 
 
-def _counted_by(count: _Column | None) -> str:
-    return "" if count is None else f", counted by {visible(count.name[:_NAME])},"
+def as_label(value: Any) -> str:
+    """Return a JSON string, number or truth value as a label; empty for other values."""
+    return str(value).lower() if isinstance(value, bool) else as_text(value) or ""
 
 
 def as_text(value: Any) -> str | None:
@@ -260,14 +279,14 @@ def _table(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
         header = header or any(name in rows[0] and not name.isdecimal() for name in names)
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]
-        chosen, problem = _choose(columns, wanted)
+        chosen = _choose(columns, wanted)
         name = f"a table of {width} columns, separated by {words}{', with a header' if header else ''}"
-        if chosen is None:
-            return Recognized(name, None, problem)
-        count = None if wanted.count_column is None else _named(columns, wanted.count_column, "count_column")
-        layout = Layout("table", delimiter, header, int(chosen.key), count=None if count is None else int(count.key))
-        items = f"the column {visible(chosen.name[:_NAME])}" if header else f"column {chosen.name}"
-        return Recognized(name, layout, items=items + _counted_by(count))
+        if chosen.items is None:
+            return Recognized(name, None, chosen.problem)
+        count, label = (None if column is None else int(column.key) for column in (chosen.counts, chosen.labels))
+        layout = Layout("table", delimiter, header, int(chosen.items.key), count=count, label=label)
+        items = f"the column {visible(chosen.items.name[:_NAME])}" if header else f"column {chosen.items.name}"
+        return Recognized(name, layout, items=items + chosen.words)
     return None
 
 

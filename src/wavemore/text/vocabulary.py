@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wavemore.errors import DataError, UnknownCharacterError
 from wavemore.text.cleaning import AS_IS, Cleaning
+from wavemore.text.labels import NO_LABELS, Labels
 
 BOUNDARY = 0
 """The id of the boundary token."""
@@ -38,8 +39,10 @@ class Vocabulary:
     """The characters in the order of their ids, which begin at 1."""
     cleaning: Cleaning
     """How the text was cleaned that the vocabulary was made of."""
+    labels: Labels
+    """The labels of the lines, if they have some. Label k stands before the first character, as id V + k."""
 
-    def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS) -> None:
+    def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS, labels: Labels = NO_LABELS) -> None:
         distinct = sorted(set(characters))
         for character in distinct:
             if len(character) != 1:
@@ -50,7 +53,7 @@ class Vocabulary:
                 raise DataError(f"{_name(character)} is half of a surrogate pair; decode the text correctly first")
         if not distinct:
             raise DataError("a vocabulary needs at least one character; give a text that is not empty")
-        self.characters, self.cleaning = "".join(distinct), cleaning
+        self.characters, self.cleaning, self.labels = "".join(distinct), cleaning, labels
         codes = code_points(self.characters)
         self.codes: NDArray[np.uint32] = np.concatenate([code_points("\n"), codes])
         """The code point of each id; that of the boundary is the line feed."""
@@ -62,10 +65,10 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.characters == other.characters
+        return isinstance(other, Vocabulary) and self.characters == other.characters and self.labels == other.labels
 
     def __hash__(self) -> int:
-        return hash(self.characters)
+        return hash((self.characters, self.labels))
 
     def __repr__(self) -> str:
         return f"Vocabulary({self.characters!r})"
@@ -163,8 +166,11 @@ class Vocabulary:
 
         >>> Vocabulary("bé").to_json()
         '{"characters": "b\\u00e9"}'
+        >>> Vocabulary("ab", labels=Labels(("de", "fi"), (20, 60))).to_json()
+        '{"characters": "ab", "labels": {"de": 20, "fi": 60}}'
         """
-        return json.dumps({"characters": self.characters})
+        labels = dict(zip(self.labels.names, self.labels.counts, strict=True))
+        return json.dumps({"characters": self.characters} | ({"labels": labels} if labels else {}))
 
     @classmethod
     def from_json(cls, text: str, cleaning: Cleaning = AS_IS) -> "Vocabulary":
@@ -178,10 +184,12 @@ class Vocabulary:
         problem = f'{_shorten(text)} is not {{"characters": "..."}} with sorted, distinct characters; restore the file'
         try:
             value = json.loads(text)
-            vocabulary = cls(value["characters"], cleaning)
-        except (ValueError, RecursionError, TypeError, LookupError) as error:
+            labels = value.get("labels", {})
+            vocabulary = cls(value["characters"], cleaning, Labels(tuple(labels), tuple(labels.values())))
+        except (ValueError, RecursionError, TypeError, LookupError, AttributeError, DataError) as error:
             raise DataError(problem) from error
-        if value != {"characters": vocabulary.characters}:
+        expected = {"characters": vocabulary.characters} | ({"labels": labels} if vocabulary.labels else {})
+        if value != expected or not all(type(count) is int for count in vocabulary.labels.counts):
             raise DataError(problem)
         return vocabulary
 
