@@ -37,6 +37,7 @@ def test_the_output_of_a_training(wavemore: Any, names: str, folder: Path) -> No
     assert "next:\n  wavemore sample runs/names-1 -n 20 --new --distinct\n  wavemore score runs/names-1 " in result.out
     assert {path.name for path in (folder / "runs" / "names-1").iterdir()} == {*FILES, "lock"} - {
         "failed.json",
+        "initial.safetensors",
         "test.safetensors",
     }
     assert not list(folder.rglob("*.tmp"))
