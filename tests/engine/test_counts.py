@@ -45,13 +45,28 @@ def test_losses_are_those_of_repeated_items(corpora: tuple[LineCorpus, LineCorpu
     for part in ("train", "val", "test"):
         a, b = getattr(counted, part), getattr(repeated, part)
         with_counts, with_copies = part_losses(model, a), part_losses(model, b)
-        figures, expected = vars(with_counts.evaluation), vars(with_copies.evaluation)
+        figures, expected = ({**vars(losses.evaluation)} for losses in (with_counts, with_copies))
+        assert figures.pop("by_label") == expected.pop("by_label") == ()
         assert figures.pop("by_position") == pytest.approx(expected.pop("by_position"), rel=1e-5)
         assert figures == pytest.approx(expected, rel=1e-5, nan_ok=True)
         assert with_counts.by_unit.mean == pytest.approx(with_copies.by_unit.mean, rel=1e-5)
         np.testing.assert_allclose(with_counts.by_unit.nats, with_copies.by_unit.nats, rtol=1e-5)
         np.testing.assert_array_equal(with_counts.by_unit.targets, with_copies.by_unit.targets)
     assert evaluate(model, counted.val).num_targets == repeated.val.num_targets != counted.val.num_targets
+
+
+def test_losses_per_label_are_those_of_repeated_items(tmp_path: Path) -> None:
+    rows = list(zip(NAMES * 2, COUNTS * 2, ["x"] * 15 + ["y"] * 15, strict=True))
+    counted, repeated = tmp_path / "counted.csv", tmp_path / "repeated.csv"
+    counted.write_text("name,times,kind\n" + "".join(f"{a},{n},{kind}\n" for a, n, kind in rows))
+    repeated.write_text("name,kind\n" + "".join(f"{a},{kind}\n" * n for a, n, kind in rows))
+    a = load_corpus(counted, column="name", count_column="times", label_column="kind")
+    b = load_corpus(repeated, column="name", label_column="kind")
+    model = build("lstm", len(a.vocabulary), MODELS["lstm"].config(), seed=0, num_labels=2)
+    losses = [evaluate(model, corpus.train).by_label for corpus in (a, b)]
+    for one, other in zip(*losses, strict=True):
+        assert (one.label, one.num_targets) == (other.label, other.num_targets)
+        assert one.nats == pytest.approx(other.nats, rel=1e-5)
 
 
 def test_an_ngram_is_that_of_repeated_items(corpora: tuple[LineCorpus, LineCorpus]) -> None:

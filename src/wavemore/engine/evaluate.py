@@ -104,14 +104,14 @@ class PartLosses:
             leak_free_nats=float(nats[leak_free].sum() / leak_free_targets) if leak_free_targets else nan,
             leak_free_targets=leak_free_targets,
             by_position=tuple((self.position_nats / longer).tolist()) if len(self.position_nats) else (),
-            by_label=tuple(self._by_label(sizes)),
+            by_label=tuple(self._by_label(nats, sizes)),
         )
 
-    def _by_label(self, sizes: NDArray[np.int64]) -> Iterator[LabelLoss]:
+    def _by_label(self, nats: NDArray[np.float64], sizes: NDArray[np.int64]) -> Iterator[LabelLoss]:
         if (labels := self.part.labels) is None:
             return
         sums, targets, lines = (
-            np.bincount(labels.numbers, weights, minlength=len(labels.names)) for weights in (self.nats, sizes, None)
+            np.bincount(labels.numbers, weights, minlength=len(labels.names)) for weights in (nats, sizes, None)
         )
         for name, nats, count, number in zip(labels.names, sums, targets, lines, strict=True):
             yield LabelLoss(name, float(nats / count) if count else nan, int(count), int(number))

@@ -21,6 +21,8 @@ from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Format
 
+Settings = dict[str, Any]
+
 MOST_PROBES = 3
 """Widths of a model whose speed is measured, at most."""
 FIRST_GUESS = 2e10
@@ -29,12 +31,12 @@ PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
 """Fraction of the time that a probe takes, and its limits in seconds."""
 WINDOWS = 4
 """Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
-CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
+CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 12.0}
 CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 2.0}
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
-WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+WIDTHS = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
 SHORT_WORK = 4e11
 """Parameters times characters of an lstm below which a tree of short lines is better."""
@@ -44,6 +46,11 @@ DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
 """Probabilities of teachers that are held in memory, four bytes each."""
+LONG_TEXT = 16_000_000
+"""Predicted characters of a text's training from which longer blocks, and twice as many characters per step, are better."""
+LONG_BLOCKS: Settings = {"block_size": 64, "batch_size": 8_192}
+MANY_PASSES, DROPOUT = 5.0, 0.1
+"""Passes over a text from which an lstm needs dropout, and how much."""
 LEAST_STEPS = 10
 """Steps of a training that is worth its name."""
 EVALUATION_SHARE = 0.04
@@ -62,7 +69,6 @@ class Limits(NamedTuple):
 ALONE, STUDENT = Limits(12, 1.0), Limits(20, 4.0)
 """A student memorises less: its teachers' probabilities say more than the data."""
 
-Settings = dict[str, Any]
 Planner = Callable[..., Plan]
 """Completes settings to a plan."""
 
@@ -156,9 +162,20 @@ class _Search:
             hidden = self.hidden(plan, work, limits)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
-                return choice
+                return self.for_long_text(choice, seconds)
             tried.add(hidden)
             work = choice.speed.training * self.parameters(plan, hidden) * seconds
+
+    def for_long_text(self, choice: Choice, seconds: float) -> Choice:
+        """Give an lstm that reads a text for long, or often, what it needs for that."""
+        chars = choice.speed.training * seconds
+        streams = choice.plan.recipe.sampling == "streams" and choice.plan.model == "lstm"
+        more: Settings = {}
+        if streams and chars >= LONG_TEXT and not LONG_BLOCKS.keys() & self.settings.keys():
+            more |= LONG_BLOCKS
+        if streams and chars >= MANY_PASSES * self.corpus.train.num_targets and "dropout" not in self.settings:
+            more["dropout"] = DROPOUT
+        return self.probed(choice.chosen | more)
 
     def probed(self, chosen: Settings) -> Choice:
         """Measure the speed of a model, if it is not known."""

@@ -139,8 +139,6 @@ def load_corpus(
     >>> corpus = load_corpus("names")
     >>> print(corpus.report)
     29,687 lines (all distinct), 183,090 characters (26 distinct), longest line 15
-    >>> corpus.train.lines[0], corpus.vocabulary.characters
-    ('liam', 'abcdefghijklmnopqrstuvwxyz')
     """
     if format not in ("auto", "lines", "text"):
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
