@@ -1,9 +1,9 @@
 """Does a training on a short list gain from the weights of a run on a related list?
 
 `python -m benchmarks.carry_over` draws short lists from those in benchmarks/data/, and trains on each from random
-weights and from the weights of three sources: an lstm and the default model, a tree, on the bundled names of the USA, and
-an lstm on the names of the other three countries. Both sides have their default settings. The side from random weights is trained again with
-other seeds until it has had as much time, and the training with the best val loss counts.
+weights and from the weights of three sources: an lstm and the default model, a tree, on the bundled names of the USA,
+and an lstm on the names of the other three countries. Both sides have their default settings. The side from random
+weights is trained again with other seeds until it has had as much time, and the training with the best val loss counts.
 
 Two losses are compared. *val*: on the val lines, as `wavemore train` prints it; none of them is in train. *new*: on all
 other lines of the list that are in no source either, so that neither side has ever seen them. Everything is in lower

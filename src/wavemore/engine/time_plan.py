@@ -46,9 +46,8 @@ DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
 """Probabilities of teachers that are held in memory, four bytes each."""
-LONG_TEXT = 16_000_000
-"""Predicted characters of a text's training from which longer blocks, and twice as many characters per step, are better."""
-LONG_BLOCKS: Settings = {"block_size": 64, "batch_size": 8_192}
+LONG_TEXT, LONG_BLOCKS = 16_000_000, {"block_size": 64, "batch_size": 8_192}
+"""Predicted characters of a text's training from which longer blocks and more characters per step are better."""
 MANY_PASSES, DROPOUT = 5.0, 0.1
 """Passes over a text from which an lstm needs dropout, and how much."""
 LEAST_STEPS = 10
@@ -171,9 +170,11 @@ class _Search:
         chars = choice.speed.training * seconds
         streams = choice.plan.recipe.sampling == "streams" and choice.plan.model == "lstm"
         more: Settings = {}
-        if streams and chars >= LONG_TEXT and not LONG_BLOCKS.keys() & self.settings.keys():
+        targets = self.corpus.train.num_targets
+        is_long = chars >= LONG_TEXT and targets >= 80 * LONG_BLOCKS["batch_size"]  # 80 steps per pass, as for lists
+        if streams and is_long and not LONG_BLOCKS.keys() & self.settings.keys():
             more |= LONG_BLOCKS
-        if streams and chars >= MANY_PASSES * self.corpus.train.num_targets and "dropout" not in self.settings:
+        if streams and chars >= MANY_PASSES * targets and "dropout" not in self.settings:
             more["dropout"] = DROPOUT
         return self.probed(choice.chosen | more)
 
