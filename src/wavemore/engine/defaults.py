@@ -22,8 +22,6 @@ LONG_LINE = 20
 """Characters; a tree of eight characters handles a list well if few lines are longer."""
 LARGE = 1_000_000
 """Characters of a large list."""
-DEEP = 100_000
-"""Characters of a list from which an lstm has two layers, as for texts."""
 SHORT_LIST = 5_000
 """Train lines below which an lstm is better than a tree."""
 MOST_WORK = 4e12
@@ -161,8 +159,7 @@ def _for_list(model: str, corpus: Corpus) -> Defaults:
 def _list_config(model: str, corpus: Corpus) -> ModelConfig:
     targets = corpus.train.num_targets
     if model in RECURRENT:
-        hidden = 64 if targets < 20_000 else 128 if targets < LARGE else 256
-        return RecurrentConfig(hidden=hidden, layers=1 if targets < DEEP or model != "lstm" else 2)
+        return RecurrentConfig(hidden=64 if targets < 20_000 else 128 if targets < LARGE else 384)
     if model not in ("tree", "mlp"):
         return MODELS[model].config()
     hidden = 32 if targets < 1_000 else 64 if targets < 10_000 else 128 if targets < LARGE else 256
@@ -204,7 +201,7 @@ def _text_config(model: str, targets: int, settings: Mapping[str, Any]) -> Model
         "wavenet": WaveNetConfig(channels=channels, skip_channels=channels, dilations=dilations, cycles=cycles),
         "rnn": RecurrentConfig(embedding=64, hidden=2 * width),
         "gru": RecurrentConfig(embedding=64, hidden=2 * width),
-        "lstm": RecurrentConfig(embedding=64, hidden=2 * width, layers=2),
+        "lstm": RecurrentConfig(embedding=64, hidden=3 * width),
         "bow": BowConfig(context=16),
         "transformer": TransformerConfig(channels=width, context=64),
     }

@@ -31,7 +31,7 @@ PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
 """Fraction of the time that a probe takes, and its limits in seconds."""
 WINDOWS = 4
 """Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
-CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 12.0}
+CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
 CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 2.0}
@@ -46,10 +46,10 @@ DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
 """Probabilities of teachers that are held in memory, four bytes each."""
-LONG_TEXT, LONG_BLOCKS = 16_000_000, {"block_size": 64, "batch_size": 8_192}
-"""Predicted characters of a text's training from which longer blocks and more characters per step are better."""
+LONG_TEXT, FOR_LONG_TEXT = 16_000_000, {"layers": 2, "block_size": 64, "batch_size": 8_192}
+"""Predicted characters of a text's training from which other settings of an lstm are better."""
 MANY_PASSES, DROPOUT = 5.0, 0.1
-"""Passes over a text from which an lstm needs dropout, and how much."""
+"""Passes of such a training over the text from which it needs dropout, and how much."""
 LEAST_STEPS = 10
 """Steps of a training that is worth its name."""
 EVALUATION_SHARE = 0.04
@@ -124,7 +124,7 @@ class _Search:
     device: str
     settings: Settings
     planner: Planner
-    probes: dict[tuple[str, int], Speed] = field(default_factory=dict)
+    probes: dict[tuple[str, str], Speed] = field(default_factory=dict)
 
     @property
     def left(self) -> float:
@@ -161,27 +161,25 @@ class _Search:
             hidden = self.hidden(plan, work, limits)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
-                return self.for_long_text(choice, seconds)
+                return self.for_long_text(choice, seconds, limits)
             tried.add(hidden)
             work = choice.speed.training * self.parameters(plan, hidden) * seconds
 
-    def for_long_text(self, choice: Choice, seconds: float) -> Choice:
-        """Give an lstm that reads a text for long, or often, what it needs for that."""
-        chars = choice.speed.training * seconds
-        streams = choice.plan.recipe.sampling == "streams" and choice.plan.model == "lstm"
-        more: Settings = {}
-        targets = self.corpus.train.num_targets
-        is_long = chars >= LONG_TEXT and targets >= 80 * LONG_BLOCKS["batch_size"]  # 80 steps per pass, as for lists
-        if streams and is_long and not LONG_BLOCKS.keys() & self.settings.keys():
-            more |= LONG_BLOCKS
-        if streams and chars >= MANY_PASSES * targets and "dropout" not in self.settings:
-            more["dropout"] = DROPOUT
-        return self.probed(choice.chosen | more)
+    def for_long_text(self, choice: Choice, seconds: float, limits: Limits) -> Choice:
+        """Give an lstm that reads a text for long what it needs for that, and the width that suits it."""
+        chars, targets = choice.speed.training * seconds, self.corpus.train.num_targets
+        is_long = chars >= LONG_TEXT and targets >= 80 * FOR_LONG_TEXT["batch_size"]  # 80 steps per pass, as for lists
+        streams = choice.plan.model == "lstm" and choice.plan.recipe.sampling == "streams"
+        if not (is_long and streams) or FOR_LONG_TEXT.keys() & {**self.settings, **choice.chosen}.keys():
+            return choice
+        model = {name: value for name, value in choice.chosen.items() if name == "model"}
+        often = chars >= MANY_PASSES * targets and "dropout" not in self.settings
+        return self.sized(model | FOR_LONG_TEXT | ({"dropout": DROPOUT} if often else {}), seconds, limits)
 
     def probed(self, chosen: Settings) -> Choice:
         """Measure the speed of a model, if it is not known."""
         plan = self.planner(**self.settings | chosen)
-        key = plan.model, plan.model_config.width
+        key = plan.model, plan.model_config.label
         if key not in self.probes:
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
             self.probes[key] = probe(plan, self.corpus, seconds, self.device)
