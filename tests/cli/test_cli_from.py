@@ -97,6 +97,15 @@ def test_a_text_begins_with_a_run_on_a_text(folder: Path, wavemore: Any, fails: 
     assert message in fails(2, "train", "list.txt", "--from", "one")
 
 
+def test_labels_are_not_carried_over(run: Path, fails: Callable[..., str], wavemore: Any) -> None:
+    Path("labelled.csv").write_text("name,kind\n" + "".join(f"{city},{city[0]}\n" for city in CITIES), encoding="utf-8")
+    own = ("labelled.csv", "--column", "name")
+    message = "labels are not carried over from"
+    assert message in fails(2, "train", *own, "--label-column", "kind", "--from", "done", *SHORT)
+    assert wavemore("train", *own, "--label-column", "kind", *SIZES["lstm"], *SHORT, "--run", "labelled").code == 0
+    assert message in fails(2, "train", *own, "--from", "labelled", *SHORT)
+
+
 @pytest.mark.parametrize("before", ["before its first checkpoint", "later"])
 def test_a_stopped_run_ends_with_the_same_bits_without_its_source(
     before: str, run: Path, cities: str, program: Any, wavemore: Any

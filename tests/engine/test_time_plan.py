@@ -60,6 +60,22 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
 
 
 @pytest.mark.usefixtures("_known_speed")
+def test_a_long_training_on_a_text_has_two_layers_and_long_blocks(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(" ".join(load_corpus("names").train.lines) * 5, encoding="utf-8")
+    data = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path)
+    short, long, own = plan(data, minutes=1), plan(data, minutes=6), plan(data, minutes=6, layers=1)
+    assert (short.recipe.batch_size, short.recipe.block_size) == (4_096, 32)
+    assert (long.recipe.batch_size, long.recipe.block_size) == (8_192, 64)
+    shapes = [(planned.model_config.label, getattr(planned.model_config, "dropout", None)) for planned in (long, own)]
+    assert shapes[0][0].startswith("2 x 64/")
+    assert (shapes[0][1], shapes[1][1]) == (0.1, 0.0)
+    assert not shapes[1][0].startswith("2 x")
+    assert long.budget is not None
+    same = plan(data, **dict(long.budget.chosen))
+    assert (same.model_config, same.recipe) == (long.model_config, long.recipe)
+
+
+@pytest.mark.usefixtures("_known_speed")
 def test_a_small_list_is_not_read_for_ever(corpus: LineCorpus, text: TextCorpus) -> None:
     for data in (corpus, text):
         recipe = plan(data, minutes=60).recipe

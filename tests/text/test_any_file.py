@@ -58,11 +58,12 @@ def objects(draw: st.DrawFn) -> tuple[str, int]:
     return json.dumps(shaped, indent=draw(st.sampled_from([None, 1]))), len(items)
 
 
-def load(path: Path, content: bytes, column: str | None) -> Corpus | str:
+def load(path: Path, content: bytes, own_val: bool, columns: dict[str, str | None]) -> Corpus | str:
     """Return what a file holds, or the error."""
     path.write_bytes(content)
+    val = path if own_val else None
     try:
-        return load_corpus(path, format="auto", column=column, cache=path.parent / "cache")
+        return load_corpus(path, format="auto", cache=path.parent / "cache", val=val, **columns)  # type: ignore[arg-type]
     except WavemoreError as error:
         return str(error)
 
@@ -74,23 +75,37 @@ def load(path: Path, content: bytes, column: str | None) -> Corpus | str:
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
     compress=st.sampled_from([bytes, gzip.compress, lzma.compress]),
     column=st.sampled_from([None, "name", "1"]),
+    count_column=st.sampled_from([None, None, None, "count", "2", "n"]),
+    label_column=st.sampled_from([None, None, None, "year", "3", "n"]),
+    own_val=st.booleans(),
     damage=st.none() | st.tuples(st.integers(0, 10**6), st.integers(0, 255)),
 )
 def test_no_file_is_a_traceback_and_no_row_is_lost_without_a_word(
-    tmp_path: Path, file: tuple[str, int], encoding: str, compress: Any, column: str | None, damage: Any
+    tmp_path: Path,
+    file: tuple[str, int],
+    encoding: str,
+    compress: Any,
+    column: str | None,
+    count_column: str | None,
+    label_column: str | None,
+    own_val: bool,
+    damage: Any,
 ) -> None:
     text, rows = file
     content = bytearray(compress(text.encode(encoding, "replace")))
     if damage is not None:
         content[damage[0] % len(content)] = damage[1]
-    corpus = load(tmp_path / "data", bytes(content), column)
+    columns = {"column": column, "count_column": count_column, "label_column": label_column}
+    corpus = load(tmp_path / "data", bytes(content), own_val, columns)
     if isinstance(corpus, str):
         assert "\n" not in corpus
         return
-    if corpus.format == "text" or damage is not None or corpus.layout.kind == "plain":
+    if corpus.format == "text" or damage is not None or own_val or corpus.layout.kind == "plain":
         return
     assert isinstance(corpus.report, LineReport)
-    left_out = [int(words.split()[0]) for words in corpus.report.repairs if re.match(r"[\d,]+ (rows|values) ", words)]
+    left_out = [
+        int(words.split()[0]) for words in corpus.report.repairs if re.match(r"[\d,]+ (rows|values|items?) ", words)
+    ]
     assert corpus.report.lines + corpus.report.blank + sum(left_out) == rows + (not corpus.layout.header) * (
         corpus.layout.kind == "table"
     )

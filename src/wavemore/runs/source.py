@@ -34,12 +34,17 @@ class Source:
         return carry_over(name, config, self.trained, self.characters, corpus.vocabulary.characters, seed)
 
     def check(self, corpus: Corpus) -> None:
-        """Raise `UsageError` for data of the other format, or with no character in common with that of the run."""
+        """Raise `UsageError` for data of the other format, with labels, or without a character of that of the run."""
         own = KINDS[self.config.data.format]
         if self.config.data.format != corpus.format:
             raise UsageError(
                 f"{self.run.path} was trained on {own}, and {corpus.name} is read as {KINDS[corpus.format]}: name "
                 "another run, or set `format`"
+            )
+        if self.trained.num_labels or corpus.vocabulary.labels:
+            raise UsageError(
+                f"labels are not carried over from {self.run.path}: name a run without them, and leave out "
+                "`label_column`"
             )
         if not self._known(corpus):
             raise UsageError(
