@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -101,6 +102,9 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
         Path(name).write_text(table, encoding="utf-8")
     users = "".join(json.dumps({"user": {"name": line}, "text": line * 2}) + "\n" for line in lines)
     Path("tweets.jsonl.gz").write_bytes(gzip.compress(users.encode()))
+    Path("lists").mkdir()
+    Path("lists/more.txt").write_text("\n".join(lines[:200]) + "\n", encoding="utf-8")
+    Path("poems.txt").write_text("---\n".join(f"{a}\n{b}\n" for a, b in pairwise(lines)), encoding="utf-8")
     sentence = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while.\n"
     Path("text.txt").write_text(sentence * 60, encoding="utf-8")
     pages = ["README.md", "docs/index.md", "docs/models.md", *(f"docs/commands/{name}.md" for name in COMMANDS)]
