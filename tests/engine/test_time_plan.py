@@ -71,7 +71,8 @@ def test_a_long_training_on_a_text_has_two_layers_and_long_blocks(tmp_path: Path
     assert (shapes[0][1], shapes[1][1]) == (0.1, 0.0)
     assert not shapes[1][0].startswith("2 x")
     assert long.budget is not None
-    same = plan(data, **dict(long.budget.chosen))
+    chosen: dict[str, Any] = dict(long.budget.chosen)
+    same = plan(data, **chosen)
     assert (same.model_config, same.recipe) == (long.model_config, long.recipe)
 
 

@@ -58,12 +58,12 @@ def objects(draw: st.DrawFn) -> tuple[str, int]:
     return json.dumps(shaped, indent=draw(st.sampled_from([None, 1]))), len(items)
 
 
-def load(path: Path, content: bytes, own_val: bool, columns: dict[str, str | None]) -> Corpus | str:
+def load(path: Path, content: bytes, own_val: bool, columns: dict[str, Any]) -> Corpus | str:
     """Return what a file holds, or the error."""
     path.write_bytes(content)
     val = path if own_val else None
     try:
-        return load_corpus(path, format="auto", cache=path.parent / "cache", val=val, **columns)  # type: ignore[arg-type]
+        return load_corpus(path, format="auto", cache=path.parent / "cache", val=val, **columns)
     except WavemoreError as error:
         return str(error)
 
