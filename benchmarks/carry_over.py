@@ -1,9 +1,9 @@
 """Does a training on a short list gain from the weights of a run on a related list?
 
 `python -m benchmarks.carry_over` draws short lists from those in benchmarks/data/, and trains on each from random
-weights and from the weights of three sources: an lstm and the default model, a tree, on the bundled names of the USA,
-and an lstm on the names of the other three countries. Both sides have their default settings. The side from random
-weights is trained again with other seeds until it has had as much time, and the training with the best val loss counts.
+weights and from the weights of two sources: the default run on the bundled names of the USA, and one on the names of
+the other three countries. Both sides have their default settings. The side from random weights is trained again with
+other seeds until it has had as much time, and the training with the best val loss counts.
 
 Two losses are compared. *val*: on the val lines, as `wavemore train` prints it; none of them is in train. *new*: on all
 other lines of the list that are in no source either, so that neither side has ever seen them. Everything is in lower
@@ -41,7 +41,7 @@ TARGETS = {
     "towns of Germany": "germany-towns",
 }
 SIZES = (100, 300, 1_000)
-USA, USA_TREE, NEIGHBOURS = "names of the USA", "the same, a tree", "names of the other countries"
+USA, NEIGHBOURS = "names of the USA", "names of the other countries"
 MOST_TRIES = 5
 """Trainings from random weights for one list, at most."""
 
@@ -85,13 +85,12 @@ def main() -> None:
     arguments = tyro.cli(CarryOver, description=__doc__)
     set_threads(1)
     usa = list_of(wm.load_corpus("names"))
-    epochs = arguments.source_epochs
-    sources = {USA: source(usa, "lstm", epochs), USA_TREE: source(usa, "tree", epochs)}
+    sources = {USA: source(usa, arguments.source_epochs)}
     rows = []
     for target in arguments.targets:
         own = TARGETS[target]
         others = [line for country in COUNTRIES if not own.startswith(country) for line in read(f"{country}-names")]
-        sources[NEIGHBOURS] = source(dict.fromkeys(others), "lstm", epochs)
+        sources[NEIGHBOURS] = source(dict.fromkeys(others), arguments.source_epochs)
         seen = {*usa, *others}
         for size in arguments.sizes:
             figures = [measure(read(own), size, seed, sources, seen) for seed in arguments.seeds]
@@ -122,11 +121,11 @@ def list_of(corpus: wm.LineCorpus) -> list[str]:
     return [line for part in (corpus.train, corpus.val, corpus.test) for line in part.lines]
 
 
-def source(lines: Iterable[str], model: str, epochs: float) -> Trained:
+def source(lines: Iterable[str], epochs: float) -> Trained:
     """Train a source with its default settings."""
     corpus = wm.LineCorpus.from_lines(lines)
     settings: dict[str, Any] = {"epochs": epochs} if epochs else {}
-    return Trained(corpus, wm.plan(corpus, model=model, **settings))
+    return Trained(corpus, wm.plan(corpus, **settings))
 
 
 def measure(
