@@ -117,3 +117,14 @@ def test_items_of_several_lines(wavemore: Callable[..., Any], folder: Path) -> N
     assert json.loads(wavemore("evaluate", "poems", "poems.txt", "--json").out)["file_targets"] == sum(
         len(poem) + 1 for poem in poems
     )
+
+
+def test_what_looks_like_a_header_or_a_count_is_said(wavemore: Callable[..., Any], folder: Path) -> None:
+    Path("header.txt").write_text("Name\n" + "\n".join(NAMES) + "\n")
+    note = "note    the first item is Name, as a header would be: take that line out if it is none of your items\n"
+    assert note in wavemore("train", "header.txt", *TINY, "--run", "header").out
+    Path("counted.txt").write_text("".join(f"{name} {number}\n" for number, name in enumerate(NAMES)))
+    out = wavemore("train", "counted.txt", *TINY, "--run", "counted").out
+    assert "note    most items end with a number, as in 'anna 0', which is learned as a part of them" in out
+    Path("plain.txt").write_text("\n".join(NAMES) + "\n")
+    assert "note" not in wavemore("train", "plain.txt", *TINY, "--run", "plain").out

@@ -23,7 +23,7 @@ def test_lines_behave_like_a_list_of_strings(raw: list[str]) -> None:
     assert lines.lengths.tolist() == [len(line) for line in expected]
     assert list(lines[1:4]) == expected[1:4]
     assert list(lines[::-2]) == expected[::-2]
-    assert replace(report, repairs=(), invisible=()) == LineReport(
+    assert replace(report, repairs=(), invisible=(), first="") == LineReport(
         lines=len(expected),
         distinct=len(set(expected)),
         blank=len(raw) - len(expected),

@@ -1,5 +1,6 @@
 """What `wavemore train` prints before and after a training."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,9 @@ PIECE = 1 << 20
 """Characters that are counted at once."""
 RARE, SHORT = 3, 300
 """Times that a rare character occurs, at most, and lines below which this is no surprise."""
+LOOKED_AT, MOSTLY = 1_000, 0.9
+"""Items that are looked at for a number at their end, and the fraction that has one if most have."""
+ENDS_IN_NUMBER = re.compile(r"\w\W*[\s,;:|]\d[\d.,]*$")
 FEW_CHARACTERS = 5_000
 """Below this number of val characters, the loss of a text is uncertain by more than 0.02 nats."""
 
@@ -52,7 +56,7 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
     if corpus.report.invisible:
         screen.say(f"note    {_invisible(corpus)}")
     screen.say(f"split   {describe_split(config.data)}: {_sizes(corpus)}")
-    for note in _leaks(corpus):
+    for note in (*_oddities(corpus), *_leaks(corpus)):
         screen.say(f"note    {note}")
     if variants := corpus.case_variants:
         screen.say(
@@ -125,6 +129,24 @@ def show_result(
 def by_count(part: "Part") -> str:
     """Return the end of a loss's unit: whether items weigh as much as their counts."""
     return "" if part.segment_weights is None else ", each item as often as it is counted"
+
+
+def _oddities(corpus: "Corpus") -> Iterator[str]:
+    """Yield what the lines of a plain list may have that is no part of the items: a header, or numbers at the end."""
+    from wavemore.text.recognize import HEADERS
+
+    if corpus.format != "lines" or corpus.layout.kind != "plain":
+        return
+    if corpus.first_line.lower() in HEADERS:
+        first = visible(corpus.first_line)
+        yield f"the first item is {first}, as a header would be: take that line out if it is none of your items"
+    lines = list(corpus.train.as_lines(corpus.vocabulary).lines[:LOOKED_AT])
+    numbered = [line for line in lines if ENDS_IN_NUMBER.search(line)]
+    if len(numbered) >= MOSTLY * len(lines):
+        yield (
+            f"most items end with a number, as in {visible(numbered[0][:EXAMPLE_CELLS])!r}, which is learned as a part "
+            "of them; if it is a count, put a comma before it, and add --count-column 2"
+        )
 
 
 def _leaks(corpus: "Corpus") -> Iterator[str]:

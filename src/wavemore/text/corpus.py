@@ -90,3 +90,8 @@ class Corpus:
     def longest_line(self) -> int:
         """Characters of the longest line; 0 for a text, whose lines are not items."""
         return self.report.longest if isinstance(self.report, LineReport) else 0
+
+    @property
+    def first_line(self) -> str:
+        """The first line of a list; empty for a text."""
+        return self.report.first if isinstance(self.report, LineReport) else ""

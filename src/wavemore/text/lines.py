@@ -287,6 +287,7 @@ class Collector:
             alphabet=len(lines.characters),
             repairs=(*repairs, *self._cleaner.repairs),
             invisible=self._cleaner.invisible,
+            first=lines[0] if len(lines) else "",
         )
         return lines, report
 

@@ -11,7 +11,8 @@ from wavemore.errors import DataError, UsageError
 from wavemore.signs import visible
 from wavemore.text.layout import ANY, DELIMITERS, Layout, Wanted
 
-_HEADERS = frozenset({"id", "item", "label", "name", "names", "text", "title", "titles", "value", "word", "words"})
+HEADERS = frozenset({"id", "item", "label", "name", "names", "text", "title", "titles", "value", "word", "words"})
+"""First lines, in lower case, that name a column rather than being an item."""
 _ROWS = 200  # rows that are looked at
 _SHOWN, _NAME = 8, 30  # columns that an error names, and characters of a name
 _SPACES = re.compile(r"\s*")
@@ -275,7 +276,7 @@ def _table(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
         if not names and (sum(c.is_filled for c in columns) < 2 or (delimiter != "\t" and unlike)):
             continue
         header = any(c.is_number and not is_number(name) for c, name in zip(columns, rows[0], strict=True))
-        header = header or rows[0][0].strip().lower() in _HEADERS
+        header = header or rows[0][0].strip().lower() in HEADERS
         header = header or any(name in rows[0] and not name.isdecimal() for name in names)
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]

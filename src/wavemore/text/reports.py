@@ -23,6 +23,8 @@ class LineReport:
     """What was changed, in words."""
     invisible: tuple[Invisible, ...] = ()
     """The invisible characters of the lines."""
+    first: str = ""
+    """The first line, which may be a header."""
 
     def __str__(self) -> str:
         distinct = "all distinct" if self.distinct == self.lines else f"{self.distinct:,} distinct"
