@@ -109,6 +109,7 @@ def test_labels_are_not_carried_over(run: Path, fails: Callable[..., str], wavem
 
 
 @pytest.mark.parametrize("before", ["before its first checkpoint", "later"])
+@pytest.mark.slow
 def test_a_stopped_run_ends_with_the_same_bits_without_its_source(
     before: str, run: Path, cities: str, program: Any, wavemore: Any
 ) -> None:

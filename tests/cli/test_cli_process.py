@@ -132,6 +132,7 @@ def test_a_run_that_is_overwritten_is_whole_after_a_kill(program: Any, names: st
     assert sorted(path.name for path in run.iterdir()) == sorted({*FILES, "lock"} - absent)
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_new_run_has_a_model(program: Any, names: str, wavemore: Any, run: Path) -> None:
     before = bits(run)
     words = ("train", names, "--run", "runs/done", "--overwrite", "--seed", "1", *SHAPE)
@@ -164,6 +165,7 @@ def test_a_training_is_not_called_stopped(program: Any, names: str, fails: Any, 
     assert "stopped at step 0 of 1,000,000" in wavemore("log", "mine", "--runs").out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_three_times_ends_bit_identically(
     program: Any, names: str, wavemore: Any, whole: Path
 ) -> None:
@@ -199,6 +201,7 @@ def test_two_trainings_into_one_folder(program: Any, names: str, fails: Any) -> 
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_costs_no_training(program: Any, names: str, wavemore: Any) -> None:
     for flags in ([], ["--json"]):
         process = program.start("train", names, "--run", "mine", "--overwrite", *SHAPE, "--steps", "300", *flags)
@@ -250,6 +253,7 @@ def test_a_file_name_that_is_not_unicode(program: Any, names: str) -> None:
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wavemore: Any, whole: Path) -> None:
     process = program.start("train", names, "--run", "mine", *WHOLE)
     until_it_trains(process, lines=2)

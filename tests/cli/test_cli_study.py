@@ -216,6 +216,7 @@ tune = { order = [2, 3] }
 """
 
 
+@pytest.mark.slow
 def test_a_study_of_models_on_a_continuous_text(wavemore: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     words = "to be or not to be that is the question\nwhether it is nobler\n\n"

@@ -85,6 +85,7 @@ def test_a_weight_of_0_is_bit_identical_to_no_teachers(teachers: Path, wavemore:
     assert [r["train_nats"] for r in plain.metrics()] == [r["train_nats"] for r in none.metrics()]
 
 
+@pytest.mark.slow
 def test_a_stopped_student_ends_with_the_same_bits(teachers: Path, program: Any, names: str, wavemore: Any) -> None:
     assert wavemore("train", names, *LONG, "--run", "whole", "--teachers", "teachers").code == 0
     process = program.start("train", names, *LONG, "--run", "mine", "--teachers", "teachers")

@@ -63,6 +63,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_trainings_work_with_every_way_to_set_the_precision_and_leave_it_as_it_was() -> None:
     process = subprocess.run([sys.executable, "-c", CODE, *LINES], capture_output=True, text=True, check=True)
     assert process.stdout.splitlines() == [f"{line} 0" for line in LINES], process.stderr

@@ -306,6 +306,7 @@ def test_sizes_are_compared_with_the_files_before_anything_is_built(
     assert attack(*words.split(), "runs/tree").code == 1
 
 
+@pytest.mark.slow
 def test_a_report_of_very_many_names_and_records(attack: Attack, runs: Path) -> None:
     path = runs / "tree" / "metrics.jsonl"
     record = json.loads(path.read_text().splitlines()[-1])
@@ -337,6 +338,7 @@ def test_any_loss_in_its_range_can_be_shown(attack: Attack, runs: Path, value: f
 FACTS: list[Any] = [None, True, -1, 10**9, 10**30, 1e308, float("inf"), -float("inf"), float("nan"), "x", [], {}, 3.5]
 
 
+@pytest.mark.slow
 def test_facts_of_the_state_have_a_type_and_a_range(attack: Attack, runs: Path, trained_runs: Path) -> None:
     stop(runs / "tree")
     change_json(runs / "tree" / "config.json", ("data", "source"), str(trained_runs / "list.txt"))

@@ -38,6 +38,7 @@ def clean_in_pieces(text: str, cleaning: Cleaning, size: int) -> tuple[str, Clea
 @example("\u0301\u0316" * 3_000, Cleaning("nfc"), 2_047)
 @example("\u0301" * _MAX_RUN * 3, Cleaning("nfc"), _MAX_RUN)
 @example("\x1b[31" + "m", Cleaning(invisible="strip"), 1)
+@example("\u0301\x08\u0f71\u0f72", Cleaning("nfc", invisible="strip"), 1)
 def test_the_sizes_of_the_pieces_do_not_matter(text: str, cleaning: Cleaning, size: int) -> None:
     cleaned, cleaner = clean_in_pieces(text, cleaning, size)
     whole, at_once = clean_in_pieces(text, cleaning, max(1, len(text)))
