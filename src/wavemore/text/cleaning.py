@@ -17,8 +17,8 @@ Invisibles = Literal["keep", "strip", "strip-all"]
 LongLines = Literal["error", "skip"]
 Case = Literal["keep", "lower"]
 
-# Characters that never change what stands before them, and are not taken out: those before the combining marks, Chinese,
-# Japanese and Korean, without the invisible ones among them.
+# Characters that never change what stands before them and are not taken out: those before the combining marks,
+# Chinese, Japanese and Korean, without the invisible ones among them.
 _STARTERS = "\t\n -~\xa1-\xac\xae-\u02ff\u3041-\u3096\u30a1-\u30fa\u3100-\u3163\u3165-\ua4cf\uac00-\ud7a3"
 _STARTER = re.compile(f"[{_STARTERS}]")
 _MAX_RUN = 1_024  # of characters that are none: sorting combining marks takes quadratic time
