@@ -162,3 +162,13 @@ def test_labels_of_json(wavemore: Any, folder: Path) -> None:
     assert wavemore("sample", "-n", "2", "--label", "true").code == 0
     assert wavemore("inspect").code == 0
     assert wavemore("report").code == 0
+
+
+def test_files_with_and_without_labels_do_not_mix(fails: Callable[..., str], folder: Path) -> None:
+    rows = [f"{a}{b},{a}" for a in ("an", "bo", "cle", "do") for b in ("na", "ra", "mi", "lo")]
+    Path("table.csv").write_text("name,kind\n" + "\n".join(rows) + "\n")
+    Path("plain.txt").write_text("zora\nmia\nlea\n")
+    words = ("train", "table.csv", "--column", "name", "--label-column", "kind")
+    for more in (["plain.txt"], ["--val", "plain.txt"]):
+        message = fails(1, words[0], words[1], *more, *words[2:])
+        assert "plain.txt: its items have no labels, and those of table.csv have" in message

@@ -47,6 +47,7 @@ def test_teachers_are_trained_first_also_after_an_interruption(folder: Path) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert begun.stdout is not None
     shown = ""

@@ -12,6 +12,7 @@ folder.
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -247,8 +248,10 @@ def _item_file(data: str | Path, encoding: str, wanted: Wanted | None, plain: La
     """Find out where the items of a file are: as `plain` has it, or in the `wanted` columns of a file with columns."""
     path, _, encoding = locate(data, encoding)
     detected = None if wanted is None else detect_format(data, encoding)
-    if wanted is not None and detected is not None and detected.recognized is not None:
-        detected = detect_format(data, encoding, wanted)
+    if wanted is not None and any(wanted) and detected is not None:
+        is_plain = detected.recognized is None
+        with suppress(UsageError) if is_plain else nullcontext():  # a file without columns has no such column
+            detected = detect_format(data, encoding, wanted)
     recognized = None if detected is None else detected.recognized
     return ItemFile(path, encoding, plain if recognized is None else required_layout(data, recognized))
 

@@ -188,6 +188,12 @@ def read_files(files: Sequence[ItemFile], cleaning: Cleaning = AS_IS, parts: Seq
 
     `parts` has the numbers of the files, counted from 0, with which another part begins.
     """
+    labelled = [file.layout.label is not None for file in files]
+    if any(labelled) and not all(labelled):
+        raise DataError(
+            f"{files[labelled.index(False)].path}: its items have no labels, and those of "
+            f"{files[labelled.index(True)].path} have: give a table with the same columns"
+        )
     collector = Collector(cleaning, counted=any(file.layout.count is not None for file in files))
     readers, repairs = [], list[str]()
     for number, source in enumerate(files):
