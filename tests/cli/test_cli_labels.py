@@ -146,7 +146,7 @@ def test_a_label_for_a_run_without_labels(wavemore: Any, names: str, fails: Call
     assert wavemore("train", names, *TINY, "--steps", "4", "--run", "runs/plain").code == 0
     (folder / "others.txt").write_text("anna\nana\nanla\n")
     for words in (("sample",), ("score", "runs/plain", "anna"), ("evaluate", "runs/plain", "others.txt")):
-        assert "--label is for data with labels" in fails(2, *words, "--label", "de")
+        assert "--label is for models of items with labels" in fails(2, *words, "--label", "de")
     text = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while.\n" * 60
     (folder / "text.txt").write_text(text)
     assert wavemore("train", "text.txt", "--steps", "2", "--format", "text", "--run", "runs/text").code == 0

@@ -27,7 +27,7 @@ def test_counts_are_said_and_kept(wavemore: Callable[..., Any], table: Path) -> 
     result = wavemore(*train, "--run", "r1")
     assert result.code == 0
     assert "the column name, counted by times, of a table of 3 columns" in result.out
-    assert "1 items with a count of 0 left out, counts of 570 in all" in result.out
+    assert "1 item with a count of 0 left out, 570 occurrences in all" in result.out
     assert "per character, each item as often as it is counted" in result.out
     assert "each item as often as it is counted" in wavemore("evaluate", "r1").out
     own = ("table.csv", "--column", "name", "--count-column", "times", "--json")
@@ -99,6 +99,11 @@ def test_a_folder_is_all_of_its_files(wavemore: Callable[..., Any], folder: Path
     Path("lists/.hidden").write_text("no\n")
     assert "20 lines (all distinct)" in wavemore("train", "lists", *TINY).out
     assert Path("runs/lists-1/summary.json").exists()
+    Path("lists/prose.txt").write_text(
+        "The sun was low,\nand the sea was red.\n\nNobody had seen it,\nnot even they.\n" * 20
+    )
+    message = "a.txt looks like a list, and lists/prose.txt like a text: set --format for both"
+    assert message in fails(2, "train", "lists", *TINY)
     Path("empty").mkdir()
     assert "empty: this folder has no files" in fails(1, "train", "empty", *TINY)
 

@@ -206,7 +206,7 @@ def test_a_model_without_labels_and_one_with_others(
         score(model, labelled.vocabulary, ["kana"])
     with pytest.raises(UsageError, match="`label` is 'sv'; the data has de, fi"):
         list(generate(model, labelled.vocabulary, 1, Sampling(label="sv")))
-    with pytest.raises(UsageError, match=r"`label` is for data with labels \(see `label_column`\)"):
+    with pytest.raises(UsageError, match="`label` is for models of items with labels"):
         list(generate(without, plain.vocabulary, 1, Sampling(label="de")))
     with pytest.raises(UsageError, match="`label` is for lines"):
         generate_text(without, plain.vocabulary, 1, 10, Sampling(label="de"))

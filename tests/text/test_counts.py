@@ -35,7 +35,7 @@ def write(folder: Path, name: str, content: str) -> Path:
 def test_each_item_keeps_its_count(tmp_path: Path, name: str) -> None:
     corpus = load_corpus(write(tmp_path, name, FILES[name]), format="lines", count_column="times")
     assert counts_of(corpus) == ITEMS
-    assert f"counts of {sum(ITEMS.values())} in all" in str(corpus.report)
+    assert f"{sum(ITEMS.values())} occurrences in all" in str(corpus.report)
 
 
 def test_the_counts_of_uniq(tmp_path: Path) -> None:

@@ -46,13 +46,13 @@ class DataFlags:
     count_column: Annotated[Text, NO_HINT] = None
     """name or number of the column that says how often each item occurs: its weight in training and in losses"""
     by_count: YesOrNo = True
-    """by count, as --count-column has it by default, or not: then the counts only serve --min-count"""
+    """whether counts weigh in training and in losses, as they do by default, or only serve --min-count"""
     separator: Annotated[Text, NO_HINT] = None
     """for items of several lines: the line between them, such as ---; '' for blank lines"""
     val: File = None
-    """a file that is all of the val part; the data then has no val part of its own"""
+    """a file to use as the val part; what would have been the val part of the data is then trained on"""
     test: File = None
-    """a file that is all of the test part; the data then has no test part of its own"""
+    """a file to use as the test part; what would have been the test part of the data is then trained on"""
     split_method: Literal["distinct", "lecture"] = "distinct"
     """for a list: distinct (no line in two parts) or lecture (Karpathy's split, with duplicates); 80/10/10"""
     split_seed: Number = 0

@@ -145,7 +145,7 @@ def load_corpus(
         raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
     wanted = Wanted(column, count_column, label_column)
     files = files_of(data)
-    kind, layout = _resolved(files[0], format, wanted, separator, layout, encoding)
+    kind, layout = _resolved(files, format, wanted, separator, layout, encoding)
     cleaning.setdefault("normalize", "nfc")
     how = Cleaning(**cleaning)
     own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
@@ -200,7 +200,7 @@ def _read_text(
 
 
 def _resolved(
-    first: str | Path,
+    files: Sequence[str | Path],
     format: str,  # noqa: A002 - the name of the setting
     wanted: Wanted,
     separator: str | None,
@@ -214,10 +214,24 @@ def _resolved(
         if format == "text" or any(wanted) or layout is not PLAIN:
             raise UsageError("`separator` is for lists of items of several lines, which have no columns: leave it out")
         return "lines", Layout("separated", separator=separator)
-    if (format == "auto" or any(wanted)) and (detected := detect_format(first, encoding, wanted)) is not None:
+    if format == "auto":
+        _require_one_format(files, encoding)
+    if (format == "auto" or any(wanted)) and (detected := detect_format(files[0], encoding, wanted)) is not None:
         recognized = detected.recognized
-        return detected.format, PLAIN if recognized is None else required_layout(first, recognized)
+        return detected.format, PLAIN if recognized is None else required_layout(files[0], recognized)
     return "text" if format == "text" else "lines", layout
+
+
+def _require_one_format(files: Sequence[str | Path], encoding: str) -> None:
+    """Raise `UsageError` if some files look like lists, and some like texts."""
+    if len(files) == 1:
+        return
+    looks = dict[Format, str | Path]()
+    for file in files:
+        detected = detect_format(file, encoding)
+        looks.setdefault("lines" if detected is None else detected.format, file)
+    if len(looks) == 2:
+        raise UsageError(f"{looks['lines']} looks like a list, and {looks['text']} like a text: set `format` for both")
 
 
 def files_of(data: Data) -> list[str | Path]:

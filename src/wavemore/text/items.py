@@ -88,7 +88,8 @@ class ItemReader:
         if self.num_uncounted:
             words.append(f"{self.num_uncounted:,} lines without a count read as they are")
         if self.num_zero:
-            words.append(f"{self.num_zero:,} items with a count of 0 left out")
+            items = "1 item" if self.num_zero == 1 else f"{self.num_zero:,} items"
+            words.append(f"{items} with a count of 0 left out")
         if self.num_broken:
             items = "1 item" if self.num_broken == 1 else f"{self.num_broken:,} items"
             words.append(f"line breaks within {items} replaced by spaces")

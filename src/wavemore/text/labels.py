@@ -72,7 +72,7 @@ class Labels:
     def number(self, name: str) -> int:
         """Return the number of a label, from 0. Raises `UsageError` for one that the data does not have."""
         if not self.names:
-            raise UsageError("`label` is for data with labels (see `label_column`), and this has none: leave it out")
+            raise UsageError("`label` is for models of items with labels, and this one has none: leave it out")
         if tidy(name) not in self.names:
             more = f", and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
             raise UsageError(f"`label` is {name[:80]!r}; the data has {', '.join(self.names[:_SHOWN])}{more}")

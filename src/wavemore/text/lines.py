@@ -277,7 +277,7 @@ class Collector:
             verb = "occurs" if self.num_rare == 1 else "occur"
             repairs.append(f"{pluralize(self.num_rare, 'line')} left out that {verb} {times}")
         if lines.counts is not None:
-            repairs.append(f"counts of {lines.counts.sum():,} in all")
+            repairs.append(f"{lines.counts.sum():,} occurrences in all")
         report = LineReport(
             lines=len(lines),
             distinct=len(distinct(_with_labels(lines))),
