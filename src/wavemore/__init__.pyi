@@ -9,10 +9,10 @@ from .engine.evaluate import Score as Score
 from .engine.evaluate import evaluate as evaluate
 from .engine.evaluate import score as score
 from .engine.fit import fit as fit
-from .engine.generate_lines import Sample as Sample
 from .engine.generate_lines import generate as generate
 from .engine.generate_text import GeneratedText as GeneratedText
 from .engine.generate_text import generate_text as generate_text
+from .engine.line_source import Sample as Sample
 from .engine.plan import plan as plan
 from .engine.recipe import LECTURE as LECTURE
 from .engine.recipe import Recipe as Recipe

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.batcher import nats_of
+from wavemore.engine.draw import draw, probabilities
 from wavemore.engine.evaluate import eval_mode
-from wavemore.engine.generate_lines import draw, probabilities
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, require
 from wavemore.nn.model import Model
@@ -89,7 +89,7 @@ class _Group:
 
     def step(self, sampling: Sampling) -> Step:
         logits = self.decoder.logits.cpu()  # (B, V)
-        ids = draw(probabilities(logits, sampling, sampling.min_length), self.rows, self.generator)  # (B,)
+        ids = draw(probabilities(logits, sampling), self.rows, self.generator)  # (B,)
         self.decoder.step(ids.to(self.device))
         return Step(ids.numpy(), nats_of(logits.double(), ids).numpy())
 
