@@ -51,10 +51,10 @@ def test_json_says_the_same_as_score(wavemore: Any, run: Path) -> None:
 
 def test_filters_that_too_few_lines_pass(wavemore: Any, run: Path) -> None:
     result = wavemore("sample", "-n", "50", "--max-length", "1", "--distinct")
-    assert result.code == 0
+    assert result.code == 1
     assert len(result.out.splitlines()) < 50
     assert (
-        f"wavemore: found only {len(result.out.splitlines())} of 50 lines: further draws gave nothing that passes"
+        f"wavemore: found only {len(result.out.splitlines())} of 50 lines: further draws gave none that meets"
         in result.err
     )
     assert json.loads(wavemore("sample", "-n", "50", "--max-length", "1", "--distinct", "--json").out) is not None

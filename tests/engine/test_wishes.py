@@ -69,7 +69,7 @@ def lively_one() -> Callable[..., Model]:
 
 
 @pytest.mark.parametrize("sampling", WISHES, ids=str)
-@pytest.mark.parametrize("name", ["tree", "lstm", "transformer"])
+@pytest.mark.parametrize("name", ["tree", "lstm", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_lines_are_as_likely_as_among_all_that_meet_the_wishes(
     name: str, sampling: Sampling, lively_one: Callable[..., Model]
 ) -> None:

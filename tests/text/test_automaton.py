@@ -50,7 +50,7 @@ def test_a_pattern_is_python_s_fullmatch(pattern: str) -> None:
 @given(literals, st.sampled_from([begins, contains, ends, lacks]))
 def test_words_are_found_where_they_are(ids: list[int], make: Callable[..., Automaton]) -> None:
     word = text(tuple(ids))
-    methods = {
+    methods: dict[Callable[..., Automaton], Callable[[str], bool]] = {
         begins: lambda line: line.startswith(word),
         contains: lambda line: word in line,
         ends: lambda line: line.endswith(word),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wavemore.engine.sampling import Sampling
     from wavemore.runs.run import Run
 
-FOR_LINES = ("label", "min_length", "max_length", "distinct", "new")
+FOR_LINES = ("suffix", "contains", "without", "match", "label", "min_length", "max_length", "distinct", "new")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +47,18 @@ class Sample:
         sampling = self._sampling(run)
         if run.config.data.format == "text":
             self._print_text(run, sampling)
+            enough = True
         else:
-            self._print_lines(run, sampling)
+            enough = self._print_lines(run, sampling)
         if self.sampling.seed == "auto" and sampling.temperature > 0:
             sys.stdout.flush()
             suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
             note = f"; --temperature is {sampling.temperature:g}, as the list is short" if suggested else ""
             Screen(stderr=True).say(f"wavemore: --seed {sampling.seed} draws the same again{note}")
-        return 0
+        return 0 if enough else 1
 
-    def _print_lines(self, run: "Run", sampling: "Sampling") -> None:
+    def _print_lines(self, run: "Run", sampling: "Sampling") -> bool:
+        """Print lines; say whether there are as many as were asked for."""
         from wavemore.engine.generate_lines import generate
         from wavemore.text.layout import broken
 
@@ -83,9 +85,10 @@ class Sample:
         if count < n:
             sys.stdout.flush()
             Screen(stderr=True).say(
-                f"wavemore: found only {count:,} of {n:,} lines: further draws gave nothing that passes your "
-                "filters. Try a higher --temperature, another --prefix or length, or drop --new or --distinct"
+                f"wavemore: found only {count:,} of {n:,} lines: further draws gave none that meets your "
+                "wishes. Try a higher --temperature or fewer wishes"
             )
+        return count == n
 
     def _print_text(self, run: "Run", sampling: "Sampling") -> None:
         """Print one text while it is drawn, or several one after the other."""
@@ -119,7 +122,9 @@ class Sample:
 
         settings = given(self.sampling)
         longest = max(1, run.config.data.longest_line)
-        shortest = max(self.sampling.min_length, len(self.sampling.prefix))
+        flags = self.sampling
+        parts = (flags.prefix, flags.suffix, *flags.contains)
+        shortest = max(flags.min_length, sum(map(len, parts)))
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
         summary = run.summary()
         settings.setdefault("temperature", summary.temperature if summary else 1.0)

@@ -29,7 +29,8 @@ from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 FIRST_BATCH, MAX_BATCH = 32, 32_768  # lines that are drawn at once
 MAX_BATCH_CHARACTERS, MAX_BATCH_LOGITS = 2**19, 2**23  # of long lines, and with a large vocabulary, fewer are
 MIN_SHARED = 256  # beginnings whose next step takes long enough to be shared by several threads
-LOOKAHEAD_LINES, STEERED_BATCH = 2_048, 1_024  # lines to count n-grams in, and to begin with towards the wishes
+LOOKAHEAD_LINES, STEERED_BATCH = 2_048, 1_024  # lines to count n-grams in, and to begin with towards the wishes;
+FIRST_LOGITS = 2**20  # fewer with a large vocabulary
 LOOKAHEAD_ROUNDS = 2  # the first counts free lines, the others lines that are on their way to the wishes
 MIN_ACCEPTED = 1 / 256  # of the lines that meet the wishes; of weights that need less, the largest are capped
 
@@ -80,7 +81,7 @@ class LineSource:
         """Count n-grams of what the model predicts for some lines, and look ahead by these."""
         sampling = self.sampling
         k = context_length(automaton, len(self.vocabulary), sampling.max_length)
-        counts, size = NextCounts(k, len(self.vocabulary), sampling.max_length), self._at_most(LOOKAHEAD_LINES)
+        counts, size = NextCounts(k, len(self.vocabulary), sampling.max_length), self._at_most(self._first(LOOKAHEAD_LINES))
         with eval_mode(self.model):
             path: _Path = _Free(replace(sampling, min_length=min(1, sampling.min_length)), self.prefix)
             for _ in range(LOOKAHEAD_ROUNDS):
@@ -96,7 +97,11 @@ class LineSource:
         Lines drawn together may round differently from the same lines drawn in a smaller batch. So that more lines
         begin with the same ones, the batches do not depend on how many are wanted.
         """
-        return self._at_most(max(FIRST_BATCH if self.lookahead is None else STEERED_BATCH, self.lines))
+        first = FIRST_BATCH if self.lookahead is None else self._first(STEERED_BATCH)
+        return self._at_most(max(first, self.lines))
+
+    def _first(self, lines: int) -> int:
+        return max(FIRST_BATCH, min(lines, FIRST_LOGITS // self.model.vocabulary_size))
 
     def _at_most(self, lines: int) -> int:
         longest = MAX_BATCH_CHARACTERS // self.sampling.max_length

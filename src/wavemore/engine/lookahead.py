@@ -1,8 +1,8 @@
 """Lookahead for wishes: how likely a line that has begun still meets them, by an n-gram of what the model predicts.
 
 A model that draws one character at a time cannot know whether the line will end as wished. Here each of its
-probabilities is multiplied by that of meeting the wishes from there on, h, which a small n-gram and the automaton of the
-wishes give exactly (as in a twisted particle filter, https://arxiv.org/abs/1501.07880, or GeLaTo,
+probabilities is multiplied by h, that of meeting the wishes from there on, as a small n-gram and the automaton of the
+wishes give it (related: twisted particle filters, https://arxiv.org/abs/1501.07880, and GeLaTo,
 https://arxiv.org/abs/2304.07438):
 
     q(x | line) = p(x | line) h(line, x) / Z(line),    Z(line) = sum over x of p(x | line) h(line, x)

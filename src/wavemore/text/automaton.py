@@ -136,7 +136,7 @@ class Automaton:
     def _lines_of(self, length: int) -> Iterator[tuple[int, ...]]:
         alive = [self.accepting]  # whether a line can pass with exactly k more characters
         for _ in range(length):
-            alive.append(np.where(self.next == DEAD, False, alive[-1][self.next]).any(axis=1))
+            alive.append(np.asarray(np.where(self.next == DEAD, False, alive[-1][self.next]).any(axis=1)))
         stack: list[tuple[int, tuple[int, ...]]] = [(0, ())] if alive[length][0] else []
         while stack:
             state, ids = stack.pop()

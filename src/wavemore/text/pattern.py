@@ -34,8 +34,8 @@ _REFUSED = {
 def matching(pattern: str, characters: str) -> Automaton:
     r"""Return the automaton of the lines that match as a whole, as `re.fullmatch` does; ids begin at 1.
 
-    Raises `UsageError` for an expression that Python cannot read, that no automaton can follow (look-around, groups that
-    are referred to, word boundaries), or that needs too many states.
+    Raises `UsageError` for an expression that Python cannot read, that no automaton can follow (look-around, groups
+    that are referred to, word boundaries), or that needs too many states.
 
     >>> automaton = matching("(an)+[^b-d]?", "abn")
     >>> [automaton.accepts_ids(ids) for ids in ([1, 3], [1, 3, 1, 3, 1], [1, 3, 2])]
@@ -90,7 +90,8 @@ class _Graph:
             _, added, removed, items = value
             self.add(items, start, end, (flags | added) & ~removed)
         elif op in ("MAX_REPEAT", "MIN_REPEAT"):
-            self._repeat(*value, start, end, flags)
+            least, most, items = value
+            self._repeat(least, None if most is _parser.MAXREPEAT else int(most), items, start, end, flags)
         elif op == "AT" and str(value) in ("AT_BEGINNING", "AT_BEGINNING_STRING"):
             self.link(start, end, "begin")
         elif op == "AT" and str(value) in ("AT_END", "AT_END_STRING"):
@@ -100,18 +101,20 @@ class _Graph:
                 f"`match` {_REFUSED.get(op, 'has a part')}, which cannot be followed character by character"
             )
 
-    def _repeat(self, least: int, most: Any, items: Any, start: int, end: int, flags: re.RegexFlag) -> None:
+    def _repeat(
+        self, least: int, most: int | None, items: Any, start: int, end: int, flags: re.RegexFlag
+    ) -> None:
         for _ in range(least):
             following = self.node()
             self.add(items, start, following, flags)
             start = following
-        if most is _parser.MAXREPEAT:
+        if most is None:
             loop = self.node()
             self.link(start, loop)
             self.add(items, loop, loop, flags)
             self.link(loop, end)
             return
-        for _ in range(int(most) - least):
+        for _ in range(most - least):
             self.link(start, end)
             following = self.node()
             self.add(items, start, following, flags)
