@@ -2,8 +2,8 @@
 
 `python -m benchmarks.wishes --data names.txt` trains the default model of a list. For each case of wishes it draws
 lines without wishes and keeps those that meet them: the reference. The nats of lines with wishes are compared with
-theirs. Then the time until 50 distinct new lines are there is measured, with wishes and by drawing until they fit, in turn.
-Writes records/wishes.json.
+theirs. Then the time until 50 distinct new lines are there is measured, with wishes and by drawing until they fit,
+interleaved. Writes records/wishes.json.
 """
 
 import json

@@ -119,6 +119,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
     if "labels" in found:
         parts += ["", "## Labels\n", *_labels(found["labels"])]
+    if "wishes" in found:
+        parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -272,6 +274,29 @@ def _carry_over(record: dict[str, Any]) -> list[str]:
         where = f"{row['lines']:,} {row['target']}"
         rows.append(f"| {where} | {row['source']} | {val} | {row['known']:.0%} | {new} | {times} |")
     return [*rows, "", _machine(record)]
+
+
+def _wishes(record: dict[str, Any]) -> list[str]:
+    """Return how fast lines that meet wishes are made, and how likely they are."""
+    rows = [
+        f"`{record['command']}`: the default model of {record['lines']:,} names. *rate*: of the lines that are drawn",
+        "without wishes, those that meet them; *nats*: mean per item, ± standard error, of these and of lines made",
+        "with wishes; *seconds*: until 50 distinct new ones are there, drawn until they fit and with wishes, the model",
+        f"loaded; medians, interleaved. {_machine(record)}\n",
+        "| wishes | rate | nats, drawn until they fit | nats, wishes | seconds, drawn until they fit | wishes | |",
+        "|---" * 7 + "|",
+    ]
+    for case in record["cases"]:
+        rate, wishes = 1 / case["rate"], case["wishes"]
+        values = [(key, value if isinstance(value, list) else [value]) for key, value in wishes.items()]
+        flags = " ".join(f"--{key.replace('_', '-')} {' '.join(map(str, value))}" for key, value in values)
+        rows.append(
+            f"| `{flags.replace('|', chr(92) + '|')}` | 1 in {rate:,.0f} "
+            f"| {case['reference_nats']:.2f} ± {case['reference_error']:.2f} "
+            f"| {case['nats']:.2f} ± {case['error']:.2f} "
+            f"| {case['rejection_seconds']:.3g} | {case['seconds']:.2g} | {case['speedup']:.3g}x |"
+        )
+    return rows
 
 
 def _labels(record: dict[str, Any]) -> list[str]:

@@ -183,9 +183,11 @@ def test_one_text_is_no_list_of_texts(name: str) -> None:
         Sampling(**{name: ("a", "")})  # type: ignore[arg-type]
 
 
-def test_the_largest_weights_are_capped_only_if_too_few_lines_would_be_accepted() -> None:
+def test_the_largest_weights_are_capped_if_they_are_few_or_too_few_lines_would_be_accepted() -> None:
     even = torch.zeros(1_000)
-    assert cap(even) == 0
-    assert cap(torch.cat([even, torch.tensor([1.0])])) == 1
-    assert cap(torch.cat([even, torch.tensor([50.0])])) == 0
-    assert cap(torch.tensor([-torch.inf])) == -torch.inf
+    assert cap(even, 0) == 0
+    assert cap(torch.cat([even, torch.tensor([1.0])]), 0) == 1
+    assert cap(torch.cat([even, torch.tensor([1.0])]), 0.01) == 0
+    assert cap(torch.cat([even, torch.tensor([4.0])]), 0.01) == 4
+    assert cap(torch.cat([even, torch.tensor([50.0])]), 0) == 0
+    assert cap(torch.tensor([-torch.inf]), 0) == -torch.inf

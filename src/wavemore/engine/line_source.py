@@ -29,9 +29,9 @@ from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 FIRST_BATCH, MAX_BATCH = 32, 32_768  # lines that are drawn at once
 MAX_BATCH_CHARACTERS, MAX_BATCH_LOGITS = 2**19, 2**23  # of long lines, and with a large vocabulary, fewer are
 MIN_SHARED = 256  # beginnings whose next step takes long enough to be shared by several threads
-LOOKAHEAD_LINES, STEERED_BATCH = 2_048, 1_024  # lines to count n-grams in, and to begin with towards the wishes;
+LOOKAHEAD_LINES, STEERED_BATCH = 3_072, 1_024  # lines to count n-grams in, and to begin with towards the wishes;
 FIRST_LOGITS = 2**20  # fewer with a large vocabulary
-LOOKAHEAD_ROUNDS = 2  # the first counts free lines, the others lines that are on their way to the wishes
+MAY_DIFFER = 50  # of so many lines that meet the wishes, one may be another, as very large weights are capped
 MIN_ACCEPTED = 1 / 256  # of the lines that meet the wishes; of weights that need less, the largest are capped
 
 
@@ -69,7 +69,7 @@ class LineSource:
         self.label = labels.number(label) if label else None  # of all lines
         self.shares = torch.from_numpy(labels.shares)[None] if labels and not label else None  # (1, K)
         self.generator = torch.Generator().manual_seed(self.sampling.seed)  # on the CPU: the same on every device
-        self.lines = self.characters = self.ended = 0  # drawn so far
+        self.lines = self.characters = self.ended = self.accepted = 0  # drawn so far
         self.lookahead = None if self.automaton is None else self._look(self.automaton)
         self.log_cap = -inf  # the log of the weight from which a line is certainly accepted
 
@@ -81,14 +81,14 @@ class LineSource:
         """Count n-grams of what the model predicts for some lines, and look ahead by these."""
         sampling = self.sampling
         k = context_length(automaton, len(self.vocabulary), sampling.max_length)
-        counts, size = NextCounts(k, len(self.vocabulary), sampling.max_length), self._at_most(self._first(LOOKAHEAD_LINES))
+        counts, size = (
+            NextCounts(k, len(self.vocabulary), sampling.max_length),
+            self._at_most(self._first(LOOKAHEAD_LINES)),
+        )
         with eval_mode(self.model):
-            path: _Path = _Free(replace(sampling, min_length=min(1, sampling.min_length)), self.prefix)
-            for _ in range(LOOKAHEAD_ROUNDS):
-                self._draw(size, self._draw_labels(size), _Counting(path, counts, sampling))
-                lookahead = Lookahead(automaton, counts, sampling.min_length, sampling.max_length)
-                path = _Steered(sampling, lookahead)
-        return lookahead
+            free = _Counting(counts, replace(sampling, min_length=min(1, sampling.min_length)), self.prefix)
+            self._draw(size, self._draw_labels(size), free)
+        return Lookahead(automaton, counts, sampling.min_length, sampling.max_length)
 
     @property
     def batch_size(self) -> int:
@@ -126,10 +126,15 @@ class LineSource:
         return self._samples(drawn, valid, labels)
 
     def _accept(self, log_weights: Tensor) -> NDArray[np.bool_]:
-        """Accept lines in proportion to their weights, (B,); the largest weight so far is certainly accepted."""
-        self.log_cap = max(self.log_cap, cap(log_weights))
+        """Accept lines in proportion to their weights, (B,).
+
+        Weights above the cap are accepted too rarely: as often as one of the lines up to now may be another.
+        """
+        self.log_cap = max(self.log_cap, cap(log_weights, 1 / (MAY_DIFFER + self.accepted)))
         uniform = torch.rand(len(log_weights), dtype=torch.float64, generator=self.generator)
-        return (uniform.log() < log_weights - self.log_cap).numpy()
+        accepted = (uniform.log() < log_weights - self.log_cap).numpy()
+        self.accepted += int(accepted.sum())
+        return accepted
 
     def _draw(self, size: int, labels: Tensor | None, path: "_Path") -> "_Drawn":
         """Draw lines on a path.
@@ -220,22 +225,26 @@ class _Drawn(NamedTuple):
     log_weights: Tensor
 
 
-def cap(log_weights: Tensor) -> float:
-    """Return the log of the weight from which a line is certainly accepted: the largest one, if that accepts enough.
+def cap(log_weights: Tensor, excess: float) -> float:
+    """Return the log of the weight from which a line is certainly accepted.
 
-    If fewer than `MIN_ACCEPTED` of the lines would be accepted, a lower one; the lines above are then too rare.
+    It is the lowest one for which the weights above it are at most the fraction `excess` of all weights too large, or a
+    lower one if fewer than `MIN_ACCEPTED` of the lines would be accepted.
 
-    >>> cap(torch.tensor([2.0, 1.0, 3.0]))
+    >>> cap(torch.tensor([2.0, 1.0, 3.0]), excess=0)
     3.0
     """
     w = log_weights[log_weights > -inf]
     if len(w) == 0:
         return -inf
-    ordered, top = w.sort(descending=True).values, float(w.max())
-    below = (ordered - top).exp().flip(0).cumsum(0).flip(0)  # the sum of each weight and all smaller ones
+    top = float(w.max())
+    ordered = (w - top).exp().sort(descending=True).values
     larger = torch.arange(len(w), dtype=torch.float64)
-    accepted = (below / (ordered - top).exp() + larger) / len(w)  # the share, if each weight were the cap
-    return float(ordered[int((accepted >= MIN_ACCEPTED).int().argmax())])
+    above = ordered.cumsum(0) - ordered  # the sum of all larger weights
+    too_large = (above - larger * ordered) / ordered.sum()  # if each weight were the cap: ascending
+    accepted = (ordered.sum() - above + larger * ordered) / (ordered * len(w))
+    enough = int((too_large <= excess).sum()) - 1
+    return top + float(ordered[max(enough, int((accepted >= MIN_ACCEPTED).int().argmax()))].log())
 
 
 class _Path:
@@ -272,25 +281,24 @@ class _Free(_Path):
         return probabilities(logits, self.sampling, inside if self.position < self.sampling.min_length else None)
 
 
-class _Counting(_Path):
-    """Another path, on which what the model predicts is counted."""
+class _Counting(_Free):
+    """The same, and what the model predicts is counted."""
 
-    def __init__(self, path: _Path, counts: NextCounts, sampling: Sampling) -> None:
-        self.path, self.counts, self.sampling = path, counts, sampling
+    def __init__(self, counts: NextCounts, sampling: Sampling, prefix: NDArray[np.integer]) -> None:
+        super().__init__(sampling, prefix)
+        self.counts = counts
 
     def begin(self, beginnings: int) -> None:
         super().begin(beginnings)
-        self.path.begin(beginnings)
         self.contexts = torch.zeros(beginnings, dtype=torch.int64)
 
     def probabilities(self, logits: Tensor, beginnings: Tensor) -> Tensor:
         lines = beginnings.bincount(minlength=len(logits))
         self.counts.add(self.position, self.contexts, probabilities(logits, self.sampling), lines)
-        return self.path.probabilities(logits, beginnings)
+        return super().probabilities(logits, beginnings)
 
     def extend(self, rows: Tensor, ids: Tensor) -> None:
         super().extend(rows, ids)
-        self.path.extend(rows, ids)
         self.contexts = self.counts.extend(self.contexts[rows], ids)
 
 

@@ -101,9 +101,7 @@ class _Graph:
                 f"`match` {_REFUSED.get(op, 'has a part')}, which cannot be followed character by character"
             )
 
-    def _repeat(
-        self, least: int, most: int | None, items: Any, start: int, end: int, flags: re.RegexFlag
-    ) -> None:
+    def _repeat(self, least: int, most: int | None, items: Any, start: int, end: int, flags: re.RegexFlag) -> None:
         for _ in range(least):
             following = self.node()
             self.add(items, start, following, flags)
