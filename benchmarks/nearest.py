@@ -1,13 +1,18 @@
-"""How fast the known lines near to candidates are found: `python -m benchmarks.nearest`; writes records/nearest.json.
+"""How fast known lines near to others are found, and lists are ranked: `python -m benchmarks.nearest`.
 
-A tree draws the candidates. The known lines are a million others that it drew, so that both are much alike, which is
-the hard case: many share a part with each candidate. The baseline is a plain comparison of all pairs by rapidfuzz,
-for a few candidates. Each figure is the median of interleaved repetitions, on one thread.
+A default tree draws all lines. A million known ones and the candidates are thus much alike, which is the hard case:
+many share a part with each candidate. The baseline is a plain comparison of all pairs by rapidfuzz, for a few
+candidates. The ranking is the whole command `wavemore score RUN FILE` for a long file, but for the start of Python and
+the imports. Each figure is the median of interleaved repetitions, on one thread; the record is records/nearest.json.
 """
 
 import argparse
+import contextlib
+import io
 import json
+import tempfile
 import tracemalloc
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -19,6 +24,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 import wavemore as wm
+from wavemore.cli import main as main_of_wavemore
 from wavemore.engine.threads import set_threads
 from wavemore.runs.environment import environment
 from wavemore.text.lines import Lines
@@ -26,7 +32,7 @@ from wavemore.text.nearest import Distinct, NearLines
 
 RECORD = Path(__file__).resolve().parents[1] / "records" / "nearest.json"
 SIZES = (30_000, 1_000_000)
-CANDIDATES = 10_000
+CANDIDATES, RANKED = 10_000, 100_000
 COMPARED = 64
 """Candidates of the baseline, compared at once, which is when rapidfuzz is fastest."""
 
@@ -38,39 +44,51 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RECORD)
     arguments = parser.parse_args()
     set_threads(1)
-    drawn = _drawn(max(SIZES) + CANDIDATES)
-    rows = [_measure(drawn[:size], drawn[-CANDIDATES:], arguments.repeats) for size in SIZES]
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(Path(folder) / "run")
+        _wavemore("train", "names", "--run", run, "--threads", "1")
+        drawn = _drawn(run, max(SIZES) + CANDIDATES)
+        file = Path(folder) / "ranked.txt"
+        file.write_text("\n".join(drawn[:RANKED]) + "\n", encoding="utf-8")
+        seconds = [_wavemore("score", run, str(file)) for _ in range(arguments.repeats + 1)][1:]
+    ranking = {"ranked": RANKED, "seconds": median(seconds), "lines_per_second": RANKED / median(seconds)}
+    print(json.dumps(ranking, indent=1), flush=True)
     record = {
         "command": f"python -m benchmarks.nearest --repeats {arguments.repeats}",
-        "rows": rows,
+        "ranking": ranking,
+        "rows": [_measure(drawn[:size], drawn[-CANDIDATES:], arguments.repeats) for size in SIZES],
         "date": datetime.now().astimezone().date().isoformat(),
         "environment": environment(),
     }
     arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _drawn(count: int) -> list[str]:
-    """Return distinct lines of a tree trained on the bundled names for an epoch."""
-    corpus = wm.load_corpus("names")
-    plan = wm.plan(corpus, epochs=1)
-    model = wm.build(plan.model, len(corpus.vocabulary), plan.model_config, seed=0)
-    for _ in wm.fit(model, corpus, plan.recipe):
-        pass
-    sampling = wm.Sampling(distinct=True, temperature=1.2)
-    return [sample.text for sample in wm.generate(model, corpus.vocabulary, count, sampling)]
+def _wavemore(*words: str) -> float:
+    """Run a command in this process, and return its seconds."""
+    start = perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main_of_wavemore(words) == 0
+    return perf_counter() - start
+
+
+def _drawn(run: str, count: int) -> list[str]:
+    """Return distinct lines that a run has drawn."""
+    found = wm.find_run(run)
+    sampling = wm.Sampling(distinct=True, temperature=1.2, max_length=15)
+    return [sample.text for sample in wm.generate(found.model(), found.vocabulary(), count, sampling)]
 
 
 def _measure(known: list[str], candidates: list[str], repeats: int) -> dict[str, Any]:
     lines = Lines.from_iterable(known)
     lines.hashes()
-    tracemalloc.start()
     start = perf_counter()
-    near = NearLines(lines)
-    near.within(candidates[:1], 1)
+    _indexed(lines, candidates)
     seconds = perf_counter() - start
+    tracemalloc.start()  # makes it several times as slow
+    near = _indexed(lines, candidates)
     held, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    tasks = {
+    tasks: dict[str, tuple[Callable[[], object], int]] = {
         "within_1": (lambda: near.within(candidates, 1), len(candidates)),
         "within_2": (lambda: near.within(candidates[:1_000], 2), 1_000),
         "nearest": (lambda: near.nearest(candidates[:1_000]), 1_000),
@@ -93,6 +111,12 @@ def _measure(known: list[str], candidates: list[str], repeats: int) -> dict[str,
     }
     print(json.dumps(row, indent=1), flush=True)
     return row
+
+
+def _indexed(lines: Lines, candidates: list[str]) -> NearLines:
+    near = NearLines(lines)
+    near.within(candidates[:1], 1)
+    return near
 
 
 def _accepted(candidates: list[str], distance: int) -> int:

@@ -39,7 +39,7 @@ MAX_COLUMN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Show how typical items or texts are for a model: a list ranked, a few words letter by letter.
+    """Show how typical items are: a list ranked, a few words letter by letter.
 
     Examples:
       wavemore score runs/names-1 emma xqzt
@@ -246,14 +246,15 @@ def _table(ranking: "Ranking") -> Iterator[str]:
     wide = any(cells(character) > 1 for character in ranking.lines.characters)
     width = min(MAX_COLUMN, (2 if wide else 1) * int(ranking.lines.lengths.max(initial=4)))
     label_width = 2 + max(map(cells, ["label", *ranking.labels])) + 5 if ranking.labels else 0
-    labels, nearest = f"{'label' if label_width else '':<{label_width}}", "nearest known item" if ranking.near else "known"
-    yield f"{'rank':>7}  {'typical':>7}  {'nats/char':>9}  {labels}{'item':<{width}}  {nearest}"
+    titles = padded("label" if label_width else "", label_width) + f"{'item':<{width}}"
+    nearest = "nearest known item" if ranking.near else "known"
+    yield f"{'rank':>7}  {'typical':>7}  {'nats/char':>9}  {titles}  {nearest}"
     for rank, item in enumerate(ranking.items(), 1):
         text, label, typical = item["text"], item.get("label", ""), item["percentile_rank"]
         if item.get("label_p") is not None:
             label += f" {item['label_p']:.0%}"
         shown = "" if typical is None else f"{typical:.0%}"
-        start = f"{rank:>7,}  {shown:>7}  {item['nats_per_char']:>9.3f}  {padded(label, label_width)}"
+        start = f"{rank:>7,}  {shown:>7}  {item['nats_per_char']:>9.3f}  {padded(label, label_width) if label else ''}"
         yield f"{start}{text.ljust(width) if text.isascii() else padded(text, width)}  {_nearest(item)}".rstrip()
     if ranking.percentile_ranks is not None:
         yield "typical: percentage of the validation lines that are less typical than this one"

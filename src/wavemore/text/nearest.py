@@ -26,7 +26,8 @@ from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import code_points
 
-Hashes, Numbers = NDArray[np.uint64], NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 SHORT = 16
 """The most characters of a line whose keys for one edit are made by deletions."""
 CROWD = 1 / 8
