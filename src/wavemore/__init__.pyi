@@ -4,6 +4,7 @@ from . import plots as plots
 from .comparison.compare import compare as compare
 from .comparison.result import Comparison as Comparison
 from .engine.distillation import soft_targets as soft_targets
+from .engine.ensemble import Ensemble as Ensemble
 from .engine.evaluate import Evaluation as Evaluation
 from .engine.evaluate import Score as Score
 from .engine.evaluate import evaluate as evaluate
@@ -13,6 +14,8 @@ from .engine.generate_lines import generate as generate
 from .engine.generate_text import GeneratedText as GeneratedText
 from .engine.generate_text import generate_text as generate_text
 from .engine.line_source import Sample as Sample
+from .engine.next_characters import NextCharacter as NextCharacter
+from .engine.next_characters import next_characters as next_characters
 from .engine.plan import plan as plan
 from .engine.recipe import LECTURE as LECTURE
 from .engine.recipe import Recipe as Recipe
@@ -29,14 +32,17 @@ from .nn.models import build as build
 from .nn.tree import Tree as Tree
 from .nn.tree import TreeConfig as TreeConfig
 from .reports.report import report as report
+from .runs.ensemble import load_ensemble as load_ensemble
 from .runs.find import find_run as find_run
 from .runs.find import find_runs as find_runs
+from .runs.known_lines import known_lines as known_lines
 from .runs.run import Run as Run
 from .runs.source import Source as Source
 from .runs.source import find_source as find_source
 from .text.corpus import Corpus as Corpus
 from .text.datasets import load_corpus as load_corpus
 from .text.line_corpus import LineCorpus as LineCorpus
+from .text.nearest import NearLines as NearLines
 from .text.text_corpus import TextCorpus as TextCorpus
 from .text.vocabulary import Vocabulary as Vocabulary
 from .version import __version__ as __version__
