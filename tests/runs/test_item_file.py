@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wavemore.engine.generate_lines import Sample
+from wavemore.engine.line_source import Sample
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.item_file import sample_items, write_csv, write_items
 from wavemore.signs import OBEYED

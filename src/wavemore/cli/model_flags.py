@@ -125,5 +125,7 @@ class SamplingFlags:
     """no duplicate lines"""
     new: Flag = False
     """only lines that are not in the data"""
+    min_distance: Number = 0
+    """least number of edits from every line of the data, and from each other line"""
     seed: IntOrAuto = "auto"
     """the same seed gives the same lines"""

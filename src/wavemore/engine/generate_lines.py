@@ -17,11 +17,16 @@ from wavemore.errors import UsageError, refuse_string, require
 from wavemore.nn.model import Model
 from wavemore.text.arrays import is_among
 from wavemore.text.lines import Lines
+from wavemore.text.nearest import Distinct, NearLines
 from wavemore.text.vocabulary import Vocabulary
 
 MAX_FAILED_CHARACTERS = 2**18  # drawn in a row without a line that passes: then it ends
 MANY_LINES, FEW_END = 1_024, 0.1  # if fewer of so many lines end, the maximum length is a wish like the others
+COMPARED = 256  # lines that are compared with the known ones at once
 MAX_LISTED = 10_000  # lines that meet the wishes: if so few exist, the last ones are found by listing all
+
+Known = Lines | Iterable[str] | NDArray[np.uint64] | None
+"""Lines of the data, or their hashes."""
 
 
 def generate(
@@ -29,16 +34,18 @@ def generate(
     vocabulary: Vocabulary,
     n: int,
     sampling: Sampling,
-    known: Iterable[str] | NDArray[np.uint64] | None = None,
+    known: Known = None,
 ) -> Iterator[Sample]:
     """Draw lines that meet the wishes of `sampling` until there are `n`; yield fewer if there are no more.
 
     Lines are as likely as the model finds them among all lines that meet the wishes. A beginning, an end, parts, a
     pattern and lengths are met by construction: each character is drawn with a lookahead (`engine/lookahead.py`), and
-    lines are then accepted so that their frequencies are right. `new` and `distinct` filter what is drawn.
+    lines are then accepted so that their frequencies are right. `new`, `distinct` and `min_distance` filter what is
+    drawn.
 
-    `known` are the lines of the data, or their hashes (`Corpus.line_hashes`), to tell new lines; without them every
-    line is new. With another `n`, the same seed gives the same lines, only more or fewer.
+    `known` are the lines of the data, to tell new lines and their distance, or their hashes (`Corpus.line_hashes`),
+    which suffice without `min_distance`; without them every line is new. With another `n`, the same seed gives the same
+    lines, only more or fewer.
 
     If the model has labels, the lines are drawn for that of `sampling`, or each for a random one.
 
@@ -47,6 +54,8 @@ def generate(
     vocabulary is not the model's.
     """
     require(n >= 0, "n", n, "at least 0")
+    if isinstance(known, Iterator):
+        known = list(known)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():
@@ -58,15 +67,11 @@ def generate(
     if sampling.temperature == 0 and n > 0:
         yield from _greedy(source, n)
         return
+    far = _Filter(sampling, _near_lines(known, vocabulary) if sampling.min_distance > 0 else None)
     made = failed = 0
-    previous: set[str] = set()
     while made < n and failed < MAX_FAILED_CHARACTERS:
         before, drawn = made, source.characters
-        for sample in source.draw(source.batch_size):
-            if (sampling.new and not sample.new) or (sampling.distinct and sample.text in previous):
-                continue
-            if sampling.distinct:
-                previous.add(sample.text)
+        for sample in far.passing(source.draw(source.batch_size)):
             made += 1
             yield sample
             if made == n:
@@ -75,31 +80,73 @@ def generate(
         if source.lookahead is None and source.lines >= MANY_LINES and 0 < source.ended < FEW_END * source.lines:
             source.steer(wished(sampling, vocabulary))
     if sampling.distinct and sampling.top_k == "all" and sampling.top_p == 1:
-        yield from islice(_rest(source, previous), n - made)
+        yield from islice(far.passing(_all_lines(source)), n - made)
 
 
-def _rest(source: LineSource, previous: set[str]) -> Iterator[Sample]:
-    """Yield the lines that meet the wishes and were not drawn, the most likely first, if few lines meet them."""
+class _Filter:
+    """Lets pass what is new, distinct, and far enough from known lines and from what has passed before."""
+
+    def __init__(self, sampling: Sampling, near: NearLines | None) -> None:
+        self.new, self.distinct, self.distance = sampling.new, sampling.distinct, sampling.min_distance
+        self.near = near
+        self.previous: set[str] = set()
+        self.others = Distinct(self.distance)
+
+    def passing(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        """Yield the samples that pass."""
+        if self.near is None:
+            yield from filter(self._passes, samples)
+            return
+        while batch := list(islice(samples, COMPARED)):
+            close = self.near.within([sample.text for sample in batch], self.distance - 1)
+            far = (sample for sample, is_close in zip(batch, close.tolist(), strict=True) if not is_close)
+            yield from filter(self._passes, far)
+
+    def _passes(self, sample: Sample) -> bool:
+        if self.new and not sample.new:
+            return False
+        if self.distance > 0:
+            return self.others.accept(sample.text)
+        if self.distinct and sample.text in self.previous:
+            return False
+        if self.distinct:
+            self.previous.add(sample.text)
+        return True
+
+
+def _all_lines(source: LineSource) -> Iterator[Sample]:
+    """Yield all lines that meet the wishes, the most likely first, if they are few."""
     sampling, vocabulary = source.sampling, source.vocabulary
     automaton = source.automaton or wished(sampling, vocabulary)
     few = automaton.count(sampling.min_length, sampling.max_length) <= MAX_LISTED
     if not few or (vocabulary.labels and not sampling.label):
         return
-    lines = automaton.lines(sampling.min_length, sampling.max_length)
-    texts = [text for text in map(vocabulary.decode, lines) if text not in previous and vocabulary.clean(text) == text]
+    lines = map(vocabulary.decode, automaton.lines(sampling.min_length, sampling.max_length))
+    texts = [text for text in lines if vocabulary.clean(text) == text]
     labels = [sampling.label] * len(texts) if sampling.label else None
     scores = score(source.model, vocabulary, texts, labels=labels)
     new = ~is_among(Lines.from_iterable(texts).hashes(), source.known)
     for found, is_new in sorted(zip(scores, new.tolist(), strict=True), key=lambda pair: pair[0].nats):
-        if is_new or not sampling.new:
-            yield Sample(found.text, found.nats, is_new, sampling.label)
+        yield Sample(found.text, found.nats, is_new, sampling.label)
 
 
-def _sorted_hashes(known: Iterable[str] | NDArray[np.uint64] | None, vocabulary: Vocabulary) -> NDArray[np.uint64]:
+def _near_lines(known: Known, vocabulary: Vocabulary) -> NearLines:
+    """Return the known lines to search in."""
+    if isinstance(known, Lines):
+        return NearLines(known)
+    texts = [] if known is None else list(known)
+    if texts and not isinstance(texts[0], str):
+        raise UsageError("`min_distance` needs the known lines, not their hashes: give `known` as a list of strings")
+    return NearLines(Lines.from_iterable(map(vocabulary.clean, texts)))
+
+
+def _sorted_hashes(known: Known, vocabulary: Vocabulary) -> NDArray[np.uint64]:
     """Return the hashes of lines, or given hashes, in ascending order."""
     refuse_string(known, "known")
     if known is None:
         return np.zeros(0, np.uint64)
+    if isinstance(known, Lines):
+        return np.sort(known.hashes())
     if not isinstance(known, np.ndarray):
         require(isinstance(known, Iterable), "known", known, "a list of strings, or their 64-bit hashes")
         known = list(known)

@@ -33,6 +33,7 @@ class Sampling:
     max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
     distinct: bool = setting(False, "no duplicate lines")
     new: bool = setting(False, "only lines that are not in the data")
+    min_distance: int = setting(0, "least number of edits from every line of the data, and from each other line")
     seed: int = setting(0, "the same seed gives the same lines")
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class Sampling:
         require(self.max_length <= MAX_LENGTH, "max_length", f"{self.max_length:,}", f"at most {MAX_LENGTH:,}")
         rule = f"above the length of `prefix` ({len(self.prefix)}), so that something can follow it"
         require(self.max_length > len(self.prefix), "max_length", self.max_length, rule)
+        require(self.min_distance >= 0, "min_distance", self.min_distance, "at least 0")
         refuse_string(self.contains, "contains")
         refuse_string(self.without, "without")
         for name, texts in (("contains", self.contains), ("without", self.without)):
