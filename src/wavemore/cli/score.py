@@ -39,7 +39,7 @@ MAX_COLUMN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Show how typical items are: a list ranked, a few words letter by letter.
+    """Rank a list by how typical its items are, or show words by letter.
 
     Examples:
       wavemore score runs/names-1 emma xqzt
