@@ -312,7 +312,7 @@ def _nearest(record: dict[str, Any]) -> list[str]:
     rows = []
     for row in record["rows"]:
         speeds = " | ".join(_rounded(row[f"{key}_per_second"]) for key in searches)
-        rows.append(f"| {row['known']:,} | {row['index_seconds']:.1f} s | {row['index_megabytes']:.0f} MB | {speeds} |")
+        rows.append(f"| {row['known']:,} | {row['index_seconds']:.2g} s | {row['index_megabytes']:.0f} MB | {speeds} |")
     ranking = record["ranking"]
     return [
         f"`{record['command']}`: candidates per second among known names, both drawn by a default tree; on one thread, "
@@ -321,8 +321,8 @@ def _nearest(record: dict[str, Any]) -> list[str]:
         f"|{'---|' * (3 + len(searches))}",
         *rows,
         "",
-        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, with the known ones "
-        f"one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
+        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found the known "
+        f"ones one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
     ]
 
 
