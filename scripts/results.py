@@ -321,8 +321,8 @@ def _nearest(record: dict[str, Any]) -> list[str]:
         f"|{'---|' * (3 + len(searches))}",
         *rows,
         "",
-        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found the known "
-        f"ones one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
+        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found known "
+        f"names one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
     ]
 
 
