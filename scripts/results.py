@@ -121,6 +121,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Labels\n", *_labels(found["labels"])]
     if "wishes" in found:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
+    if "nearest" in found:
+        parts += ["", "## Near known items, and ranked lists\n", *_nearest(found["nearest"])]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -321,6 +323,37 @@ def _labels(record: dict[str, Any]) -> list[str]:
         f"{figure('samples_fit')} | {record['mean']['seconds']:.0f} s |",
         f"| naive Bayes | {figure('bayes_recovered')} | {nats('bayes_test_nats')} | | |",
     ]
+
+
+def _nearest(record: dict[str, Any]) -> list[str]:
+    """Return how fast known lines are found by edit distance, and lists are ranked."""
+    searches = {
+        "within_1": "is a known one within 1 edit?",
+        "within_2": "within 2 edits?",
+        "nearest": "which is the nearest?",
+        "distinct_2": "is it 2 edits from all before?",
+        "all_pairs": "baseline: each compared with all",
+    }
+    rows = []
+    for row in record["rows"]:
+        speeds = " | ".join(_rounded(row[f"{key}_per_second"]) for key in searches)
+        rows.append(f"| {row['known']:,} | {row['index_seconds']:.2g} s | {row['index_megabytes']:.0f} MB | {speeds} |")
+    ranking = record["ranking"]
+    return [
+        f"`{record['command']}`: candidates per second among known names, both drawn by a default tree; on one thread, "
+        f"medians. {_machine(record)}\n",
+        f"| known names | index | its memory | {' | '.join(searches.values())} |",
+        f"|{'---|' * (3 + len(searches))}",
+        *rows,
+        "",
+        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found known "
+        f"names one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
+    ]
+
+
+def _rounded(number: float) -> str:
+    """Return a number with two digits: 39,260 -> 39,000."""
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _calibration(record: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ BAR = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Next:
-    """Show the likely next characters after a beginning, to write an item by hand.
+    """Show the likely next characters, to write an item by hand.
 
     Examples:
       wavemore next runs/names-1 mar

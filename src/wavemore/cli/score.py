@@ -39,7 +39,7 @@ MAX_COLUMN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Show how typical items are: a list ranked, a few words letter by letter.
+    """Rank a list by how typical its items are, or show words by letter.
 
     Examples:
       wavemore score runs/names-1 emma xqzt
@@ -128,7 +128,7 @@ class Score:
             lines, how = collect(texts, replace(vocabulary.cleaning, min_count=1))[0], ""
         if self.unknown == "error" and set(lines.characters) - set(vocabulary.characters):
             self._unknown(list(lines), range(1, len(lines) + 1), vocabulary, "lines")
-        return of_lines(lines, vocabulary, run.line_hashes(), how=how)
+        return of_lines(lines, vocabulary, run.line_hashes(), how=how, name=file or "the list")
 
     def _near_lines(self, run: "Run") -> "NearLines | None":
         """Return the lines of the run's data; None, with a note, if they cannot be read."""
@@ -247,7 +247,7 @@ def _table(ranking: "Ranking") -> Iterator[str]:
     width = min(MAX_COLUMN, (2 if wide else 1) * int(ranking.lines.lengths.max(initial=4)))
     label_width = 2 + max(map(cells, ["label", *ranking.labels])) + 5 if ranking.labels else 0
     titles = padded("label" if label_width else "", label_width) + f"{'item':<{width}}"
-    nearest = "nearest known item" if ranking.near else "known"
+    nearest = "known" if ranking.nearest is None else "nearest known item"
     yield f"{'rank':>7}  {'typical':>7}  {'nats/char':>9}  {titles}  {nearest}"
     for rank, item in enumerate(ranking.items(), 1):
         text, label, typical = item["text"], item.get("label", ""), item["percentile_rank"]
@@ -258,7 +258,7 @@ def _table(ranking: "Ranking") -> Iterator[str]:
         yield f"{start}{text.ljust(width) if text.isascii() else padded(text, width)}  {_nearest(item)}".rstrip()
     if ranking.percentile_ranks is not None:
         yield "typical: percentage of the validation lines that are less typical than this one"
-    if ranking.near is not None:
+    if ranking.nearest is not None:
         few = "" if ranking.most_edits is None else ", if it is one edit away: the lists are too long for more"
         yield f"nearest known item: the most similar one of the run's data, and the number of edits{few}"
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from wavemore.engine.evaluate import part_losses, percentile_ranks
 from wavemore.engine.labels import likeliest_labels
+from wavemore.progress import report
 from wavemore.runs.item_file import Item
 from wavemore.runs.run import Run
 from wavemore.text.lines import Lines
@@ -19,7 +20,7 @@ LABEL_COLUMNS = ("label", "label_p")
 NEAREST_COLUMNS = ("nearest", "distance")
 MAX_PAIRS = 3e8
 """Pairs of an item and a known line: of more, only the known lines within one edit are found."""
-_BATCH = 1 << 14  # items that are separate Python objects at the same time
+_BATCH, _SEARCHED = 1 << 14, 1 << 11  # items that are separate Python objects, or searched, at the same time
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +44,15 @@ class Ranking:
     """(N,)"""
     label_p: NDArray[np.float64] | None = None
     """How likely each item's label is, (N,); None if it was given."""
-    near: NearLines | None = None
-    """The lines of the run's data."""
+    nearest: list[tuple[str, int]] | None = None
+    """The nearest known line of each item and its distance, (N,); None if they were not searched."""
+    most_edits: int | None = None
+    """Those within so many edits were found; None for any number."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of what `items` has."""
-        return (*COLUMNS, *(NEAREST_COLUMNS if self.near else ()), *(LABEL_COLUMNS if self.labels else ()))
-
-    @property
-    def most_edits(self) -> int | None:
-        """Known lines within so many edits are found; None for any number."""
-        few = self.near is None or len(self.lines) * len(self.near.lines) <= MAX_PAIRS
-        return None if few else 1
+        return (*COLUMNS, *(() if self.nearest is None else NEAREST_COLUMNS), *(LABEL_COLUMNS if self.labels else ()))
 
     def items(self) -> Iterator[Item]:
         """Yield the items from the most typical to the least, with the values of the `columns`."""
@@ -65,8 +62,8 @@ class Ranking:
             values = [lines, *(each[chosen].tolist() for each in (self.nats, self.nats_per_char))]
             ranks = self.percentile_ranks
             values += [[None] * len(lines) if ranks is None else ranks[chosen].tolist(), self.known[chosen].tolist()]
-            if self.near is not None:
-                found = self.near.nearest(lines, self.most_edits)
+            if self.nearest is not None:
+                found = [self.nearest[number] for number in chosen.tolist()]
                 values.append([line or None for line, _ in found])
                 values.append([distance if line else None for line, distance in found])
             if self.label_numbers is not None:
@@ -98,4 +95,13 @@ def rank(run: Run, part: Part, label: str | None = None, near: NearLines | None 
     percentiles = None if summary is None else summary.val_line_percentiles
     ranks = None if percentiles is None else percentile_ranks(percentiles, per_char)
     order = np.argsort(per_char, kind="stable")
-    return Ranking(part.lines, nats, per_char, ~part.leak_free, order, ranks, labels.names, numbers, p, near)
+    most = 1 if near is not None and len(part.lines) * len(near.lines) > MAX_PAIRS else None
+    nearest = None if near is None else list(_nearest(near, part.lines, most))
+    names = labels.names
+    return Ranking(part.lines, nats, per_char, ~part.leak_free, order, ranks, names, numbers, p, nearest, most)
+
+
+def _nearest(near: NearLines, lines: Lines, most: int | None) -> Iterator[tuple[str, int]]:
+    for start in range(0, len(lines), _SEARCHED):
+        yield from near.nearest(list(lines[start : start + _SEARCHED]), most)
+        report("nearest known items", start + _SEARCHED, len(lines))

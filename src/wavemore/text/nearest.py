@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavemore.errors import UsageError, refuse_string, require
+from wavemore.progress import report
 from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.lines import Lines
 from wavemore.text.vocabulary import code_points
@@ -32,6 +33,8 @@ SHORT = 16
 """The most characters of a line whose keys for one edit are made by deletions."""
 CROWD = 1 / 8
 """If more of all lines than this share a key with a text, it is compared with each line, which is then as fast."""
+MAX_EDITS = 8
+"""More edits leave too many places for the pieces of a line: it is then compared."""
 FAR = np.iinfo(np.int64).max
 _BASE = 0xD6E8FEB86659FD93
 _CHUNK, _BLOCK, _QUERIES = 1 << 14, 1 << 15, 256  # lines hashed at once, lines and texts compared at once
@@ -89,6 +92,8 @@ class NearLines:
         from rapidfuzz.distance import Levenshtein
         from rapidfuzz.process import cpdist
 
+        if not len(chosen):
+            return
         texts, index, numbers = search.texts, *self._index(edits)
         groups = ((length, chosen[places]) for length, places in _by_length(search.lengths[chosen]))
         keys, owners = _keys(groups, lambda some: [texts[i] for i in some.tolist()], lambda p: _text_keys(p, edits))
@@ -139,9 +144,16 @@ class NearLines:
 
     def _make_index(self, edits: int) -> tuple[Hashes, NDArray[np.uint32]]:
         """Return the keys of all lines in ascending order, and the number of the line of each."""
-        keys, owners = _keys(
-            self._groups.items(), lambda some: list(self.lines.take(some)), lambda prefixes: _line_keys(prefixes, edits)
-        )
+
+        def groups() -> Iterator[tuple[int, Numbers]]:
+            done = 0
+            for length, numbers in self._groups.items():
+                if edits == 1 or length > _short(edits):
+                    yield length, numbers
+                done += len(numbers)
+                report("indexing the known lines", done, len(self.lines))
+
+        keys, owners = _keys(groups(), lambda some: list(self.lines.take(some)), lambda p: _line_keys(p, edits))
         order = np.argsort(keys)
         return keys[order], owners[order].astype(np.uint32)
 
@@ -189,14 +201,17 @@ class Distinct:
         from rapidfuzz.process import extractOne
 
         length, edits = len(text), self.edits
-        for other in range(max(0, length - edits), length + edits + 1):
-            for number, start, stop in _spans(length, other, edits):
-                near = self._pieces.get((other, number, text[start:stop]), ())
-                if near and extractOne(text, near, scorer=Levenshtein.distance, score_cutoff=edits):
-                    return False
-        for number in range(edits + 1):
-            start, stop = _span(length, number, edits)
-            self._pieces[length, number, text[start:stop]].append(text)
+        keys = own = [(0, 0, "")]  # one for all
+        if edits <= MAX_EDITS:
+            others = range(max(0, length - edits), length + edits + 1)
+            keys = [(other, i, text[a:b]) for other in others for i, a, b in _spans(length, other, edits)]
+            own = [(length, i, text[slice(*_span(length, i, edits))]) for i in range(edits + 1)]
+        for key in keys:
+            near = self._pieces.get(key, ())
+            if near and extractOne(text, near, scorer=Levenshtein.distance, score_cutoff=edits):
+                return False
+        for key in own:
+            self._pieces[key].append(text)
         return True
 
 
@@ -239,12 +254,11 @@ def _part(prefixes: Hashes, start: int, stop: int) -> Hashes:
 
 
 def _line_keys(prefixes: Hashes, edits: int) -> Hashes:
-    """Return the keys of known lines, (M, K); none if such lines are all compared."""
+    """Return the keys of known lines, (M, K)."""
     length = prefixes.shape[1] - 1
-    if length > _short(edits):
-        spans = [(number, *_span(length, number, edits)) for number in range(edits + 1)]
-        return _piece_keys(prefixes, length, spans)
-    return _deletions(prefixes) if edits == 1 else prefixes[:, :0]
+    if length <= _short(edits):
+        return _deletions(prefixes)
+    return _piece_keys(prefixes, length, ((number, *_span(length, number, edits)) for number in range(edits + 1)))
 
 
 def _text_keys(prefixes: Hashes, edits: int) -> Hashes:
@@ -256,8 +270,8 @@ def _text_keys(prefixes: Hashes, edits: int) -> Hashes:
 
 
 def _short(edits: int) -> int:
-    """Return the most characters of a line whose pieces are too common to find it by them."""
-    return -1 if edits == 0 else max(SHORT, 5 * edits + 4)
+    """Return the most characters of a line whose pieces are too common, or too many, to find it by them."""
+    return -1 if edits == 0 else max(SHORT, 5 * edits + 4) if edits <= MAX_EDITS else FAR
 
 
 def _deletions(prefixes: Hashes) -> Hashes:
