@@ -58,6 +58,9 @@ class Ensemble(Model):
         """Start lines that grow by one character per step in all models."""
         return _EnsembleDecoder([model.decoder(lines, starts) for model in self._models])
 
+    def _repr_html_(self) -> str:
+        return "".join(model._repr_html_() for model in self._models)
+
     def parameter_count(self) -> int:
         """Count the trained numbers of all models."""
         return sum(model.parameter_count() for model in self._models)
