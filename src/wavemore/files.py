@@ -82,6 +82,10 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     link at `path` is replaced, not followed. If the block fails, the old content remains; if that is because the disk
     is full or the folder cannot be written, `RunError` is raised.
     """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise RunError(f"cannot write {path}: no file can have this name") from None
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:

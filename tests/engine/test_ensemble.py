@@ -33,6 +33,7 @@ def test_the_probabilities_are_the_means(models: list[Model], corpus: LineCorpus
     torch.testing.assert_close(ensemble(tokens, logits_to_keep=1).exp(), mean[:, -1:])
     assert ensemble.parameter_count() == sum(model.parameter_count() for model in models)
     assert ensemble.context is None
+    assert all(type(model).__name__ in ensemble._repr_html_() for model in models)
     assert Ensemble([models[0], models[3]]).context == max(models[0].context or 0, models[3].context or 0)
     together = evaluate(ensemble, corpus.val)
     assert together.nats == pytest.approx(evaluate(models, corpus.val).nats)

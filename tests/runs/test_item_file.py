@@ -121,5 +121,7 @@ def test_a_list_that_fails_on_the_way_leaves_the_old_file(tmp_path: Path) -> Non
     (tmp_path / "full.txt").symlink_to("/dev/full")
     with pytest.raises(UsageError, match="as it is a device"):
         write_items(tmp_path / "full.txt", iter(ITEMS), COLUMNS)
+    with pytest.raises(RunError, match="no file can have this name"):
+        write_items(tmp_path / "\ud800.txt", iter(ITEMS), COLUMNS)
     with pytest.raises(RunError, match="cannot write"):
         write_items(tmp_path / f"{'a' * 250}.txt", iter(ITEMS), COLUMNS)

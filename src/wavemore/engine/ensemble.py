@@ -19,10 +19,11 @@ class Ensemble(Model):
 
     Its logits are the logarithms of these means. Raises `ModelError` for models with other characters or labels.
 
-    >>> from wavemore.nn.models import build
-    >>> models = [build("bigram", 5, seed=seed) for seed in range(3)]
-    >>> probabilities = Ensemble(models)(torch.tensor([[0, 2]])).exp()
-    >>> torch.allclose(probabilities, sum(model(torch.tensor([[0, 2]])).softmax(2) for model in models) / 3)
+    >>> from wavemore.nn.bigram import Bigram, BigramConfig
+    >>> one, two = (Bigram(5, BigramConfig()) for _ in range(2))
+    >>> tokens = torch.tensor([[0, 2]])
+    >>> mean = (one(tokens).softmax(2) + two(tokens).softmax(2)) / 2
+    >>> torch.allclose(Ensemble([one, two])(tokens).exp(), mean)
     True
     """
 
@@ -57,6 +58,9 @@ class Ensemble(Model):
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step in all models."""
         return _EnsembleDecoder([model.decoder(lines, starts) for model in self._models])
+
+    def _repr_html_(self) -> str:
+        return "".join(model._repr_html_() for model in self._models)
 
     def parameter_count(self) -> int:
         """Count the trained numbers of all models."""

@@ -37,8 +37,8 @@ def next_characters(
     `UnknownCharacterError` for a character that is not in the vocabulary, `UsageError` for such a label, and
     `ModelError` if the vocabulary is not the model's.
 
-    >>> from wavemore.nn.models import build
-    >>> found = next_characters(build("bigram", 3, seed=0), Vocabulary("ab"), "ab")
+    >>> from wavemore.nn.bigram import Bigram, BigramConfig
+    >>> found = next_characters(Bigram(3, BigramConfig()), Vocabulary("ab"), "ab")
     >>> sorted(each.character for each in found), round(sum(each.p for each in found), 6)
     (['', 'a', 'b'], 1.0)
     """
