@@ -112,6 +112,7 @@ def test_a_pattern_that_cannot_be_followed_is_one_error(pattern: str, message: s
         matching(pattern, CHARACTERS)
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @given(st.text("ab(|)*+?{},[]^$.\\0123-:=!<>P#x", max_size=12))
 def test_any_text_is_a_pattern_or_one_error(pattern: str) -> None:
     try:
