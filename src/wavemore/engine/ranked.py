@@ -1,0 +1,77 @@
+"""The best, the most typical or the most surprising of many lines that were drawn. It imports no torch.
+
+Lines are compared by their nats per character, the end included, and those of the val lines say what is usual.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from wavemore.errors import require
+
+if TYPE_CHECKING:
+    from wavemore.engine.generate_lines import Sample
+
+Rank = Literal["best", "typical", "surprising"]
+"""Lowest nats per character; nearest to the middle of the val lines; the most unusual ones that are still plausible."""
+
+PER_LINE, LEAST, MOST = 50, 1_000, 50_000
+"""Lines that are drawn for each one wanted, and in all, at least and at most (but twice as many as are wanted)."""
+PLAUSIBLE = 95
+"""Percentile of the val lines: what is less likely than that is not plausible."""
+
+
+def pool_size(n: int) -> int:
+    """Return how many lines are drawn, to choose `n` of them.
+
+    >>> [pool_size(n) for n in (0, 1, 20, 100, 10_000, 1_000_000)]
+    [0, 1000, 1000, 5000, 50000, 2000000]
+    """
+    return max(min(MOST, max(LEAST, PER_LINE * n)), 2 * n) if n else 0
+
+
+def ranked(
+    samples: Iterable["Sample"], n: int, rank: Rank, percentiles: Sequence[float] | None = None
+) -> list["Sample"]:
+    """Draw a pool of `pool_size(n)` lines, and return the `n` that come first in the order of `rank`.
+
+    `samples` are those of `generate`, which is told to draw at least as many. `percentiles` are those of the nats per
+    character of the val lines (`Summary.val_line_percentiles`), by default those of the pool. A line that was drawn
+    twice counts once, and of lines that are equally likely, the one that was drawn first comes first. Fewer lines are
+    returned if the pool has fewer. "surprising" begins with the most unusual of the plausible ones; if these are too
+    few, the least unusual of the others follow.
+
+    >>> from wavemore.engine.generate_lines import Sample
+    >>> pool = [Sample(text, nats, new=True) for text, nats in [("ana", 8), ("xq", 12), ("anna", 5), ("ana", 8)]]
+    >>> [sample.text for sample in ranked(pool, 2, "best")]
+    ['anna', 'ana']
+    >>> [sample.text for sample in ranked(pool, 3, "surprising", percentiles=[1.0 + k / 50 for k in range(101)])]
+    ['ana', 'anna', 'xq']
+    """
+    require(n >= 0, "n", n, "at least 0")
+    require(rank in ("best", "typical", "surprising"), "rank", rank, "best, typical or surprising")
+    distinct: dict[str, "Sample"] = {}
+    for sample in islice(samples, pool_size(n)):
+        distinct.setdefault(sample.row, sample)
+    pool = list(distinct.values())
+    nats = [nats_per_char(sample) for sample in pool]
+    if rank == "best":
+        return _first(pool, nats, n)
+    if rank == "typical":
+        middle = percentiles[50] if percentiles else median(nats or [0.0])
+        return _first(pool, [abs(value - middle) for value in nats], n)
+    limit = percentiles[PLAUSIBLE] if percentiles else float(np.percentile(nats or [0.0], PLAUSIBLE))
+    return _first(pool, [-value if value <= limit else value for value in nats], n)
+
+
+def nats_per_char(sample: "Sample") -> float:
+    """Return the mean nats of the characters of a line and of its end."""
+    return sample.nats / (len(sample.text) + 1)
+
+
+def _first(pool: Sequence["Sample"], keys: Sequence[float], n: int) -> list["Sample"]:
+    """Return the `n` with the lowest keys, in their order; of equal ones, the first in the pool comes first."""
+    return [pool[number] for number in sorted(range(len(pool)), key=keys.__getitem__)[:n]]
