@@ -19,9 +19,11 @@ import itertools
 import json
 import random
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +38,7 @@ from benchmarks.carry_over import read
 from benchmarks.small_lists import train
 from wavemore.engine.defaults import suggested_temperature
 from wavemore.engine.evaluate import part_losses
+from wavemore.engine.ranked import nats_per_char
 from wavemore.engine.threads import set_threads
 from wavemore.nn.model import Model
 from wavemore.runs.environment import environment
@@ -159,13 +162,9 @@ class Pool:
     """Lines that were drawn, (N,), and what the judge finds of them."""
 
     def __init__(self, texts: Sequence[str], nats: NDArray[np.float64], percentiles: Sequence[float]) -> None:
-        """The nats are those of whole lines, the percentiles those of the val lines per character."""
+        """The nats are those per character, the percentiles those of the val lines."""
         self.texts, self.percentiles = texts, percentiles
-        lengths = np.array(list(map(len, texts)))
-        self.nats = nats / (lengths + 1)
-        slope, start = np.polyfit(lengths, nats, 1)
-        self.excess = (nats - start - slope * lengths) / (lengths + 1)
-        """Nats per character above what a line of this length has."""
+        self.nats = nats
         self.plausible, self.real = np.zeros(len(texts)), np.zeros(len(texts))
 
 
@@ -177,11 +176,6 @@ def first(pool: Pool, group: Numbers) -> Numbers:
 def best(pool: Pool, group: Numbers) -> Numbers:
     """Keep the likeliest ones."""
     return group[np.argsort(pool.nats[group], kind="stable")[:KEPT]]
-
-
-def best_for_length(pool: Pool, group: Numbers) -> Numbers:
-    """Keep those that are the likeliest for their length."""
-    return group[np.argsort(pool.excess[group], kind="stable")[:KEPT]]
 
 
 def typical(pool: Pool, group: Numbers) -> Numbers:
@@ -196,16 +190,25 @@ def best_in_turn(pool: Pool, group: Numbers) -> Numbers:
 
 def best_neighbour(pool: Pool, group: Numbers) -> Numbers:
     """Keep the likeliest of each few that follow each other in the alphabet."""
-    return _best_of(_alphabetical(pool, group), pool.nats)
+    return _best_of(group[np.argsort([pool.texts[number] for number in group], kind="stable")], pool.nats)
 
 
-def best_neighbour_for_length(pool: Pool, group: Numbers) -> Numbers:
-    """Keep the likeliest for its length of each few that follow each other in the alphabet."""
-    return _best_of(_alphabetical(pool, group), pool.excess)
-
-
-def _alphabetical(pool: Pool, group: Numbers) -> Numbers:
-    return group[np.argsort([pool.texts[number] for number in group], kind="stable")]
+def best_by_quotas(pool: Pool, group: Numbers) -> Numbers:
+    """Keep the likeliest ones, but no more with one beginning or one ending than the drawn lines have."""
+    beginnings, endings = ([pool.texts[number][part] for number in group] for part in (slice(1), slice(-2, None)))
+    most = [
+        {key: ceil(KEPT * count / len(group)) for key, count in Counter(keys).items()} for keys in (beginnings, endings)
+    ]
+    kept, rest = [], []
+    for place in np.argsort(pool.nats[group], kind="stable"):
+        begin, end = beginnings[place], endings[place]
+        if most[0][begin] and most[1][end]:
+            most[0][begin] -= 1
+            most[1][end] -= 1
+            kept.append(group[place])
+        else:
+            rest.append(group[place])
+    return np.array([*kept, *rest][:KEPT])
 
 
 def _best_of(order: Numbers, nats: NDArray[np.float64]) -> Numbers:
@@ -222,11 +225,10 @@ FILTERS = ("likelier than a quarter of val", "likelier than half of val")
 RULES: dict[str, Callable[[Pool, Numbers], Numbers]] = {
     "first": first,
     "best": best,
-    "best for length": best_for_length,
     "typical": typical,
     "best in turn": best_in_turn,
     "best neighbour": best_neighbour,
-    "best neighbour for length": best_neighbour_for_length,
+    "best by quotas": best_by_quotas,
     FILTERS[0]: likelier_than(75),
     FILTERS[1]: likelier_than(50),
 }
@@ -242,7 +244,7 @@ class Judge:
         self.hashes = np.sort(Lines.from_iterable(others).hashes())
         nats = self.nats(seen)
         self.limit = float(np.quantile(nats, 0.95))
-        self.own = self.read(Pool(seen, nats * (np.array(list(map(len, seen))) + 1), ()))
+        self.own = self.read(Pool(seen, nats, ()))
         self.own_groups = np.arange(min(GROUPS, len(seen) // KEPT) * KEPT).reshape(-1, KEPT)
         self.usual = dict.fromkeys(("apart", "begin", "end", "length"), 1.0)
         self.usual = {key: self.figures(self.own, self.own_groups)[key] for key in self.usual}
@@ -256,7 +258,7 @@ class Judge:
         sampling = wm.Sampling(temperature, new=True, distinct=True, seed=1, max_length=corpus.longest_line)
         most = GROUPS * KEPT * max(FACTORS)
         drawn = list(wm.generate(model, corpus.vocabulary, most, sampling, corpus.line_hashes))
-        nats = np.array([sample.nats for sample in drawn])
+        nats = np.array([nats_per_char(sample) for sample in drawn])
         return self.read(Pool([sample.text for sample in drawn], nats, percentiles))
 
     def read(self, pool: Pool) -> Pool:
