@@ -51,7 +51,7 @@ TUNING = ("names of Italy", "towns of Germany", "English words", "names of the U
 """Kinds of lists that the rule is chosen by."""
 SIZES, LEAST_OTHERS = (150, 1_000, 10_000), 300
 """Lines of the lists, and of the judge at least."""
-TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
 KEPT, GROUPS, FACTORS = 20, 12, (1, 2, 4, 8)
 """Lines that are kept at a time, how many times, and how many are drawn for each of them."""
 

@@ -168,7 +168,7 @@ class World:
 
     def draw(self, model: Model, n: int) -> list[Sample]:
         """Draw distinct new lines."""
-        sampling = wm.Sampling(new=True, distinct=True, seed=1, max_length=self.corpus.longest_line)
+        sampling = wm.Sampling(0.8, new=True, distinct=True, seed=1, max_length=self.corpus.longest_line)
         return list(wm.generate(model, self.vocabulary, n, sampling, self.corpus.line_hashes))
 
     def kinds_of(self, lines: Sequence[str]) -> list[str]:

@@ -45,8 +45,8 @@ MAX_VALUES = 2**22
 """Probabilities that are compared: of long lines, and with a large vocabulary, fewer lines are used."""
 MAX_COPIES, MAX_DIVERGENCE, MAX_STRENGTH = 0.01, 0.3, 100.0
 """Limits of the strength: examples among the draws, as a fraction, and nats per character."""
-PER_LINE = 8
-"""Lines that are drawn for each one that is chosen."""
+PER_LINE, UNLIKELY = 16, 0.25
+"""Lines that are drawn for each one that is chosen, and the fraction of them that are left out as unlikely ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,8 @@ class Adapted:
         """Return the `n` lines that are the most like the examples, those first, of `pool_size(n)` lines of `model`.
 
         These are the ones whose probability per character the adaptation has raised the most. Lines within one edit of
-        an example are left out. The nats of the returned lines are those of the model itself.
+        an example are left out, and the quarter that is the least likely to the model itself. The nats of the returned
+        lines are those of that model.
         """
         pool = list(islice(samples, self.pool_size(n)))
         known = np.sort(Lines.from_iterable(self.examples).hashes())
@@ -78,8 +79,10 @@ class Adapted:
         pool = [sample for sample, is_near in zip(pool, near, strict=True) if not is_near]
         labels = [sample.label for sample in pool] if self.vocabulary.labels else None
         own = [each.nats for each in score(self.own, self.vocabulary, [sample.text for sample in pool], labels=labels)]
-        gains = [(nats - sample.nats) / (len(sample.text) + 1) for nats, sample in zip(own, pool, strict=True)]
-        order = sorted(range(len(pool)), key=lambda number: -gains[number])
+        lengths = np.array([len(sample.text) + 1 for sample in pool])
+        gains = (np.array(own) - np.array([sample.nats for sample in pool])) / lengths
+        likely = np.argsort(np.array(own) / lengths, kind="stable")[: max(n, round(len(pool) * (1 - UNLIKELY)))]
+        order = likely[np.argsort(-gains[likely], kind="stable")]
         return [pool[number]._replace(nats=own[number]) for number in order[:n]]
 
 
@@ -119,7 +122,7 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     others = _counted(model, shown, usual) if isinstance(model, Ngram) else (_tuned(model, shown), model)
     with eval_mode(model):
         strength = _strength((model, *others), shown, usual)
-    return Adapted(_Amplified(model, *others, strength).eval(), model, vocabulary, tuple(texts), strength)
+    return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), strength)
 
 
 class _Rows:
