@@ -95,3 +95,12 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> TextCorpus:
     words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat.\n", "and\n\n", "ran"], size=2_000)
     (folder / "text.txt").write_text(" ".join(words), encoding="utf-8")
     return read_text_corpus(folder / "text.txt", cache=folder)
+
+
+@pytest.fixture(scope="session")
+def counted(corpus: LineCorpus) -> Model:
+    """An n-gram model of the syllables."""
+    model = build("ngram", len(corpus.vocabulary), MODELS["ngram"].config(order=4), seed=0)
+    assert isinstance(model, Ngram)
+    model.count(torch.from_numpy(corpus.train.tokens.astype(np.int64)))
+    return model.eval()

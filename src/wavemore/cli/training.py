@@ -66,7 +66,7 @@ def train_run(
                 screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
                 return 128 + stopped
         with busy("losses of train and val", screen):
-            summary, val, samples = finish(run, model, corpus, recorder)
+            summary, val, samples = finish(run, model, corpus, recorder, count_known=True)
     except (TrainingError, RunError) as error:
         raise _explained(error, run) from None
     except KeyboardInterrupt:

@@ -147,11 +147,14 @@ def _sampled_lines(run: Run, config: RunConfig) -> list[Html]:
         for sample in samples
     )
     new = sum(sample.new for sample in samples)
+    summary = run.summary()
+    memorised = summary.memorised if summary else None
     return [
         tags.paragraph(
             f"{len(samples)} lines, drawn at temperature {temperature:g}; {new} of them do not occur in the data."
         ),
         Html(f'<ul class="samples">{entries}</ul>\n'),
+        tags.paragraph(f"At the end of the training, {memorised}." if memorised else ""),
         tags.command("wavemore", "sample", run.path, "-n", NUM_SAMPLES, "--seed", sampling.seed),
     ]
 

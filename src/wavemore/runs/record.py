@@ -5,6 +5,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
+from wavemore.engine.memorised import Memorised
 from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
 
 Nats = Annotated[float, Meta(ge=-1, le=MAX_NATS)]
@@ -44,6 +45,8 @@ class Summary:
 
     val_label_recovery: Annotated[float, Meta(ge=0, le=1)] | None = None
     """For items with labels, the fraction of the val items whose likeliest label is their own."""
+    memorised: Memorised | None = None
+    """How many of the samples of a list are known; None for a text, or if it was not counted."""
 
     @property
     def total_seconds(self) -> float:

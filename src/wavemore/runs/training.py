@@ -15,6 +15,7 @@ from wavemore.engine.generate_lines import generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.labels import recovery
 from wavemore.engine.line_source import Sample
+from wavemore.engine.memorised import memorised
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
@@ -118,24 +119,25 @@ def train(
 
 
 def finish(
-    run: Run, model: Model, corpus: Corpus, recorder: Recorder
+    run: Run, model: Model, corpus: Corpus, recorder: Recorder, *, count_known: bool = False
 ) -> tuple[Summary, Evaluation, list[Sample] | list[GeneratedText]]:
     """Compute the losses of the best weights, generate samples, and write both: the run is then finished.
 
-    That of val is exact. Returns the summary, the losses on val, and the samples.
+    That of val is exact. With `count_known`, more lines are drawn, and those that are known are counted. Returns the
+    summary, the losses on val, and the samples.
     """
     train, losses = evaluate(model, train_loss_part(corpus)), part_losses(model, corpus.val)
     val = losses.evaluation
     recipe, teachers = run.config.recipe, run.config.teachers
     temperature = suggested_temperature(corpus)
+    sampling = Sampling(temperature=temperature, max_length=max(1, corpus.longest_line), seed=recipe.seed)
     percentiles: tuple[float, ...] | None = None
     samples: list[Sample] | list[GeneratedText]
     if corpus.format == "lines":
         percentiles = losses.percentiles
-        sampling = Sampling(temperature=temperature, max_length=corpus.longest_line, seed=recipe.seed)
         samples = list(generate(model, corpus.vocabulary, SAMPLE_LINES, sampling, corpus.line_hashes))
     else:
-        samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, Sampling(temperature, seed=recipe.seed))
+        samples = generate_text(model, corpus.vocabulary, 1, SAMPLE_CHARACTERS, sampling)
     found = recovery(model, corpus.val, corpus.vocabulary)
     summary = Summary(
         train_nats=train.nats,
@@ -152,6 +154,7 @@ def finish(
         temperature=temperature,
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
         val_label_recovery=None if found is None else found.recovered / found.lines,
+        memorised=memorised(model, corpus, sampling) if count_known else None,
     )
     save_unit_losses(run, "val", losses.by_unit)
     run.finish(summary, [sample.row if isinstance(sample, Sample) else sample.text for sample in samples])

@@ -1,0 +1,241 @@
+"""More like these: a model that draws lines like a few examples, without forgetting how lines look.
+
+A copy of the model takes a few small gradient steps on the examples, with its output layer and all biases and norms.
+They change little, and mostly for what the examples have in common; more steps would memorise them. So the change
+is amplified instead, wherever a character is predicted:
+
+    log p'(c) = log p(c) + strength * (log p_copy(c) - log p(c)) + constant
+
+The strength is the largest one at which fewer than one draw in a hundred would be one of the examples, and at which the
+predictions stay near to the model's own on lines that it drew (a divergence of 0.3 nats per character). An n-gram model
+has no gradient: there the difference is that of two others, counted on lines that it drew, with and without examples.
+
+The result is a `Model`, which can be sampled under any constraint. Of several times as many lines, `Adapted.choose`
+keeps those that have become likelier the most.
+
+Shapes: L lines, T positions of a line, N targets of all lines, V vocabulary.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavemore.engine.evaluate import eval_mode, score
+from wavemore.engine.generate_lines import generate
+from wavemore.engine.labels import labels_of
+from wavemore.engine.line_source import Sample
+from wavemore.engine.sampling import Sampling
+from wavemore.errors import UsageError, refuse_string
+from wavemore.nn.model import Decoder, Model
+from wavemore.nn.ngram import Ngram
+from wavemore.text.lines import Lines
+from wavemore.text.one_edit import within_one_edit
+from wavemore.text.vocabulary import BOUNDARY, Vocabulary
+
+STEPS, RATE = 5, 1e-3
+"""Steps of AdamW on the examples, and its learning rate."""
+OWN_LINES, COUNTED_LINES, COUNTED_SHARE = 200, 2_000, 0.2
+"""Lines that the model draws; for an n-gram model, that are counted, and how much the examples weigh beside them."""
+MAX_VALUES = 2**22
+"""Probabilities that are compared: of long lines, and with a large vocabulary, fewer lines are used."""
+MAX_COPIES, MAX_DIVERGENCE, MAX_STRENGTH = 0.01, 0.3, 100.0
+"""Limits of the strength: examples among the draws, as a fraction, and nats per character."""
+PER_LINE, UNLIKELY = 16, 0.25
+"""Lines that are drawn for each one that is chosen, and the fraction of them that are left out as unlikely ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A model that was adapted to examples."""
+
+    model: Model
+    """Draws lines like the examples; `generate` takes it like any other."""
+    own: Model
+    """The model that was adapted, unchanged."""
+    vocabulary: Vocabulary
+    examples: tuple[str, ...]
+    strength: float
+    """How far the change of the copy is amplified."""
+
+    def pool_size(self, n: int) -> int:
+        """Return how many lines `choose` chooses `n` from."""
+        return PER_LINE * n
+
+    def choose(self, samples: Iterable[Sample], n: int) -> list[Sample]:
+        """Return the `n` lines that are the most like the examples, those first, of `pool_size(n)` lines of `model`.
+
+        These are the ones whose probability per character the adaptation has raised the most. Lines within one edit of
+        an example are left out, and the quarter that is the least likely to the model itself. The nats of the returned
+        lines are those of that model.
+        """
+        pool = list(islice(samples, self.pool_size(n)))
+        known = np.sort(Lines.from_iterable(self.examples).hashes())
+        near = within_one_edit([sample.text for sample in pool], known, self.vocabulary.characters)
+        pool = [sample for sample, is_near in zip(pool, near, strict=True) if not is_near]
+        labels = [sample.label for sample in pool] if self.vocabulary.labels else None
+        own = [each.nats for each in score(self.own, self.vocabulary, [sample.text for sample in pool], labels=labels)]
+        lengths = np.array([len(sample.text) + 1 for sample in pool])
+        gains = (np.array(own) - np.array([sample.nats for sample in pool])) / lengths
+        likely = np.argsort(np.array(own) / lengths, kind="stable")[: max(n, round(len(pool) * (1 - UNLIKELY)))]
+        order = likely[np.argsort(-gains[likely], kind="stable")]
+        return [pool[number]._replace(nats=own[number]) for number in order[:n]]
+
+
+def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], sampling: Sampling | None = None) -> Adapted:
+    """Adapt a model of lines to one example or more, typically 3 to 20. The model itself stays as it is.
+
+    Of `sampling`, the seed, the longest line and the label are used. Without a label, each example has its likeliest
+    one if the model has labels.
+
+    Raises `UsageError` without examples or for an empty one, `UnknownCharacterError` for a character that is not in the
+    vocabulary, and `ModelError` if the vocabulary is not the model's.
+
+    >>> from wavemore.nn.models import build
+    >>> from wavemore.nn.recurrent import RecurrentConfig
+    >>> vocabulary = Vocabulary("abc")
+    >>> model = build("lstm", 4, RecurrentConfig(hidden=8), seed=0)
+    >>> adapted = adapt(model, vocabulary, ["ab", "abab"])
+    >>> before, after = (score(each, vocabulary, ["ababab"])[0].nats for each in (model, adapted.model))
+    >>> after < before
+    True
+    """
+    refuse_string(examples, "examples")
+    model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
+    texts = [vocabulary.clean(text).strip() for text in examples]
+    if not texts or not all(texts):
+        raise UsageError("`examples` must be one line or more, and none of them empty")
+    sampling = Sampling() if sampling is None else sampling
+    labels = [sampling.label] * len(texts)
+    if vocabulary.labels and not sampling.label:
+        labels = [label for label, _ in labels_of(model, vocabulary, texts)]
+    shown = _Rows(model, vocabulary, texts, labels)
+    count = COUNTED_LINES if isinstance(model, Ngram) else OWN_LINES
+    own = Sampling(seed=sampling.seed, max_length=sampling.max_length, label=sampling.label)
+    drawn = list(generate(model, vocabulary, count, own))
+    drawn = drawn[: MAX_VALUES // (len(vocabulary) * max([1, *(len(sample.text) + 1 for sample in drawn)]))]
+    usual = _Rows(model, vocabulary, [s.text for s in drawn], [s.label for s in drawn]) if drawn else shown
+    others = _counted(model, shown, usual) if isinstance(model, Ngram) else (_tuned(model, shown), model)
+    with eval_mode(model):
+        strength = _strength((model, *others), shown, usual)
+    return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), strength)
+
+
+class _Rows:
+    """Lines, (L, T), as a model's input and targets, padded; a target counts where `inside` is true."""
+
+    def __init__(self, model: Model, vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str]) -> None:
+        lengths = torch.tensor([len(text) for text in texts])
+        tokens = torch.full((len(texts), int(lengths.max()) + 2), BOUNDARY)
+        for row, text, label in zip(tokens, texts, labels, strict=True):
+            if label:
+                row[0] = len(vocabulary) + vocabulary.labels.number(label)
+            row[1 : len(text) + 1] = torch.from_numpy(vocabulary.encode(text).astype(np.int64))
+        self.inputs = tokens[:, :-1].to(model.device)
+        self.inside = (torch.arange(tokens.shape[1] - 1) <= lengths[:, None]).to(model.device)
+        self.targets = tokens[:, 1:].to(model.device)[self.inside]  # (N,), line by line
+        self.lines = torch.repeat_interleave(torch.arange(len(texts)), lengths + 1)  # (N,) the line of each target
+
+    def log_p(self, model: Model) -> Tensor:
+        """Return the log-probabilities before each target, (N, V)."""
+        logits: Tensor = model(self.inputs)[self.inside]
+        return logits.log_softmax(dim=1).cpu().double()
+
+
+def _tuned(model: Model, shown: _Rows) -> Model:
+    """Return a copy after a few steps on the examples; batch statistics stay as they are."""
+    copy = deepcopy(model).eval()
+    matrices = [parameter for parameter in copy.parameters() if parameter.ndim >= 2]
+    chosen = [parameter for parameter in copy.parameters() if parameter.ndim < 2] + matrices[-1:]
+    optimizer = torch.optim.AdamW(chosen, lr=RATE, weight_decay=0.0)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        F.cross_entropy(copy(shown.inputs)[shown.inside], shown.targets).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return copy.requires_grad_(False)
+
+
+def _counted(model: Ngram, shown: _Rows, usual: _Rows) -> tuple[Model, Model]:
+    """Return n-gram models of lines that the model drew, with the examples and without."""
+    toward, away = (Ngram(model.vocabulary_size, model.config).to(model.device).eval() for _ in range(2))
+    weight = max(1, round(COUNTED_SHARE * len(usual.targets) / len(shown.targets)))
+    weights = torch.cat([torch.ones_like(usual.targets), torch.full_like(shown.targets, weight)])
+    toward.count(torch.cat([usual.targets, shown.targets]), weights.cpu())
+    away.count(usual.targets)
+    return toward, away
+
+
+def _strength(models: tuple[Model, Model, Model], shown: _Rows, usual: _Rows) -> float:
+    """Return the largest strength within the limits; `models` are the own one and those whose difference is added."""
+    parts = []  # log-probabilities and what is added to them
+    for rows in (shown, usual):
+        own, toward, away = (rows.log_p(model) for model in models)
+        parts.append((own, toward - away))
+
+    def mixed(part: int, strength: float) -> Tensor:
+        return (parts[part][0] + strength * parts[part][1]).log_softmax(dim=1)
+
+    def copies(strength: float) -> float:
+        log_p = mixed(0, strength).gather(1, shown.targets.cpu()[:, None])[:, 0]
+        return float(torch.zeros(len(shown.inputs)).double().index_add(0, shown.lines, log_p).exp().sum())
+
+    def divergence(strength: float) -> float:
+        own = parts[1][0]
+        return float((own.exp() * (own - mixed(1, strength))).sum(dim=1).mean())
+
+    found, strength, most = 0.0, 0.25, MAX_COPIES + copies(0.0)
+    while strength <= MAX_STRENGTH and copies(strength) <= most and divergence(strength) <= MAX_DIVERGENCE:
+        found, strength = strength, 1.2 * strength
+    return found
+
+
+class _Amplified(Model):
+    """Predict log p + strength * (log p_toward - log p_away), normalised."""
+
+    def __init__(self, own: Model, toward: Model, away: Model, strength: float) -> None:
+        super().__init__(own.vocabulary_size, own.num_labels)
+        self.config, self.characters, self.labels = own.config, own.characters, own.labels
+        is_own = away is own
+        self.parts = nn.ModuleList([own, toward] if is_own else [own, toward, away])
+        self.weights = (1 - strength, strength) if is_own else (1.0, strength, -strength)
+
+    def mixed(self, logits: Iterable[Tensor]) -> Tensor:
+        """Mix the predictions of all parts, (..., V) each."""
+        weighted = [w * part.log_softmax(dim=-1) for w, part in zip(self.weights, logits, strict=True)]
+        return torch.stack(weighted).sum(dim=0).log_softmax(dim=-1)
+
+    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
+        """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
+        return self.mixed(part(tokens, logits_to_keep) for part in self.parts)
+
+    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
+        """Start lines that grow by one character per step."""
+        return _AmplifiedDecoder(self, lines, starts)
+
+
+class _AmplifiedDecoder(Decoder):
+    """Moves the decoders of all parts."""
+
+    def __init__(self, model: _Amplified, lines: int, starts: Tensor | None) -> None:
+        self.mixed = model.mixed
+        self.decoders = [part.decoder(lines, starts) for part in model.parts if isinstance(part, Model)]
+        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self.logits = self.mixed([decoder.step(tokens) for decoder in self.decoders])
+        return self.logits
+
+    def select(self, rows: Tensor) -> None:
+        for decoder in self.decoders:
+            decoder.select(rows)
+        self.logits = self.logits.index_select(0, rows)
+
+    def prefill(self, tokens: Tensor) -> Tensor:
+        before = self.mixed([decoder.prefill(tokens) for decoder in self.decoders])
+        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
+        return before
