@@ -97,11 +97,12 @@ def test_any_characters_are_data(wavemore: Any, folder: Path, lines: list[str]) 
     assert "😄" not in result.out
     rows = json.loads(wavemore("score", "--json", "--", *listed).out)
     assert [row["text"] for row in rows] == [unicodedata.normalize("NFC", line) for line in listed]
-    printed = wavemore("score", "--", *listed).out
-    assert "\x1b" not in printed
+    ranked, printed = wavemore("score", "--", *listed).out, wavemore("score", "--", *listed[:4]).out
+    assert "\x1b" not in ranked + printed
     if "[red]" in lines[1]:
         assert "[red] b0⏎" in printed
         assert ":smile: c0⏎" in printed
+        assert "[red] b0 " in ranked
     sampled = wavemore("sample", "-n", "5", "--seed", "0")
     assert sampled.code == 0
     assert wavemore("log").out.count("\n") == 2
