@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from wavemore.engine.evaluate import eval_mode, score
 from wavemore.engine.generate_lines import Sample, generate
 from wavemore.engine.labels import labels_of
+from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, refuse_string
 from wavemore.nn.model import Decoder, Model
@@ -113,19 +114,19 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     labels = [sampling.label] * len(texts)
     if vocabulary.labels and not sampling.label:
         labels = [label for label, _ in labels_of(model, vocabulary, texts)]
-    shown = _Rows(model, vocabulary, texts, labels)
+    shown = LineRows(model, vocabulary, texts, labels)
     count = COUNTED_LINES if isinstance(model, Ngram) else OWN_LINES
     own = Sampling(seed=sampling.seed, max_length=sampling.max_length, label=sampling.label)
     drawn = list(generate(model, vocabulary, count, own))
     drawn = drawn[: MAX_VALUES // (len(vocabulary) * max([1, *(len(sample.text) + 1 for sample in drawn)]))]
-    usual = _Rows(model, vocabulary, [s.text for s in drawn], [s.label for s in drawn]) if drawn else shown
+    usual = LineRows(model, vocabulary, [s.text for s in drawn], [s.label for s in drawn]) if drawn else shown
     others = _counted(model, shown, usual) if isinstance(model, Ngram) else (_tuned(model, shown), model)
     with eval_mode(model):
         strength = _strength((model, *others), shown, usual)
     return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), strength)
 
 
-class _Rows:
+class LineRows:
     """Lines, (L, T), as a model's input and targets, padded; a target counts where `inside` is true."""
 
     def __init__(self, model: Model, vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str]) -> None:
@@ -146,20 +147,20 @@ class _Rows:
         return logits.log_softmax(dim=1).cpu().double()
 
 
-def _tuned(model: Model, shown: _Rows) -> Model:
+def _tuned(model: Model, shown: LineRows) -> Model:
     """Return a copy after a few steps on the examples; batch statistics stay as they are."""
     copy = deepcopy(model).eval()
     matrices = [parameter for parameter in copy.parameters() if parameter.ndim >= 2]
     chosen = [parameter for parameter in copy.parameters() if parameter.ndim < 2] + matrices[-1:]
-    optimizer = torch.optim.AdamW(chosen, lr=RATE, weight_decay=0.0)
+    optimizer = AdamW(chosen, lr=RATE)
     for _ in range(STEPS):
-        optimizer.zero_grad()
+        copy.zero_grad()
         F.cross_entropy(copy(shown.inputs)[shown.inside], shown.targets).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(1.0)
     return copy.requires_grad_(False)
 
 
-def _counted(model: Ngram, shown: _Rows, usual: _Rows) -> tuple[Model, Model]:
+def _counted(model: Ngram, shown: LineRows, usual: LineRows) -> tuple[Model, Model]:
     """Return n-gram models of lines that the model drew, with the examples and without."""
     toward, away = (Ngram(model.vocabulary_size, model.config).to(model.device).eval() for _ in range(2))
     weight = max(1, round(COUNTED_SHARE * len(usual.targets) / len(shown.targets)))
@@ -169,7 +170,7 @@ def _counted(model: Ngram, shown: _Rows, usual: _Rows) -> tuple[Model, Model]:
     return toward, away
 
 
-def _strength(models: tuple[Model, Model, Model], shown: _Rows, usual: _Rows) -> float:
+def _strength(models: tuple[Model, Model, Model], shown: LineRows, usual: LineRows) -> float:
     """Return the largest strength within the limits; `models` are the own one and those whose difference is added."""
     parts = []  # log-probabilities and what is added to them
     for rows in (shown, usual):
