@@ -35,7 +35,7 @@ from benchmarks.carry_over import COUNTRIES, read
 from benchmarks.keepers import words
 from benchmarks.small_lists import train
 from wavemore.engine.adapt import LineRows, adapt
-from wavemore.engine.generate_lines import Sample
+from wavemore.engine.line_source import Sample
 from wavemore.engine.threads import set_threads
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram, NgramConfig

@@ -20,11 +20,29 @@ HEAD = '''"""Flags for models, training and sampling. Written by scripts/make_fl
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, IntOrAll, IntOrAuto, IntsOrAuto, Number, Real, Words
+from wavemore.cli.options import (
+    NO_HINT,
+    Flag,
+    FloatOrAuto,
+    IntOrAll,
+    IntOrAuto,
+    IntsOrAuto,
+    Number,
+    Real,
+    Texts,
+    Words,
+)
 '''
 
 AUTO_TYPES = {int: "IntOrAuto", float: "FloatOrAuto", tuple[int, ...]: "IntsOrAuto"}
-TYPES = {int: "Number", float: "Real", str: "Words", bool: "Flag", int | Literal["all"]: "IntOrAll"}
+TYPES = {
+    int: "Number",
+    float: "Real",
+    str: "Words",
+    bool: "Flag",
+    int | Literal["all"]: "IntOrAll",
+    tuple[str, ...]: "Texts",
+}
 SAMPLING = "How characters are drawn. By default, --temperature and --max-length suit the data, and --seed is random."
 
 

@@ -135,6 +135,7 @@ def workplace() -> Iterator[Path]:
         os.environ["COLUMNS"] = str(COLUMNS)
         try:
             (Path(folder) / "study.toml").write_text(STUDY, encoding="utf-8")
+            (Path(folder) / "ideas.txt").write_text(IDEAS, encoding="utf-8")
             yield Path(folder)
         finally:
             os.chdir(folder_before)
@@ -144,6 +145,9 @@ def workplace() -> Iterator[Path]:
             else:
                 os.environ["COLUMNS"] = columns
 
+
+IDEAS = "marianna\njohn\nkatarinna\nxqzt\nelvara\nbellamore\n"
+"""The list of docs/commands/score.md."""
 
 STUDY = """\
 question = "How much does a context of four characters gain over two?"

@@ -146,6 +146,10 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Labels\n", *_labels(found["labels"])]
     if "like" in found:
         parts += ["", "## More like these\n", *_like(found["like"])]
+    if "wishes" in found:
+        parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
+    if "nearest" in found:
+        parts += ["", "## Near known items, and ranked lists\n", *_nearest(found["nearest"])]
     if "calibration" in found:
         parts += ["", '## How often "better" is wrong\n', *_calibration(found["calibration"])]
     parts += ["", "## Commands\n"]
@@ -297,8 +301,8 @@ def _kept(record: dict[str, Any]) -> list[str]:
     rows += ["", "Plausible, real and apart on each list:", ""]
     rows += ["| list | the rule was chosen by it | real items | as drawn at 1 | kept |", "|---|---|---|---|---|"]
     for row in record["rows"]:
-        cells = [row["rules"][rule] for rule in compared]
-        shown = [f"{_percent(c['plausible'])}, {_percent(c['real'])}, {c['apart']:.2f}" for c in cells]
+        found = [row["rules"][rule] for rule in compared]
+        shown = [f"{_percent(f['plausible'])}, {_percent(f['real'])}, {f['apart']:.2f}" for f in found]
         chosen_by = "yes" if row["kind"] in record["tuning"] else ""
         rows.append(f"| {row['lines']:,} {row['kind']} | {chosen_by} | {' | '.join(shown)} |")
     return rows[1:]
@@ -351,6 +355,29 @@ def _carry_over(record: dict[str, Any]) -> list[str]:
     return [*rows, "", _machine(record)]
 
 
+def _wishes(record: dict[str, Any]) -> list[str]:
+    """Return how fast lines that meet wishes are made, and how likely they are."""
+    rows = [
+        f"`{record['command']}`: the default model of {record['lines']:,} names. *rate*: of the lines that are drawn",
+        "without wishes, those that meet them; *nats*: mean per item, ± standard error, of these and of lines made",
+        "with wishes; *seconds*: until 50 distinct new ones are there, drawn until they fit and with wishes, the model",
+        f"loaded; medians, interleaved. {_machine(record)}\n",
+        "| wishes | rate | nats, drawn until they fit | nats, wishes | seconds, drawn until they fit | wishes | |",
+        "|---" * 7 + "|",
+    ]
+    for case in record["cases"]:
+        rate, wishes = 1 / case["rate"], case["wishes"]
+        values = [(key, value if isinstance(value, list) else [value]) for key, value in wishes.items()]
+        flags = " ".join(f"--{key.replace('_', '-')} {' '.join(map(str, value))}" for key, value in values)
+        rows.append(
+            f"| `{flags.replace('|', chr(92) + '|')}` | 1 in {rate:,.0f} "
+            f"| {case['reference_nats']:.2f} ± {case['reference_error']:.2f} "
+            f"| {case['nats']:.2f} ± {case['error']:.2f} "
+            f"| {case['rejection_seconds']:.3g} | {case['seconds']:.2g} | {case['speedup']:.3g}x |"
+        )
+    return rows
+
+
 def _labels(record: dict[str, Any]) -> list[str]:
     """Return how often labels are recovered from the likelihoods, and fit the samples."""
     runs, order = record["runs"], record["order"]
@@ -373,6 +400,37 @@ def _labels(record: dict[str, Any]) -> list[str]:
         f"{figure('samples_fit')} | {record['mean']['seconds']:.0f} s |",
         f"| naive Bayes | {figure('bayes_recovered')} | {nats('bayes_test_nats')} | | |",
     ]
+
+
+def _nearest(record: dict[str, Any]) -> list[str]:
+    """Return how fast known lines are found by edit distance, and lists are ranked."""
+    searches = {
+        "within_1": "is a known one within 1 edit?",
+        "within_2": "within 2 edits?",
+        "nearest": "which is the nearest?",
+        "distinct_2": "is it 2 edits from all before?",
+        "all_pairs": "baseline: each compared with all",
+    }
+    rows = []
+    for row in record["rows"]:
+        speeds = " | ".join(_rounded(row[f"{key}_per_second"]) for key in searches)
+        rows.append(f"| {row['known']:,} | {row['index_seconds']:.2g} s | {row['index_megabytes']:.0f} MB | {speeds} |")
+    ranking = record["ranking"]
+    return [
+        f"`{record['command']}`: candidates per second among known names, both drawn by a default tree; on one thread, "
+        f"medians. {_machine(record)}\n",
+        f"| known names | index | its memory | {' | '.join(searches.values())} |",
+        f"|{'---|' * (3 + len(searches))}",
+        *rows,
+        "",
+        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found known "
+        f"names one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
+    ]
+
+
+def _rounded(number: float) -> str:
+    """Return a number with two digits: 39,260 -> 39,000."""
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _calibration(record: dict[str, Any]) -> list[str]:

@@ -108,6 +108,8 @@ USES = [
     "sample RUN --json",
     "score RUN",
     "score RUN --json",
+    "score RUN --csv",
+    "next RUN a",
     "evaluate RUN",
     "evaluate RUN --train --json",
     "inspect RUN",
@@ -143,8 +145,10 @@ def stdin_case(random: Random, bases: dict[str, Files]) -> Case:
     texts = [random.choice([*WORDS, *EVIL, _line(random), _line(random, 400)]) for _ in range(random.randint(1, 3))]
     texts = [text.replace("\x00", "") for text in texts]
     words = ["runs/run", *(["--json"] if random.random() < 0.4 else [])]
-    if random.random() < 0.4:
-        words = ["score", *words]
+    if random.random() < 0.3:
+        words = ["score", *words, *(["--csv"] if random.random() < 0.3 else [])]
+    elif random.random() < 0.2:
+        words = ["next", *words, *(["--"] if random.random() < 0.7 else []), texts[0]]
     elif random.random() < 0.6:
         words = ["score", *words, *(["--"] if random.random() < 0.7 else []), *texts]
     else:

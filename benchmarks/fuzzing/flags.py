@@ -16,6 +16,7 @@ POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train": (("list.txt",), ("list.txt",), ("text.txt",), ("--resume",), ("--resume", "runs/run"), ("nothing.txt",)),
     "sample": ((), ("runs/run",), ("run",), ("list.txt",), ("nothing",)),
     "score": (("runs/run", "anna"), ("anna", "bo"), (), ("runs/run",), ("--", "-x")),
+    "next": (("runs/run", "an"), ("an",), (), ("run",), ("--", "-x")),
     "evaluate": ((), ("runs/run",), ("list.txt",), (".",)),
     "inspect": ((), ("list.txt",), ("runs/run",), ("text.txt",)),
     "log": ((), ("runs/run",), ("runs",), ("list.txt",), ("run", "run")),

@@ -8,8 +8,10 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from wavemore.errors import RunError
 
@@ -67,20 +69,32 @@ def read_file(path: Path, limit: float = MAX_BYTES) -> bytes:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, and move it there.
+    """Write `content` to a temporary file beside `path`, and move it there: `replaced` with the whole content."""
+    with replaced(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Write to a temporary file beside `path` in the block, and move it there at its end.
 
     A reader finds the old content or the new content, never a part of either. The temporary file is a new one, and a
-    link at `path` is replaced, not followed. Raises `RunError` if the disk is full or the folder cannot be written; the
-    old content then remains.
+    link at `path` is replaced, not followed. If the block fails, the old content remains; if that is because the disk
+    is full or the folder cannot be written, `RunError` is raised.
     """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise RunError(f"cannot write {path}: no file can have this name") from None
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; its old content is unchanged") from None
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror or error}; its old content is unchanged") from None

@@ -20,6 +20,15 @@ def visible(text: str, keep: str = "") -> str:
     return OBEYED.sub(lambda match: match[0] if match[0] in keep else _sign(match[0]), text)
 
 
+def cell(text: str) -> str:
+    """Return a text for a cell of a table: visible, and with an apostrophe if it would be a formula in a spreadsheet.
+
+    >>> cell("anna"), cell("=1+1"), cell("a\\tb")
+    ('anna', "'=1+1", 'a␉b')
+    """
+    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else visible(text)
+
+
 def escaped(json: str) -> str:
     r"""Replace the characters that are obeyed by escapes in the text of JSON, which keeps its line feeds.
 

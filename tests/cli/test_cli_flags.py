@@ -87,7 +87,7 @@ def test_values_that_are_not_possible(
         ("sample -n -1", "-n is -1; it must be at least 0"),
         ("sample --max-length 3 --min-length 4", "--max-length is 3"),
         ("sample --max-length 0", "--max-length is 0"),
-        ("fly", "there is no command 'fly'; choose one of train, sample, score, evaluate, "),
+        ("fly", "there is no command 'fly'; choose one of train, sample, score, next, evaluate, "),
         ("--fly", "there is no command '--fly'"),
     ],
 )

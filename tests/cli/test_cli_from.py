@@ -249,5 +249,5 @@ def test_runs_with_other_characters_are_no_teachers_and_no_ensemble(
     assert wavemore("train", "few.txt", *SIZES["tree"], "--run", "plain", *SHORT).code == 0
     message = "mine cannot be a teacher, as its vocabulary has characters of the run that it began with"
     assert message in fails(2, "train", "few.txt", "--teachers", "mine")
-    message = "mine has other characters than plain, those of the run that one of them began with"
+    message = "mine has other characters or labels than plain, so they cannot be averaged"
     assert message in fails(2, "evaluate", "plain", "--ensemble", "mine")

@@ -19,7 +19,7 @@ def strict(text: str) -> Any:
 
 
 def test_words(wavemore: Any, run: Path) -> None:
-    result = wavemore("inspect")
+    result = wavemore("inspect", "done")
     assert result.code == 0
     assert result.out.startswith("runs/done: ")
     assert result.err == ""

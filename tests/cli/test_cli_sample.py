@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 
 def test_lines_are_printed_and_nothing_else(wavemore: Any, run: Path) -> None:
     result = wavemore("sample", "-n", "30", "--seed", "3")
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, result.err) == (0, "wavemore: used runs/done, the latest run\n")
     assert len(result.out.splitlines()) == 30
+    assert wavemore("sample", "done", "--seed", "3").err == ""
     assert wavemore("sample", "done", "-n", "30", "--seed", "3").out == result.out
     assert wavemore("sample", "runs/done", "-n", "30", "--seed", "4").out != result.out
     assert wavemore("sample", "-n", "0").out == ""
 
 
 def test_the_seed_that_was_drawn_is_printed(wavemore: Any, run: Path) -> None:
-    result = wavemore("sample", "-n", "5")
+    result = wavemore("sample", "done", "-n", "5")
     words = result.err.split()
     assert words[:2] == ["wavemore:", "--seed"]
-    assert wavemore("sample", "-n", "5", "--seed", words[2]) == replace(result, err="")
-    assert wavemore("sample", "--temperature", "0", "--max-length", "99").err == ""
+    assert wavemore("sample", "done", "-n", "5", "--seed", words[2]) == replace(result, err="")
+    assert wavemore("sample", "done", "--temperature", "0", "--max-length", "99").err == ""
 
 
 def test_longer_lines_than_those_of_the_data(wavemore: Any, run: Path) -> None:
@@ -40,24 +42,94 @@ def test_filters(wavemore: Any, run: Path) -> None:
 
 def test_json_says_the_same_as_score(wavemore: Any, run: Path) -> None:
     sampled = json.loads(wavemore("sample", "-n", "25", "--seed", "1", "--json", "--temperature", "1.3").out)
-    assert all(list(sample) == ["text", "nats", "nats_per_char", "new"] for sample in sampled)
+    assert all(list(sample) == ["text", "nats", "nats_per_char", "percentile_rank", "new"] for sample in sampled)
     scored = json.loads(wavemore("score", "--json", "--", *(sample["text"] for sample in sampled)).out)
     for sample, score in zip(sampled, scored, strict=True):
         assert sample["text"] == score["text"]
         assert sample["nats"] == pytest.approx(score["nats"], abs=1e-4)
+        assert sample["percentile_rank"] == pytest.approx(score["percentile_rank"], abs=1e-3)
         assert sample["nats_per_char"] == pytest.approx(score["nats_per_char"], abs=1e-4)
     assert json.loads(wavemore("sample", "-n", "0", "--json").out) == []
 
 
 def test_filters_that_too_few_lines_pass(wavemore: Any, run: Path) -> None:
     result = wavemore("sample", "-n", "50", "--max-length", "1", "--distinct")
-    assert result.code == 0
+    assert result.code == 1
     assert len(result.out.splitlines()) < 50
     assert (
-        f"wavemore: found only {len(result.out.splitlines())} of 50 lines: further draws gave nothing that passes"
+        f"wavemore: found only {len(result.out.splitlines())} of 50 lines: further draws gave none that meets"
         in result.err
     )
     assert json.loads(wavemore("sample", "-n", "50", "--max-length", "1", "--distinct", "--json").out) is not None
+
+
+WISHES = ["--suffix", "a", "--contains", "n", "--without", "o", "u", "--match", ".{3,}", "--max-length", "8"]
+
+
+def test_wishes_are_met_together(wavemore: Any, run: Path) -> None:
+    result = wavemore("sample", "done", *WISHES, "--seed", "1", "--distinct")
+    lines = result.out.splitlines()
+    assert (result.code, len(set(lines))) == (0, 20)
+    for line in lines:
+        assert line.endswith("a")
+        assert "n" in line
+        assert not set(line) & {"o", "u"}
+        assert 3 <= len(line) <= 8
+
+
+def test_a_wish_that_no_line_meets_is_named(fails: Callable[..., str], run: Path) -> None:
+    assert "no line of at most 9 characters meets --suffix 'a' and --without 'a'" in fails(
+        2, "sample", "done", "--suffix", "a", "--without", "a", "--max-length", "9"
+    )
+    assert "--match is not a regular expression" in fails(2, "sample", "done", "--match", "(a")
+    assert "--suffix: unknown character 'ß'" in fails(1, "sample", "done", "--suffix", "ß")
+    assert "it must be at least 5 (--min-length)" in fails(
+        2, "sample", "done", "--min-length", "5", "--max-length", "4"
+    )
+
+
+def test_lines_far_from_all_known_ones_and_the_nearest(wavemore: Any, run: Path) -> None:
+    known = (Path(json.loads((run / "config.json").read_text())["data"]["source"])).read_text().splitlines()
+    result = wavemore("sample", "done", "--min-distance", "2", "--nearest", "-n", "15", "--seed", "2")
+    rows = [row.split("\t") for row in result.out.splitlines()]
+    assert (result.code, len(rows)) == (0, 15)
+    for text, nearest, distance in rows:
+        distances = {line: Levenshtein.distance(text, line) for line in known}
+        assert min(distances.values()) == distances[nearest] == int(distance) >= 2
+    texts = [row[0] for row in rows]
+    assert min(Levenshtein.distance(a, b) for a in texts for b in texts if a is not b) >= 2
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv", "jsonl"])
+def test_lines_are_written_to_a_file(wavemore: Any, run: Path, ending: str) -> None:
+    printed = wavemore("sample", "done", "-n", "7", "--seed", "1").out.splitlines()
+    result = wavemore("sample", "done", "-n", "7", "--seed", "1", "--nearest", "-o", f"out.{ending}")
+    assert result.out == f"out.{ending}: 7 lines\n"
+    content = Path(f"out.{ending}").read_text(encoding="utf-8").splitlines()
+    if ending == "txt":
+        assert content == printed
+    elif ending == "csv":
+        assert content[0] == "text,nats,nats_per_char,percentile_rank,new,nearest,distance"
+        assert [row.split(",")[0] for row in content[1:]] == printed
+    else:
+        assert [json.loads(row)["text"] for row in content] == printed
+
+
+def test_a_file_that_cannot_be_written_is_refused_first(fails: Callable[..., str], run: Path) -> None:
+    assert "out.xlsx is no name for a list of items" in fails(2, "sample", "done", "-o", "out.xlsx")
+    assert "there is no folder nowhere" in fails(2, "sample", "done", "-o", "nowhere/out.csv")
+    assert "use one of them" in fails(2, "sample", "done", "-o", "out.csv", "--json")
+
+
+def test_several_runs_draw_together(wavemore: Any, run: Path) -> None:
+    names = json.loads((run / "config.json").read_text())["data"]["source"]
+    steps = ["--steps", "30", "--hidden", "16", "--num-evals", "1", "--seed", "5"]
+    assert wavemore("train", names, *steps, "--run", "runs/other").code == 0
+    alone = wavemore("sample", "done", "--seed", "1").out
+    together = wavemore("sample", "done", "--ensemble", "other", "--seed", "1")
+    assert (together.code, len(together.out.splitlines())) == (0, 20)
+    assert together.out != alone
+    assert wavemore("sample", "done", "--ensemble", "done", "--seed", "1").out == alone
 
 
 def test_ten_thousand_distinct_new_lines(wavemore: Any) -> None:

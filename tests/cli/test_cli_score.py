@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from wavemore.cli.score import _letters, _parts
+from wavemore.cli.letters import _letters, _parts
 
 
 def test_json(wavemore: Any, run: Path) -> None:
@@ -153,9 +153,23 @@ def test_flags_may_stand_between_the_run_and_the_lines(wavemore: Any, run: Path)
     assert "--json" in wavemore("score", str(run), "--", "--json").err  # after -- it is a line
 
 
-def test_the_name_of_a_run_with_a_typing_error(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
-    assert "there is no run 'dome' (did you mean done?)" in fails(1, "score", "dome", "anna")
+def test_a_word_that_is_neither_a_run_nor_an_item(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    no_item = "as an item of runs/done, it has characters that the model does not know: "
+    for words in (["dome", "anna"], ["dome"]):
+        message = fails(1, "score", *words)
+        assert "there is no run 'dome' (did you mean done?); `wavemore log` lists the runs; " in message
+        assert message.endswith(f"{no_item}d m")
+    assert f"there is no run 'list-7'; `wavemore log` lists the runs; {no_item}- 7 s t" in fails(1, "score", "list-7")
+    assert f"there is no run and no file 'list.txt'; {no_item}. s t x" in fails(2, "score", "list.txt")
+    assert "unknown character 'q'" in fails(1, "score", "qqq")  # it is meant as an item
     assert wavemore("score", "one", "anna").out.splitlines()[1].endswith("one⏎")  # a line that the model can read
+
+
+def test_the_run_is_said_if_it_was_not_named(wavemore: Any, run: Path) -> None:
+    for words in (["score", "anna"], ["score", "latest", "anna"], ["evaluate"], ["inspect"], ["next", "an"]):
+        assert wavemore(*words).err == "wavemore: used runs/done, the latest run\n"
+    for words in (["score", "done", "anna"], ["evaluate", "done"], ["inspect", "done"], ["next", "runs/done", "an"]):
+        assert wavemore(*words).err == ""
 
 
 def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
@@ -165,7 +179,6 @@ def test_a_file_is_not_scored_as_a_line(wavemore: Any, fails: Callable[..., str]
     for words in (["list.csv"], ["done", "list.csv"]):
         result = wavemore("score", *words, "--json")
         assert [record["text"] for record in json.loads(result.out)] == ["anna", "Bona", "XXX"]
-        assert result.err.startswith("wavemore: list.csv is a file; what follows is for what is in it\n")
         assert "wavemore: 1 of 3 lines not scored" in result.err
     Path("anna").write_text("Bona\n")
     assert wavemore("score", "anna").out.splitlines()[1] == "anna⏎"
@@ -190,4 +203,52 @@ def test_a_list_is_ranked_into_a_table(wavemore: Any, fails: Callable[..., str],
     wavemore("score", "Bona", "anna", "--output", "words.csv")
     assert Path("words.csv").read_text(encoding="utf-8").splitlines()[1].startswith("anna,")
     assert "no/such.csv cannot be written" in fails(2, "score", "anna", "-o", "no/such.csv")
+    assert "let it end in .txt, .csv or .jsonl" in fails(2, "score", "anna", "-o", "ranked")
     assert "leave out --json" in fails(2, "score", "anna", "-o", "a.csv", "--json")
+    assert "leave out --json" in fails(2, "score", "anna", "--csv", "--json")
+    for name in ("ranked.txt", "ranked.jsonl"):
+        assert wavemore("score", "done", "list.csv", "-o", name).code == 0
+    assert Path("ranked.txt").read_text().split() == [row["text"] for row in rows]
+    assert [json.loads(line)["text"] for line in Path("ranked.jsonl").read_text().splitlines()] == [
+        row["text"] for row in rows
+    ]
+
+
+def test_a_file_is_ranked_with_the_nearest_known_items(wavemore: Any, run: Path) -> None:
+    Path("list.csv").write_text("n,name\n1,annaa\n2,Bonaaa\n3,XXX\n4,Boooonn\n")
+    result = wavemore("score", "done", "list.csv")
+    head, *rows, first_note, second_note = result.out.splitlines()
+    assert head.split() == ["rank", "typical", "nats/char", "item", "nearest", "known", "item"]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    assert {row.split()[3]: " ".join(row.split()[4:]) for row in rows} == {
+        "annaa": "known",
+        "Bonaaa": "Bonaa 1",
+        "Boooonn": "Bonao 4",
+    }
+    assert first_note.startswith("typical: ")
+    assert second_note.startswith("nearest known item: ")
+    assert result.err.splitlines() == [
+        "wavemore: read the column name of a table of 2 columns, separated by commas, with a header",
+        "wavemore: 1 line with characters that the model does not know left out: X",
+    ]
+    printed = list(csv.DictReader(wavemore("score", "done", "list.csv", "--csv").out.splitlines()))
+    assert [(row["text"], row["nearest"], row["distance"]) for row in printed] == [
+        (row.split()[3], *(["annaa", "0"] if "known" in row else row.split()[4:])) for row in rows
+    ]
+    assert "line 3: unknown character 'X'" in wavemore("score", "done", "list.csv", "--unknown", "error").err
+
+
+def test_many_lines_are_ranked_and_the_data_may_be_gone(
+    wavemore: Any, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["source"] = "/no/such/names.txt"
+    (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(sys, "stdin", Input("\n".join(["anna", "é la"] * 6).encode()))
+    result = wavemore("score", "done")
+    head, *rows, _ = result.out.splitlines()
+    assert head.split()[3:] == ["item", "known"]
+    assert len(rows) == 12
+    assert result.err.startswith("wavemore: without the nearest known items: the data of runs/done cannot be read")
+    assert "give its path as --data" in result.err
+    assert result.err.count("\n") == 1

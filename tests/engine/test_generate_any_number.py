@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavemore.engine import generate_lines
+from wavemore.engine import generate_lines, line_source
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.generate_text import generate_text
 from wavemore.engine.sampling import Sampling
@@ -118,7 +118,7 @@ def test_draws_are_bounded_if_lines_do_not_end(
     max_length: int, corpus: LineCorpus, small_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate_lines, "MAX_FAILED_CHARACTERS", 20_000)
-    monkeypatch.setattr(generate_lines, "MAX_BATCH_CHARACTERS", 40_000)
+    monkeypatch.setattr(line_source, "MAX_BATCH_CHARACTERS", 40_000)
     model = small_model("tree", len(corpus.vocabulary))
     never_ends(model)
     steps = 0
@@ -147,7 +147,7 @@ def test_a_batch_of_lines_is_small_if_they_are_long_or_the_vocabulary_is_large(c
     for size, max_length, most in ((9, 5, 32_768), (9, 10_000, 52), (9, 100_000, 5), (6_000, 15, 1_398)):
         model = build("bigram", 9, MODELS["bigram"].config(), seed=0)
         model.vocabulary_size = size
-        source = generate_lines._Source(
+        source = line_source.LineSource(
             model, corpus.vocabulary, Sampling(max_length=max_length), np.zeros(0, np.uint64)
         )
         source.lines = 10**6

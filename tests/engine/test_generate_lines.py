@@ -14,8 +14,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wavemore.engine.draw import draw, probabilities
 from wavemore.engine.evaluate import score
-from wavemore.engine.generate_lines import Sample, draw, generate, probabilities
+from wavemore.engine.generate_lines import generate
+from wavemore.engine.line_source import Sample
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.nn.layers import Linear
@@ -205,7 +207,7 @@ def exact_probabilities(model: Tree, sampling: Sampling) -> dict[str, float]:
     def p_next(ids: list[int]) -> list[float]:
         context = ([0] * model.context + ids)[-model.context :]
         logits = model.windows(torch.tensor([context]))[0].tolist()
-        if len(ids) < sampling.min_length:
+        if not ids and sampling.min_length > 0:
             logits[0] = float("-inf")
         weights = [exp(logit / sampling.temperature) for logit in logits]
         if sampling.top_k != "all":
@@ -359,7 +361,8 @@ def test_characters_are_drawn_with_the_probabilities_of_a_plain_loop(
         allowed.append(i)
         sum_p += weights[i] / total
     draws = 4_000
-    p_of = probabilities(torch.tensor([[0.0] * len(logits), logits]), sampling, 5 if ended else 4)
+    possible = torch.tensor([ended, *[True] * (len(logits) - 1)])
+    p_of = probabilities(torch.tensor([[0.0] * len(logits), logits]), sampling, possible)
     generator = torch.Generator().manual_seed(0)
     counts = Counter(draw(p_of, torch.ones(draws, dtype=torch.int64), generator).tolist())
     assert counts.keys() <= set(allowed)
@@ -369,6 +372,6 @@ def test_characters_are_drawn_with_the_probabilities_of_a_plain_loop(
 
 
 def test_top_k_keeps_all_that_are_equally_likely() -> None:
-    p = probabilities(torch.tensor([[0.0, 1.0, 1.0, -1.0]]), Sampling(top_k=1), 9)
+    p = probabilities(torch.tensor([[0.0, 1.0, 1.0, -1.0]]), Sampling(top_k=1))
     drawn = draw(p, torch.zeros(200, dtype=torch.int64), torch.Generator().manual_seed(0))
     assert set(drawn.tolist()) == {1, 2}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from wavemore.engine.evaluate import score
-from wavemore.engine.generate_text import generate_text
+from wavemore.engine.generate_text import generate_text, stream_text
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UnknownCharacterError, UsageError
 from wavemore.nn.model import Model
@@ -47,3 +47,29 @@ def test_the_modes_are_restored(text: TextCorpus, small_model: Callable[..., Mod
     model = small_model("tree", len(text.vocabulary)).train()
     generate_text(model, text.vocabulary, 1, 3, Sampling())
     assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("stop", ["a", "at", "\n\n", " "])
+def test_each_text_ends_behind_the_stop(stop: str, text: TextCorpus, small_model: Callable[..., Model]) -> None:
+    model, settings = small_model("lstm", len(text.vocabulary)), Sampling(prefix="cat\n\n", seed=3)
+    whole = generate_text(model, text.vocabulary, 30, 60, settings)
+    stopped = generate_text(model, text.vocabulary, 30, 60, settings, stop)
+    for one, other in zip(stopped, whole, strict=True):
+        drawn, longer = one.text.removeprefix("cat\n\n"), other.text.removeprefix("cat\n\n")
+        before, found, _ = longer.partition(stop)
+        assert drawn == before + found
+        assert one.num_drawn == len(drawn)
+        assert one.nats_per_char * len(drawn) == pytest.approx(one.nats)
+    assert any(stop in one.text[5:] for one in stopped)
+    (scored,) = score(model, text.vocabulary, [stopped[0].text], format="text")
+    assert sum(scored.char_nats[5:]) == pytest.approx(stopped[0].nats)
+
+
+def test_a_stream_ends_with_its_last_text(text: TextCorpus, small_model: Callable[..., Model]) -> None:
+    model, settings = small_model("tree", len(text.vocabulary)), Sampling(seed=3)
+    for n in (1, 5):
+        steps = list(stream_text(model, text.vocabulary, n, 1_000, settings, "a"))
+        longest = max(one.num_drawn for one in generate_text(model, text.vocabulary, n, 1_000, settings, "a"))
+        assert len(steps) == longest < 1_000
+    with pytest.raises(UnknownCharacterError, match="'Q'"):
+        generate_text(model, text.vocabulary, 1, 5, settings, "Q")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavemore.engine.evaluate import part_losses
-from wavemore.engine.generate_lines import Sample, generate
+from wavemore.engine.generate_lines import generate
+from wavemore.engine.line_source import Sample
 from wavemore.engine.ranked import Rank, keepers, keepers_pool, nats_per_char, pool_size, ranked
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError

@@ -14,6 +14,7 @@ from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
+from wavemore.cli.next import Next
 from wavemore.cli.options import flag_values
 from wavemore.cli.report import Report
 from wavemore.cli.sample import Sample
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "sample": Sample,
     "score": Score,
+    "next": Next,
     "evaluate": Evaluate,
     "inspect": Inspect,
     "log": Log,
@@ -86,8 +88,8 @@ def parse(arguments: Sequence[str]) -> Any:
     except SystemExit as stop:
         if message.getvalue():
             print_error(_shortened(message.getvalue().rstrip()))
-        if stop.code and name == "score" and "--" not in arguments:
-            raise UsageError("lines that begin with -- go after --, as in: wavemore score -- --x") from None
+        if stop.code and name in ("score", "next") and "--" not in arguments:
+            raise UsageError(f"lines that begin with -- go after --, as in: wavemore {name} -- --x") from None
         raise
 
 
@@ -113,7 +115,7 @@ def _arranged(words: Sequence[str], command: Any) -> list[str]:
             left = left[len(values) :]
         else:
             rest.append(word)
-    if command is Score and any(re.match("-[^-]", word) for word in rest):
+    if command in (Score, Next) and any(re.match("-[^-]", word) for word in rest):
         rest.insert(0, "--")
         return [*flags, *rest, *words[end + 1 :]]
     return [*flags, *rest, *many, *words[end:]]

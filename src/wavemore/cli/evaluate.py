@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from wavemore.cli.options import NO_HINT, Flag, MovedData, RunName, Runs, Text
+from wavemore.cli.run_words import say_run
 from wavemore.cli.screen import Screen, label_table, losses, print_json, table
 from wavemore.errors import UsageError
 
@@ -54,6 +55,7 @@ class Evaluate:
         """Print the loss on val, and on the other parts that are asked for."""
         from wavemore.cli.train_output import by_count
         from wavemore.engine.evaluate import evaluate
+        from wavemore.runs.ensemble import check_together
         from wavemore.runs.find import find_run
         from wavemore.runs.identity import data_differences
 
@@ -62,11 +64,7 @@ class Evaluate:
         for other in runs[1:]:
             if differences := data_differences(data, other.config.data):
                 raise UsageError(f"{other.path} has different data from {runs[0].path}: {'; '.join(differences)}")
-            if other.vocabulary() != runs[0].vocabulary():
-                raise UsageError(
-                    f"{other.path} has other characters than {runs[0].path}, those of the run that one of them began "
-                    "with: they cannot be averaged"
-                )
+        check_together(runs)
         models = [run.model() for run in runs]
         parts, note = self._parts(runs[0])
         parameters = sum(model.parameter_count() for model in models)
@@ -84,6 +82,7 @@ class Evaluate:
             _show_labels(evaluations, found)
         if note:
             Screen(stderr=True).say(f"wavemore: {note}")
+        say_run(runs[0], is_named=self.run != "latest")
         return 0
 
     def _parts(self, run: "Run") -> "tuple[dict[str, Part], str]":

@@ -12,6 +12,7 @@ from wavemore.cli.data_flags import DataFlags, source_of
 from wavemore.cli.model_flags import ModelFlags, ModelName, RecipeFlags
 from wavemore.cli.options import NO_HINT, Flag, Folder, MovedData, Text, given, option_names
 from wavemore.cli.progress import busy
+from wavemore.cli.run_words import say_run
 from wavemore.cli.screen import Screen, print_json, table
 from wavemore.errors import RunError, UsageError
 from wavemore.signs import visible
@@ -19,6 +20,7 @@ from wavemore.signs import visible
 if TYPE_CHECKING:
     from wavemore.inspection.result import Inspection
     from wavemore.runs.record import Record
+    from wavemore.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ class Inspect:
         if self.plot is not None:
             import wavemore.plots  # noqa: F401 (raises if matplotlib is missing)
         with busy("a forward and a backward pass", screen):
-            inspection, records = self._run(arguments) if self.model is None else (self._new_model(self.model), [])
+            inspection, run = self._run(arguments) if self.model is None else (self._new_model(self.model), None)
+        records = [] if run is None else run.metrics()
         paths = [] if self.plot is None else _write_figures(Path(self.plot), inspection, records)
         if self.json:
             print_json(inspection.to_dict())
@@ -60,9 +63,11 @@ class Inspect:
             _show(screen, inspection)
         for path in paths:
             screen.say(f"wrote {path}")
+        if run is not None:
+            say_run(run, is_named=self.source not in (None, "latest"))
         return 0
 
-    def _run(self, arguments: Sequence[str]) -> "tuple[Inspection, list[Record]]":
+    def _run(self, arguments: Sequence[str]) -> "tuple[Inspection, Run]":
         from wavemore.inspection.inspect import inspect
         from wavemore.runs.find import find_run
 
@@ -75,7 +80,7 @@ class Inspect:
             run = find_run(self.source or "latest", self.data or "")
         except RunError as error:
             raise RunError(f"{error}; for an untrained model: wavemore inspect --model tree") from None
-        return inspect(run), run.metrics()
+        return inspect(run), run
 
     def _new_model(self, model_name: ModelName) -> "Inspection":
         from wavemore.engine.plan import plan

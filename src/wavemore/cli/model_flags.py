@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from wavemore.cli.options import NO_HINT, Flag, FloatOrAuto, IntOrAll, IntOrAuto, IntsOrAuto, Number, Real, Words
+from wavemore.cli.options import (
+    NO_HINT,
+    Flag,
+    FloatOrAuto,
+    IntOrAll,
+    IntOrAuto,
+    IntsOrAuto,
+    Number,
+    Real,
+    Texts,
+    Words,
+)
 
 ModelName = Literal["tree", "wavenet", "mlp", "bigram", "rnn", "gru", "lstm", "bow", "transformer", "ngram"]
 
@@ -96,6 +107,14 @@ class SamplingFlags:
     """draw only from the most likely characters whose probabilities add up to X (1: all)"""
     prefix: Words = ""
     """the beginning of each line"""
+    suffix: Words = ""
+    """the end of each line"""
+    contains: Texts = ()
+    """what each line contains: all of these, in any order"""
+    without: Texts = ()
+    """characters or words that no line contains"""
+    match: Words = ""
+    """a regular expression (Python's syntax) that each line as a whole matches"""
     label: Words = ""
     """the label of all lines (default: each is drawn as often as train has it)"""
     min_length: Number = 1
@@ -106,5 +125,7 @@ class SamplingFlags:
     """no duplicate lines"""
     new: Flag = False
     """only lines that are not in the data"""
+    min_distance: Number = 0
+    """least number of edits from every line of the data, and from each other line"""
     seed: IntOrAuto = "auto"
     """the same seed gives the same lines"""

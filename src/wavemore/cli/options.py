@@ -50,6 +50,7 @@ SourceRun = Annotated[str | None, _spec("RUN", str), arg(name="from", help_behav
 MovedData = Annotated[str | None, _spec("DATA", str), NO_HINT]
 Folder = Annotated[str | None, _spec("FOLDER", str), NO_HINT]
 Runs = Annotated[tuple[str, ...] | None, _spec("RUN [RUN ...]", str, many=True), NO_HINT]
+Texts = Annotated[tuple[str, ...], _spec("TEXT [TEXT ...]", str, many=True), NO_HINT]
 Length = Annotated[int | None, _spec("N", int, WHOLE), NO_HINT]
 Minutes = Annotated[float | None, _spec("M", float, NUMBER), NO_HINT]
 Ints = Annotated[tuple[int, ...] | None, _spec("N [N ...]", int, WHOLES, many=True), NO_HINT]

@@ -2,22 +2,40 @@
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
 from wavemore.cli.model_flags import SamplingFlags
-from wavemore.cli.options import Flag, IntOrAuto, RunName, given
-from wavemore.cli.screen import Screen, print_item, print_json
+from wavemore.cli.options import File, Flag, IntOrAuto, MovedData, RunName, Runs, Text, given
+from wavemore.cli.progress import busy
+from wavemore.cli.run_words import say_run
+from wavemore.cli.screen import Screen, print_error, print_item, print_json
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
+    from wavemore.engine.line_source import Sample as Line
     from wavemore.engine.sampling import Sampling
+    from wavemore.nn.model import Model
     from wavemore.runs.run import Run
+    from wavemore.text.nearest import NearLines
 
-FOR_LINES = ("label", "min_length", "max_length", "distinct", "new")
+FOR_LINES = (
+    "suffix",
+    "contains",
+    "without",
+    "match",
+    "label",
+    "min_length",
+    "max_length",
+    "distinct",
+    "new",
+    "min_distance",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,105 +43,151 @@ class Sample:
     """Print new lines, or new text, from a trained model.
 
     Examples:
-      wavemore sample -n 20 --prefix mar --temperature 0.8 --new --distinct
-      wavemore sample runs/story-1 --length 500
+      wavemore sample -n 50 --prefix St --contains berg --max-length 12 --new
+      wavemore sample runs/towns-1 --suffix a --min-distance 2 -o towns.csv
+      wavemore sample runs/story-1 --length 500 --stop .
     """
 
     run: RunName = "latest"
     """a run folder, or its name in runs/"""
     n: Annotated[IntOrAuto, arg(name="num", aliases=["-n"])] = "auto"
     """how many (auto: 20 lines, or one text)"""
+    ensemble: Runs = None
+    """more runs on the same data: draw from the mean of the probabilities of all"""
+    nearest: Flag = False
+    """show the known line that is nearest to each, and how many edits away it is"""
+    data: MovedData = None
+    """where the data of the run is now, if it was moved: --nearest and --min-distance read it"""
     length: IntOrAuto = "auto"
     """for a model of continuous text: characters after the prefix (auto: 500)"""
+    stop: Text = None
+    """for a model of continuous text: each text ends behind the first TEXT after the prefix"""
+    output: Annotated[File, arg(aliases=("-o",))] = None
+    """write the lines to this file instead: .txt (the lines alone), .csv or .jsonl (with nats, new, ...)"""
     json: Flag = False
-    """print a JSON list of objects with text, nats, nats_per_char and, for lines, new and the label"""
+    """print a JSON list of objects with text, nats, nats_per_char and, for lines, new, the label, ..."""
     sampling: OmitArgPrefixes[SamplingFlags] = field(default_factory=SamplingFlags)
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print the lines, or the text, as they are drawn."""
+        from wavemore.runs.ensemble import load_ensemble
         from wavemore.runs.find import find_run
 
-        run = find_run(self.run)
-        sampling = self._sampling(run)
-        if run.config.data.format == "text":
-            self._print_text(run, sampling)
-        else:
-            self._print_lines(run, sampling)
+        runs = [find_run(name, self.data or "") for name in (self.run, *(self.ensemble or ()))]
+        run, sampling = runs[0], self._sampling(runs[0])
+        is_text = run.config.data.format == "text"
+        self._check(run, is_text=is_text)
+        model = load_ensemble(runs) if len(runs) > 1 else run.model()
+        enough = self._print_text(run, model, sampling) if is_text else self._print_lines(run, model, sampling)
+        sys.stdout.flush()
+        say_run(run, is_named=self.run != "latest")
         if self.sampling.seed == "auto" and sampling.temperature > 0:
-            sys.stdout.flush()
             suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
             note = f"; --temperature is {sampling.temperature:g}, as the list is short" if suggested else ""
-            Screen(stderr=True).say(f"wavemore: --seed {sampling.seed} draws the same again{note}")
-        return 0
+            print_error(f"wavemore: --seed {sampling.seed} draws the same again{note}")
+        return 0 if enough else 1
 
-    def _print_lines(self, run: "Run", sampling: "Sampling") -> None:
-        from wavemore.engine.generate_lines import generate
-        from wavemore.text.layout import broken
+    def _check(self, run: "Run", *, is_text: bool) -> None:
+        """Raise an error for flags of the other kind of data, and for a file that cannot be written."""
+        from wavemore.runs.item_file import check_item_file
 
-        if self.length != "auto":
-            raise UsageError(f"--length is for continuous text, and {run.path} makes lines: use --max-length")
-        n = 20 if self.n == "auto" else self.n
-        vocabulary, layout = run.vocabulary(), run.config.data.layout
-        samples = generate(run.model(), vocabulary, n, sampling, run.line_hashes())
-        count, records = 0, list[dict[str, Any]]()
-        for sample in samples:
-            count += 1
-            text = broken(sample.text) if layout.kind == "separated" else sample.text
+        if is_text:
+            for name in FOR_LINES:
+                if getattr(self.sampling, name) != getattr(SamplingFlags, name):
+                    raise UsageError(f"`{name}` is for lines, and {run.path} makes continuous text: use --length")
+            if self.nearest or self.output:
+                flag = "--nearest" if self.nearest else "--output"
+                raise UsageError(f"{flag} is for lines, and {run.path} makes continuous text: leave it out")
+        elif self.length != "auto" or self.stop:
+            flag = "--length" if self.length != "auto" else "--stop"
+            raise UsageError(f"{flag} is for continuous text, and {run.path} makes lines: use --max-length or --suffix")
+        if self.output is not None:
             if self.json:
-                per_char = sample.nats / (len(sample.text) + 1)
-                records.append({"text": text, "nats": sample.nats, "nats_per_char": per_char, "new": sample.new})
-                if sample.label:
-                    records[-1]["label"] = sample.label
-            elif layout.kind == "separated":
-                print_item(f"{text}\n{layout.separator}")
-            else:
-                print_item(text if sampling.label else sample.row)
-        if self.json:
-            print_json(records)
+                raise UsageError("--output writes a file and --json prints: use one of them")
+            check_item_file(Path(self.output))
+
+    def _print_lines(self, run: "Run", model: "Model", sampling: "Sampling") -> bool:
+        """Print or write lines; say whether there are as many as were asked for."""
+        from wavemore.engine.generate_lines import generate
+        from wavemore.runs.known_lines import known_lines
+        from wavemore.text.nearest import NearLines
+
+        n = 20 if self.n == "auto" else self.n
+        with busy():
+            lines = known_lines(run) if self.nearest or sampling.min_distance > 0 else None
+            near = NearLines(lines) if lines is not None and self.nearest else None
+            known = run.line_hashes() if lines is None else lines
+            samples = generate(model, run.vocabulary(), n, sampling, known)
+            first = next(samples, None)  # before it, the lookahead is made, and lines are indexed
+        count = self._show(run, chain([] if first is None else [first], samples), near, hide_label=bool(sampling.label))
         if count < n:
             sys.stdout.flush()
-            Screen(stderr=True).say(
-                f"wavemore: found only {count:,} of {n:,} lines: further draws gave nothing that passes your "
-                "filters. Try a higher --temperature, another --prefix or length, or drop --new or --distinct"
+            print_error(
+                f"wavemore: found only {count:,} of {n:,} lines: further draws gave none that meets your wishes. Try a "
+                "higher --temperature or fewer wishes"
             )
+        return count == n
 
-    def _print_text(self, run: "Run", sampling: "Sampling") -> None:
+    def _show(self, run: "Run", samples: "Iterator[Line]", near: "NearLines | None", *, hide_label: bool) -> int:
+        """Print or write lines, and return their number."""
+        from wavemore.runs.item_file import sample_items, write_items
+        from wavemore.text.layout import broken
+
+        layout, summary = run.config.data.layout, run.summary()
+        separator = layout.separator if layout.kind == "separated" else None
+        if self.json or self.output:
+            with busy():
+                made = list(samples)
+                items = sample_items(made, summary.val_line_percentiles if summary else None, near)
+                if self.output:
+                    write_items(Path(self.output), items, [*items[0]] if items else ["text"], separator=separator)
+                    Screen().say(f"{self.output}: {len(items):,} lines")
+            if self.json:
+                print_json([{**item, "text": broken(item["text"]) if separator else item["text"]} for item in items])
+            return len(made)
+        count = 0
+        for count, sample in enumerate(samples, start=1):  # noqa: B007
+            row = sample.text if hide_label else sample.row
+            if near is not None:
+                (line, distance), *_ = near.nearest([sample.text])
+                row += f"\t{line}\t{distance}"
+            print_item(f"{broken(row)}\n{separator}" if separator is not None else row)
+        return count
+
+    def _print_text(self, run: "Run", model: "Model", sampling: "Sampling") -> bool:
         """Print one text while it is drawn, or several one after the other."""
         from wavemore.engine.generate_text import generate_text, stream_text
 
-        for name in FOR_LINES:
-            if getattr(self.sampling, name) != getattr(SamplingFlags, name):
-                raise UsageError(f"`{name}` is for lines, and {run.path} makes continuous text: use --length")
         length = 500 if self.length == "auto" else self.length
-        n = 1 if self.n == "auto" else self.n
-        model, vocabulary = run.model(), run.vocabulary()
+        n, stop, vocabulary = 1 if self.n == "auto" else self.n, self.stop or "", run.vocabulary()
         if n == 1 and not self.json:
-            text, steps = sampling.prefix, stream_text(model, vocabulary, 1, length, sampling)
+            text, steps = sampling.prefix, stream_text(model, vocabulary, 1, length, sampling, stop)
             print_item(text, end="")
             for step in steps:
                 text = vocabulary.decode_text(step.ids)
                 print_item(text, end="")
             print_item("", end="" if text.endswith("\n") else "\n")
-            return
-        texts = generate_text(model, vocabulary, n, length, sampling)
+            return True
+        texts = generate_text(model, vocabulary, n, length, sampling, stop)
         if self.json:
-            print_json([{"text": t.text, "nats": t.nats, "nats_per_char": t.nats / length} for t in texts])
+            print_json([{"text": t.text, "nats": t.nats, "nats_per_char": t.nats_per_char} for t in texts])
         else:
             for number, generated in enumerate(texts, start=1):
                 print_item(f"--- {number} of {n:,}")
                 print_item(generated.text)
+        return True
 
     def _sampling(self, run: "Run") -> "Sampling":
         from wavemore.engine.sampling import Sampling
         from wavemore.text.layout import LINE_BREAK
 
-        settings = given(self.sampling)
-        longest = max(1, run.config.data.longest_line)
-        shortest = max(self.sampling.min_length, len(self.sampling.prefix))
+        settings: dict[str, Any] = given(self.sampling)
+        longest, flags = max(1, run.config.data.longest_line), self.sampling
+        shortest = max(flags.min_length, sum(map(len, (flags.prefix, flags.suffix, *flags.contains))))
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
         summary = run.summary()
         settings.setdefault("temperature", summary.temperature if summary else 1.0)
         if run.config.data.layout.kind == "separated":
-            settings["prefix"] = self.sampling.prefix.replace("\n", LINE_BREAK)
+            settings["prefix"] = flags.prefix.replace("\n", LINE_BREAK)
         settings.setdefault("seed", secrets.randbelow(10**9))
         return Sampling(**settings)

@@ -23,7 +23,7 @@ from wavemore.runs.entry import Entry, FinishedRun, one_per_seed, read_entry
 from wavemore.runs.identity import changed_settings, data_key, recipe_key
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import saved_unit_losses
-from wavemore.signs import visible
+from wavemore.signs import cell
 
 Sort = Literal["date", "val", "leak-free", "parameters", "seconds"]
 
@@ -148,9 +148,7 @@ def to_csv(rows: Sequence[Experiment]) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, list):
         value = "; ".join(map(str, value))
-    if not isinstance(value, str):
-        return value
-    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else visible(value)
+    return cell(value) if isinstance(value, str) else value
 
 
 def to_markdown(rows: Sequence[Experiment]) -> str:

@@ -24,15 +24,17 @@ from itertools import islice
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from wavemore.engine.ensemble import Ensemble, log_p_of
 from wavemore.engine.evaluate import eval_mode, score
-from wavemore.engine.generate_lines import Sample, generate
+from wavemore.engine.generate_lines import generate
 from wavemore.engine.labels import labels_of
+from wavemore.engine.line_source import Sample
 from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, refuse_string
-from wavemore.nn.model import Decoder, Model
+from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
 from wavemore.text.lines import Lines
 from wavemore.text.one_edit import within_one_edit
@@ -148,7 +150,11 @@ class LineRows:
 
 
 def _tuned(model: Model, shown: LineRows) -> Model:
-    """Return a copy after a few steps on the examples; batch statistics stay as they are."""
+    """Return a copy after a few steps on the examples; batch statistics stay as they are. Counts cannot be tuned."""
+    if isinstance(model, Ensemble):
+        return Ensemble([_tuned(part, shown) for part in model.parts])
+    if model.config.counted:
+        return model
     copy = deepcopy(model).eval()
     matrices = [parameter for parameter in copy.parameters() if parameter.ndim >= 2]
     chosen = [parameter for parameter in copy.parameters() if parameter.ndim < 2] + matrices[-1:]
@@ -194,48 +200,14 @@ def _strength(models: tuple[Model, Model, Model], shown: LineRows, usual: LineRo
     return found
 
 
-class _Amplified(Model):
+class _Amplified(Ensemble):
     """Predict log p + strength * (log p_toward - log p_away), normalised."""
 
     def __init__(self, own: Model, toward: Model, away: Model, strength: float) -> None:
-        super().__init__(own.vocabulary_size, own.num_labels)
-        self.config, self.characters, self.labels = own.config, own.characters, own.labels
-        is_own = away is own
-        self.parts = nn.ModuleList([own, toward] if is_own else [own, toward, away])
-        self.weights = (1 - strength, strength) if is_own else (1.0, strength, -strength)
+        super().__init__([own, toward] if away is own else [own, toward, away])
+        self.weights = (1 - strength, strength) if away is own else (1.0, strength, -strength)
 
-    def mixed(self, logits: Iterable[Tensor]) -> Tensor:
+    def mixed(self, logits: Sequence[Tensor]) -> Tensor:
         """Mix the predictions of all parts, (..., V) each."""
-        weighted = [w * part.log_softmax(dim=-1) for w, part in zip(self.weights, logits, strict=True)]
+        weighted = [weight * log_p for weight, log_p in zip(self.weights, log_p_of(logits), strict=True)]
         return torch.stack(weighted).sum(dim=0).log_softmax(dim=-1)
-
-    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
-        """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        return self.mixed(part(tokens, logits_to_keep) for part in self.parts)
-
-    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
-        """Start lines that grow by one character per step."""
-        return _AmplifiedDecoder(self, lines, starts)
-
-
-class _AmplifiedDecoder(Decoder):
-    """Moves the decoders of all parts."""
-
-    def __init__(self, model: _Amplified, lines: int, starts: Tensor | None) -> None:
-        self.mixed = model.mixed
-        self.decoders = [part.decoder(lines, starts) for part in model.parts if isinstance(part, Model)]
-        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        self.logits = self.mixed([decoder.step(tokens) for decoder in self.decoders])
-        return self.logits
-
-    def select(self, rows: Tensor) -> None:
-        for decoder in self.decoders:
-            decoder.select(rows)
-        self.logits = self.logits.index_select(0, rows)
-
-    def prefill(self, tokens: Tensor) -> Tensor:
-        before = self.mixed([decoder.prefill(tokens) for decoder in self.decoders])
-        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
-        return before

@@ -253,8 +253,13 @@ def percentile_rank(percentiles: Sequence[float], nats_per_char: float) -> float
     >>> round(percentile_rank(percentiles, 1.25), 2), percentile_rank(percentiles, 9.0)
     (0.75, 0.0)
     """
+    return float(percentile_ranks(percentiles, np.array([nats_per_char]))[0])
+
+
+def percentile_ranks(percentiles: Sequence[float], nats_per_char: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Do the same for many lines: (L,) -> (L,)."""
     more_likely = np.interp(nats_per_char, percentiles, np.linspace(0, 1, len(percentiles)), left=0.0, right=1.0)
-    return float(1 - more_likely)
+    return np.asarray(1 - more_likely)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.batcher import nats_of
+from wavemore.engine.draw import draw, probabilities
 from wavemore.engine.evaluate import eval_mode
-from wavemore.engine.generate_lines import draw, probabilities
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, require
 from wavemore.nn.model import Model
@@ -29,21 +29,36 @@ class GeneratedText(NamedTuple):
     """The prefix and the characters drawn after it."""
     nats: float
     """-log p of the drawn characters, at temperature 1."""
+    num_drawn: int
+    """The drawn characters."""
+
+    @property
+    def nats_per_char(self) -> float:
+        """The mean over the drawn characters."""
+        return self.nats / self.num_drawn
 
 
-def generate_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampling: Sampling) -> list[GeneratedText]:
+def generate_text(
+    model: Model, vocabulary: Vocabulary, n: int, length: int, sampling: Sampling, stop: str = ""
+) -> list[GeneratedText]:
     """Draw `n` texts of `length` characters after the prefix, which begins the text.
 
-    Raises `UnknownCharacterError` for a prefix with a character that is not in the vocabulary, and `ModelError` if the
-    vocabulary is not the model's.
+    With `stop`, such as ".", each ends behind the first occurrence of that among the drawn characters, if there is one.
+
+    Raises `UnknownCharacterError` for a prefix or a `stop` with a character that is not in the vocabulary, and
+    `ModelError` if the vocabulary is not the model's.
     """
-    steps = list(stream_text(model, vocabulary, n, length, sampling))
-    nats = sum((step.nats for step in steps), np.zeros(n))
-    ids = np.stack([step.ids for step in steps], axis=1) if steps else np.zeros((n, 0), np.int64)  # (B, T)
-    return [
-        GeneratedText(vocabulary.clean(sampling.prefix) + vocabulary.decode_text(row), float(row_nats))
-        for row, row_nats in zip(ids, nats, strict=True)
-    ]
+    steps = list(stream_text(model, vocabulary, n, length, sampling, stop))
+    if not steps:
+        return []
+    ids, nats = (np.stack(columns, axis=1) for columns in zip(*steps, strict=True))  # (B, T) each
+    prefix, stop = vocabulary.clean(sampling.prefix), vocabulary.clean(stop)
+    texts = []
+    for row, row_nats in zip(ids, nats, strict=True):
+        text = vocabulary.decode_text(row)
+        end = text.find(stop) + len(stop) if stop and stop in text else len(text)
+        texts.append(GeneratedText(prefix + text[:end], float(row_nats[:end].cumsum()[-1]), end))
+    return texts
 
 
 class Step(NamedTuple):
@@ -53,27 +68,43 @@ class Step(NamedTuple):
     nats: NDArray[np.float64]
 
 
-def stream_text(model: Model, vocabulary: Vocabulary, n: int, length: int, sampling: Sampling) -> Iterator[Step]:
-    """Draw the same texts as `generate_text`, and yield their characters as they are drawn, without the prefix."""
+def stream_text(
+    model: Model, vocabulary: Vocabulary, n: int, length: int, sampling: Sampling, stop: str = ""
+) -> Iterator[Step]:
+    """Draw the same texts as `generate_text`, and yield their characters as they are drawn, without the prefix.
+
+    With `stop` it ends with the text that is the last to end; what the others draw until then is not theirs.
+    """
     require(n >= 0, "n", n, "at least 0")
     require(length >= 1, "length", length, "at least 1")
     model.require_vocabulary(vocabulary.characters)
     if sampling.label:
         raise UsageError("`label` is for lines, and this makes continuous text: leave it out")
-    prefix = vocabulary.encode_text(vocabulary.clean(sampling.prefix)).astype(np.int64)
-    return _stream(model, torch.from_numpy(prefix), n, length, sampling) if n else iter(())
+    prefix, end = (vocabulary.encode_text(vocabulary.clean(text)).astype(np.int64) for text in (sampling.prefix, stop))
+    return _stream(model, torch.from_numpy(prefix), n, length, sampling, end) if n else iter(())
 
 
-def _stream(model: Model, prefix: Tensor, n: int, length: int, sampling: Sampling) -> Iterator[Step]:
+def _stream(
+    model: Model, prefix: Tensor, n: int, length: int, sampling: Sampling, stop: NDArray[np.int64]
+) -> Iterator[Step]:
     with eval_mode(model):
         groups = _groups(model, prefix, n, sampling.seed)
+    latest = np.full((n, len(stop)), -1)  # ids of each text
+    has_ended = np.zeros(n, np.bool_)
     for start in range(0, length, CHUNK):
         steps = []
         with eval_mode(model):  # not around `yield`, so that the caller finds the model's own mode
             for _ in range(min(CHUNK, length - start)):
                 drawn = [group.step(sampling) for group in groups]
                 steps.append(Step(*(np.concatenate(parts)[:n] for parts in zip(*drawn, strict=True))))
+                if len(stop):
+                    latest = np.column_stack([latest[:, 1:], steps[-1].ids])
+                    has_ended |= (latest == stop).all(axis=1)
+                    if has_ended.all():
+                        break
         yield from steps
+        if has_ended.all():
+            return
 
 
 class _Group:
@@ -89,7 +120,7 @@ class _Group:
 
     def step(self, sampling: Sampling) -> Step:
         logits = self.decoder.logits.cpu()  # (B, V)
-        ids = draw(probabilities(logits, sampling, sampling.min_length), self.rows, self.generator)  # (B,)
+        ids = draw(probabilities(logits, sampling), self.rows, self.generator)  # (B,)
         self.decoder.step(ids.to(self.device))
         return Step(ids.numpy(), nats_of(logits.double(), ids).numpy())
 

@@ -15,7 +15,7 @@ import numpy as np
 from wavemore.errors import require
 
 if TYPE_CHECKING:
-    from wavemore.engine.generate_lines import Sample
+    from wavemore.engine.line_source import Sample
 
 Rank = Literal["best", "typical", "surprising"]
 """Lowest nats per character; nearest to the middle of the val lines; the most unusual ones that are still plausible."""
@@ -52,7 +52,7 @@ def ranked(
     returned if the pool has fewer. "surprising" begins with the most unusual of the plausible ones; if these are too
     few, the least unusual of the others follow.
 
-    >>> from wavemore.engine.generate_lines import Sample
+    >>> from wavemore.engine.line_source import Sample
     >>> pool = [Sample(text, nats, new=True) for text, nats in [("ana", 8), ("xq", 12), ("anna", 5), ("ana", 8)]]
     >>> [sample.text for sample in ranked(pool, 2, "best")]
     ['anna', 'ana']
@@ -93,7 +93,7 @@ def keepers(samples: Iterable["Sample"], n: int) -> Iterator["Sample"]:
 
     `samples` are `keepers_pool(n)` distinct lines, or fewer if there are no more; then all of them may be kept.
 
-    >>> from wavemore.engine.generate_lines import Sample
+    >>> from wavemore.engine.line_source import Sample
     >>> pool = [Sample(text, nats, new=True) for text, nats in [("ana", 4), ("anna", 5), ("bo", 9), ("bob", 7)]]
     >>> [sample.text for sample in keepers(pool, 2)]
     ['ana', 'bob']

@@ -1,22 +1,26 @@
-"""How typical the items of another list are for the model of a run."""
+"""How typical the items of another list are for the model of a run, and which known items they resemble."""
 
-import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.engine.evaluate import part_losses, percentile_rank
+from wavemore.engine.evaluate import part_losses, percentile_ranks
 from wavemore.engine.labels import likeliest_labels
-from wavemore.errors import UsageError
+from wavemore.progress import report
+from wavemore.runs.item_file import Item
 from wavemore.runs.run import Run
 from wavemore.text.lines import Lines
+from wavemore.text.nearest import NearLines
 from wavemore.text.parts import Part
 
 COLUMNS = ("text", "nats", "nats_per_char", "percentile_rank", "known")
 LABEL_COLUMNS = ("label", "label_p")
-_BATCH = 1 << 14  # rows that are separate Python objects at the same time
+NEAREST_COLUMNS = ("nearest", "distance")
+MAX_PAIRS = 3e8
+"""Pairs of an item and a known line: of more, only the known lines within one edit are found."""
+_BATCH, _SEARCHED = 1 << 14, 1 << 11  # items that are separate Python objects, or searched, at the same time
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +36,47 @@ class Ranking:
     """Whether the run's data has the item, (N,)."""
     order: NDArray[np.int64]
     """The items from the most typical to the least, (N,)."""
-    percentiles: tuple[float, ...] | None
-    """Those of the nats per character of the run's val lines."""
+    percentile_ranks: NDArray[np.float64] | None
+    """The fraction of the run's val lines that are less typical than each item, (N,); None for an unfinished run."""
     labels: tuple[str, ...] = ()
     """The labels of the run; the items are then ranked with the given one or, each, with the likeliest."""
     label_numbers: NDArray[np.int64] | None = None
     """(N,)"""
     label_p: NDArray[np.float64] | None = None
     """How likely each item's label is, (N,); None if it was given."""
+    nearest: list[tuple[str, int]] | None = None
+    """The nearest known line of each item and its distance, (N,); None if they were not searched."""
+    most_edits: int | None = None
+    """Those within so many edits were found; None for any number."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `items` has."""
+        return (*COLUMNS, *(() if self.nearest is None else NEAREST_COLUMNS), *(LABEL_COLUMNS if self.labels else ()))
+
+    def items(self) -> Iterator[Item]:
+        """Yield the items from the most typical to the least, with the values of the `columns`."""
+        for start in range(0, len(self.order), _BATCH):
+            chosen = self.order[start : start + _BATCH]
+            lines = list(self.lines.take(chosen))
+            values = [lines, *(each[chosen].tolist() for each in (self.nats, self.nats_per_char))]
+            ranks = self.percentile_ranks
+            values += [[None] * len(lines) if ranks is None else ranks[chosen].tolist(), self.known[chosen].tolist()]
+            if self.nearest is not None:
+                found = [self.nearest[number] for number in chosen.tolist()]
+                values.append([line or None for line, _ in found])
+                values.append([distance if line else None for line, distance in found])
+            if self.label_numbers is not None:
+                values.append([self.labels[number] for number in self.label_numbers[chosen]])
+                values.append([None] * len(lines) if self.label_p is None else self.label_p[chosen].tolist())
+            for row in zip(*values, strict=True):
+                yield dict(zip(self.columns, row, strict=True))
 
 
-def rank(run: Run, part: Part, label: str | None = None) -> Ranking:
+def rank(run: Run, part: Part, label: str | None = None, near: NearLines | None = None) -> Ranking:
     """Compute the losses of a list's items; `label` is that of all of them, by default the likeliest one of each.
+
+    With `near`, the known lines that are nearest to the items are found too.
 
     Raises `UsageError` for a label that the run does not have.
     """
@@ -60,33 +93,15 @@ def rank(run: Run, part: Part, label: str | None = None) -> Ranking:
     per_char = nats / np.diff(part.segments)
     summary = run.summary()
     percentiles = None if summary is None else summary.val_line_percentiles
+    ranks = None if percentiles is None else percentile_ranks(percentiles, per_char)
     order = np.argsort(per_char, kind="stable")
-    return Ranking(part.lines, nats, per_char, ~part.leak_free, order, percentiles, labels.names, numbers, p)
+    most = 1 if near is not None and len(part.lines) * len(near.lines) > MAX_PAIRS else None
+    nearest = None if near is None else list(_nearest(near, part.lines, most))
+    names = labels.names
+    return Ranking(part.lines, nats, per_char, ~part.leak_free, order, ranks, names, numbers, p, nearest, most)
 
 
-def write_ranking(ranking: Ranking, path: Path) -> None:
-    """Write the items as CSV, the most typical first. Raises `UsageError` for a file that cannot be written."""
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow((*COLUMNS, *LABEL_COLUMNS) if ranking.labels else COLUMNS)
-            for start in range(0, len(ranking.order), _BATCH):
-                chosen = ranking.order[start : start + _BATCH]
-                for number, line in zip(chosen, ranking.lines.take(chosen), strict=True):
-                    nats_per_char = float(ranking.nats_per_char[number])
-                    percentile = ""
-                    if ranking.percentiles is not None:
-                        percentile = f"{percentile_rank(ranking.percentiles, nats_per_char):.2f}"
-                    known = "yes" if ranking.known[number] else "no"
-                    nats = f"{ranking.nats[number]:.4f}"
-                    writer.writerow([line, nats, f"{nats_per_char:.4f}", percentile, known, *_label(ranking, number)])
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror or error}); give another file") from None
-
-
-def _label(ranking: Ranking, number: int) -> list[str]:
-    """Return an item's label and how likely it is; empty if the run has no labels."""
-    if ranking.label_numbers is None:
-        return []
-    p = "" if ranking.label_p is None else f"{ranking.label_p[number]:.4f}"
-    return [ranking.labels[ranking.label_numbers[number]], p]
+def _nearest(near: NearLines, lines: Lines, most: int | None) -> Iterator[tuple[str, int]]:
+    for start in range(0, len(lines), _SEARCHED):
+        yield from near.nearest(list(lines[start : start + _SEARCHED]), most)
+        report("nearest known items", start + _SEARCHED, len(lines))

@@ -11,9 +11,10 @@ from torch import Tensor
 from wavemore.engine.defaults import suggested_temperature
 from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
 from wavemore.engine.fit import fit, train_loss_part
-from wavemore.engine.generate_lines import Sample, generate
+from wavemore.engine.generate_lines import generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.labels import recovery
+from wavemore.engine.line_source import Sample
 from wavemore.engine.memorised import memorised
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
