@@ -165,7 +165,7 @@ class Pool:
         """The nats are those per character, the percentiles those of the val lines."""
         self.texts, self.percentiles = texts, percentiles
         self.nats = nats
-        self.plausible, self.real = np.zeros(len(texts)), np.zeros(len(texts))
+        self.plausible, self.real = np.zeros(len(texts), np.bool_), np.zeros(len(texts), np.bool_)
 
 
 def first(pool: Pool, group: Numbers) -> Numbers:

@@ -34,7 +34,7 @@ import wavemore as wm
 from benchmarks.carry_over import COUNTRIES, read
 from benchmarks.keepers import words
 from benchmarks.small_lists import train
-from wavemore.engine.adapt import _Rows, adapt
+from wavemore.engine.adapt import LineRows, adapt
 from wavemore.engine.line_source import Sample
 from wavemore.engine.threads import set_threads
 from wavemore.nn.model import Model
@@ -137,7 +137,7 @@ def made_languages() -> Kinds:
             "".join([rng.choice("bdgklmnprst"), rng.choice("aeiou"), rng.choice(["", "", "n", "r", "s"])])
             for _ in range(25)
         ]
-        found = set()
+        found: set[str] = set()
         while len(found) < 600:
             found.add("".join(rng.choices(syllables, k=rng.choice((2, 2, 3, 3, 4)))))
         kinds[f"language {number + 1}"] = sorted(found)
@@ -240,15 +240,15 @@ def reranked(world: World, examples: Sequence[str]) -> list[str]:
 
 def tuned(world: World, examples: Sequence[str]) -> list[str]:
     """Train a copy on the examples, while it keeps its predictions on lines that it drew."""
-    copy, optimizer = wm.build(world.kind, len(world.vocabulary), world.model.config, 0), None
+    copy = wm.build(world.kind, len(world.vocabulary), world.model.config, 0)
     copy.load_state_dict(world.model.state_dict())
-    shown = _Rows(copy.eval(), world.vocabulary, examples, [""] * len(examples))
+    shown = LineRows(copy.eval(), world.vocabulary, examples, [""] * len(examples))
     own = [sample.text for sample in world.draw(world.model, 1_000)]
     optimizer = torch.optim.AdamW(copy.parameters(), lr=2e-3, weight_decay=0.0)
     for step in range(40):
         optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / 40)
         batch = random.Random(step).sample(own, 128)
-        usual = _Rows(copy, world.vocabulary, batch, [""] * len(batch))
+        usual = LineRows(copy, world.vocabulary, batch, [""] * len(batch))
         with torch.no_grad():
             before = world.model(usual.inputs)[usual.inside].log_softmax(dim=1)
         after = copy(usual.inputs)[usual.inside].log_softmax(dim=1)

@@ -11,6 +11,31 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: made by scripts/results.py -->", "<!-- end of results -->"
 LISTS_BEGIN, LISTS_END = "<!-- short lists: made by scripts/results.py -->", "<!-- end of short lists -->"
+KEPT_BEGIN, KEPT_END = "<!-- kept lines: made by scripts/results.py -->", "<!-- end of kept lines -->"
+
+RULES = {
+    "real items": "real items, 20 at random",
+    "1, first, 1": "temperature 1, as drawn",
+    "0.8, first, 1": "0.8, as drawn",
+    "0.6, first, 1": "0.6, as drawn",
+    "0.8, typical, 4": "0.8, of 80 the nearest to the middle of val",
+    "0.8, best, 4": "0.8, of 80 the likeliest",
+    "0.8, best in turn, 4": "0.8, the likeliest of each four",
+    "0.8, best neighbour, 4": "0.8, the likeliest of each four neighbours in the alphabet",
+    "1, best by quotas, 4": "1, of 80 the likeliest within the quotas",
+    "0.8, best by quotas, 4": "**0.8, of 80 the likeliest within the quotas**",
+    "0.6, best by quotas, 4": "0.6, of 80 the likeliest within the quotas",
+}
+"""Rules of the record `keepers` that are shown."""
+
+METHODS = {
+    "unchanged": "the model as it is",
+    "reranked": "of 20 times as many, those that n-grams of the examples favour",
+    "tuned": "a copy trained on the examples and on its own lines",
+    "adapted": "adapted, as drawn",
+    "chosen": "**adapted, of 16 times as many the most alike**",
+}
+"""Methods of the record `like`."""
 
 EXPERIMENTS = {
     "default": "`wavemore train`, no flags but the data and the split",
@@ -119,6 +144,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
     if "labels" in found:
         parts += ["", "## Labels\n", *_labels(found["labels"])]
+    if "like" in found:
+        parts += ["", "## More like these\n", *_like(found["like"])]
     if "wishes" in found:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
     if "nearest" in found:
@@ -224,11 +251,15 @@ def readme(text: str, found: dict[str, dict[str, Any]]) -> str:
 
 
 def defaults(text: str, found: dict[str, dict[str, Any]]) -> str:
-    """Return docs/defaults.md with its table of short lists made anew."""
-    table = "\n".join(_short_lists(found["small-lists"]))
-    return re.sub(
-        f"{LISTS_BEGIN}.*?{LISTS_END}", lambda _: f"{LISTS_BEGIN}\n{table}\n{LISTS_END}", text, flags=re.DOTALL
-    )
+    """Return docs/defaults.md with its tables of short lists and of kept lines made anew."""
+    tables = {
+        (LISTS_BEGIN, LISTS_END): _short_lists(found["small-lists"]),
+        (KEPT_BEGIN, KEPT_END): _kept(found["keepers"]),
+    }
+    for (begin, end), rows in tables.items():
+        made = "\n".join([begin, *rows, end])
+        text = re.sub(f"{begin}.*?{end}", lambda _, made=made: made, text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
 
 
 def _short_lists(record: dict[str, Any]) -> list[str]:
@@ -252,6 +283,52 @@ def _short_lists(record: dict[str, Any]) -> list[str]:
         losses = [f"{arms[name]['nats']:.3f}" for name in ("lstm", *changes)]
         others.append(f"| {where} | {' | '.join(losses)} |")
     return [*rows, "", "Val of LSTMs with other settings:", "", *others]
+
+
+def _kept(record: dict[str, Any]) -> list[str]:
+    """Return tables of the rules, averaged over the kinds of lists, and of the chosen one on each list."""
+    figures = ("plausible", "real", "apart", "begin", "end", "length")
+    rows = []
+    for size in dict.fromkeys(row["lines"] for row in record["rows"]):
+        lists = [row for row in record["rows"] if row["lines"] == size]
+        rows += ["", f"| {size:,} lines, {len(lists)} kinds of lists | {' | '.join(figures)} |"]
+        rows.append("|---" * (1 + len(figures)) + "|")
+        for rule, what in RULES.items():
+            means = [sum(row["rules"][rule][figure] for row in lists) / len(lists) for figure in figures]
+            cells = [_percent(means[0]), _percent(means[1]), *(f"{mean:.2f}" for mean in means[2:])]
+            rows.append(f"| {what} | {' | '.join(cells)} |")
+    compared = ("real items", "1, first, 1", "0.8, best by quotas, 4")
+    rows += ["", "Plausible, real and apart on each list:", ""]
+    rows += ["| list | the rule was chosen by it | real items | as drawn at 1 | kept |", "|---|---|---|---|---|"]
+    for row in record["rows"]:
+        found = [row["rules"][rule] for rule in compared]
+        shown = [f"{_percent(f['plausible'])}, {_percent(f['real'])}, {f['apart']:.2f}" for f in found]
+        chosen_by = "yes" if row["kind"] in record["tuning"] else ""
+        rows.append(f"| {row['lines']:,} {row['kind']} | {chosen_by} | {' | '.join(shown)} |")
+    return rows[1:]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def _like(record: dict[str, Any]) -> list[str]:
+    """Return a table of the methods on each list, and of other numbers of examples."""
+    rows = [
+        f"`{record['command']}`: the default model learns half of each kind of items, all kinds mixed. It is shown",
+        "some items of one kind and makes 50 new lines at temperature 0.8. *fits*: lines that the other half, or a",
+        "rule, finds to be of this kind; *near*: within one edit of an example; *plausible*: as likely to an n-gram of",
+        f"the other half as 95 % of real items. Means over the kinds and {len(record['seeds'])} choices of examples, ±",
+        f"their standard deviation. {_machine(record)}\n",
+        "| list | examples | lines | fits | near | plausible | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        name = f"{row['world']} ({row['model']}{', tuned on' if row['tuned'] else ''})"
+        fits = f"{_percent(row['fits'])} ± {_percent(row['fits_std'])}"
+        shares = f"{fits} | {row['near']:.1%} | {_percent(row['plausible'])}"
+        rows.append(f"| {name} | {row['examples']} | {METHODS[row['method']]} | {shares} | {row['seconds']:.1f} |")
+    return rows
 
 
 def _carry_over(record: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 
 from wavemore.nn.model import Model
 from wavemore.nn.models import MODELS, build
-from wavemore.nn.ngram import Ngram
+from wavemore.nn.ngram import Ngram, NgramConfig
 from wavemore.nn.tree import Tree, TreeConfig
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.text_corpus import TextCorpus, read_text_corpus
@@ -100,7 +100,6 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> TextCorpus:
 @pytest.fixture(scope="session")
 def counted(corpus: LineCorpus) -> Model:
     """An n-gram model of the syllables."""
-    model = build("ngram", len(corpus.vocabulary), MODELS["ngram"].config(order=4), seed=0)
-    assert isinstance(model, Ngram)
+    model = Ngram(len(corpus.vocabulary), NgramConfig(order=4))
     model.count(torch.from_numpy(corpus.train.tokens.astype(np.int64)))
     return model.eval()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from wavemore.engine.adapt import MAX_COPIES, adapt
+from wavemore.engine.ensemble import Ensemble
 from wavemore.engine.evaluate import score
 from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
@@ -17,6 +18,7 @@ from wavemore.engine.sampling import Sampling
 from wavemore.errors import ModelError, UnknownCharacterError, UsageError
 from wavemore.nn.model import Model
 from wavemore.nn.models import LABELLED, MODELS, build
+from wavemore.nn.ngram import Ngram, NgramConfig
 from wavemore.text.line_corpus import LineCorpus
 from wavemore.text.lines import Lines
 from wavemore.text.one_edit import within_one_edit
@@ -83,6 +85,10 @@ def test_the_most_alike_are_chosen(corpus: LineCorpus, trained: Model) -> None:
     assert [sample.nats for sample in chosen] == pytest.approx([each.nats for each in own], abs=1e-4)
     gains = [a.nats_per_char - b.nats_per_char for a, b in zip(own, changed, strict=True)]
     assert gains == pytest.approx(sorted(gains, reverse=True), abs=1e-4)
+    wishes = replace(SAMPLING, prefix="mo", suffix="ri", contains=("ka",))
+    wished = [sample.text for sample in generate(adapted.model, vocabulary, 3, wishes)]
+    assert all(text.startswith("mo") and text.endswith("ri") and "ka" in text for text in wished)
+    assert len(set(wished)) == 3
     assert adapted.choose([], 3) == []
     assert adapted.choose(iter(pool), 0) == []
 
@@ -135,3 +141,11 @@ def test_examples_that_are_none(corpus: LineCorpus, trained: Model) -> None:
         adapt(trained, corpus.vocabulary, ["moka", "zora"])
     with pytest.raises(ModelError):
         adapt(trained, Vocabulary("abc"), ["ab"])
+
+
+def test_an_ensemble_can_be_adapted(corpus: LineCorpus, trained: Model) -> None:
+    counted = Ngram(len(corpus.vocabulary), NgramConfig(order=4))
+    counted.count(torch.from_numpy(corpus.train.tokens.astype(np.int64)))
+    both = Ensemble([trained, counted])
+    adapted = adapt(both, corpus.vocabulary, EXAMPLES, SAMPLING)
+    assert fits(adapted.model, corpus.vocabulary) > fits(both, corpus.vocabulary) + 0.1

@@ -72,7 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, config: RunConfig, corpus
     model, recorder = run.new_model(), Recorder(run, None)
     for _ in train(run, model, corpus, recorder):
         pass
-    finish(run, model, corpus, recorder)
+    finish(run, model, corpus, recorder, count_known=True)
     return run
 
 
@@ -124,6 +124,8 @@ def test_the_numbers_are_those_of_the_run(html: str, finished: Run, corpus: Line
     assert f"val loss{evaluate(model, corpus.val).nats:.4f} nats per character" in content
     assert f"{summary.val_nats / log(2):.3f} bits per character" in content
     assert f"parameters{model.parameter_count():,}" in content
+    assert summary.memorised is not None
+    assert f"At the end of the training, {summary.memorised}." in content
     least_typical = max(score(model, corpus.vocabulary, list(corpus.val.lines)), key=lambda score: score.nats_per_char)
     assert f"{least_typical.nats_per_char:.3f} nats per character" in content
     cells = "".join(

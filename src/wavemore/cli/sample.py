@@ -89,9 +89,7 @@ class Sample:
         sys.stdout.flush()
         say_run(run, is_named=self.run != "latest")
         if self.sampling.seed == "auto" and sampling.temperature > 0:
-            suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
-            note = f"; --temperature is {sampling.temperature:g}, as the list is short" if suggested else ""
-            print_error(f"wavemore: --seed {sampling.seed} draws the same again{note}")
+            print_error(f"wavemore: --seed {sampling.seed} draws the same again")
         return 0 if enough else 1
 
     def _check(self, run: "Run", *, is_text: bool) -> None:
@@ -216,11 +214,20 @@ class Sample:
         longest, flags = max(1, run.config.data.longest_line), self.sampling
         shortest = max(flags.min_length, sum(map(len, (flags.prefix, flags.suffix, *flags.contains))))
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
-        summary = run.summary()
-        settings.setdefault("temperature", summary.temperature if summary and not self.raw else 1.0)
-        if not self.raw and settings["temperature"] > 0:
+        settings.setdefault("temperature", self._temperature(run))
+        if run.config.data.format == "lines" and not self.raw and settings["temperature"] > 0:
             settings |= {"new": True, "distinct": True}
         if run.config.data.layout.kind == "separated":
             settings["prefix"] = flags.prefix.replace("\n", LINE_BREAK)
         settings.setdefault("seed", secrets.randbelow(10**9))
         return Sampling(**settings)
+
+    def _temperature(self, run: "Run") -> float:
+        from wavemore.engine.ranked import KEEPERS_TEMPERATURE
+
+        summary = run.summary()
+        if self.raw or run.config.data.format == "text":
+            return 1.0
+        if self.rank != "auto":
+            return summary.temperature if summary else 1.0
+        return KEEPERS_TEMPERATURE

@@ -109,7 +109,7 @@ def show_result(
         screen.say(f"label  recovered from {summary.val_label_recovery:.1%} of the val items; losses per label:")
         screen.say(label_table(screen, val.by_label))
     if summary.memorised is not None:
-        screen.say(f"known  {summary.memorised}; at temperature {summary.temperature:g}, which suits this list")
+        screen.say(f"known  at the suggested temperature of {summary.temperature:g}, {summary.memorised}")
     screen.say(
         f"trained for {seconds(summary.train_seconds)}; "
         f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}",

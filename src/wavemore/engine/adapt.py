@@ -24,15 +24,17 @@ from itertools import islice
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from wavemore.engine.ensemble import Ensemble, log_p_of
 from wavemore.engine.evaluate import eval_mode, score
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.labels import labels_of
 from wavemore.engine.line_source import Sample
+from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, refuse_string
-from wavemore.nn.model import Decoder, Model
+from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
 from wavemore.text.lines import Lines
 from wavemore.text.one_edit import within_one_edit
@@ -114,19 +116,19 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     labels = [sampling.label] * len(texts)
     if vocabulary.labels and not sampling.label:
         labels = [label for label, _ in labels_of(model, vocabulary, texts)]
-    shown = _Rows(model, vocabulary, texts, labels)
+    shown = LineRows(model, vocabulary, texts, labels)
     count = COUNTED_LINES if isinstance(model, Ngram) else OWN_LINES
     own = Sampling(seed=sampling.seed, max_length=sampling.max_length, label=sampling.label)
     drawn = list(generate(model, vocabulary, count, own))
     drawn = drawn[: MAX_VALUES // (len(vocabulary) * max([1, *(len(sample.text) + 1 for sample in drawn)]))]
-    usual = _Rows(model, vocabulary, [s.text for s in drawn], [s.label for s in drawn]) if drawn else shown
+    usual = LineRows(model, vocabulary, [s.text for s in drawn], [s.label for s in drawn]) if drawn else shown
     others = _counted(model, shown, usual) if isinstance(model, Ngram) else (_tuned(model, shown), model)
     with eval_mode(model):
         strength = _strength((model, *others), shown, usual)
     return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), strength)
 
 
-class _Rows:
+class LineRows:
     """Lines, (L, T), as a model's input and targets, padded; a target counts where `inside` is true."""
 
     def __init__(self, model: Model, vocabulary: Vocabulary, texts: Sequence[str], labels: Sequence[str]) -> None:
@@ -147,20 +149,24 @@ class _Rows:
         return logits.log_softmax(dim=1).cpu().double()
 
 
-def _tuned(model: Model, shown: _Rows) -> Model:
-    """Return a copy after a few steps on the examples; batch statistics stay as they are."""
+def _tuned(model: Model, shown: LineRows) -> Model:
+    """Return a copy after a few steps on the examples; batch statistics stay as they are. Counts cannot be tuned."""
+    if isinstance(model, Ensemble):
+        return Ensemble([_tuned(part, shown) for part in model.parts])
+    if model.config.counted:
+        return model
     copy = deepcopy(model).eval()
     matrices = [parameter for parameter in copy.parameters() if parameter.ndim >= 2]
     chosen = [parameter for parameter in copy.parameters() if parameter.ndim < 2] + matrices[-1:]
-    optimizer = torch.optim.AdamW(chosen, lr=RATE, weight_decay=0.0)
+    optimizer = AdamW(chosen, lr=RATE)
     for _ in range(STEPS):
-        optimizer.zero_grad()
+        copy.zero_grad()
         F.cross_entropy(copy(shown.inputs)[shown.inside], shown.targets).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(1.0)
     return copy.requires_grad_(False)
 
 
-def _counted(model: Ngram, shown: _Rows, usual: _Rows) -> tuple[Model, Model]:
+def _counted(model: Ngram, shown: LineRows, usual: LineRows) -> tuple[Model, Model]:
     """Return n-gram models of lines that the model drew, with the examples and without."""
     toward, away = (Ngram(model.vocabulary_size, model.config).to(model.device).eval() for _ in range(2))
     weight = max(1, round(COUNTED_SHARE * len(usual.targets) / len(shown.targets)))
@@ -170,7 +176,7 @@ def _counted(model: Ngram, shown: _Rows, usual: _Rows) -> tuple[Model, Model]:
     return toward, away
 
 
-def _strength(models: tuple[Model, Model, Model], shown: _Rows, usual: _Rows) -> float:
+def _strength(models: tuple[Model, Model, Model], shown: LineRows, usual: LineRows) -> float:
     """Return the largest strength within the limits; `models` are the own one and those whose difference is added."""
     parts = []  # log-probabilities and what is added to them
     for rows in (shown, usual):
@@ -194,48 +200,14 @@ def _strength(models: tuple[Model, Model, Model], shown: _Rows, usual: _Rows) ->
     return found
 
 
-class _Amplified(Model):
+class _Amplified(Ensemble):
     """Predict log p + strength * (log p_toward - log p_away), normalised."""
 
     def __init__(self, own: Model, toward: Model, away: Model, strength: float) -> None:
-        super().__init__(own.vocabulary_size, own.num_labels)
-        self.config, self.characters, self.labels = own.config, own.characters, own.labels
-        is_own = away is own
-        self.parts = nn.ModuleList([own, toward] if is_own else [own, toward, away])
-        self.weights = (1 - strength, strength) if is_own else (1.0, strength, -strength)
+        super().__init__([own, toward] if away is own else [own, toward, away])
+        self.weights = (1 - strength, strength) if away is own else (1.0, strength, -strength)
 
-    def mixed(self, logits: Iterable[Tensor]) -> Tensor:
+    def mixed(self, logits: Sequence[Tensor]) -> Tensor:
         """Mix the predictions of all parts, (..., V) each."""
-        weighted = [w * part.log_softmax(dim=-1) for w, part in zip(self.weights, logits, strict=True)]
+        weighted = [weight * log_p for weight, log_p in zip(self.weights, log_p_of(logits), strict=True)]
         return torch.stack(weighted).sum(dim=0).log_softmax(dim=-1)
-
-    def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
-        """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        return self.mixed(part(tokens, logits_to_keep) for part in self.parts)
-
-    def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
-        """Start lines that grow by one character per step."""
-        return _AmplifiedDecoder(self, lines, starts)
-
-
-class _AmplifiedDecoder(Decoder):
-    """Moves the decoders of all parts."""
-
-    def __init__(self, model: _Amplified, lines: int, starts: Tensor | None) -> None:
-        self.mixed = model.mixed
-        self.decoders = [part.decoder(lines, starts) for part in model.parts if isinstance(part, Model)]
-        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        self.logits = self.mixed([decoder.step(tokens) for decoder in self.decoders])
-        return self.logits
-
-    def select(self, rows: Tensor) -> None:
-        for decoder in self.decoders:
-            decoder.select(rows)
-        self.logits = self.logits.index_select(0, rows)
-
-    def prefill(self, tokens: Tensor) -> Tensor:
-        before = self.mixed([decoder.prefill(tokens) for decoder in self.decoders])
-        self.logits = self.mixed(decoder.logits for decoder in self.decoders)
-        return before

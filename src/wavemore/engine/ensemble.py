@@ -3,7 +3,7 @@
 Shapes: B lines, T time, V vocabulary, K selected lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
 
 import torch
@@ -41,39 +41,44 @@ class Ensemble(Model):
         self.config: ModelConfig = models[0].config
 
     @property
-    def _models(self) -> list[Model]:
+    def parts(self) -> list[Model]:
+        """The models."""
         return [model for model in self.models if isinstance(model, Model)]
 
     @property
     def context(self) -> int | None:
         """The most that a model sees; None if one of them sees all."""
-        contexts = [model.context for model in self._models]
+        contexts = [model.context for model in self.parts]
         known = [context for context in contexts if context is not None]
         return max(known) if len(known) == len(contexts) else None
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: log-probabilities, (B, T) -> (B, T, V)."""
-        return _mean([model(tokens.to(model.device), logits_to_keep) for model in self._models])
+        return self.mixed([model(tokens.to(model.device), logits_to_keep) for model in self.parts])
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step in all models."""
-        return _EnsembleDecoder([model.decoder(lines, starts) for model in self._models])
+        return _EnsembleDecoder(self.mixed, [model.decoder(lines, starts) for model in self.parts])
+
+    def mixed(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the logarithm of the mean of the probabilities, on the device of the first ones: (..., V) each."""
+        return torch.stack(log_p_of(logits)).logsumexp(dim=0) - log(len(logits))
 
     def _repr_html_(self) -> str:
-        return "".join(model._repr_html_() for model in self._models)
+        return "".join(model._repr_html_() for model in self.parts)
 
     def parameter_count(self) -> int:
         """Count the trained numbers of all models."""
-        return sum(model.parameter_count() for model in self._models)
+        return sum(model.parameter_count() for model in self.parts)
 
 
 class _EnsembleDecoder(Decoder):
-    def __init__(self, decoders: Sequence[Decoder]) -> None:
-        self.decoders = decoders
-        self.logits = _mean([decoder.logits for decoder in decoders])
+    def __init__(self, mixed: Callable[[Sequence[Tensor]], Tensor], decoders: Sequence[Decoder]) -> None:
+        self.mixed, self.decoders = mixed, decoders
+        self.logits = mixed([decoder.logits for decoder in decoders])
 
     def step(self, tokens: Tensor) -> Tensor:
-        self.logits = _mean([decoder.step(tokens.to(decoder.logits.device)) for decoder in self.decoders])
+        self.logits = self.mixed([decoder.step(tokens.to(decoder.logits.device)) for decoder in self.decoders])
         return self.logits
 
     def select(self, rows: Tensor) -> None:
@@ -82,13 +87,13 @@ class _EnsembleDecoder(Decoder):
             decoder.select(rows.to(decoder.logits.device))
 
     def prefill(self, tokens: Tensor) -> Tensor:
-        logits = _mean([decoder.prefill(tokens.to(decoder.logits.device)) for decoder in self.decoders])
-        self.logits = _mean([decoder.logits for decoder in self.decoders])
+        logits = self.mixed([decoder.prefill(tokens.to(decoder.logits.device)) for decoder in self.decoders])
+        self.logits = self.mixed([decoder.logits for decoder in self.decoders])
         return logits
 
 
-def _mean(logits: Sequence[Tensor]) -> Tensor:
-    """Return the logarithm of the mean of the probabilities, on the device of the first ones."""
+def log_p_of(logits: Sequence[Tensor]) -> list[Tensor]:
+    """Return the log-probabilities of several predictions, on the device of the first and in the most exact dtype."""
     log_p = [each.to(logits[0].device).log_softmax(dim=-1) for each in logits]
     dtype = max((each.dtype for each in log_p), key=lambda dtype: dtype.itemsize)
-    return torch.stack([each.to(dtype) for each in log_p]).logsumexp(dim=0) - log(len(log_p))
+    return [each.to(dtype) for each in log_p]

@@ -24,6 +24,8 @@ PER_LINE, LEAST, MOST = 50, 1_000, 50_000
 """Lines that are drawn for each one wanted, and in all, at least and at most (but twice as many as are wanted)."""
 PLAUSIBLE = 95
 """Percentile of the val lines: what is less likely than that is not plausible."""
+KEEPERS_TEMPERATURE = 0.8
+"""At which `keepers` is given lines of any list that vary as real ones do; `docs/defaults.md` has the evidence."""
 PER_KEPT, PER_KEPT_OF_MANY, MANY = 4, 2, 5_000
 """Lines that are drawn for each one that is kept, and for each of more than `MANY`."""
 BLOCK, MAX_SPARE = 1_000, 50_000

@@ -65,7 +65,8 @@ def _edited(lines: Lines, begins: NDArray[np.int64], codes: NDArray[np.uint32]) 
         """Return the sum over the characters of the line from each place on, without the first `skip`, all moved."""
         values = scramble(characters | _position(np.maximum(places + shift, 0)))
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
-        return sums[ends] - sums[np.minimum(np.arange(len(values)) + skip, ends)]
+        result: NDArray[np.uint64] = sums[ends] - sums[np.minimum(np.arange(len(values)) + skip, ends)]
+        return result
 
     unchanged = rest(0, 0)[begins[:-1]][line]
     before = unchanged - rest(0, 0)
