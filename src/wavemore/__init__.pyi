@@ -3,6 +3,8 @@
 from . import plots as plots
 from .comparison.compare import compare as compare
 from .comparison.result import Comparison as Comparison
+from .engine.adapt import Adapted as Adapted
+from .engine.adapt import adapt as adapt
 from .engine.distillation import soft_targets as soft_targets
 from .engine.ensemble import Ensemble as Ensemble
 from .engine.evaluate import Evaluation as Evaluation
@@ -17,6 +19,8 @@ from .engine.line_source import Sample as Sample
 from .engine.next_characters import NextCharacter as NextCharacter
 from .engine.next_characters import next_characters as next_characters
 from .engine.plan import plan as plan
+from .engine.ranked import keepers as keepers
+from .engine.ranked import ranked as ranked
 from .engine.recipe import LECTURE as LECTURE
 from .engine.recipe import Recipe as Recipe
 from .engine.sampling import Sampling as Sampling

@@ -10,11 +10,17 @@ from wavemore.runs.run import Run
 
 def test_train_says_how_much_is_known(wavemore: Any, names: str, folder: Path) -> None:
     result = wavemore("train", names, "--run", "runs/a", *TINY, "--steps", "5", "--num-evals", "1")
-    [line] = [line for line in result.out.splitlines() if line.startswith("known  ")]
+    lines = result.out.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("known  "))
     summary = Run(Path("runs/a")).summary()
     assert summary is not None
     assert summary.memorised is not None
-    assert line == f"known  at the suggested temperature of 0.6, {summary.memorised}"
+    made, real = summary.memorised.sentences
+    assert lines[first : first + 3] == [
+        f"known  {made}",
+        f"       {real}",
+        "       drawn at temperature 0.6, as suits this list",
+    ]
     saved = json.loads(Path("runs/a/summary.json").read_text(encoding="utf-8"))["memorised"]
     assert saved["samples"] == 1_000
 

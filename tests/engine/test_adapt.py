@@ -89,6 +89,7 @@ def test_the_most_alike_are_chosen(corpus: LineCorpus, trained: Model) -> None:
     wished = [sample.text for sample in generate(adapted.model, vocabulary, 3, wishes)]
     assert all(text.startswith("mo") and text.endswith("ri") and "ka" in text for text in wished)
     assert len(set(wished)) == 3
+    assert adapted.draw(10, SAMPLING) == chosen
     assert adapted.choose([], 3) == []
     assert adapted.choose(iter(pool), 0) == []
 

@@ -18,7 +18,7 @@ Shapes: L lines, T positions of a line, N targets of all lines, V vocabulary.
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from wavemore.engine.ensemble import Ensemble, log_p_of
 from wavemore.engine.evaluate import eval_mode, score
-from wavemore.engine.generate_lines import generate
+from wavemore.engine.generate_lines import Known, generate
 from wavemore.engine.labels import labels_of
 from wavemore.engine.line_source import Sample
 from wavemore.engine.optimizer import AdamW
@@ -64,6 +64,11 @@ class Adapted:
     examples: tuple[str, ...]
     strength: float
     """How far the change of the copy is amplified."""
+
+    def draw(self, n: int, sampling: Sampling, known: Known = None) -> list[Sample]:
+        """Draw `n` distinct lines that meet the wishes of `sampling` as `generate` does, and are like the examples."""
+        sampling = replace(sampling, distinct=True)
+        return self.choose(generate(self.model, self.vocabulary, self.pool_size(n), sampling, known), n)
 
     def pool_size(self, n: int) -> int:
         """Return how many lines `choose` chooses `n` from."""

@@ -40,11 +40,19 @@ class Memorised:
     """The share of the val lines that are not in train, but one edit away from a line of it; None if there are none."""
 
     def __str__(self) -> str:
-        of_real = "" if self.real_near is None else f" (of real items that are new to the model, {self.real_near:.0%})"
-        return (
-            f"of {self.samples:,} samples, {self.train:.0%} are items of train, {self.held_out:.1%} items of val or "
-            f"test, and {self.near:.0%} are new but one edit from an item{of_real}"
+        return "; ".join(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The shares of the samples in words, and for comparison that of real items if there are some."""
+        shares = f"{self.train:.0%} are items of train, {self.held_out:.1%} of val or test"
+        made = f"of {self.samples:,} samples, {shares}, and {self.near:.0%} are new but one edit from an item"
+        real = (
+            ""
+            if self.real_near is None
+            else f"of the real items that it has not seen, {self.real_near:.0%} are so near"
         )
+        return [made, real] if real else [made]
 
 
 def memorised(model: Model, corpus: Corpus, sampling: Sampling) -> Memorised | None:

@@ -212,7 +212,8 @@ class _Search:
         """Return the seconds after the training."""
         targets, num_labels = self.corpus.val.num_targets, len(self.corpus.vocabulary.labels)
         targets += train_loss_part(self.corpus).num_targets + min(num_labels * targets, MAX_TARGETS)
-        return 0.5 + targets / choice.speed.evaluation
+        counting = 0.5 if self.corpus.format == "lines" else 0.0  # how many samples are known
+        return 0.5 + counting + targets / choice.speed.evaluation
 
     def needed(self, choice: Choice) -> float:
         """Return the seconds of the longest training that makes sense, its end included."""
