@@ -140,6 +140,10 @@ def test_by_default_lines_are_new_distinct_and_good_ones(wavemore: Any, run: Pat
     assert len(set(texts)) == len(set(texts) - set(known)) == 60
     mean = {name: sum(s["nats_per_char"] for s in samples) / 60 for name, samples in (("kept", kept), ("raw", raw))}
     assert mean["kept"] < mean["raw"]
+    result = wavemore("sample", "done", "-n", "3000", "--seed", "1", "--raw")
+    memorised = sum(line in set(known) for line in result.out.splitlines())
+    assert memorised > 0
+    assert f"wavemore: {memorised:,} of these 3,000 are in the data" in result.err
 
 
 def test_lines_are_ranked(wavemore: Any, run: Path) -> None:

@@ -164,24 +164,35 @@ class Sample:
 
         layout, summary = run.config.data.layout, run.summary()
         separator = layout.separator if layout.kind == "separated" else None
+        known = 0
         if self.json or self.output:
             with busy():
                 made = list(samples)
+                known = sum(not sample.new for sample in made)
                 items = sample_items(made, summary.val_line_percentiles if summary else None, near)
                 if self.output:
                     write_items(Path(self.output), items, [*items[0]] if items else ["text"], separator=separator)
                     Screen().say(f"{self.output}: {len(items):,} lines")
             if self.json:
                 print_json([{**item, "text": broken(item["text"]) if separator else item["text"]} for item in items])
+            self._say_known(known, len(made))
             return len(made)
         count = 0
         for count, sample in enumerate(samples, start=1):  # noqa: B007
+            known += not sample.new
             row = sample.text if hide_label else sample.row
             if near is not None:
                 (line, distance), *_ = near.nearest([sample.text])
                 row += f"\t{line}\t{distance}"
             print_item(f"{broken(row)}\n{separator}" if separator is not None else row)
+        self._say_known(known, count)
         return count
+
+    def _say_known(self, known: int, count: int) -> None:
+        """Say how many of the lines are in the data; without --raw, only those at temperature 0 can be."""
+        if known:
+            sys.stdout.flush()
+            print_error(f"wavemore: {known:,} of these {count:,} are in the data, so the model may have memorised them")
 
     def _print_text(self, run: "Run", model: "Model", sampling: "Sampling") -> bool:
         """Print one text while it is drawn, or several one after the other."""
