@@ -139,6 +139,23 @@ def stdin_bytes(random: Random) -> bytes:
     return data_bytes(random)[0] if random.random() < 0.9 else b"a" * random.choice([1, 20_000, 200_000])
 
 
+PATTERNS = ("a", "an", "[a-n]*", "(an)+.?", "(?i)AN.*", ".{3,7}", "(a|b|", r"\w+\d?", "(.*a){9}", ".*a.{40}", "$^", "")
+    "a",
+    "an",
+    "[a-n]*",
+    "(an)+.?",
+    "(?i)AN.*",
+    ".{3,7}",
+    "(a|b|",
+    r"\w+\d?",
+    "(.*a){9}",
+    ".*a.{40}",
+    "[^a]*",
+    "$^",
+    "",
+)
+
+
 def stdin_case(random: Random, bases: dict[str, Files]) -> Case:
     """Score and sample with a good run, and odd lines, prefixes and standard input."""
     name = random.choice([name for name in bases if name.startswith("done")])
@@ -155,7 +172,10 @@ def stdin_case(random: Random, bases: dict[str, Files]) -> Case:
         words = ["sample", *words, "-n", random.choice(["1", "3", "0", "-1"]), "--prefix", texts[0]]
         for flag in ("--top-k", "--top-p", "--temperature", "--min-length", "--max-length"):
             words += [flag, random.choice(NUMBERS)] if random.random() < 0.2 else []
-        words += [flag for flag in ("--new", "--distinct") if random.random() < 0.3]
+        words += [flag for flag in ("--new", "--distinct", "--raw", "--nearest") if random.random() < 0.2]
+        for flag in ("--suffix", "--contains", "--without", "--match", "--like"):
+            words += [flag, random.choice([*texts, *PATTERNS])] if random.random() < 0.2 else []
+        words += ["--min-distance", random.choice(["0", "1", "2", "5", "-1"])] if random.random() < 0.2 else []
     return Case("stdin", (tuple(words),), dict(bases[name]), stdin_bytes(random), _encoding(random))
 
 
