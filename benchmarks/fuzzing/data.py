@@ -140,20 +140,6 @@ def stdin_bytes(random: Random) -> bytes:
 
 
 PATTERNS = ("a", "an", "[a-n]*", "(an)+.?", "(?i)AN.*", ".{3,7}", "(a|b|", r"\w+\d?", "(.*a){9}", ".*a.{40}", "$^", "")
-    "a",
-    "an",
-    "[a-n]*",
-    "(an)+.?",
-    "(?i)AN.*",
-    ".{3,7}",
-    "(a|b|",
-    r"\w+\d?",
-    "(.*a){9}",
-    ".*a.{40}",
-    "[^a]*",
-    "$^",
-    "",
-)
 
 
 def stdin_case(random: Random, bases: dict[str, Files]) -> Case:
