@@ -1,5 +1,7 @@
 """The studies of which lines are shown, and of lines that are like examples."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,8 @@ def pool() -> Pool:
 
 def test_the_rule_of_the_study_is_that_of_sample(pool: Pool) -> None:
     group = np.arange(len(pool.texts))
-    samples = [
-        Sample(text, nats * (len(text) + 1), new=True)
-        for text, nats in zip(pool.texts, pool.nats.tolist(), strict=True)
-    ]
+    nats = (pool.nats * [len(text) + 1 for text in pool.texts]).tolist()
+    samples = [Sample(text, total, new=True) for text, total in zip(pool.texts, nats, strict=True)]
     found = {pool.texts[number] for number in RULES["best by quotas"](pool, group)}
     assert found == {sample.text for sample in keepers(samples, KEPT)}
 
@@ -51,10 +51,7 @@ def test_real_items_are_as_varied_as_themselves() -> None:
 def test_every_method_makes_lines_of_the_kind_of_the_examples() -> None:
     kinds = {name: words[:200] for name, words in list(made_languages().items())[:2]}
     world = World("two languages", kinds, None)
-    found = {
-        name: world.measure(lambda examples, make=make: make(world, examples), 5, (0,))
-        for name, make in METHODS.items()
-    }  # type: ignore[misc]
+    found = {name: world.measure(partial(make, world), 5, (0,)) for name, make in METHODS.items()}
     assert all(figures["lines"] == 50 for figures in found.values())
     assert found["chosen"]["near"] == 0
     assert max(found, key=lambda name: float(str(found[name]["fits"]))) == "chosen"
