@@ -109,11 +109,9 @@ def show_result(
         screen.say(f"label  recovered from {summary.val_label_recovery:.1%} of the val items; losses per label:")
         screen.say(label_table(screen, val.by_label))
     if summary.memorised is not None:
-        suited = f"temperature {summary.temperature:g}, as suits this list"
-        for head, sentence in zip(
-            ("known", "", ""), (*summary.memorised.sentences, f"drawn at {suited}"), strict=False
-        ):
-            screen.say(f"{head:5}  {sentence}")
+        suited = f"drawn at temperature {summary.temperature:g}, as suits this list"
+        first, *others = [*summary.memorised.sentences, suited]
+        screen.say(f"known  {first}", *(f"       {other}" for other in others))
     screen.say(
         f"trained for {seconds(summary.train_seconds)}; "
         f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}",

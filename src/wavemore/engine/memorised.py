@@ -47,12 +47,9 @@ class Memorised:
         """The shares of the samples in words, and for comparison that of real items if there are some."""
         shares = f"{self.train:.0%} are items of train, {self.held_out:.1%} of val or test"
         made = f"of {self.samples:,} samples, {shares}, and {self.near:.0%} are new but one edit from an item"
-        real = (
-            ""
-            if self.real_near is None
-            else f"of the real items that it has not seen, {self.real_near:.0%} are so near"
-        )
-        return [made, real] if real else [made]
+        if self.real_near is None:
+            return [made]
+        return [made, f"of the real items that it has not seen, {self.real_near:.0%} are so near"]
 
 
 def memorised(model: Model, corpus: Corpus, sampling: Sampling) -> Memorised | None:
