@@ -72,8 +72,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         )
     if (temperature := suggested_temperature(corpus)) < 1:
         screen.say(
-            f"note    the list is short: expect most, but not all, samples to look right, those below at temperature "
-            f"{temperature:g}; more lines make a better model"
+            f"samples at temperature {temperature:g}, as the list is short: expect most, but not all, to look right; "
+            "more lines make a better model"
         )
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.model_config.describe()}; counted in one pass")
