@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 demo: .venv/installed ## train on the bundled names and print new ones
 	$(BIN)/wavemore train
-	$(BIN)/wavemore sample -n 10 --new --distinct
+	$(BIN)/wavemore sample -n 10
 
 test: .venv/installed-dev ## all tests but the slow ones: at most 5 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"

@@ -36,7 +36,7 @@ def test_training_says_what_the_labels_are(wavemore: Any, people: str) -> None:
     assert "labels  3: de 30, new zealand 30, one 1\n" in result.err
     assert "note    1 label has fewer than 10 items (one): too few to be learned" in result.err
     assert "losses per label:\nlabel" in result.err
-    assert " --new --distinct --label de\n" in result.err
+    assert " --label de\n" in result.err
     summary = json.loads(result.out)
     assert summary["val_label_recovery"] >= 0.8
     samples = Run(Path(summary["run"])).samples()

@@ -98,7 +98,7 @@ def test_ctrl_c_while_the_program_starts(program: Any, names: str, wavemore: Any
 
 @pytest.mark.parametrize("error", [RuntimeError("Error calling __set_name__"), ImportError("no module"), OSError(4)])
 def test_ctrl_c_that_became_another_error(fails: Any, run: Path, monkeypatch: Any, error: Exception) -> None:
-    def find_run(name: str) -> Run:
+    def find_run(name: str, data: str) -> Run:
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt as interrupt:

@@ -132,6 +132,37 @@ def test_several_runs_draw_together(wavemore: Any, run: Path) -> None:
     assert wavemore("sample", "done", "--ensemble", "done", "--seed", "1").out == alone
 
 
+def test_by_default_lines_are_new_distinct_and_good_ones(wavemore: Any, run: Path) -> None:
+    known = (Path(json.loads((run / "config.json").read_text())["data"]["source"])).read_text().splitlines()
+    kept = json.loads(wavemore("sample", "done", "-n", "60", "--seed", "1", "--json").out)
+    raw = json.loads(wavemore("sample", "done", "-n", "60", "--seed", "1", "--json", "--raw").out)
+    texts = [sample["text"] for sample in kept]
+    assert len(set(texts)) == len(set(texts) - set(known)) == 60
+    mean = {name: sum(s["nats_per_char"] for s in samples) / 60 for name, samples in (("kept", kept), ("raw", raw))}
+    assert mean["kept"] < mean["raw"]
+
+
+def test_lines_are_ranked(wavemore: Any, run: Path) -> None:
+    nats = {}
+    for rank in ("best", "typical", "surprising"):
+        samples = json.loads(wavemore("sample", "done", "--rank", rank, "--seed", "1", "--json").out)
+        nats[rank] = [sample["nats_per_char"] for sample in samples]
+        assert len(nats[rank]) == 20
+    assert nats["best"] == sorted(nats["best"])
+    assert max(nats["best"]) < min(nats["typical"]) <= max(nats["typical"]) < min(nats["surprising"])
+
+
+def test_more_like_these(wavemore: Any, fails: Callable[..., str], run: Path) -> None:
+    like = ["annann", "nanann", "annan"]
+    close = wavemore("sample", "done", "--seed", "1", "--like", *like, "--suffix", "n").out.splitlines()
+    others = wavemore("sample", "done", "--seed", "1", "--suffix", "n").out.splitlines()
+    assert len(close) == len(others) == 20
+    assert all(line.endswith("n") and line not in like for line in close)
+    assert sum(map(set("an").issuperset, close)) > sum(map(set("an").issuperset, others))
+    assert "unknown character 'ß'" in fails(1, "sample", "done", "--like", "ß")
+    assert "use one of them" in fails(2, "sample", "done", "--like", "anna", "--rank", "best")
+
+
 def test_ten_thousand_distinct_new_lines(wavemore: Any) -> None:
     wavemore("train", "--steps", "30", "--hidden", "32", "--num-evals", "1")
     lines = wavemore("sample", "-n", "10000", "--new", "--distinct").out.splitlines()

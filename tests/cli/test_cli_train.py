@@ -34,7 +34,7 @@ def test_the_output_of_a_training(wavemore: Any, names: str, folder: Path) -> No
     assert re.search(r"^train  \d\.\d{4} nats \(\d\.\d{3} bits\) per character\nval    \d", result.out, re.M)
     assert re.search(r"; best checkpoint: step \d+ of 20$", result.out, re.M)
     assert len(re.findall(r"^  .*  (?:new|known)$", result.out, re.M)) == 10
-    assert "next:\n  wavemore sample runs/names-1 -n 20 --new --distinct\n  wavemore score runs/names-1 " in result.out
+    assert "next:\n  wavemore sample runs/names-1\n  wavemore score runs/names-1 " in result.out
     assert {path.name for path in (folder / "runs" / "names-1").iterdir()} == {*FILES, "lock"} - {
         "failed.json",
         "initial.safetensors",
@@ -97,11 +97,12 @@ def test_any_characters_are_data(wavemore: Any, folder: Path, lines: list[str]) 
     assert "😄" not in result.out
     rows = json.loads(wavemore("score", "--json", "--", *listed).out)
     assert [row["text"] for row in rows] == [unicodedata.normalize("NFC", line) for line in listed]
-    printed = wavemore("score", "--", *listed).out
-    assert "\x1b" not in printed
+    ranked, printed = wavemore("score", "--", *listed).out, wavemore("score", "--", *listed[:4]).out
+    assert "\x1b" not in ranked + printed
     if "[red]" in lines[1]:
         assert "[red] b0⏎" in printed
         assert ":smile: c0⏎" in printed
+        assert "[red] b0 " in ranked
     sampled = wavemore("sample", "-n", "5", "--seed", "0")
     assert sampled.code == 0
     assert wavemore("log").out.count("\n") == 2

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, arg
 
 from wavemore.cli.model_flags import SamplingFlags
-from wavemore.cli.options import File, Flag, IntOrAuto, MovedData, RunName, Runs, Text, given
+from wavemore.cli.options import NO_HINT, File, Flag, IntOrAuto, MovedData, RunName, Runs, Text, Texts, given
 from wavemore.cli.progress import busy
 from wavemore.cli.run_words import say_run
 from wavemore.cli.screen import Screen, print_error, print_item, print_json
 from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
+    from wavemore.engine.generate_lines import Known
     from wavemore.engine.line_source import Sample as Line
     from wavemore.engine.sampling import Sampling
     from wavemore.nn.model import Model
@@ -52,6 +53,12 @@ class Sample:
     """a run folder, or its name in runs/"""
     n: Annotated[IntOrAuto, arg(name="num", aliases=["-n"])] = "auto"
     """how many (auto: 20 lines, or one text)"""
+    like: Texts = ()
+    """more like these: the model is adapted to them, and the lines that are most like them are chosen"""
+    rank: Annotated[Literal["auto", "best", "typical", "surprising"], NO_HINT] = "auto"
+    """of many lines, those that are likeliest, nearest to the list's middle, or unusual (auto: good, varied ones)"""
+    raw: Flag = False
+    """draw from the model as it is: at temperature 1, without a choice, known and repeated lines too"""
     ensemble: Runs = None
     """more runs on the same data: draw from the mean of the probabilities of all"""
     nearest: Flag = False
@@ -82,9 +89,7 @@ class Sample:
         sys.stdout.flush()
         say_run(run, is_named=self.run != "latest")
         if self.sampling.seed == "auto" and sampling.temperature > 0:
-            suggested = self.sampling.temperature == "auto" and sampling.temperature != 1
-            note = f"; --temperature is {sampling.temperature:g}, as the list is short" if suggested else ""
-            print_error(f"wavemore: --seed {sampling.seed} draws the same again{note}")
+            print_error(f"wavemore: --seed {sampling.seed} draws the same again")
         return 0 if enough else 1
 
     def _check(self, run: "Run", *, is_text: bool) -> None:
@@ -95,12 +100,19 @@ class Sample:
             for name in FOR_LINES:
                 if getattr(self.sampling, name) != getattr(SamplingFlags, name):
                     raise UsageError(f"`{name}` is for lines, and {run.path} makes continuous text: use --length")
-            if self.nearest or self.output:
-                flag = "--nearest" if self.nearest else "--output"
+            flags = {
+                "--nearest": self.nearest,
+                "--output": self.output,
+                "--like": self.like,
+                "--rank": self.rank != "auto",
+            }
+            if flag := next((flag for flag, value in flags.items() if value), ""):
                 raise UsageError(f"{flag} is for lines, and {run.path} makes continuous text: leave it out")
         elif self.length != "auto" or self.stop:
             flag = "--length" if self.length != "auto" else "--stop"
             raise UsageError(f"{flag} is for continuous text, and {run.path} makes lines: use --max-length or --suffix")
+        if bool(self.like) + (self.rank != "auto") + self.raw > 1:
+            raise UsageError("--like, --rank and --raw choose lines in different ways: use one of them")
         if self.output is not None:
             if self.json:
                 raise UsageError("--output writes a file and --json prints: use one of them")
@@ -108,7 +120,6 @@ class Sample:
 
     def _print_lines(self, run: "Run", model: "Model", sampling: "Sampling") -> bool:
         """Print or write lines; say whether there are as many as were asked for."""
-        from wavemore.engine.generate_lines import generate
         from wavemore.runs.known_lines import known_lines
         from wavemore.text.nearest import NearLines
 
@@ -117,7 +128,7 @@ class Sample:
             lines = known_lines(run) if self.nearest or sampling.min_distance > 0 else None
             near = NearLines(lines) if lines is not None and self.nearest else None
             known = run.line_hashes() if lines is None else lines
-            samples = generate(model, run.vocabulary(), n, sampling, known)
+            samples = self._chosen(run, model, sampling, n, known)
             first = next(samples, None)  # before it, the lookahead is made, and lines are indexed
         count = self._show(run, chain([] if first is None else [first], samples), near, hide_label=bool(sampling.label))
         if count < n:
@@ -127,6 +138,24 @@ class Sample:
                 "higher --temperature or fewer wishes"
             )
         return count == n
+
+    def _chosen(self, run: "Run", model: "Model", sampling: "Sampling", n: int, known: "Known") -> "Iterator[Line]":
+        """Draw lines, and choose some of them if that is wanted."""
+        from wavemore.engine.adapt import adapt
+        from wavemore.engine.generate_lines import generate
+        from wavemore.engine.ranked import keepers, keepers_pool, pool_size, ranked
+
+        vocabulary, summary = run.vocabulary(), run.summary()
+        if self.like:
+            adapted = adapt(model, vocabulary, self.like, sampling)
+            drawn = generate(adapted.model, vocabulary, adapted.pool_size(n), sampling, known)
+            return iter(adapted.choose(drawn, n))
+        if self.rank != "auto":
+            percentiles = summary.val_line_percentiles if summary else None
+            return iter(ranked(generate(model, vocabulary, pool_size(n), sampling, known), n, self.rank, percentiles))
+        if self.raw or sampling.temperature == 0:
+            return generate(model, vocabulary, n, sampling, known)
+        return keepers(generate(model, vocabulary, keepers_pool(n), sampling, known), n)
 
     def _show(self, run: "Run", samples: "Iterator[Line]", near: "NearLines | None", *, hide_label: bool) -> int:
         """Print or write lines, and return their number."""
@@ -185,9 +214,20 @@ class Sample:
         longest, flags = max(1, run.config.data.longest_line), self.sampling
         shortest = max(flags.min_length, sum(map(len, (flags.prefix, flags.suffix, *flags.contains))))
         settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
-        summary = run.summary()
-        settings.setdefault("temperature", summary.temperature if summary else 1.0)
+        settings.setdefault("temperature", self._temperature(run))
+        if run.config.data.format == "lines" and not self.raw and settings["temperature"] > 0:
+            settings |= {"new": True, "distinct": True}
         if run.config.data.layout.kind == "separated":
             settings["prefix"] = flags.prefix.replace("\n", LINE_BREAK)
         settings.setdefault("seed", secrets.randbelow(10**9))
         return Sampling(**settings)
+
+    def _temperature(self, run: "Run") -> float:
+        from wavemore.engine.ranked import KEEPERS_TEMPERATURE
+
+        summary = run.summary()
+        if self.raw or run.config.data.format == "text":
+            return 1.0
+        if self.rank != "auto":
+            return summary.temperature if summary else 1.0
+        return KEEPERS_TEMPERATURE

@@ -72,8 +72,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         )
     if (temperature := suggested_temperature(corpus)) < 1:
         screen.say(
-            f"samples at temperature {temperature:g}, as the list is short: expect most, but not all, to look right; "
-            "more lines make a better model"
+            f"note    the list is short: expect most, but not all, samples to look right, those below at temperature "
+            f"{temperature:g}; more lines make a better model"
         )
     if config.model == "ngram":
         screen.say(f"model   ngram: {config.model_config.describe()}; counted in one pass")
@@ -126,7 +126,7 @@ def show_result(
     else:
         _show_lines(screen, samples)
         label = f" --label {shlex.quote(corpus.vocabulary.labels.names[0])}" if corpus.vocabulary.labels else ""
-        commands[:0] = [f"wavemore sample {path} -n 20 --new --distinct{label}", *_score_command(path, corpus)]
+        commands[:0] = [f"wavemore sample {path}{label}", *_score_command(path, corpus)]
     screen.say("", "next:", *(f"  {command}" for command in commands))
 
 

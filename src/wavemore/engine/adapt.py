@@ -1,7 +1,7 @@
 """More like these: a model that draws lines like a few examples, without forgetting how lines look.
 
 A copy of the model takes a few small gradient steps on the examples, with its output layer and all biases and norms.
-They change little, and mostly for what the examples have in common; more steps would learn them by heart. So the change
+They change little, and mostly for what the examples have in common; more steps would memorise them. So the change
 is amplified instead, wherever a character is predicted:
 
     log p'(c) = log p(c) + strength * (log p_copy(c) - log p(c)) + constant

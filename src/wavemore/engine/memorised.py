@@ -1,4 +1,4 @@
-"""How much of what a model makes it has learned by heart: shares of known lines, and of near copies, among samples."""
+"""How much of what a model makes it has memorised: shares of known lines, and of near copies, among samples."""
 
 from dataclasses import dataclass
 from typing import Annotated
