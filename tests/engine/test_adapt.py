@@ -13,6 +13,7 @@ from wavemore.engine.ensemble import Ensemble
 from wavemore.engine.evaluate import score
 from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
+from wavemore.engine.labels import labels_of
 from wavemore.engine.plan import plan
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import ModelError, UnknownCharacterError, UsageError
@@ -124,7 +125,10 @@ def test_labels(name: str, small_settings: dict[str, dict[str, object]]) -> None
     vocabulary = corpus.vocabulary
     model = build(name, len(vocabulary), MODELS[name].config(**small_settings[name]), seed=0, num_labels=2)
     adapted = adapt(model, vocabulary, ["kana", "tena"], Sampling(label="fi"))
-    assert adapt(model, vocabulary, ["kana"]).strength > 0  # the likeliest label
+    likeliest = labels_of(model, vocabulary, ["kana"])[0][0]
+    alone = adapt(model, vocabulary, ["kana"])
+    assert (alone.label, adapted.label) == (likeliest, "fi")
+    assert {sample.label for sample in alone.draw(5, Sampling(max_length=9))} == {likeliest}
     pool = list(generate(adapted.model, vocabulary, 40, Sampling(label="fi", max_length=9)))
     chosen = adapted.choose(pool, 5)
     assert {sample.label for sample in chosen} == {"fi"}

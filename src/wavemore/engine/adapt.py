@@ -16,6 +16,7 @@ keeps those that have become likelier the most.
 Shapes: L lines, T positions of a line, N targets of all lines, V vocabulary.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -62,12 +63,17 @@ class Adapted:
     """The model that was adapted, unchanged."""
     vocabulary: Vocabulary
     examples: tuple[str, ...]
+    label: str
+    """The label of the examples, the likeliest one of most of them unless it was given; empty if the model has none."""
     strength: float
     """How far the change of the copy is amplified."""
 
     def draw(self, n: int, sampling: Sampling, known: Known = None) -> list[Sample]:
-        """Draw `n` distinct lines that meet the wishes of `sampling` as `generate` does, and are like the examples."""
-        sampling = replace(sampling, distinct=True)
+        """Draw `n` distinct lines that meet the wishes of `sampling` as `generate` does, and are like the examples.
+
+        They have the label of the examples, unless `sampling` has one.
+        """
+        sampling = replace(sampling, distinct=True, label=sampling.label or self.label)
         return self.choose(generate(self.model, self.vocabulary, self.pool_size(n), sampling, known), n)
 
     def pool_size(self, n: int) -> int:
@@ -130,7 +136,8 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     others = _counted(model, shown, usual) if isinstance(model, Ngram) else (_tuned(model, shown), model)
     with eval_mode(model):
         strength = _strength((model, *others), shown, usual)
-    return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), strength)
+    [(label, _)] = Counter(labels).most_common(1)
+    return Adapted(_Amplified(model, *others, strength), model, vocabulary, tuple(texts), label, strength)
 
 
 class LineRows:
