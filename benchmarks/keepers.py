@@ -17,6 +17,7 @@ The last four are over those of 20 real lines. Writes records/keepers.json.
 import gzip
 import itertools
 import json
+import re
 import random
 import statistics
 from collections import Counter
@@ -91,7 +92,9 @@ def main() -> None:
         "date": datetime.now().astimezone().date().isoformat(),
         "environment": environment(),
     }
-    arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    # The figures of a rule stand on one line.
+    text = re.sub(r"\{[^{}]*\}", lambda figures: " ".join(figures[0].split()), json.dumps(record, indent=1))
+    arguments.output.write_text(text + "\n", encoding="utf-8")
 
 
 def lists(molecules: Path | None) -> Iterator[tuple[str, list[str]]]:

@@ -147,9 +147,7 @@ class Sample:
 
         vocabulary, summary = run.vocabulary(), run.summary()
         if self.like:
-            adapted = adapt(model, vocabulary, self.like, sampling)
-            drawn = generate(adapted.model, vocabulary, adapted.pool_size(n), sampling, known)
-            return iter(adapted.choose(drawn, n))
+            return iter(adapt(model, vocabulary, self.like, sampling).draw(n, sampling, known))
         if self.rank != "auto":
             percentiles = summary.val_line_percentiles if summary else None
             return iter(ranked(generate(model, vocabulary, pool_size(n), sampling, known), n, self.rank, percentiles))
