@@ -17,8 +17,8 @@ The last four are over those of 20 real lines. Writes records/keepers.json.
 import gzip
 import itertools
 import json
-import re
 import random
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
