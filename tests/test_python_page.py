@@ -1,5 +1,6 @@
 """docs/python.md and a user's script: what they show runs, and has types."""
 
+import doctest
 import importlib.util
 import re
 import shutil
@@ -67,6 +68,32 @@ def test_the_examples_with_other_packages_run(
     pytest.importorskip(package_of(block))
     monkeypatch.chdir(folder)
     run(block, dict(names))
+
+
+@pytest.mark.slow
+@pytest.mark.docs
+@pytest.mark.parametrize("name", ["text", "models", "training", "runs", "layers"])
+def test_the_examples_of_the_reference(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(examples(name), {}, name, None, 0))
+    assert result.failed == 0
+    assert result.attempted > 5 or name == "layers"
+
+
+def examples(name: str) -> str:
+    """The examples on a page of the reference."""
+    page = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
+
+
+def test_every_public_name_has_an_example() -> None:
+    shown = " ".join(examples(path.stem) for path in (ROOT / "docs" / "reference").glob("*.md"))
+    without = [
+        name
+        for name in wm.__all__
+        if ">>>" not in (getattr(wm, name).__doc__ or "") and not re.search(rf"\bwm\.{name}\b", shown)
+    ]
+    assert without == ["__version__"]
 
 
 def test_the_script_of_a_user_runs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from . import plots as plots
 from .comparison.compare import compare as compare
+from .comparison.compare import compare_models as compare_models
 from .comparison.result import Comparison as Comparison
 from .engine.adapt import Adapted as Adapted
 from .engine.adapt import adapt as adapt
