@@ -311,13 +311,25 @@ class Looks(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @torch.no_grad()
 def test_no_layer_and_no_character_waits_for_a_value(name: str) -> None:
     model, tokens = made(name), tokens_of(3, 6)
-    model(tokens)  # the first pass looks whether there are statistics
+    for layer in model.modules():
+        if isinstance(layer, norms.BatchNorm1d):
+            layer.require_statistics = lambda: None  # type: ignore[method-assign] # see the next test
     with Looks() as looks:  # type: ignore[no-untyped-call]
         model(tokens)
         decoder = model.decoder(3)
         for column in tokens.T:
             decoder.step(column)
     assert looks.count == 0
+
+
+def test_a_batchnorm_looks_once_whether_it_has_statistics() -> None:
+    norm = norms.BatchNorm1d(4)
+    norm(torch.randn(3, 4))
+    norm.eval()(torch.randn(3, 4))
+    norm.to("meta")(torch.randn(3, 4, device="meta"))  # where a look would be an error
+    norm.load_state_dict(norms.BatchNorm1d(4).state_dict(), assign=True)
+    with pytest.raises(wavemore.ModelError, match="no running statistics"):
+        norm(torch.randn(3, 4))
 
 
 LAYERS: list[tuple[type[nn.Module], tuple[int, ...], Any]] = [

@@ -38,7 +38,7 @@ MAX_TEXT_CONTEXT = 256
 
 
 def inspect(what: Run | nn.Module | str, corpus: Corpus | None = None, **settings: Any) -> Inspection:
-    """Inspect the best checkpoint of a run or of its name, or a model on a corpus; `settings` are those of `inspect_model`.
+    """Inspect the best weights of a run, also by its name, or a model on a corpus with `settings` of `inspect_model`.
 
     A run is inspected with its own data and the records of its training. Raises `UsageError` for a model without a
     corpus, and `RunError` for a run without a model, or whose data has changed.

@@ -62,7 +62,8 @@ class _BatchStatistics(nn.Module):
 
     def require_statistics(self) -> None:
         """Raise a ModelError before the first batch, when there are no statistics."""
-        if self._has_statistics or torch.compiler.is_compiling() or in_transform():  # there is no number to read
+        known = self._has_statistics and not self.num_batches_tracked.is_cpu  # on a CPU, a look takes a microsecond
+        if known or torch.compiler.is_compiling() or in_transform():  # then there is no number to read
             return
         if self.num_batches_tracked.item() == 0:
             raise ModelError(
