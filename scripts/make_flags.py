@@ -1,19 +1,23 @@
-"""Write src/wavemore/cli/model_flags.py: the settings of models, training runs and sampling as flags.
+"""Write the settings of models, training runs and sampling as flags, and as the types of keyword arguments.
 
-The flags are static code: mypy checks them, and `--help` needs no torch, which the models import. Run this after a
-change of a model's settings, `Recipe` or `Sampling`; a test fails until then.
+They are src/wavemore/cli/model_flags.py and src/wavemore/engine/typed_settings.py: static code that type checkers and
+editors read, and `--help` needs no torch, which the models import. Run this after a change of a model's settings,
+`Recipe` or `Sampling`; a test fails until then.
 """
 
 from collections.abc import Iterator
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.nn.models import MODELS
 
-PATH = Path(__file__).resolve().parents[1] / "src/wavemore/cli/model_flags.py"
+SOURCE = Path(__file__).resolve().parents[1] / "src/wavemore"
+PATH = SOURCE / "cli/model_flags.py"
+TYPES_PATH = SOURCE / "engine/typed_settings.py"
 
 HEAD = '''"""Flags for models, training and sampling. Written by scripts/make_flags.py; do not edit."""
 
@@ -34,6 +38,11 @@ from wavemore.cli.options import (
 )
 '''
 
+TYPES_HEAD = '''"""The types of keyword arguments that are settings. Written by scripts/make_flags.py; do not edit."""
+
+from typing import Literal, TypedDict
+'''
+
 AUTO_TYPES = {int: "IntOrAuto", float: "FloatOrAuto", tuple[int, ...]: "IntsOrAuto"}
 TYPES = {
     int: "Number",
@@ -47,8 +56,9 @@ SAMPLING = "How characters are drawn. By default, --temperature and --max-length
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the files."""
     PATH.write_text(content(), encoding="utf-8")
+    TYPES_PATH.write_text(types(), encoding="utf-8")
 
 
 def content() -> str:
@@ -57,7 +67,7 @@ def content() -> str:
         _class(
             "ModelFlags",
             "Settings of the model (in brackets: the models that have it). The default, `auto`, suits the data.",
-            _model_flags(),
+            (_flag(*setting, "auto") for setting in _model_settings()),
         ),
         _class(
             "RecipeFlags",
@@ -73,12 +83,43 @@ def content() -> str:
     return "\n\n".join([f"{HEAD}\nModelName = {_literal(tuple(MODELS))}\n", *classes])
 
 
+def types() -> str:
+    """Return the content of the file with the types of keyword arguments."""
+    models = [_typed(name, kind) for name, kind, _ in _model_settings()]
+    recipe = [_typed(field.name, field.type) for field in fields(Recipe) if field.metadata]
+    classes = {
+        "PlanSettings": ("Settings of a model, and of its training.", ["    epochs: float\n", *recipe, *models]),
+        "SamplingSettings": (
+            "Settings of `Sampling`.",
+            [_typed(field.name, field.type) for field in fields(Sampling)],
+        ),
+    }
+    blocks = [
+        f'class {name}(TypedDict, total=False):\n    """{doc}"""\n\n{"".join(lines)}'
+        for name, (doc, lines) in classes.items()
+    ]
+    return "\n\n".join([TYPES_HEAD, *blocks])
+
+
+def _typed(name: str, kind: Any) -> str:
+    """Return a key of a TypedDict."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+    return f"    {name}: {' | '.join(map(_spelled, kinds))}\n"
+
+
+def _spelled(kind: Any) -> str:
+    """Spell a type as in source code, such as tuple[int, ...]."""
+    if get_origin(kind) is Literal:
+        return _literal(get_args(kind))
+    return str(kind) if get_args(kind) else str(kind.__name__)
+
+
 def _class(name: str, doc: str, flags: Iterator[str]) -> str:
     return f'@dataclass(frozen=True, kw_only=True)\nclass {name}:\n    """{doc}"""\n\n{"".join(flags)}'
 
 
-def _model_flags() -> Iterator[str]:
-    """Yield each setting once, with the help of the first model that has it."""
+def _model_settings() -> Iterator[tuple[str, Any, str]]:
+    """Yield each setting once: its name, its type, and the help of the first model that has it."""
     owners: dict[str, dict[str, Field[Any]]] = {}
     for model, entry in MODELS.items():
         for field in fields(entry.config):
@@ -89,7 +130,7 @@ def _model_flags() -> Iterator[str]:
             models.insert(0, "tree")  # `plan` turns it into fusions of pairs
         first = next(iter(by_model.values()))
         kind = _union([field.type for field in by_model.values()])
-        yield _flag(name, kind, f"{first.metadata['help']} ({', '.join(models)})", "auto")
+        yield name, kind, f"{first.metadata['help']} ({', '.join(models)})"
 
 
 def _sampling_flag(field: Field[Any]) -> str:

@@ -4,6 +4,8 @@ Any other exception is a bug in wavemore. The command line prints these errors w
 `exit_code`.
 """
 
+A_CORPUS = "a corpus, such as `load_corpus` returns"
+
 
 class WavemoreError(Exception):
     """The base class of all errors that a user can cause."""
@@ -41,6 +43,17 @@ def refuse_string(value: object, name: str) -> None:
     """
     if isinstance(value, str | bytes):
         raise UsageError(f'`{name}` is one string; give a list of strings, such as ["anna", "bob"]')
+
+
+def require_kind(value: object, name: str, kind: type, example: str) -> None:
+    """Raise `UsageError` for an argument of another kind.
+
+    >>> require_kind("names", "corpus", list, "what `load_corpus` returns")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `corpus` is a str; it must be what `load_corpus` returns
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"`{name}` is a {type(value).__name__}; it must be {example}")
 
 
 class DataError(WavemoreError):

@@ -183,7 +183,10 @@ def test_no_command_is_help_and_version_is_the_version(wavemore: Any) -> None:
 
 def test_the_flags_of_the_settings_are_up_to_date(script: Callable[[str], ModuleType]) -> None:
     path = Path(str(model_flags.__file__))
-    assert path.read_text(encoding="utf-8") == script("make_flags").content(), "run python scripts/make_flags.py"
+    make_flags = script("make_flags")
+    assert path.read_text(encoding="utf-8") == make_flags.content(), "run python scripts/make_flags.py"
+    types = path.parents[1] / "engine/typed_settings.py"
+    assert types.read_text(encoding="utf-8") == make_flags.types(), "run python scripts/make_flags.py"
 
 
 def test_main_can_be_called_from_python(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

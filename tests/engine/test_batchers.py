@@ -200,9 +200,9 @@ def test_a_block_sees_its_left_context(name: str, small_model: Callable[..., Mod
 def test_boundaries_come_before_the_text(small_model: Callable[..., Model]) -> None:
     tokens, starts = np.array([5, 6, 7, 8], np.uint8), np.array([0, 2])
     batcher = BlockBatcher(tokens, small_model("bigram", 9), block_size=2, left_context=3)
-    assert batcher._rows(starts, 2).tolist() == [[0, 0, 0, 0, 5], [0, 0, 5, 6, 7]]
+    assert batcher.rows(starts, 2).tolist() == [[0, 0, 0, 0, 5], [0, 0, 5, 6, 7]]
     batcher = BlockBatcher(tokens, small_model("tree", 9), block_size=2, left_context=0)  # it sees four characters
-    assert batcher._rows(starts, 2).tolist() == [[0, 0, 5], [0, 6, 7]]
+    assert batcher.rows(starts, 2).tolist() == [[0, 0, 5], [0, 6, 7]]
 
 
 @pytest.mark.parametrize(("name", "left_context"), [("tree", 3), ("mlp", 2), ("wavenet", 0), ("lstm", 0)])

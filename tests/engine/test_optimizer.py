@@ -43,7 +43,7 @@ SCALES = (1.0, 0.3, 0.7, 0.01, 1.0)
 
 def compare(ours: Muon | AdamW | SGD, twin: torch.optim.Optimizer, lr: float, atol: float) -> None:
     """Take the same steps with both, on parameters that began equal."""
-    own = ours.matrices if isinstance(ours, Muon) else ours.parameters
+    own = ours.parameters
     other = [parameter for group in twin.param_groups for parameter in group["params"]]
     for seed, scale in enumerate(SCALES):
         give_gradients(own, seed)

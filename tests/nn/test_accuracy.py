@@ -46,7 +46,7 @@ def test_the_gate_of_a_wavenet_is_exact_to_three_units(
     dtype: torch.dtype, traced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if traced:
-        monkeypatch.setattr("wavemore.nn.activations.is_traced", lambda: True)
+        monkeypatch.setattr("wavemore.nn.activations.needs_plain", lambda: True)
     a = magnitudes(dtype)
     b = a[torch.randperm(len(a))]
     exact_a, exact_b = (x.double().numpy().astype(np.longdouble) for x in (a, b))

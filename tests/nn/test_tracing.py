@@ -11,6 +11,7 @@ from wavemore.nn.config import ModelConfig
 from wavemore.nn.model import Model
 from wavemore.nn.models import MODELS, build
 from wavemore.nn.ngram import Ngram, NgramConfig
+from wavemore.nn.transformer import TransformerConfig
 from wavemore.nn.tree import TreeConfig
 from wavemore.nn.wavenet import WaveNetConfig
 
@@ -78,6 +79,29 @@ def test_an_exported_model_predicts_the_same(name: str, config: ModelConfig, tra
     assert all(name.startswith(("aten.", "<built-in", "_operator", "sym_")) or "set_grad" in name for name in names)
     if not training:
         torch.testing.assert_close(exported.module()(other), model(other), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its recurrent layers and of what replaces them
+@torch.no_grad()
+def test_a_recurrent_model_is_exported_with_free_shapes_by_a_loop(name: str) -> None:
+    patches = pytest.importorskip("torch.export._patches", reason="this version of torch has no such loops")
+    model, dynamic = ready(name, MODELS[name].config()), dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
+    with getattr(patches, f"register_{name}_while_loop_decomposition")():
+        exported = torch.export.export(model, (tokens_of(4, 11),), dynamic_shapes=(dynamic,))
+    for lines, length in ((3, 17), (5, 2)):
+        tokens = tokens_of(lines, length)
+        torch.testing.assert_close(exported.module()(tokens), model(tokens), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_exported_transformer_takes_lines_beyond_its_context() -> None:
+    model, dynamic = ready("transformer", TransformerConfig(context=8)), dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
+    exported = torch.export.export(model, (tokens_of(4, 6),), dynamic_shapes=(dynamic,))
+    for length in (3, 8, 30):
+        tokens = tokens_of(2, length)
+        torch.testing.assert_close(exported.module()(tokens), model(tokens), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -238,9 +238,13 @@ def test_temporary_files_of_a_killed_process_are_removed(trained: Run) -> None:
 )
 def test_damaged_tensors_are_refused(trained: Run, name: str, tamper: Callable[[Path], object], message: str) -> None:
     tamper(trained.path / name)
-    read = {"model": trained.model, "state": trained.checkpoint, "lines": trained.line_hashes}[name.split(".")[0]]
+    readers: dict[str, Callable[[], object]] = {
+        "model": trained.model,
+        "state": trained.checkpoint,
+        "lines": trained.line_hashes,
+    }
     with pytest.raises(RunError, match=message):
-        read()
+        readers[name.split(".")[0]]()
 
 
 def test_a_flipped_bit_is_found(trained: Run) -> None:

@@ -72,7 +72,7 @@ class Train:
     teachers: Runs = None
     """distillation: finished runs, experiments or folders; their mean probabilities are part of each target"""
     device: Name = "cpu"
-    """cpu, or another device of torch: cuda, cuda:1, mps"""
+    """cpu, another device of torch (cuda, cuda:1, mps), or auto: a GPU if there is one"""
     threads: IntOrAuto = "auto"
     """processor threads; auto: one for small models and, for large ones, up to four while they are faster"""
     tensorboard: Flag = False
@@ -103,7 +103,7 @@ class Train:
                 raise UsageError(f"--resume continues one run, not {len(self.source)}: name one")
             name, data = self.source[0] if self.source else "latest", self.data or ""
             return resume(name, data, arguments, tensorboard=self.tensorboard, as_json=self.json)
-        _check_device(self.device)
+        self._usable_device()  # before the data is read
         run = self._checked_run()
         source, begin = source_of(self.source, self.data), self._source_run()
         corpus, explanation = self.reading.load(source, begin.characters if begin else "")
@@ -126,6 +126,11 @@ class Train:
                 explanation=explanation,
                 started=started(),
             )
+
+    def _usable_device(self) -> str:
+        from wavemore.engine.devices import usable_device
+
+        return usable_device(self.device)
 
     def _checked_run(self) -> "Run | None":
         """Return the run of --run after checking that its folder is free; None for a new one in runs/."""
@@ -165,7 +170,7 @@ class Train:
             planned,
             data,
             command=("wavemore", *arguments),
-            device=self.device,
+            device=self._usable_device(),
             note=self.note or "",
             experiment=self.experiment or "",
             threads=threads,
@@ -194,10 +199,10 @@ class Train:
 
         if self.minutes is not None and self.teachers:
             raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
-        elapsed, settings = monotonic() - started(), self._settings()
+        elapsed, settings, device = monotonic() - started(), self._settings(), self._usable_device()
         if begin is not None:
             settings |= {"model": begin.config.model, "carried": begin.config.model_config}
-        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, device=self.device, **settings)
+        return plan(corpus, self.preset, minutes=self.minutes, elapsed=elapsed, device=device, **settings)
 
     def _settings(self) -> dict[str, Any]:
         settings = given(self.architecture) | given(self.training)
@@ -210,15 +215,6 @@ class Train:
         elif settings.get("distill_weight"):
             raise UsageError("--distill-weight is for distillation: name the teachers with --teachers")
         return settings
-
-
-def _check_device(name: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=torch.device(name))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
 def _run_name(source: str) -> str:

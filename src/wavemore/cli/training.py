@@ -137,8 +137,6 @@ def _deadline(config: "RunConfig", recorder: "Recorder", started: float | None) 
     """Return when the training must end, if it has a time budget; of a run that is resumed, the rest counts."""
     from wavemore.runs.deadline import Deadline
 
-    if config.budget is None:
-        return None
     teaching = sum(teacher.train_seconds for teacher in config.teachers)
     used = recorder.seconds_before + teaching if started is None else monotonic() - started
-    return Deadline(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)
+    return Deadline.of(config, used)

@@ -56,7 +56,7 @@ class Batcher(ABC):
 
     def targets(self, positions: NDArray[np.int64]) -> Tensor:
         """Return the targets at `positions`: (B,)."""
-        return self._tensor(self.tokens[positions])
+        return self.tensor(self.tokens[positions])
 
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
         """Return -log p of the targets at `positions`: (B,); for evaluation."""
@@ -83,5 +83,6 @@ class Batcher(ABC):
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
         """Choose the targets of each training step."""
 
-    def _tensor(self, ids: NDArray[np.integer]) -> Tensor:
+    def tensor(self, ids: NDArray[np.integer]) -> Tensor:
+        """Return ids as int64 on the model's device."""
         return torch.from_numpy(ids.astype(np.int64, copy=False)).to(self.device)

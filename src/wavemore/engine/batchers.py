@@ -21,6 +21,7 @@ from wavemore.engine.recipe import NO_STREAMS, BatchSampling, Execution, Recipe
 from wavemore.engine.text_batchers import BlockBatcher, CarryingBatcher, StreamBatcher
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.fusion import unique_logits
+from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
@@ -42,16 +43,21 @@ def training_batcher(part: Part, model: Model, recipe: Recipe) -> Batcher:
 
     Raises `ModelError` for a model of another vocabulary, and `UsageError` for streams of lines or of another model.
     """
-    _require_vocabulary(model, part)
-    if recipe.sampling == "streams" and not (part.format == "text" and isinstance(model, Recurrent)):
-        raise UsageError(NO_STREAMS)
+    require_vocabulary(model, part)
+    if recipe.sampling == "streams":
+        if not (part.format == "text" and isinstance(model, Recurrent)):
+            raise UsageError(NO_STREAMS)
+        if not runs_as(model, Recurrent):
+            raise UsageError(
+                "`sampling` streams does not call the model, and this one has hooks or a `forward` of its own"
+            )
     if part.format == "text":
         # A tree computes the positions before a block in any case, so it is given the text there.
         left_context = model.context - 1 if isinstance(model, Tree) else 0
         if recipe.sampling == "streams" and isinstance(model, Recurrent):
             return CarryingBatcher(part.tokens, model, recipe.block_size)
         return BlockBatcher(part.tokens, model, recipe.block_size, left_context)
-    if isinstance(model, Tree):
+    if isinstance(model, Tree) and runs_as(model, Tree):
         return WindowBatcher(part.tokens, model, recipe.execution)
     return LineBatcher(part.tokens, model, part.labels)
 
@@ -71,7 +77,7 @@ def evaluation_batcher(part: Part, model: Model, execution: Execution = "unique"
     `execution` is for a tree on a list; all other models and texts have only one. Raises `ModelError` for a model of
     another vocabulary.
     """
-    _require_vocabulary(model, part)
+    require_vocabulary(model, part)
     if part.format == "lines":
         return line_batcher(part.tokens, model, execution, part.labels)
     return text_batcher(part.tokens, model)
@@ -84,7 +90,7 @@ def line_batcher(
 
     `labels` are those of the lines, if the model takes labels.
     """
-    if isinstance(model, Tree):
+    if isinstance(model, Tree) and runs_as(model, Tree):
         return WindowBatcher(tokens, model, execution)
     return LongLineBatcher(tokens, model, labels)
 
@@ -100,7 +106,8 @@ def text_batcher(tokens: Ids, model: Model, start: int = BOUNDARY) -> Batcher:
     return BlockBatcher(tokens, model, block_size, model.context - 1, start)
 
 
-def _require_vocabulary(model: Model, part: Part) -> None:
+def require_vocabulary(model: Model, part: Part) -> None:
+    """Raise `ModelError` for a model of another vocabulary than a part."""
     if part.labels is None and model.num_labels:
         raise ModelError("the model was trained on items with labels: give the label of each item")
     if part.vocabulary is not None:
@@ -128,7 +135,7 @@ class WindowBatcher(Batcher):
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         if not self.is_unique:
-            return self.model.windows(self._tensor(windows(self.tokens, positions, self.model.context)))
+            return self.model.windows(self.tensor(windows(self.tokens, positions, self.model.context)))
         return self.model.unique(self.plan(positions))
 
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
@@ -194,11 +201,11 @@ class LineBatcher(Batcher):
         logits, count = [], 0
         for group in np.array_split(np.argsort(lengths, kind="stable"), groups):
             longest = int(lengths[group].max())
-            logits.append(self.model(self._tensor(self._rows(lines[group], longest))).flatten(0, 1))
+            logits.append(self.model(self.tensor(self.rows(lines[group], longest))).flatten(0, 1))
             first[group] = count + longest * np.arange(len(group))
             count += longest * len(group)
         picked = first[row_of] + positions - self.spans.starts[line_of]
-        return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self._tensor(picked))
+        return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self.tensor(picked))
 
     def _packed_logits(
         self, model: Recurrent, lines: NDArray[np.int64], row_of: NDArray[np.int64], time_of: NDArray[np.int64]
@@ -216,10 +223,10 @@ class LineBatcher(Batcher):
             before[: len(order)] = self.starts[lines[order]]
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        logits = model.packed(self._tensor(before), sizes.tolist())
-        return logits.index_select(0, self._tensor(first[time_of] + rank[row_of]))
+        logits = model.packed(self.tensor(before), sizes.tolist())
+        return logits.index_select(0, self.tensor(first[time_of] + rank[row_of]))
 
-    def _rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
+    def rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
         """Return the character before each target of the lines, first a boundary or the label: (L, T)."""
         columns = np.arange(longest)
         places = self.spans.starts[lines][:, None] + columns - 1

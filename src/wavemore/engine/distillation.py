@@ -16,22 +16,24 @@ from torch import Tensor
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import eval_mode
 from wavemore.errors import UsageError
-from wavemore.nn.model import Model
+from wavemore.nn.model import Model, require_model
 from wavemore.progress import report
 from wavemore.text.corpus import Corpus
 
 NO_NGRAM_STUDENT = "an ngram is counted, not trained, so it cannot have teachers; it can be a teacher"
 
 
-def soft_targets(teachers: Sequence[Model], corpus: Corpus) -> Tensor:
+def soft_targets(teachers: Sequence[Model] | Model, corpus: Corpus) -> Tensor:
     """Compute the mean of the teachers' probabilities before each target of `corpus.train`: (N, V) float32, on the CPU.
 
     Raises `UsageError` if there is no teacher, or if one has another vocabulary size.
     """
+    teachers = [teachers] if isinstance(teachers, Model) else teachers
     if not teachers:
         raise UsageError("`teachers` is empty; soft targets need at least one teacher")
     size = len(corpus.vocabulary)
     for teacher in teachers:
+        require_model(teacher)
         if teacher.vocabulary_size != size:
             raise UsageError(
                 f"a teacher has a vocabulary of {teacher.vocabulary_size:,} tokens and the data has {size:,}: use "

@@ -8,7 +8,7 @@ Shapes: N targets, M models, B targets of a chunk, S segments (see `Part.segment
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log, nan
+from math import exp, log, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +20,8 @@ from wavemore.engine.batchers import evaluation_batcher, line_batcher
 from wavemore.engine.recipe import Execution
 from wavemore.engine.threads import measured
 from wavemore.engine.unit_losses import UnitLosses
-from wavemore.errors import ModelError, UsageError, refuse_string, require
-from wavemore.nn.model import Model
+from wavemore.errors import ModelError, UsageError, refuse_string, require, require_kind
+from wavemore.nn.model import Model, require_model
 from wavemore.progress import report
 from wavemore.text.labels import LabelColumn
 from wavemore.text.parts import Format, Part, TextPart
@@ -62,6 +62,11 @@ class Evaluation:
     def bits_per_char(self) -> float:
         """The mean in bits: nats / ln 2."""
         return self.nats / log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the mean: so many equally likely characters are as hard to predict."""
+        return exp(self.nats)
 
 
 def evaluate(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> Evaluation:
@@ -135,8 +140,11 @@ class PartLosses:
 
 def part_losses(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> PartLosses:
     """Compute the losses of `part` as `evaluate` does; of one model without an array of all targets."""
-    models = [model] if isinstance(model, Model) else model
+    models = list(model) if isinstance(model, Sequence) else [model]
     require(len(models) > 0, "model", "an empty list", "a model, or several")
+    for each in models:
+        require_model(each)
+    require_kind(part, "part", Part, "a part of a corpus, such as `corpus.val`")
     segments, weights = part.segments, part.segment_weights
     nats = np.zeros(len(segments) - 1)
     position_nats = np.zeros(int(np.diff(segments).max()) if part.format == "lines" else 0)
@@ -220,6 +228,7 @@ def score(
     unknown, and `ModelError` if the vocabulary is not the model's.
     """
     refuse_string(texts, "texts")
+    require_model(model)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     texts = [vocabulary.clean(text) for text in texts]
     if not texts:

@@ -19,9 +19,10 @@ from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.engine.threads import measured
-from wavemore.errors import ModelError, RunError, TrainingError, UsageError
+from wavemore.engine.torch_optimizer import OwnOptimizer
+from wavemore.errors import A_CORPUS, ModelError, RunError, TrainingError, UsageError, require_kind
 from wavemore.nn.layers import Dropout
-from wavemore.nn.model import Model
+from wavemore.nn.model import Model, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.precision import matmul_precision
 from wavemore.text.corpus import Corpus
@@ -40,6 +41,7 @@ def fit(
     recipe: Recipe,
     *,
     soft_targets: Tensor | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
     resume: Checkpoint | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Train `model` on `corpus.train`, one record per step; at the end it holds the weights with the best val loss.
@@ -51,6 +53,9 @@ def fit(
     If `recipe.distill_weight` is above 0, the model is a student and needs the `soft_targets` of its teachers, (N, V)
     (see `distillation.soft_targets`). The val loss is still that of the true characters. An n-gram model is counted, in
     one step.
+
+    An `optimizer` of torch takes the place of the recipe's; the recipe's schedule scales its learning rates. A
+    scheduler of torch may change them between two records.
 
     The model keeps the characters and labels of the corpus: with a vocabulary of others, it raises `ModelError` from
     then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with
@@ -65,12 +70,17 @@ def fit(
     >>> record.step, record.best_val_nats < 1.0
     (20, True)
     """
+    require_model(model)
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
+    require_kind(recipe, "recipe", Recipe, "a Recipe, such as the `recipe` of a plan")
     model.require_vocabulary(corpus.vocabulary.characters, corpus.vocabulary.labels.names)
     model.characters, model.labels = corpus.vocabulary.characters, corpus.vocabulary.labels.names
     if isinstance(model, Ngram):
+        if optimizer is not None:
+            raise UsageError("an ngram is counted, not trained: leave `optimizer` out")
         yield from _count(model, corpus, recipe, resume)
         return
-    training = _Training(model, corpus, recipe, soft_targets)
+    training = _Training(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
         training.load(resume)
     initial = _copied(model.state_dict())
@@ -141,7 +151,14 @@ def train_loss_part(corpus: Corpus) -> Part:
 class _Training:
     """The state of a training between two steps."""
 
-    def __init__(self, model: Model, corpus: Corpus, recipe: Recipe, soft_targets: Tensor | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        corpus: Corpus,
+        recipe: Recipe,
+        soft_targets: Tensor | None,
+        own: torch.optim.Optimizer | None,
+    ) -> None:
         self.model, self.recipe = model, recipe
         self.soft_targets = _checked(soft_targets, corpus) if recipe.distill_weight else None
         self.batcher = training_batcher(corpus.train, model, recipe)
@@ -152,7 +169,7 @@ class _Training:
         self.pairs = list(pairs) if recipe.ema_decay else []
         val = val_in_training(corpus)
         self.val, self.val_weights = evaluation_batcher(val, self.averaged), val.target_weights()
-        self.optimizers = Optimizers(model, recipe)
+        self.optimizers = Optimizers(model, recipe) if own is None else OwnOptimizer(own, model, recipe)
         self.work = f"training, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
@@ -201,7 +218,8 @@ class _Training:
         self.optimizers.step(self.step)
         self.step += 1
         self._average()
-        return plain.item(), loss.item()
+        nats = plain.item()  # on a GPU, each waits for the device
+        return nats, nats if loss is plain else loss.item()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -288,7 +306,7 @@ class _Training:
             for name in FACTS:
                 setattr(self, name, getattr(position, name))
             self.first_step = self.step
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        except (KeyError, ValueError, TypeError, RuntimeError, ModelError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
 
 

@@ -14,7 +14,7 @@ from wavemore.engine.line_source import LineSource, Sample
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.wishes import is_plain, wished
 from wavemore.errors import UsageError, refuse_string, require
-from wavemore.nn.model import Model
+from wavemore.nn.model import Model, require_model
 from wavemore.text.arrays import is_among
 from wavemore.text.lines import Lines
 from wavemore.text.nearest import Distinct, NearLines
@@ -56,6 +56,7 @@ def generate(
     require(n >= 0, "n", n, "at least 0")
     if isinstance(known, Iterator):
         known = list(known)
+    require_model(model)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():

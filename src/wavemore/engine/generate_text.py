@@ -16,7 +16,7 @@ from wavemore.engine.draw import draw, probabilities
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import UsageError, require
-from wavemore.nn.model import Model
+from wavemore.nn.model import Model, require_model
 from wavemore.text.vocabulary import Vocabulary
 
 CHUNK = 16  # characters drawn before they are yielded: switching to eval mode takes longer than one character
@@ -77,6 +77,7 @@ def stream_text(
     """
     require(n >= 0, "n", n, "at least 0")
     require(length >= 1, "length", length, "at least 1")
+    require_model(model)
     model.require_vocabulary(vocabulary.characters)
     if sampling.label:
         raise UsageError("`label` is for lines, and this makes continuous text: leave it out")

@@ -30,8 +30,8 @@ class Muon:
     """
 
     def __init__(self, matrices: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        self.matrices, self.lr, self.weight_decay, self.momentum = list(matrices), lr, weight_decay, momentum
-        self.buffers = [torch.zeros_like(matrix) for matrix in self.matrices]
+        self.parameters, self.lr, self.weight_decay, self.momentum = list(matrices), lr, weight_decay, momentum
+        self.buffers = [torch.zeros_like(matrix) for matrix in self.parameters]
         self.state = {f"momentum.{number}": buffer for number, buffer in enumerate(self.buffers)}
 
     @torch.no_grad()
@@ -39,11 +39,11 @@ class Muon:
         """Take one step at `scale` times the learning rate."""
         lr = self.lr * scale
         updates = []
-        for matrix, buffer in zip(self.matrices, self.buffers, strict=True):
+        for matrix, buffer in zip(self.parameters, self.buffers, strict=True):
             gradient = _gradient(matrix)
             buffer.lerp_(gradient, 1 - self.momentum)
             updates.append(gradient.lerp(buffer, self.momentum).flatten(1))  # a convolution becomes a matrix
-        for matrix, update in zip(self.matrices, orthogonal(updates), strict=True):
+        for matrix, update in zip(self.parameters, orthogonal(updates), strict=True):
             rows, columns = update.shape
             matrix.mul_(1 - lr * self.weight_decay)
             matrix.add_(update.view_as(matrix), alpha=-lr * sqrt(max(1.0, rows / columns)))
@@ -176,13 +176,13 @@ def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
     They are the weights of recurrent layers, linear layers and convolutions, without the last one, the output.
     """
-    matrices: list[torch.nn.Parameter] = []
+    weights: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, Linear | CausalConv1d | torch.nn.Linear):
-            matrices.append(module.get_parameter("weight"))
+            weights.append(module.weight)  # with a parametrization, it is computed from others
         elif isinstance(module, torch.nn.RNNBase):
-            matrices += [parameter for name, parameter in module.named_parameters() if "weight" in name]
-    return matrices[:-1]
+            weights += [parameter for name, parameter in module.named_parameters() if "weight" in name]
+    return [weight for weight in weights[:-1] if isinstance(weight, torch.nn.Parameter)]
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
 from math import ceil, inf, prod
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from wavemore.engine.batch_samplers import BlockBatchSampler, StreamSampler
 from wavemore.engine.carried import carried_settings
@@ -13,7 +13,8 @@ from wavemore.engine.distillation import NO_NGRAM_STUDENT
 from wavemore.engine.recipe import LECTURE, MAX_COUNT, NO_STREAMS, Recipe
 from wavemore.engine.time_plan import plan_for_time
 from wavemore.engine.training_plan import Plan
-from wavemore.errors import UsageError, require
+from wavemore.engine.typed_settings import PlanSettings
+from wavemore.errors import A_CORPUS, UsageError, require, require_kind
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, model_entry, parameter_count, require_labels
 from wavemore.text.corpus import Corpus
@@ -31,11 +32,11 @@ def plan(
     elapsed: float = 0.0,
     device: str = "cpu",
     carried: ModelConfig | None = None,
-    **settings: Any,
+    **given: Unpack[PlanSettings],
 ) -> Plan:
     """Choose a model and a recipe for `corpus`: the given settings and, for all others, those of the preset.
 
-    `settings` may be any field of the model's config and of `Recipe`, `context` (for a tree, instead of `fuse`) and
+    The settings may be any field of the model's config and of `Recipe`, `context` (for a tree, instead of `fuse`) and
     `epochs` (instead of `steps`). The default model is a tree for 5,000 short train lines or more, else an lstm, which
     is also that of lines with labels.
     Raises `UsageError` for settings that contradict each other or the data, or that the model does not have.
@@ -53,6 +54,8 @@ def plan(
     >>> plan(corpus, model="wavenet", dilations=(1, 2)).model_config.receptive_field
     4
     """
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
+    settings: dict[str, Any] = {**given}
     if carried is not None:
         _check_carried(preset, minutes, model, carried, settings)
     if minutes is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import inf
+from numbers import Real
 from typing import Literal, get_args, get_origin
 
 from wavemore.errors import require
@@ -63,6 +64,8 @@ class Recipe:
             value, choices = getattr(self, field.name), get_args(field.type)
             if get_origin(field.type) is Literal:
                 require(value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
+            elif field.type in (int, float):
+                require(isinstance(value, Real), field.name, repr(value), "a number")
         # A batch of one has no batch statistics.
         limits = {"steps": (1, MAX_COUNT), "batch_size": (2, MAX_BATCH), "num_evals": (1, MAX_COUNT)}
         for name, (least, most) in {**limits, "block_size": (1, MAX_BATCH)}.items():

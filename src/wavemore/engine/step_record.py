@@ -98,6 +98,16 @@ class StepRecord:
     """Plans another number of steps in all from the next step on (see `Recipe.with_steps`); returns the new recipe."""
 
     @property
+    def scalars(self) -> dict[str, float]:
+        """The numbers of this step by name, for a tracker of experiments; empty unless it is `logged`."""
+        if not self.logged:
+            return {}
+        scalars = {"train_nats": self.train_nats, "learning_rate": self.learning_rate, "epoch": self.epoch}
+        if self.val_nats is not None:
+            scalars["val_nats"] = self.val_nats
+        return scalars | {f"update_ratios/{name}": ratio for name, ratio in (self.update_ratios or {}).items()}
+
+    @property
     def is_best(self) -> bool:
         """Whether the weights after this step have the lowest val loss so far."""
         return self.best_step == self.step

@@ -39,11 +39,11 @@ class BlockBatcher(Batcher):
         """Predict the targets at `positions`, whole blocks or a single shorter one: (B,) -> (B, V)."""
         blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
         length = blocks.shape[1]
-        tokens = self._tensor(self._rows(blocks[:, 0], length))  # (L, about left_context + T)
+        tokens = self.tensor(self.rows(blocks[:, 0], length))  # (L, about left_context + T)
         logits: Tensor = self.model(tokens, logits_to_keep=length)
         return logits.flatten(0, 1)
 
-    def _rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    def rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return the left context of each block and the character before each target: (L,) -> (L, T)."""
         before = self.left_context + self.cuts_context
         if len(starts) == 1:  # a single block needs no padding to the length of others
@@ -85,7 +85,7 @@ class CarryingBatcher(BlockBatcher):
         starts = torch.from_numpy(blocks[:, 0].copy())
         follows = (starts == self.ends).to(self.device)[:, None] if len(self.ends) == len(starts) else None
         before = () if follows is None else tuple(state * follows for state in self.state)
-        logits, self.state = self.model.read_on(self._tensor(ids), before)
+        logits, self.state = self.model.read_on(self.tensor(ids), before)
         self.ends = starts + self.block_size
         return logits.flatten(0, 1)
 
@@ -105,7 +105,7 @@ def carried_by(model: Model, recipe: Recipe) -> dict[str, Tensor]:
     if recipe.sampling != "streams" or not isinstance(model, Recurrent):
         return {}
     streams = recipe.batch_size // recipe.block_size
-    state = model.head.weight.new_empty(model.config.layers, streams, model.config.hidden)
+    state = next(model.cells.parameters()).new_empty(model.config.layers, streams, model.config.hidden)
     states = [state, state] if isinstance(model.cells, nn.LSTM) else [state]
     ends = torch.empty(streams, dtype=torch.int64, device=model.device)
     return {"ends": ends} | {str(index): part for index, part in enumerate(states)}
@@ -144,5 +144,5 @@ class StreamBatcher(BlockBatcher):
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         tokens = self.tokens[np.minimum(self._read, len(self.tokens) - 1)]
-        logits = self._decoder.prefill(self._tensor(tokens))  # (L, T, V)
+        logits = self._decoder.prefill(self.tensor(tokens))  # (L, T, V)
         return logits[torch.from_numpy(self._predicted).to(self.device)]

@@ -27,6 +27,7 @@ from wavemore.inspection.tree_text import draw_tree
 from wavemore.nn.fusion import fusion_sizes
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
+from wavemore.runs.find import find_run
 from wavemore.runs.run import Run
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import windows
@@ -36,8 +37,8 @@ MAX_TEXT_CONTEXT = 256
 """Characters of a text that a model is given at most."""
 
 
-def inspect(what: Run | nn.Module, corpus: Corpus | None = None, **settings: Any) -> Inspection:
-    """Inspect the best checkpoint of a run, or a model on a corpus; `settings` are those of `inspect_model`.
+def inspect(what: Run | nn.Module | str, corpus: Corpus | None = None, **settings: Any) -> Inspection:
+    """Inspect the best weights of a run, also by its name, or a model on a corpus with `settings` of `inspect_model`.
 
     A run is inspected with its own data and the records of its training. Raises `UsageError` for a model without a
     corpus, and `RunError` for a run without a model, or whose data has changed.
@@ -50,6 +51,8 @@ def inspect(what: Run | nn.Module, corpus: Corpus | None = None, **settings: Any
     >>> result.layers[2].shape_letters, result.layers[2].shape, result.receptive_field, result.findings
     ('(B, T/2, H)', (1024, 4, 128), 8, [])
     """
+    if isinstance(what, str):
+        what = find_run(what)
     if isinstance(what, Run):
         return inspect_model(
             what.model(),

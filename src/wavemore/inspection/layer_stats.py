@@ -284,7 +284,8 @@ def _histogram(x: Tensor) -> Histogram | None:
     values = _values(x).flatten()
     if not len(values) or not bool(values.isfinite().all()):
         return None
-    counts, edges = np.histogram(values.numpy(), bins=BINS)
+    with np.errstate(all="ignore"):  # of values near the largest number
+        counts, edges = np.histogram(values.numpy(), bins=BINS)
     return counts.astype(np.int64), edges
 
 

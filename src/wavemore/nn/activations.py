@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.nn.kernels import is_traced
 from wavemore.nn.kernels.tanh import gate_backward, tanh, tanh_and_sigmoid
+from wavemore.nn.kernels.torch_internals import needs_plain, tanh_backward
 
 
 class Tanh(nn.Module):
@@ -19,7 +19,7 @@ class Tanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` of any shape, value by value."""
-        return torch.tanh(x) if is_traced() else cast(Tensor, _Tanh.apply(x))  # type: ignore[no-untyped-call]
+        return torch.tanh(x) if needs_plain() else cast(Tensor, _Tanh.apply(x))  # type: ignore[no-untyped-call]
 
 
 class _Tanh(torch.autograd.Function):
@@ -35,7 +35,7 @@ class _Tanh(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """dx = dy * (1 - tanh(x)^2)."""
         y: Tensor = ctx.saved_tensors[0]
-        return cast(Tensor, torch.ops.aten.tanh_backward(gradients[0], y))  # one pass over memory
+        return tanh_backward(gradients[0], y)  # one pass over memory
 
 
 ReLU = nn.ReLU
@@ -70,7 +70,7 @@ class GatedTanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` (..., 2C) to (..., C)."""
-        if is_traced():
+        if needs_plain():
             a, b = x.chunk(2, dim=-1)
             return a.tanh() * b.sigmoid()
         return cast(Tensor, _GatedTanh.apply(x))  # type: ignore[no-untyped-call]

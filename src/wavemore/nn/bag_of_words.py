@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.config import MAX_CONTEXT, ModelConfig, setting
+from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 
 
@@ -68,7 +69,7 @@ class BagOfWords(Model):
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step."""
-        return _BagOfWordsDecoder(self, lines)
+        return _BagOfWordsDecoder(self, lines) if runs_as(self, BagOfWords) else super().decoder(lines)
 
 
 class _BagOfWordsDecoder(Decoder):

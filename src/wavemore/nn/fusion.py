@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.kernels import is_bare
 from wavemore.nn.kernels.mix import mix
+from wavemore.nn.kernels.torch_internals import is_bare, needs_plain
 from wavemore.nn.kernels.whole_tree import fused_tree, is_fusable
 from wavemore.nn.layers import FlattenConsecutive, Linear, concat_dilated
 from wavemore.nn.norms import BatchNorm1d, BatchNorm1dPerPosition
@@ -100,14 +100,14 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
 def layer_by_layer(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     """Predict what follows each distinct context of a plan, with any layers: logits (U_L, V)."""
     x = plan.leaves  # (U_0,)
-    level = 0
+    level, plain = 0, needs_plain()
     rest = deque(layers)
     while rest:
         layer = rest.popleft()
         if isinstance(layer, FlattenConsecutive):
             children, parts = plan.children[level], plan.parts[level]
             level += 1
-            if rest and is_bare(linear := rest[0], Linear):
+            if rest and not plain and is_bare(linear := rest[0], Linear):
                 x = mix(x, children, parts, linear)
                 rest.popleft()
             else:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
-from wavemore.nn.norms import require_channels
+from wavemore.nn.norms import Device, Dtype, require_channels
 
 
 class Linear(nn.Module):
@@ -27,12 +27,15 @@ class Linear(nn.Module):
     torch.Size([32, 4, 128])
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Device = None, dtype: Dtype = None
+    ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / math.sqrt(in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        weight = torch.randn(out_features, in_features, device=device, dtype=dtype)
+        self.weight = nn.Parameter(weight / math.sqrt(in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features, device=device, dtype=dtype)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` (..., in_features) to (..., out_features)."""
@@ -55,11 +58,11 @@ class Embedding(nn.Module):
     torch.Size([32, 8, 24])
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, device: Device = None, dtype: Dtype = None) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.weight = nn.Parameter(torch.randn(num_embeddings, embedding_dim))
+        self.weight = nn.Parameter(torch.randn(num_embeddings, embedding_dim, device=device, dtype=dtype))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map `tokens` (...) to their vectors (..., embedding_dim)."""
@@ -153,16 +156,23 @@ class CausalConv1d(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        dilation: int = 1,
+        bias: bool = True,
+        device: Device = None,
+        dtype: Dtype = None,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or dilation < 1:
             raise UsageError(f"`kernel_size` and `dilation` are {kernel_size} and {dilation}; both must be at least 1")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.dilation = kernel_size, dilation
-        weight = torch.randn(out_channels, in_channels, kernel_size)
+        weight = torch.randn(out_channels, in_channels, kernel_size, device=device, dtype=dtype)
         self.weight = nn.Parameter(weight / math.sqrt(in_channels * kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(out_channels, device=device, dtype=dtype)) if bias else None
 
     @property
     def reach(self) -> int:

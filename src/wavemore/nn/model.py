@@ -4,7 +4,9 @@ Shapes: B lines, T time, V vocabulary, K selected lines.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,8 @@ from wavemore.nn.display import model_html
 class Decoder(ABC):
     """B lines that grow by one character per step; only boundary tokens come before a line's first character.
 
-    The model must be in eval mode, and its weights must not change while the decoder is in use.
+    The model must be in eval mode, and its weights must not change while the decoder is in use. Use it within
+    torch.no_grad, as it is not for gradients and would keep the graph of all steps.
     """
 
     logits: Tensor
@@ -104,6 +107,13 @@ class Model(nn.Module, ABC):
                 "use the vocabulary that the model was made for"
             )
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights as torch does. Raises a ModelError for those of another model or another vocabulary."""
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise ModelError(f"the weights do not fit this model: {str(error).splitlines()[-1].strip()}") from None
+
     def parameter_count(self) -> int:
         """Count the trained numbers: weights and biases, no running statistics."""
         return sum(parameter.numel() for parameter in self.parameters())
@@ -116,6 +126,20 @@ class Model(nn.Module, ABC):
     def _repr_html_(self) -> str:
         return model_html(
             self, self.config, f"{self.parameter_count():,} parameters, a vocabulary of {self.vocabulary_size:,}"
+        )
+
+
+def require_model(model: object) -> None:
+    """Raise a ModelError for anything that is no `Model`.
+
+    >>> require_model(nn.Linear(2, 2))
+    Traceback (most recent call last):
+    wavemore.errors.ModelError: a Linear is no model of wavemore: make one by `build`, or subclass `Model`; to comp...
+    """
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"a {type(model).__name__} is no model of wavemore: make one by `build`, or subclass `Model`; to compile a "
+            "model, call its own `compile()`"
         )
 
 
@@ -132,6 +156,13 @@ class _ForwardDecoder(Decoder):
         self.tokens = last_positions(tokens, self.model.context)
         self.logits = self._predict()
         return self.logits
+
+    def prefill(self, tokens: Tensor) -> Tensor:
+        read = torch.cat([self.tokens, tokens], dim=1)
+        after: Tensor = self.model(read, logits_to_keep=tokens.shape[1])
+        before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
+        self.tokens, self.logits = last_positions(read, self.model.context), after[:, -1]
+        return before
 
     def select(self, rows: Tensor) -> None:
         self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)

@@ -1,6 +1,7 @@
 """All models by name: the one table that a new model is added to."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, overload
 
@@ -66,22 +67,60 @@ def model_entry(name: str) -> ModelEntry:
     return MODELS[name]
 
 
+def model_name(model: Model) -> str:
+    """Return the name under which a model can be built again; an mlp is a tree with one fusion.
+
+    >>> model_name(build("gru", 27, RecurrentConfig()))
+    'gru'
+    """
+    if isinstance(model, Recurrent):
+        return type(model.cells).__name__.lower()
+    names = [name for name, entry in MODELS.items() if type(model.config) is entry.config]
+    if not names:
+        raise UsageError(f"a {type(model).__name__} with a {type(model.config).__name__} is not in `nn.models.MODELS`")
+    return names[0]
+
+
 @overload
-def build(name: Literal["tree"], vocabulary_size: int, config: TreeConfig, seed: int) -> Tree: ...
+def build(
+    name: Literal["tree"], vocabulary_size: int, config: TreeConfig | None = ..., seed: int = ..., **settings: Any
+) -> Tree: ...
 @overload
-def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int, num_labels: int = ...) -> Model: ...
-def build(name: str, vocabulary_size: int, config: ModelConfig, seed: int, num_labels: int = 0) -> Model:
+def build(
+    name: str,
+    vocabulary_size: int,
+    config: ModelConfig | None = ...,
+    seed: int = ...,
+    num_labels: int = ...,
+    **settings: Any,
+) -> Model: ...
+def build(
+    name: str,
+    vocabulary_size: int,
+    config: ModelConfig | None = None,
+    seed: int = 0,
+    num_labels: int = 0,
+    **settings: Any,
+) -> Model:
     """Build a model with fresh weights: the same seed gives the same weights, and no random state changes.
 
-    With `num_labels`, as many as the vocabulary of the data has, each line begins with the token of its label. Raises a
-    UsageError for a name that is not in MODELS, the settings of another model, or labels for a model without them.
+    Its settings are those of `config` (by default the model's own), changed by the `settings`. With `num_labels`, as
+    many as the vocabulary of the data has, each line begins with the token of its label. Raises a UsageError for a name
+    that is not in MODELS, the settings of another model, or labels for a model without them.
 
     >>> build("tree", 27, TreeConfig(fuse=(2, 2, 2)), seed=42).context
     8
+    >>> build("wavenet", 27, channels=16, dilations=(1, 2)).context
+    4
     """
     config_class, builder, _ = model_entry(name)
+    config = config_class() if config is None else config
     if not isinstance(config, config_class):
         raise UsageError(f"model {name!r} takes a {config_class.__name__}, not a {type(config).__name__}")
+    if unknown := sorted(settings.keys() - {field.name for field in fields(config)}):
+        known = ", ".join(field.name for field in fields(config)) or "none"
+        raise UsageError(f"there is no setting `{unknown[0]}` of a {name}; choose from {known}")
+    config = replace(config, **settings)
     if num_labels:
         require_labels(name)
         builder = partial(builder, num_labels=num_labels)

@@ -23,18 +23,19 @@ https://doi.org/10.1109/ICASSP.1995.479394.
 Shapes: N targets, M predictions, W characters of a history, V vocabulary, U contexts of a level, E n-grams of a level.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavemore.errors import ModelError
 from wavemore.html import table, text
 from wavemore.nn.config import ModelConfig, setting
 from wavemore.nn.display import model_html
-from wavemore.nn.kernels import is_traced
+from wavemore.nn.kernels.torch_internals import FallsBackToFloat32, needs_plain
 from wavemore.nn.model import Model, last_positions
 from wavemore.progress import report
 
@@ -72,7 +73,7 @@ class NgramConfig(ModelConfig):
         return f"order {self.order}"
 
 
-class Level(nn.Module):
+class Level(FallsBackToFloat32):
     """The contexts of one length, sorted by their keys, and the characters that followed each.
 
     The key of a context is i * V + its oldest character, where i is the index, one level below, of the context without
@@ -93,20 +94,7 @@ class Level(nn.Module):
         self.register_buffer("characters", torch.zeros(0, dtype=torch.int64))  # (E,)
         self.register_buffer("shares", torch.zeros(0, dtype=torch.float64))  # (E,): (count - discount) / count(c)
         self.register_buffer("backoffs", torch.zeros(0, dtype=torch.float64))  # (U,)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        try:
-            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        except TypeError:  # the device has no float64
-            self.shares, self.backoffs = self.shares.float(), self.backoffs.float()
-            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name, value in self.named_buffers():  # the sizes depend on the text that was counted
-            if prefix + name in state_dict:
-                setattr(self, name, value.new_empty(state_dict[prefix + name].shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.register_load_state_dict_pre_hook(_take_sizes)  # type: ignore[no-untyped-call]
 
     def problem(self, below: int, vocabulary_size: int) -> str:
         """What is wrong with tables whose keys must be below `below`, in words; empty if nothing is."""
@@ -124,6 +112,13 @@ class Level(nn.Module):
         if (self.shares < 0).any() or (self.backoffs <= 0).any() or ((totals - 1).abs() > MAX_ERROR).any():
             return "the probabilities do not add up to 1"
         return ""
+
+
+def _take_sizes(level: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """Give the buffers of a level the sizes of those that are loaded, which depend on the text that was counted."""
+    for name, value in level.named_buffers():
+        if prefix + name in state_dict:
+            setattr(level, name, value.new_empty(state_dict[prefix + name].shape))
 
 
 class Ngram(Model):
@@ -146,13 +141,13 @@ class Ngram(Model):
         self.register_buffer("across_lines", torch.tensor(False))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load tables as torch does. Raises RuntimeError for tables whose indices or probabilities are wrong."""
+        """Load tables as torch does. Raises a ModelError for tables whose indices or probabilities are wrong."""
         keys = super().load_state_dict(state_dict, strict, assign)
         below = 1  # keys that the level below allows
         for k, level in enumerate(self.levels):
             assert isinstance(level, Level)
             if problem := level.problem(below, self.vocabulary_size):
-                raise RuntimeError(f"in the table of contexts of {k} characters, {problem}")
+                raise ModelError(f"in the table of contexts of {k} characters, {problem}")
             below = len(level.contexts) * self.vocabulary_size
         return keys
 
@@ -230,7 +225,7 @@ class Ngram(Model):
         """Predict the next token at each position, or at the last ones: log-probabilities, (B, T) -> (B, T, V)."""
         width = self.config.receptive_field
         histories = last_positions(F.pad(tokens, (width - 1, 0)).unfold(1, width, 1), logits_to_keep)  # (B, T, W)
-        log_p = self.plain_log_p if is_traced() else self.log_p
+        log_p = self.plain_log_p if needs_plain() else self.log_p
         return log_p(histories.reshape(-1, width)).view(*histories.shape[:2], -1)
 
     @torch.no_grad()

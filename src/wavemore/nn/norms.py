@@ -4,13 +4,16 @@ Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.kernels import is_traced
+from wavemore.nn.kernels.torch_internals import in_transform, is_autocast, needs_plain
+
+Device: TypeAlias = torch.device | str | None
+Dtype: TypeAlias = torch.dtype | None
 
 
 def require_channels(layer: nn.Module, x: Tensor, channels: int) -> None:
@@ -28,16 +31,20 @@ class _BatchStatistics(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, num_features: int, shape: tuple[int, ...], eps: float, momentum: float) -> None:
+    def __init__(
+        self, num_features: int, shape: tuple[int, ...], eps: float, momentum: float, device: Device, dtype: Dtype
+    ) -> None:
         super().__init__()
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(shape))
-        self.register_buffer("running_var", torch.ones(shape))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.weight = nn.Parameter(torch.ones(num_features, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(num_features, device=device, dtype=dtype))
+        self.register_buffer("running_mean", torch.zeros(shape, device=device, dtype=dtype))
+        self.register_buffer("running_var", torch.ones(shape, device=device, dtype=dtype))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, device=device))
+        self._has_statistics = False  # known to have them: on a GPU, each look waits for the device
+        self.register_load_state_dict_post_hook(_look_again)  # type: ignore[no-untyped-call]
 
     def track(self, mean: Tensor, var: Tensor, n: Tensor | int) -> None:
         """Update the running statistics from a batch of `n` rows: its mean and biased variance."""
@@ -55,15 +62,23 @@ class _BatchStatistics(nn.Module):
 
     def require_statistics(self) -> None:
         """Raise a ModelError before the first batch, when there are no statistics."""
-        # Reading the number takes a microsecond. While compiling or exporting there is no number to read.
-        if not torch.compiler.is_compiling() and self.num_batches_tracked.item() == 0:
+        known = self._has_statistics and not self.num_batches_tracked.is_cpu  # on a CPU, a look takes a microsecond
+        if known or torch.compiler.is_compiling() or in_transform():  # then there is no number to read
+            return
+        if self.num_batches_tracked.item() == 0:
             raise ModelError(
                 f"{type(self).__name__} is in eval mode but has no running statistics: train first, or load weights"
             )
+        self._has_statistics = True
 
     def extra_repr(self) -> str:
         """Return the settings that `print(layer)` shows."""
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+def _look_again(layer: _BatchStatistics, _: object) -> None:
+    """Forget whether a layer has statistics, after others were loaded."""
+    layer._has_statistics = False
 
 
 class BatchNorm1d(_BatchStatistics):
@@ -82,12 +97,20 @@ class BatchNorm1d(_BatchStatistics):
     Paper: https://arxiv.org/abs/1502.03167
     """
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__(num_features, (num_features,), eps, momentum)
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, device: Device = None, dtype: Dtype = None
+    ) -> None:
+        super().__init__(num_features, (num_features,), eps, momentum, device, dtype)
 
     def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
         """Normalise `x`, (B, C) or (B, T, C); in training mode, row i counts as `counts[i]` equal rows, (R,)."""
         require_channels(self, x, self.num_features)
+        if is_autocast():  # statistics need the precision of the weights
+            with torch.autocast(x.device.type, enabled=False):
+                return self._normalised(x.to(self.weight.dtype), counts)
+        return self._normalised(x, counts)
+
+    def _normalised(self, x: Tensor, counts: Tensor | None) -> Tensor:
         if not self.training:
             scale, shift = self.affine()
             return torch.addcmul(shift, x, scale)
@@ -98,7 +121,7 @@ class BatchNorm1d(_BatchStatistics):
         if len(rows) < 2:
             self.require_rows(int(counts.sum()), x.shape)
         n = counts.sum()
-        normalise = _batch_norm if is_traced() else _BatchNorm.apply
+        normalise = _batch_norm if needs_plain() else _BatchNorm.apply
         y, mean, var, *_ = normalise(rows, counts / n, self.weight, self.bias, self.eps)
         self.track(mean.detach(), var.detach(), n)
         return cast(Tensor, y.view(x.shape))
@@ -125,13 +148,13 @@ class BatchNorm1dPerPosition(_BatchStatistics):
     """
 
     def __init__(self, num_features: int, positions: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__(num_features, (positions, num_features), eps, momentum)
+        super().__init__(num_features, (positions, num_features), eps, momentum, None, None)
         self.positions = positions
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise every position of `x` on its own: (B, T, C), or (B, C) if T is 1."""
         require_channels(self, x, self.num_features)
-        rows = x.reshape(x.shape[0], -1, self.num_features)  # (B, T, C)
+        rows = x.reshape(x.shape[0], -1, self.num_features).to(self.weight.dtype)  # (B, T, C)
         if rows.shape[1] != self.positions:
             raise ModelError(f"this layer has {self.positions} positions, but was given {tuple(x.shape)}")
         if self.training:
@@ -197,12 +220,12 @@ class LayerNorm(nn.Module):
     Paper: https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, normalized_shape: int, eps: float = 1e-5) -> None:
+    def __init__(self, normalized_shape: int, eps: float = 1e-5, device: Device = None, dtype: Dtype = None) -> None:
         super().__init__()
         self.normalized_shape = normalized_shape
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(normalized_shape))
-        self.bias = nn.Parameter(torch.zeros(normalized_shape))
+        self.weight = nn.Parameter(torch.ones(normalized_shape, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(normalized_shape, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` over its last dimension."""
@@ -227,17 +250,19 @@ class RMSNorm(nn.Module):
     Paper: https://arxiv.org/abs/1910.07467
     """
 
-    def __init__(self, normalized_shape: int, eps: float | None = None) -> None:
+    def __init__(
+        self, normalized_shape: int, eps: float | None = None, device: Device = None, dtype: Dtype = None
+    ) -> None:
         super().__init__()
         self.normalized_shape = normalized_shape
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(normalized_shape))
+        self.weight = nn.Parameter(torch.ones(normalized_shape, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` over its last dimension."""
         require_channels(self, x, self.normalized_shape)
         eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
-        if is_traced():
+        if needs_plain():
             return x * _rms_scale(x, eps) * self.weight
         return cast(Tensor, _RMSNorm.apply(x, self.weight, eps))  # type: ignore[no-untyped-call]
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
-from wavemore.nn.kernels import is_bare
 from wavemore.nn.kernels.lstm import lstm, lstm_step, project
+from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 
 
@@ -80,10 +80,10 @@ class Recurrent(Model):
     @property
     def is_packable(self) -> bool:
         """Whether the functions of nn/kernels/lstm.py can run the model: an LSTM on a CPU, without hooks."""
-        dtype = self.head.weight.dtype
+        dtype = next(self.cells.parameters()).dtype
         bare = is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)
         fits = dtype in (torch.float32, torch.float64) and self.device.type == "cpu"
-        return bare and fits and not torch.is_autocast_enabled("cpu")
+        return bare and fits and not needs_plain()
 
     def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
         """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""
@@ -140,6 +140,8 @@ class Recurrent(Model):
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
+        if not runs_as(self, Recurrent):
+            return super().decoder(lines, starts)
         first = self.start_tokens(lines, starts)
         return _LstmDecoder(self, first) if self.is_packable else _RecurrentDecoder(self, first)
 
@@ -176,7 +178,7 @@ class _LstmDecoder(Decoder):
     """Keeps the hidden state and the cell of each layer, (B, C), and what each character adds to the first gates."""
 
     def __init__(self, model: Recurrent, starts: Tensor) -> None:
-        self.model, self.table = model, model.add_to_gates(0, model.embedding.weight)  # (V, 4C)
+        self.model, self.table = model, model.add_to_gates(0, model.embedding.weight).detach()  # (V, 4C)
         self.states: list[tuple[Tensor, Tensor] | None] = [None] * model.config.layers
         self.logits = self.step(starts)
 
@@ -193,7 +195,7 @@ class _LstmDecoder(Decoder):
     def prefill(self, tokens: Tensor) -> Tensor:
         before = tuple(torch.stack(x) for x in zip(*filter(None, self.states), strict=True))
         states, after = self.model.cells(self.model.embedding(tokens), before)
-        self.states = list(zip(*(x.unbind() for x in after), strict=True))
+        self.states = list(zip(*(x.detach().unbind() for x in after), strict=True))
         logits = self.model.head(states)
         earlier = torch.cat([self.logits[:, None], logits[:, :-1]], dim=1)
         self.logits = logits[:, -1]

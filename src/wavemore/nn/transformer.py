@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wavemore.errors import UsageError
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ModelConfig, setting
+from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 
 
@@ -96,13 +97,15 @@ class Transformer(Model):
 
     def _mask(self, length: int, device: torch.device) -> Tensor | None:
         """Return which positions each one attends to, (T, T); None if these are all positions before it."""
-        if length <= self.config.context:
+        if not torch.compiler.is_exporting() and length <= self.config.context:  # exported, a line has any length
             return None
         distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
         return (distance >= 0) & (distance < self.config.context)
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
+        if not runs_as(self, Transformer):
+            return super().decoder(lines, starts)
         return _TransformerDecoder(self, self.start_tokens(lines, starts))
 
 

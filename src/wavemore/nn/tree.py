@@ -18,10 +18,11 @@ from wavemore.errors import ModelError, UsageError
 from wavemore.nn.activations import ACTIVATIONS
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ActivationName, ModelConfig, NormName, setting
 from wavemore.nn.fusion import is_positional, run_dilated, run_unique, run_windows
+from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.layers import Dropout, Embedding, FlattenConsecutive, Linear, Sequential
 from wavemore.nn.model import Decoder, Model
 from wavemore.nn.norms import NORMS, BatchNorm1dPerPosition
-from wavemore.nn.tree_decoder import TreeDecoder
+from wavemore.nn.tree_decoder import TreeDecoder, can_decode
 from wavemore.nn.unique_plan import UniquePlan
 
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": 1.5335, "silu": 1.6766}
@@ -170,7 +171,7 @@ class Tree(Model):
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step; see nn/tree_decoder.py. A tree has no labels."""
         assert starts is None
-        if self.is_positional:  # no node can be used at another position
+        if self.is_positional or not (runs_as(self, Tree) and can_decode(self.layers)):  # then it is called each time
             return super().decoder(lines)
         return TreeDecoder(self.layers, lines)
 

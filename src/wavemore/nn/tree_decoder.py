@@ -18,7 +18,7 @@ Shapes: B lines, C channels, V vocabulary, K selected lines, G = V ** n n-grams,
 from collections import deque
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import cast
 
 import torch
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.fusion import fusion_sizes
+from wavemore.nn.kernels.torch_internals import has_hooks
 from wavemore.nn.layers import FlattenConsecutive, Linear
 from wavemore.nn.model import Decoder
 from wavemore.nn.norms import BatchNorm1d
@@ -34,6 +35,17 @@ MAX_TABLE = 20_000
 """n-grams of the largest table: computed in a fraction of a second, and stored in some tens of MB."""
 MAX_TABLE_LOGITS = 2**22
 """The same for the table of a tree with one fusion, which holds logits."""
+
+
+def can_decode(layers: Iterable[nn.Module]) -> bool:
+    """Whether `TreeDecoder` can run layers: none has hooks, and Linear and BatchNorm1d are where a tree has them."""
+    layers = list(layers)
+    pairs = list(pairwise(layers))
+    mixed = all(type(linear) is Linear for fusion, linear in pairs if isinstance(fusion, FlattenConsecutive))
+    folded = all(
+        type(norm) is BatchNorm1d and type(linear) is Linear for linear, norm in pairs if isinstance(norm, BatchNorm1d)
+    )
+    return mixed and folded and not any(has_hooks(module) for layer in layers for module in layer.modules())
 
 
 class TreeDecoder(Decoder):

@@ -36,8 +36,8 @@ from torch import Tensor, nn
 from wavemore.errors import UsageError
 from wavemore.nn.activations import GATES, GatedTanh, SiLU
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
-from wavemore.nn.kernels import is_bare
 from wavemore.nn.kernels.gated_block import GatedBlock
+from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
 from wavemore.nn.layers import CausalConv1d, Dropout, Embedding, Linear, Sequential
 from wavemore.nn.model import Decoder, Model, last_positions
 from wavemore.nn.norms import NORMS, LayerNorm, RMSNorm
@@ -160,7 +160,7 @@ class WaveNet(Model):
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        blocks = [block for block in self.blocks if is_fusable(block)]
+        blocks = [] if needs_plain() else [block for block in self.blocks if is_fusable(block)]
         if len(blocks) < len(self.blocks):
             return self.layer_by_layer(tokens, logits_to_keep)
         x = self.embedding(tokens.T)  # (T, B, C): see nn/kernels/gated_block.py
@@ -187,7 +187,7 @@ class WaveNet(Model):
         If a layer was replaced or has hooks, every step is a whole pass, so that the layer is called.
         """
         layers = list(self.modules())
-        if type(self) is WaveNet and len(layers) == len(self._kinds) and all(map(is_bare, layers, self._kinds)):
+        if runs_as(self, WaveNet) and len(layers) == len(self._kinds) and all(map(is_bare, layers, self._kinds)):
             return WaveNetDecoder(self.stacked_weights(starts), self.start_tokens(lines, starts))
         return super().decoder(lines, starts)
 

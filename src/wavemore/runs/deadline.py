@@ -5,6 +5,7 @@ from time import monotonic
 
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import StepRecord
+from wavemore.runs.config import RunConfig
 
 RECENT = 20
 """Logged records, of at most 200, from which the speed is known."""
@@ -24,6 +25,13 @@ class Deadline:
         self.end, self.late, self.early = now + seconds, LATE * seconds, EARLY * seconds
         self.most_steps = most_steps
         self.recent = deque([(now, 0)], maxlen=RECENT)
+
+    @classmethod
+    def of(cls, config: RunConfig, used: float) -> "Deadline | None":
+        """The deadline of a training of which `used` seconds of its budget have passed; None without a budget."""
+        if config.budget is None:
+            return None
+        return cls(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)
 
     def check(self, record: StepRecord) -> Recipe | None:
         """Change the length of the training after this record if it would not end in time; return its new recipe."""

@@ -26,7 +26,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,7 +54,7 @@ from wavemore.runs.layout import (
 from wavemore.runs.memory_check import check_fits
 from wavemore.runs.moved import find_corpus
 from wavemore.runs.record import Failure, Record, Summary
-from wavemore.runs.tensors import read_facts, read_hashes, write_tensors
+from wavemore.runs.tensors import read_facts, read_hashes, write_hashes, write_tensors
 from wavemore.runs.weights import load_checkpoint, load_model, to_device
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
@@ -71,9 +70,9 @@ class Run:
     Every file is written under a temporary name and renamed, so a run killed at any moment can be read and resumed.
     """
 
-    def __init__(self, path: Path, data: str = "") -> None:
+    def __init__(self, path: str | Path, data: str = "") -> None:
         """`data` is a path or a data set: where the data is now, if it was moved."""
-        self.path, self.data = path, data
+        self.path, self.data = Path(path), data
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -118,8 +117,7 @@ class Run:
             run._make_folder()
             write_atomic(run.path / "vocabulary.json", corpus.vocabulary.to_json().encode())
             if corpus.line_hashes.size:
-                hashes = torch.from_numpy(corpus.line_hashes.view(np.int64))  # old versions of safetensors lack uint64
-                write_tensors(run.path / "lines.safetensors", {"hashes": hashes})
+                write_hashes(run.path / "lines.safetensors", corpus.line_hashes)
             if start is not None:
                 write_tensors(run.path / "initial.safetensors", start.state_dict())
             write_json(run.path / "config.json", config)
@@ -265,14 +263,15 @@ class Run:
             return load_model(self.path / "initial.safetensors", config, vocabulary)
         return to_device(build(config.model, size, config.model_config, seed, num_labels), config.device)
 
-    def model(self) -> Model:
-        """The model with the best weights so far, in eval mode, on the run's device or, without it, on the CPU."""
+    def model(self, device: str | None = None) -> Model:
+        """The model with the best weights so far, in eval mode, on a device (default: the run's, or the CPU)."""
         path = self.path / "model.safetensors"
         if not path.exists() and self.exists():
             raise RunError(f"{self.path} {why_without_model(self.failure(), is_training=self.is_training())}")
         keep_freed_memory()
         vocabulary = self.vocabulary()
-        model = load_model(path, self.config, vocabulary)
+        config = self.config if device is None else replace(self.config, device=device)
+        model = load_model(path, config, vocabulary)
         model.characters, model.labels = vocabulary.characters, vocabulary.labels.names
         return model.eval()
 

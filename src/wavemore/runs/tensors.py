@@ -45,6 +45,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     return tensors, facts
 
 
+def write_hashes(path: Path, hashes: NDArray[np.uint64]) -> None:
+    """Write the hashes of lines."""
+    write_tensors(path, {"hashes": torch.from_numpy(hashes.view(np.int64))})  # old versions of safetensors lack uint64
+
+
 def read_hashes(path: Path) -> NDArray[np.uint64]:
     """Read the hashes of lines, which are sorted and distinct. Raises the errors of `read_tensors`."""
     check_types(path, {"hashes": torch.empty(0, dtype=torch.int64)}, any_length=True)

@@ -69,6 +69,12 @@ def config_of(
     )
 
 
+def data_name(corpus: Corpus) -> str:
+    """The name of a corpus that is one of `DATASETS`, or the path of its file."""
+    dataset = DATASETS.get(corpus.name)
+    return corpus.name if dataset and Path(corpus.source).name == dataset.file else corpus.source
+
+
 def data_config(corpus: Corpus, data: str) -> DataConfig:
     """The source and the split of a corpus; `data` is the requested data set or path."""
     return DataConfig(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.text_batchers import carried_by
-from wavemore.errors import RunError, WavemoreWarning
+from wavemore.errors import ModelError, RunError, WavemoreWarning
 from wavemore.files import open_file
 from wavemore.nn.model import Model
 from wavemore.nn.models import build_without_memory
@@ -29,7 +29,7 @@ def load_model(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Model:
     tensors, _ = _read_finite(path)
     try:
         model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
-    except RuntimeError as error:
+    except (ModelError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise RunError(f"{path} does not fit config.json and vocabulary.json: {reason}") from None
     return to_device(model, config.device)

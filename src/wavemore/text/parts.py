@@ -85,6 +85,12 @@ class Part(ABC):
         """Return the number of the unit of each target, (N,)."""
         return np.repeat(self.segment_units, np.diff(self.segments))
 
+    def batches(self, model: Any, **settings: Any) -> Any:
+        """Make batches for a loop of your own, as `wavemore.batches` does."""
+        import wavemore  # torch and models are above this package, which knows neither
+
+        return wavemore.batches(self, model, **settings)
+
     @abstractmethod
     def as_lines(self, vocabulary: Vocabulary) -> "LinePart":
         """Return the part line by line; characters of a text after its last line end are left out."""

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from wavemore.nn.kernels.torch_internals import sigmoid_backward, tanh_backward
 from wavemore.nn.precision import rounds_to_bfloat16
 
-_aten = torch.ops.aten
 ALIGNED = 32
 """The number of columns of a product is padded to a multiple of this."""
 
@@ -174,16 +174,16 @@ def _activate_backward(
     i, f, g, o = gate.chunk(4, dim=1)
     di, df, dg, do = dgate.chunk(4, dim=1)
     torch.mul(dhidden, tanh, out=do)
-    _aten.sigmoid_backward(do, o, grad_input=do)
+    sigmoid_backward(do, o, grad_input=do)
     torch.mul(dhidden, o, out=product)
-    dcell += _aten.tanh_backward(product, tanh, grad_input=product)
+    dcell += tanh_backward(product, tanh, grad_input=product)
     torch.mul(dcell, g, out=di)
     if last_cell is None:
         df.zero_()
     else:
         torch.mul(dcell, last_cell[: len(dcell)], out=df)
     input_forget, dinput_forget = (x[:, : 2 * i.shape[1]] for x in (gate, dgate))
-    _aten.sigmoid_backward(dinput_forget, input_forget, grad_input=dinput_forget)
+    sigmoid_backward(dinput_forget, input_forget, grad_input=dinput_forget)
     torch.mul(dcell, i, out=dg)
-    _aten.tanh_backward(dg, g, grad_input=dg)
+    tanh_backward(dg, g, grad_input=dg)
     dcell *= f

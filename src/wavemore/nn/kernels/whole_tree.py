@@ -16,9 +16,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from wavemore.nn.activations import GELU, ReLU, SiLU, Tanh
-from wavemore.nn.kernels import is_bare
 from wavemore.nn.kernels.mix import as_matrix, mix_backward, mix_forward, multiply
 from wavemore.nn.kernels.tanh import tanh
+from wavemore.nn.kernels.torch_internals import (
+    gelu_backward,
+    is_bare,
+    needs_plain,
+    silu_backward,
+    tanh_backward,
+    threshold_backward,
+)
 from wavemore.nn.layers import Embedding, FlattenConsecutive, Linear
 from wavemore.nn.norms import BatchNorm1d
 from wavemore.nn.unique_plan import UniquePlan
@@ -31,7 +38,7 @@ def is_fusable(layers: Iterable[nn.Module]) -> bool:
     activation; and a Linear with bias. All must be `is_bare`.
     """
     layers = list(layers)
-    if len(layers) < 6 or len(layers) % 4 != 2:
+    if needs_plain() or len(layers) < 6 or len(layers) % 4 != 2:
         return False
     first, *blocks, head = layers
     if not is_bare(first, Embedding) or not is_bare(head, Linear) or head.bias is None:
@@ -133,10 +140,9 @@ class _FusedTree(torch.autograd.Function):
 
 # The backward passes are torch's own operators: formulas in Python take up to twice as long, and that of GELU does not
 # give the same bits.
-_aten = torch.ops.aten
 _ACTIVATIONS: dict[type[nn.Module], _Activation] = {
-    Tanh: _Activation(lambda z: tanh(z, z), lambda dy, z, y: _aten.tanh_backward(dy, y, grad_input=dy)),
-    ReLU: _Activation(torch.relu_, lambda dy, z, y: _aten.threshold_backward(dy, y, 0, grad_input=dy)),
-    GELU: _Activation(F.gelu, lambda dy, z, y: _aten.gelu_backward(dy, z, grad_input=dy)),
-    SiLU: _Activation(F.silu, lambda dy, z, y: _aten.silu_backward(dy, z, grad_input=dy)),
+    Tanh: _Activation(lambda z: tanh(z, z), lambda dy, z, y: tanh_backward(dy, y, grad_input=dy)),
+    ReLU: _Activation(torch.relu_, lambda dy, z, y: threshold_backward(dy, y, 0, grad_input=dy)),
+    GELU: _Activation(F.gelu, lambda dy, z, y: gelu_backward(dy, z, grad_input=dy)),
+    SiLU: _Activation(F.silu, lambda dy, z, y: silu_backward(dy, z, grad_input=dy)),
 }

@@ -1,0 +1,208 @@
+"""A trained model with all that it takes to use it: vocabulary, settings, and the lines that it has seen."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wavemore.engine.devices import usable_device
+from wavemore.engine.evaluate import Evaluation, Score, evaluate, score
+from wavemore.engine.generate_lines import Known, generate
+from wavemore.engine.generate_text import GeneratedText, generate_text
+from wavemore.engine.labels import labels_of
+from wavemore.engine.line_source import Sample
+from wavemore.engine.recipe import Recipe
+from wavemore.engine.sampling import Sampling
+from wavemore.engine.training_plan import Plan
+from wavemore.engine.typed_settings import SamplingSettings
+from wavemore.errors import ModelError, RunError, UsageError, refuse_string
+from wavemore.files import write_atomic
+from wavemore.nn.model import Model, require_model
+from wavemore.nn.models import build_without_memory, model_name
+from wavemore.runs.config import RunConfig, read_created
+from wavemore.runs.find import find_run
+from wavemore.runs.json_file import write_json
+from wavemore.runs.record import Summary
+from wavemore.runs.tensors import write_hashes, write_tensors
+from wavemore.runs.training import config_of, data_config, data_name
+from wavemore.text.corpus import Corpus
+from wavemore.text.parts import Part
+from wavemore.text.vocabulary import Vocabulary
+
+SAVED = ("config.json", "vocabulary.json", "lines.safetensors", "model.safetensors", "summary.json")
+"""The files of a saved model, in the order in which they are removed."""
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A trained model and what belongs to it; `train` and `from_pretrained` return one.
+
+    >>> import wavemore as wm
+    >>> names = wm.train(wm.load_corpus("names"), epochs=0.02, hidden=16)
+    >>> samples = names.generate(3, prefix="ma", new=True)
+    >>> [sample.text[:2] for sample in samples]
+    ['ma', 'ma', 'ma']
+    >>> names.score(["maria"])[0].nats > 0
+    True
+    """
+
+    model: Model
+    """The torch module, in eval mode."""
+    vocabulary: Vocabulary
+    config: RunConfig
+    """The settings of the model and of its training, and the data."""
+    known: NDArray[np.uint64]
+    """Sorted hashes of the lines of the data, to tell new lines; empty for a text."""
+    summary: Summary | None = None
+    """The result of the training; None if it is not known."""
+
+    @classmethod
+    def of(cls, model: Model, corpus: Corpus, plan: Plan | None = None) -> Self:
+        """Take a model that was trained on `corpus` in a loop of your own, by a `plan` or without one.
+
+        Raises `ModelError` for another module, and for a model that was made for another vocabulary.
+        """
+        require_model(model)
+        vocabulary = corpus.vocabulary
+        model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
+        plan = plan or Plan(model_name(model), model.config, Recipe())
+        plan = replace(plan, model=model_name(model), model_config=model.config)
+        config = config_of(plan, data_config(corpus, data_name(corpus)), note="trained in a loop of its own")
+        model.characters, model.labels = vocabulary.characters, vocabulary.labels.names
+        return cls(model.eval(), vocabulary, config, corpus.line_hashes)
+
+    @overload
+    def generate(
+        self, n: int = ..., *, length: None = ..., known: Known = ..., **settings: Unpack[SamplingSettings]
+    ) -> list[Sample]: ...
+    @overload
+    def generate(
+        self, n: int = ..., *, length: int, stop: str = ..., **settings: Unpack[SamplingSettings]
+    ) -> list[GeneratedText]: ...
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        length: int | None = None,
+        stop: str = "",
+        known: Known = None,
+        **settings: Unpack[SamplingSettings],
+    ) -> list[Sample] | list[GeneratedText]:
+        """Draw `n` lines or, from a model of continuous text, `n` texts of `length` characters, or up to a `stop`.
+
+        `settings` are those of `Sampling`. By default the temperature and the longest line suit the data. There are
+        fewer lines if more draws give nothing that passes. `min_distance` needs the lines of the data as `known`.
+        Raises `UsageError` for a value out of range, and the errors of `generate` and `generate_text`.
+        """
+        if self.config.data.format == "text":
+            if length is None:
+                raise UsageError("the model makes continuous text: give `length`, the number of characters")
+            return generate_text(self.model, self.vocabulary, n, length, self._sampling(settings), stop)
+        if length is not None:
+            raise UsageError("`length` is for continuous text, and the model makes lines: give `max_length`")
+        known = self.known if known is None else known
+        return list(generate(self.model, self.vocabulary, n, self._sampling(settings), known))
+
+    def _sampling(self, given: SamplingSettings) -> Sampling:
+        settings: dict[str, Any] = {**given}
+        names = [field.name for field in fields(Sampling)]
+        if unknown := [name for name in settings if name not in names]:
+            raise UsageError(f"there is no setting `{unknown[0]}`; choose from {', '.join(names)}")
+        longest = max(1, self.config.data.longest_line)
+        wished = (settings.get("prefix", ""), settings.get("suffix", ""), *settings.get("contains", ()))
+        shortest = max(settings.get("min_length", 0), sum(map(len, wished)))
+        settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
+        settings.setdefault("temperature", self.summary.temperature if self.summary else 1.0)
+        return Sampling(**settings)
+
+    def score(self, texts: Iterable[str], labels: Sequence[str] | None = None) -> list[Score]:
+        """Compute how likely each line or text is, character by character.
+
+        A model of labels takes that of each line or, without `labels`, the likeliest one. Raises what `score` does.
+        """
+        refuse_string(texts, "texts")
+        texts = list(texts)
+        if labels is None and self.vocabulary.labels:
+            labels = [label for label, _ in labels_of(self.model, self.vocabulary, texts)]
+        return score(self.model, self.vocabulary, texts, self.config.data.format, labels)
+
+    def evaluate(self, part: Part) -> Evaluation:
+        """Compute the exact losses of a part of a corpus, as `evaluate` does."""
+        return evaluate(self.model, part)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to a device of torch, or to the best that there is: "auto".
+
+        Raises `UsageError` for one that this machine does not have.
+        """
+        self.model.to(usable_device(str(device)))
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return self.model.device
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Save the model in a folder that `from_pretrained` and all commands read, in the precision of new models.
+
+        The folder may hold an earlier model that was saved like this. Raises `RunError` if it holds anything else, and
+        `ModelError` if layers were exchanged, so that the settings no longer describe the weights.
+        """
+        path, state = Path(folder), self.model.state_dict()
+        config, labels = self.config, self.vocabulary.labels
+        plain = build_without_memory(config.model, len(self.vocabulary), config.model_config, len(labels)).state_dict()
+        counted = config.model_config.counted
+        if plain.keys() != state.keys() or (not counted and any(plain[x].shape != state[x].shape for x in plain)):
+            raise ModelError(
+                f"the weights are no longer those of a {config.model} with {config.model_config.describe()}, as layers "
+                "were exchanged: save `model.state_dict()` itself"
+            )
+        _clear(path)
+        write_atomic(path / "vocabulary.json", self.vocabulary.to_json().encode())
+        if self.known.size:
+            write_hashes(path / "lines.safetensors", self.known)
+        write_tensors(path / "model.safetensors", {name: state[name].to(plain[name].dtype) for name in plain})
+        if self.summary is not None:
+            write_json(path / "summary.json", self.summary)
+        write_json(path / "config.json", config)  # the last one: before it, the folder is no model
+
+    def __repr__(self) -> str:
+        parameters = f"{self.model.parameter_count():,} parameters"
+        return f"LanguageModel({self.config.model}, {parameters}, trained on {self.config.data.name!r})"
+
+    def _repr_html_(self) -> str:
+        return self.model._repr_html_()
+
+
+def _clear(folder: Path) -> None:
+    """Make a folder, or remove what an earlier call of `save_pretrained` has left in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        present = {entry.name for entry in folder.iterdir()}
+        is_ours = (folder / "config.json").exists() and read_created(folder / "config.json") is not None
+        if present and not (is_ours and present <= {*SAVED}):
+            raise RunError(f"{folder} holds a training or other files: choose another folder for the model")
+        for name in SAVED:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot save a model in {folder}: {error.strerror}") from None
+
+
+def from_pretrained(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
+    """Load a model that was saved or trained: a folder, the name of a run in `runs/`, or "latest".
+
+    Raises `RunError` if there is none, or its files are damaged, and `UsageError` for a device that this machine does
+    not have ("auto": the best that it has).
+    """
+    device, name = usable_device(device), os.fspath(folder)
+    if not Path(name).exists() and not Path("runs", name).exists() and name != "latest":
+        raise RunError(f"there is no folder {name!r} with a model; one on a hub must be downloaded first")
+    run = find_run(name)
+    known = run.line_hashes() if run.config.data.format == "lines" else np.zeros(0, np.uint64)
+    return LanguageModel(run.model(device), run.vocabulary(), run.config, known, run.summary())

@@ -1,0 +1,129 @@
+"""A whole training in one call: run folder, checkpoints, exact losses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Unpack
+
+import torch
+
+from wavemore.engine.devices import usable_device
+from wavemore.engine.plan import plan as plan_training
+from wavemore.engine.plan import uses_threads
+from wavemore.engine.threads import set_threads
+from wavemore.engine.training_plan import Plan
+from wavemore.engine.typed_settings import PlanSettings
+from wavemore.errors import RunError, UsageError
+from wavemore.nn.threads import most_threads
+from wavemore.runs import training
+from wavemore.runs.deadline import Deadline
+from wavemore.runs.identity import data_differences
+from wavemore.runs.language_model import LanguageModel, from_pretrained
+from wavemore.runs.memory_check import check_fits
+from wavemore.runs.recorder import Recorder
+from wavemore.runs.run import Run
+from wavemore.runs.teachers import create_teachers, keep_teacher, next_teacher, own_teachers, teacher_probabilities
+from wavemore.text.corpus import Corpus
+
+
+def train(
+    corpus: Corpus,
+    plan: Plan | None = None,
+    *,
+    run: str | Path | None = None,
+    model: str | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    experiment: str = "",
+    note: str = "",
+    overwrite: bool = False,
+    resume: bool = False,
+    **settings: Unpack[PlanSettings],
+) -> LanguageModel:
+    """Train a model on `corpus` and return the best one by its val loss.
+
+    The training follows a `plan`, or one that is made of the `model`, the `minutes` and the `settings` (see `plan`).
+    With `run` everything is kept in that folder, as `wavemore train` does; `resume` then continues a training that was
+    stopped there, with its own settings, and `overwrite` replaces what is there. Small models are trained by one
+    thread.
+
+    Raises `UsageError` for settings that contradict each other, `RunError` for a folder that holds anything else, and
+    `TrainingError` if the loss is no longer finite.
+
+    >>> import wavemore as wm
+    >>> model = wm.train(wm.load_corpus("names"), model="tree", epochs=0.2, hidden=16)
+    >>> model.config.model_config.hidden, model.summary.val_nats < 3
+    (16, True)
+    """
+    started, given = monotonic(), {"model": model, "minutes": minutes, **settings}
+    if plan is not None and (named := [name for name, value in given.items() if value is not None]):
+        raise UsageError(f"`{named[0]}` is a setting for a plan, and a `plan` is given: leave out one of them")
+    if resume and run is None:
+        raise UsageError("`resume` continues a training that is kept in a folder: give `run`")
+    with TemporaryDirectory(prefix="wavemore-") if run is None else nullcontext(run) as folder:
+        target, device = Run(folder), usable_device(device)
+        if resume and (target.exists() or target.replacement.exists()):
+            return _resumed(target, corpus)
+        if not overwrite:
+            target.check_free()
+        plan = plan or plan_training(corpus, model=model, minutes=minutes, device=device, **settings)
+        check_fits(plan.model, len(corpus.vocabulary), plan.model_config)
+        with _few_threads(plan, corpus), target.lock():
+            data = training.data_config(corpus, training.data_name(corpus))
+            config = training.config_of(plan, data, device=device, note=note, experiment=experiment)
+            if plan.teachers:
+                config = own_teachers(config, target.home, plan.teachers)
+            begun = target.create(config, corpus, overwrite=overwrite)
+            create_teachers(begun, plan.teachers, corpus)
+            return _complete(begun, corpus, started)
+
+
+def _resumed(run: Run, corpus: Corpus) -> LanguageModel:
+    """Continue a training that was stopped, or return its model if it is finished."""
+    with run.lock():
+        run = run.replacement if run.replacement.exists() else run
+        if different := data_differences(run.config.data, training.data_config(corpus, "")):
+            raise RunError(f"{run.path} was trained on other data ({'; '.join(different)}): give its own corpus")
+        if (failure := run.failure()) is not None:
+            raise RunError(f"{run.path} has failed, and would fail again: {failure}; train again with other settings")
+        if run.summary() is not None:
+            return from_pretrained(run.path, device=run.config.device)
+        plan = Plan(run.config.model, run.config.model_config, run.config.recipe, run.config.budget)
+        with _few_threads(plan, corpus):
+            return _complete(run, corpus, None)
+
+
+def _complete(run: Run, corpus: Corpus, started: float | None) -> LanguageModel:
+    """Train in a run folder to the end, a student's own teachers first; the caller holds its lock."""
+    while (following := next_teacher(run)) is not None:
+        index, teacher = following
+        with teacher.lock():
+            teacher = teacher.replacement if teacher.replacement.exists() else teacher
+            if teacher.summary() is None:
+                _complete(teacher, corpus, None)
+        keep_teacher(run, index, teacher)
+    start = monotonic()
+    soft_targets = teacher_probabilities(run.config, corpus)
+    seconds = monotonic() - start if run.config.teachers else 0.0
+    recorder, model = Recorder(run, run.checkpoint(), seconds=seconds), run.new_model()
+    deadline = Deadline.of(run.config, recorder.seconds_before if started is None else monotonic() - started)
+    for _ in training.train(run, model, corpus, recorder, soft_targets, deadline):
+        pass
+    summary, _, _ = training.finish(run, model, corpus, recorder)
+    return LanguageModel(model.eval(), corpus.vocabulary, run.config, corpus.line_hashes, summary)
+
+
+@contextmanager
+def _few_threads(plan: Plan, corpus: Corpus) -> Iterator[None]:
+    """Train a small model by one thread, which is the fastest; afterwards there are as many as before."""
+    before = torch.get_num_threads(), most_threads()
+    if plan.budget is None and not uses_threads(plan, corpus.format):
+        set_threads(1)
+    try:
+        yield
+    finally:
+        if most_threads() != before[1]:
+            set_threads(before[1])
+            torch.set_num_threads(before[0])
