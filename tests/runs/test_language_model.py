@@ -217,3 +217,14 @@ def test_it_says_what_it_is(trained_model: wm.LanguageModel) -> None:
         f"LanguageModel(tree, {trained_model.model.parameter_count():,} parameters, trained on 'names')"
     )
     assert "Tree" in trained_model._repr_html_()
+
+
+def test_lines_like_examples_and_ranked_ones() -> None:
+    names = wm.train(wm.load_corpus("names"), epochs=0.05, hidden=16)
+    like = names.generate(10, like=["mila", "luna", "aria"], suffix="a", seed=1)
+    assert len(like) == 10
+    assert all(sample.text.endswith("a") for sample in like)
+    best, surprising = (names.generate(10, rank=rank, seed=1) for rank in ("best", "surprising"))
+    nats = [[sample.nats / (len(sample.text) + 1) for sample in samples] for samples in (best, surprising)]
+    assert nats[0] == sorted(nats[0])
+    assert max(nats[0]) < min(nats[1])

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavemore.engine.adapt import adapt
 from wavemore.engine.devices import usable_device
 from wavemore.engine.evaluate import Evaluation, Score, evaluate, score
 from wavemore.engine.generate_lines import Known, generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.labels import labels_of
 from wavemore.engine.line_source import Sample
+from wavemore.engine.ranked import Rank, pool_size, ranked
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.training_plan import Plan
@@ -78,7 +80,14 @@ class LanguageModel:
 
     @overload
     def generate(
-        self, n: int = ..., *, length: None = ..., known: Known = ..., **settings: Unpack[SamplingSettings]
+        self,
+        n: int = ...,
+        *,
+        length: None = ...,
+        known: Known = ...,
+        like: Sequence[str] = ...,
+        rank: Rank | None = ...,
+        **settings: Unpack[SamplingSettings],
     ) -> list[Sample]: ...
     @overload
     def generate(
@@ -91,22 +100,33 @@ class LanguageModel:
         length: int | None = None,
         stop: str = "",
         known: Known = None,
+        like: Sequence[str] = (),
+        rank: Rank | None = None,
         **settings: Unpack[SamplingSettings],
     ) -> list[Sample] | list[GeneratedText]:
         """Draw `n` lines or, from a model of continuous text, `n` texts of `length` characters, or up to a `stop`.
 
         `settings` are those of `Sampling`. By default the temperature and the longest line suit the data. There are
-        fewer lines if more draws give nothing that passes. `min_distance` needs the lines of the data as `known`.
+        fewer lines if more draws give nothing that passes. `min_distance` needs the lines of the data as `known`. With
+        `like`, lines are like these examples (`adapt`); with `rank`, they are the first in that order (`ranked`).
         Raises `UsageError` for a value out of range, and the errors of `generate` and `generate_text`.
         """
         if self.config.data.format == "text":
             if length is None:
                 raise UsageError("the model makes continuous text: give `length`, the number of characters")
+            if like or rank is not None:
+                raise UsageError("`like` and `rank` are for lines, and the model makes continuous text: leave them out")
             return generate_text(self.model, self.vocabulary, n, length, self._sampling(settings), stop)
         if length is not None:
             raise UsageError("`length` is for continuous text, and the model makes lines: give `max_length`")
-        known = self.known if known is None else known
-        return list(generate(self.model, self.vocabulary, n, self._sampling(settings), known))
+        known, sampling = self.known if known is None else known, self._sampling(settings)
+        if like:
+            return adapt(self.model, self.vocabulary, like, sampling).draw(n, sampling, known)
+        if rank is not None:
+            percentiles = self.summary.val_line_percentiles if self.summary else None
+            pool = generate(self.model, self.vocabulary, pool_size(n), sampling, known)
+            return ranked(pool, n, rank, percentiles)
+        return list(generate(self.model, self.vocabulary, n, sampling, known))
 
     def _sampling(self, given: SamplingSettings) -> Sampling:
         settings: dict[str, Any] = {**given}
