@@ -18,6 +18,7 @@ FLOORS = {
     "runs": 4,
     "comparison": 5,
     "inspection": 5,
+    "export": 6,
     "studies": 7,
     "reports": 8,
     "cli": 9,

@@ -39,6 +39,7 @@ from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import UsageError as UsageError
 from .errors import WavemoreError as WavemoreError
 from .errors import WavemoreWarning as WavemoreWarning
+from .export.page import export_page as export_page
 from .inspection.finding import Finding as Finding
 from .inspection.inspect import inspect as inspect
 from .inspection.inspect import inspect_model as inspect_model

@@ -6,14 +6,31 @@ colour, so the result can be read on light and on dark pages.
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import inf
+from pathlib import Path
 from typing import NewType
 
+from wavemore.errors import RunError
+from wavemore.files import check_regular
 from wavemore.signs import visible
 
 Html = NewType("Html", str)
 
 ACCENT = "#2f86d1"
 """The colour that marks what matters: its contrast is 3.7 against white and 4.6 against #111."""
+
+MARK = '<meta name="generator" content="wavemore '
+"""Every page that wavemore writes contains this, and no other file does."""
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that wavemore wrote."""
+    try:
+        check_regular(path, inf, follow=True)
+        with path.open("rb") as file:
+            return MARK.encode() in file.read(1_000)
+    except (OSError, RunError):
+        return False
 
 
 def text(value: object) -> Html:

@@ -23,7 +23,7 @@ def test_a_report_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
 def test_other_files_are_not_overwritten(run: Path, fails: Callable[..., str]) -> None:
     Path("mine.html").write_text("<html>mine")
     line = fails(2, "report", str(run), "-o", "mine.html")
-    assert "mine.html exists and is not a wavemore report; choose another -o" in line
+    assert "mine.html exists and is not a page of wavemore; choose another -o" in line
     assert Path("mine.html").read_text() == "<html>mine"
 
 

@@ -17,10 +17,10 @@ from wavemore.engine.evaluate import evaluate, score
 from wavemore.engine.plan import plan
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError
-from wavemore.html import table, text
+from wavemore.html import is_page, table, text
 from wavemore.reports.report import report, subject
 from wavemore.reports.study_page import render
-from wavemore.reports.tags import is_page, page, paragraph
+from wavemore.reports.tags import page, paragraph
 from wavemore.runs.config import RunConfig
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run

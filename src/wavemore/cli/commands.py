@@ -12,6 +12,7 @@ import tyro
 
 from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
+from wavemore.cli.export import Export
 from wavemore.cli.inspect import Inspect
 from wavemore.cli.log import Log
 from wavemore.cli.next import Next
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "study": StudyCommand,
     "report": Report,
+    "export": Export,
 }
 """Dataclasses whose fields are the flags and whose docstring is the help, its first line the purpose."""
 

@@ -1,6 +1,5 @@
 """`wavemore report`: a run or a study as one HTML file."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Annotated
 from tyro.conf import arg
 
 from wavemore.cli.options import File, MovedData, RunName
+from wavemore.cli.page_file import check_page_file
 from wavemore.cli.progress import busy
 from wavemore.cli.screen import Screen
-from wavemore.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +38,10 @@ class Report:
 
         folder = subject(self.run)
         path = Path(self.output or f"{folder.resolve().name}.html")
-        _check_writable(path)
+        check_page_file(path, "report.html")
         screen = Screen()
         with busy(f"reading {folder}", screen):
             content = report(Run(folder, self.data) if self.data else folder).encode("utf-8", "xmlcharrefreplace")
         write_atomic(path, content)
         screen.say(f"wrote {path} ({len(content) / 1e6:.1f} MB): open it in a browser")
         return 0
-
-
-def _check_writable(path: Path) -> None:
-    """Raise `UsageError` if a report cannot or should not be written there, before it is made."""
-    from wavemore.reports.tags import is_page
-
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file, such as -o {shlex.quote(str(path / 'report.html'))}")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}; create it, or choose another -o")
-    if path.exists() and not is_page(path):
-        raise UsageError(f"{path} exists and is not a wavemore report; choose another -o, or move it")

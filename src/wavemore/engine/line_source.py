@@ -80,15 +80,18 @@ class LineSource:
     def _look(self, automaton: Automaton) -> Lookahead:
         """Count n-grams of what the model predicts for some lines, and look ahead by these."""
         sampling = self.sampling
-        k = context_length(automaton, len(self.vocabulary), sampling.max_length)
-        counts, size = (
-            NextCounts(k, len(self.vocabulary), sampling.max_length),
-            self._at_most(self._first(LOOKAHEAD_LINES)),
-        )
+        counts = self.count(context_length(automaton, len(self.vocabulary), sampling.max_length))
+        return Lookahead(automaton, counts, sampling.min_length, sampling.max_length)
+
+    def count(self, k: int) -> NextCounts:
+        """Draw some lines, and count what the model predicts after each context of `k` characters."""
+        sampling = self.sampling
+        counts = NextCounts(k, len(self.vocabulary), sampling.max_length)
+        size = self._at_most(self._first(LOOKAHEAD_LINES))
         with eval_mode(self.model):
             free = _Counting(counts, replace(sampling, min_length=min(1, sampling.min_length)), self.prefix)
             self._draw(size, self._draw_labels(size), free)
-        return Lookahead(automaton, counts, sampling.min_length, sampling.max_length)
+        return counts
 
     @property
     def batch_size(self) -> int:

@@ -8,17 +8,10 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from math import inf
-from pathlib import Path
 
-from wavemore.errors import RunError
-from wavemore.files import check_regular
-from wavemore.html import Html, text
+from wavemore.html import MARK, Html, text
 from wavemore.plots import Figure, to_svg
 from wavemore.version import __version__
-
-MARK = '<meta name="generator" content="wavemore '
-"""Every page contains this, and no other file does."""
 
 
 def page(title: str, lead: Sequence[Html], sections: Sequence[tuple[str, Sequence[Html]]]) -> str:
@@ -44,16 +37,6 @@ def page(title: str, lead: Sequence[Html], sections: Sequence[tuple[str, Sequenc
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
-
-
-def is_page(path: Path) -> bool:
-    """Whether a file is a wavemore report."""
-    try:
-        check_regular(path, inf, follow=True)
-        with path.open("rb") as file:
-            return MARK.encode() in file.read(1_000)
-    except (OSError, RunError):
-        return False
 
 
 def paragraph(content: str, kind: str = "") -> Html:

@@ -1,0 +1,130 @@
+"""A run as one HTML file: it needs no network and no server, and nothing leaves the browser that shows it."""
+
+import base64
+import hashlib
+import json
+import re
+from importlib.resources import files
+from math import log
+from typing import Any
+
+from wavemore.errors import RunError, UsageError
+from wavemore.export.description import describe
+from wavemore.export.known_lines import POSITIONS, bloom_filter
+from wavemore.export.lookahead import count_next, describe_lookahead
+from wavemore.export.packing import Packer
+from wavemore.html import MARK, text
+from wavemore.nn.ngram import Ngram
+from wavemore.runs.record import Summary
+from wavemore.runs.run import Run
+from wavemore.version import __version__
+
+MAX_BYTES = 32_000_000
+"""Of the weights of a page: a phone loads them in some seconds."""
+SCRIPTS = ("numbers", "models", "lines", "sampling", "thinking", "page")
+MAX_TITLE, MAX_ABOUT = 200, 5_000
+
+
+def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = False) -> str:
+    """Return a page that makes new items with the model of a finished run, in any browser: one HTML file.
+
+    The page has the weights, in 16 bits each or, with `float32`, as they are; no line of the data, but a filter that
+    recognises them; and the same wishes as `generate` except `match` and `min_distance`. `title` and `about` replace
+    its heading and its introduction.
+
+    Raises `RunError` for an unfinished run, `UsageError` for a run of continuous text and for a model that is too large
+    for a page.
+    """
+    summary = _require_exportable(run)
+    for name, value, most in (("title", title, MAX_TITLE), ("about", about, MAX_ABOUT)):
+        if len(value) > most:
+            raise UsageError(f"`{name}` has {len(value):,} characters; it may have {most:,}")
+    packer = Packer(exact=float32)
+    data = _content(run, summary, packer)
+    name = run.config.data.name
+    known = data["known"]["lines"]
+    texts = {
+        "title": title or f"More like {name}",
+        "about": about
+        or f"A small language model has read {known:,} lines of {name}, one character after the other. On this page it "
+        "makes new ones. It runs in your browser: nothing that you type is sent anywhere.",
+        "version": __version__,
+    }
+    return _page(texts, data, base64.b64encode(packer.data).decode())
+
+
+def _require_exportable(run: Run) -> Summary:
+    config, summary = run.config, run.summary()
+    if config.data.format == "text":
+        raise UsageError(
+            f"{run.path} makes continuous text, and a page makes the items of a list: use `wavemore sample`"
+        )
+    if summary is None or summary.val_line_percentiles is None:
+        raise RunError(f"{run.path} is not finished ({run.progress()}): finish it with `wavemore train --resume`")
+    return summary
+
+
+def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
+    """Return what the page knows besides its weights, as plain data."""
+    config, vocabulary, model, hashes = run.config, run.vocabulary(), run.model().cpu().float(), run.line_hashes()
+    _check_size(run, model)
+    longest = max(1, config.data.longest_line)
+    description = describe(model, packer)
+    labels = vocabulary.labels
+    return {
+        "kind": config.model,
+        "settings": f"{config.model} {config.model_config.label}",
+        "numbers": model.parameter_count(),
+        "characters": vocabulary.characters,
+        "labels": {"names": labels.names, "shares": labels.shares.tolist() if labels else []},
+        "cleaning": {"normalize": config.data.cleaning.normalize, "case": config.data.cleaning.case},
+        "longest": longest,
+        "temperature": summary.temperature,
+        "percentiles": summary.val_line_percentiles,
+        "known": {"filter": packer.integers(bloom_filter(hashes)), "positions": POSITIONS, "lines": len(hashes)},
+        "lookahead": describe_lookahead(count_next(model, vocabulary, summary.temperature, longest), packer),
+        "uniform": log(len(vocabulary)),
+        "model": description,
+        "tensors": packer.tensors,
+    }
+
+
+def _check_size(run: Run, model: Any) -> None:
+    """Raise `UsageError` for a model that is too large for a page."""
+    count = model.parameter_count()
+    if 2 * count <= MAX_BYTES:
+        return
+    kind, advice = "parameters", "with a smaller `hidden` or `channels`"
+    if isinstance(model, Ngram):
+        kind, advice = (
+            "counts and backoffs",
+            f"with an `order` below {model.config.order}, or on items with `min_count`",
+        )
+    raise UsageError(
+        f"{run.path} has {count:,} {kind}: a page of about {count * 2.7 / 1e6:,.0f} MB, and browsers are slow with "
+        f"more than {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train one {advice}"
+    )
+
+
+def _page(texts: dict[str, str], data: dict[str, Any], weights: str) -> str:
+    folder = files("wavemore.export") / "page"
+    script = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    content = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    parts = {
+        **{name: text(value) for name, value in texts.items()},
+        "mark": f'{MARK}{__version__}">',
+        "script_hash": _hash(script),
+        "style_hash": _hash(style),
+        "script": script,
+        "style": style,
+        "data": content,
+        "weights": weights,
+    }
+    template = (folder / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

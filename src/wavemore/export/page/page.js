@@ -1,0 +1,244 @@
+// The page: what is typed and chosen, and what is shown. Items are shown as text only, never as markup.
+
+const $ = (id) => document.getElementById(id);
+const data = JSON.parse($("data").textContent);
+const maker = new Maker(data, decodeBase64($("weights").textContent));
+const SLICE = 25; // milliseconds of work before the page reacts again
+let made = [];
+let job = 0; // the number of the last order
+
+function element(name, text = "", attributes = {}) {
+  const result = document.createElement(name);
+  result.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) result.setAttribute(key, value);
+  return result;
+}
+
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+// Spaces and marks that stand alone would not be seen.
+function shown(id) {
+  if (id === 0) return "⏎";
+  const character = maker.vocabulary.characters[id];
+  if (/^\s$/u.test(character)) return "␣";
+  return /^\p{M}$/u.test(character) ? `◌${character}` : character;
+}
+
+function wholeNumber(id, least, most, otherwise) {
+  const value = $(id).value.trim();
+  if (value === "" && otherwise !== undefined) return otherwise;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < least || number > most || value === "") {
+    throw new UserError(`${$(id).labels[0].textContent.trim().split("  ")[0]}: a whole number from ${least} to ${most}.`);
+  }
+  return number;
+}
+
+const texts = (id) => $(id).value.split("\n").filter((text) => text !== "");
+
+function readWishes() {
+  const minLength = wholeNumber("shortest", 1, 1000, 1), beginning = $("beginning").value, ending = $("ending").value;
+  const maxLength = wholeNumber("longest", minLength, 1000, Math.max(data.longest, minLength));
+  return {
+    beginning, ending, minLength, maxLength,
+    contains: texts("contains"),
+    without: texts("without"),
+    temperature: Number($("temperature").value),
+    isNew: $("new").checked,
+    distinct: $("distinct").checked,
+    label: $("label").value,
+    seed: wholeNumber("seed", 0, 2 ** 53 - 1, Math.floor(Math.random() * 1e9)),
+  };
+}
+
+function showItem(item) {
+  const line = element("tr"), text = element("td"), choose = element("button", item.text, { type: "button", dir: "auto" });
+  choose.addEventListener("click", () => {
+    $("typed").value = item.text;
+    $("typed-label").value = item.label;
+    think();
+    $("typed").focus();
+  });
+  text.append(choose);
+  line.append(text);
+  if (data.labels.names.length) line.append(element("td", item.label, { dir: "auto" }));
+  const perCharacter = item.nats / item.length, typical = maker.typical(perCharacter), cell = element("td");
+  const meter = element("div", "", { class: "meter" }), bar = element("i");
+  bar.style.width = `${typical * 8}rem`;
+  meter.append(element("span", `${Math.round(100 * typical)} %`), bar);
+  cell.append(meter);
+  line.append(cell, element("td", perCharacter.toFixed(2), { class: "number" }));
+  $("made").append(line);
+}
+
+function finish(wishes, wanted) {
+  $("stop").hidden = true;
+  $("make").disabled = false;
+  const few = made.length < wanted ? `Found only ${made.length} of ${wanted}: try fewer wishes, or a higher temperature. ` : "";
+  $("status").textContent = `${few}${made.length === 1 ? "1 item" : `${made.length} items`}, seed ${wishes.seed}.`;
+}
+
+// Works in slices, so that the page reacts while many are made.
+function make(event) {
+  event.preventDefault();
+  $("status").classList.remove("error");
+  const number = ++job;
+  let wishes, wanted, items;
+  try {
+    wishes = readWishes();
+    wanted = wholeNumber("count", 1, 1000);
+    items = new Source(maker, wishes).items();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    $("status").textContent = error.message;
+    $("status").classList.add("error");
+    return;
+  }
+  made = [];
+  $("made").replaceChildren();
+  $("make").disabled = true;
+  $("stop").hidden = false;
+  const work = () => {
+    if (number !== job) return;
+    const end = performance.now() + SLICE;
+    while (made.length < wanted && performance.now() < end) {
+      const { value, done } = items.next();
+      if (done) return finish(wishes, wanted);
+      if (value) {
+        made.push(value);
+        showItem(value);
+        $("results").hidden = false;
+      }
+    }
+    if (made.length === wanted) return finish(wishes, wanted);
+    $("status").textContent = `${made.length} of ${wanted} ...`;
+    setTimeout(work);
+  };
+  $("stop").onclick = () => {
+    job++;
+    finish(wishes, made.length);
+  };
+  work();
+}
+
+function download(name, content, type) {
+  const link = element("a", "", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+// A cell that a spreadsheet would run begins with an apostrophe instead.
+function csvCell(value) {
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function csv() {
+  const hasLabels = data.labels.names.length > 0;
+  const rows = made.map(({ text, label, nats, length }) => {
+    const numbers = [nats / length, maker.typical(nats / length)].map((value) => value.toFixed(4));
+    return [csvCell(text), ...(hasLabels ? [csvCell(label)] : []), ...numbers].join();
+  });
+  const header = ["text", ...(hasLabels ? ["label"] : []), "nats_per_char", "percentile_rank"].join();
+  return `\ufeff${[header, ...rows].join("\r\n")}\r\n`;
+}
+
+async function copy() {
+  const content = made.map(({ text }) => text).join("\n");
+  try {
+    await navigator.clipboard.writeText(content);
+  } catch {
+    const area = element("textarea", content);
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  $("status").textContent = `Copied ${made.length}.`;
+}
+
+function showNext(logits) {
+  const p = softmax(logits), order = [...p.keys()].sort((a, b) => p[b] - p[a]).slice(0, 12);
+  $("next").replaceChildren(...order.map((id) => {
+    const button = element("button", "", { type: "button", "aria-label": `${id ? shown(id) : "the end"}, ${percent(p[id])}` });
+    const bar = element("i");
+    bar.style.width = `${(100 * p[id]) / p[order[0]]}%`;
+    button.append(element("b", shown(id), { dir: "auto" }), element("span", percent(p[id])), bar);
+    button.disabled = id === 0;
+    button.addEventListener("click", () => {
+      $("typed").value += maker.vocabulary.characters[id];
+      think();
+      $("typed").focus();
+    });
+    const item = element("li");
+    item.append(button);
+    return item;
+  }));
+}
+
+function showSurprise(ids, states) {
+  const most = Math.max(5, data.uniform);
+  $("surprise").replaceChildren(...[...ids, 0].map((id, i) => {
+    const nats = -Math.log(softmax(states[i].logits)[id]), item = element("li"), bar = element("i", "", { "aria-hidden": "true" });
+    bar.style.height = `${Math.min(6, (6 * nats) / most)}rem`;
+    bar.style.background = `rgb(var(${nats > data.uniform ? "--high" : "--low"}))`;
+    item.append(element("span", nats.toFixed(1)), bar, element("b", shown(id), { dir: "auto" }));
+    return item;
+  }));
+}
+
+function think() {
+  let ids;
+  try {
+    ids = maker.vocabulary.encode($("typed").value).slice(0, 1000);
+    $("typed-status").textContent = "";
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    $("typed-status").textContent = error.message;
+    return;
+  }
+  const states = maker.states(ids, $("typed-label").value), last = states[states.length - 1];
+  showNext(last.logits);
+  showSurprise(ids, states);
+  const picture = PICTURES[data.model.kind](maker.model, states, ids);
+  $("inside-text").textContent = picture.text;
+  const nameOf = (id) => (id > 0 && id < maker.size ? shown(id) : "·");
+  $("inside").replaceChildren(drawPicture(picture, nameOf, $("inside").clientWidth - 16));
+}
+
+function start() {
+  const { names } = data.labels;
+  for (const [id, empty] of [["label", "any, as often as in the list"], ["typed-label", "not given"]]) {
+    if (id === "label" || !names.length) $(id).append(element("option", empty, { value: "" }));
+    for (const name of names) $(id).append(element("option", name, { value: name }));
+    $(`${id}-field`).hidden = !names.length;
+  }
+  $("label-column").hidden = !names.length;
+  $("shortest").value = 1;
+  $("longest").value = data.longest;
+  $("temperature").value = data.temperature;
+  const showTemperature = () => ($("temperature-value").textContent = Number($("temperature").value).toFixed(2));
+  showTemperature();
+  $("temperature").addEventListener("input", showTemperature);
+  $("facts").textContent =
+    `${data.settings}, ${data.numbers.toLocaleString("en")} numbers, ${maker.size - 1} characters, ` +
+    `${data.known.lines.toLocaleString("en")} lines.`;
+  $("wishes").addEventListener("submit", make);
+  $("copy").addEventListener("click", copy);
+  $("text-file").addEventListener("click", () => {
+    download("items.txt", made.map(({ text }) => `${text}\n`).join(""), "text/plain;charset=utf-8");
+  });
+  $("csv-file").addEventListener("click", () => download("items.csv", csv(), "text/csv;charset=utf-8"));
+  $("typed").addEventListener("input", think);
+  $("typed-label").addEventListener("change", think);
+  window.addEventListener("resize", think);
+  think();
+}
+
+start();
+window.wavemore = { // for programs and tests
+  logits: (text, label = "") => maker.states(maker.vocabulary.encode(text), label).map((state) => Array.from(state.logits)),
+  generate: (count, wishes) => maker.generate(count, wishes),
+  isKnown: (text) => maker.known.has(text),
+  typical: (natsPerCharacter) => maker.typical(natsPerCharacter),
+};
