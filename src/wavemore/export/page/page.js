@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const maker = new Maker(data, decodeBase64($("weights").textContent));
+const MAX_TYPED = 200; // characters that are looked at
 const SLICE = 25; // milliseconds of work before the page reacts again
 let made = [];
 let job = 0; // the number of the last order
@@ -14,7 +15,7 @@ function element(name, text = "", attributes = {}) {
   return result;
 }
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+const percent = (share) => (share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
 
 // Spaces and marks that stand alone would not be seen.
 function shown(id) {
@@ -63,9 +64,10 @@ function showItem(item) {
   line.append(text);
   if (data.labels.names.length) line.append(element("td", item.label, { dir: "auto" }));
   const perCharacter = item.nats / item.length, typical = maker.typical(perCharacter), cell = element("td");
-  const meter = element("div", "", { class: "meter" }), bar = element("i");
-  bar.style.width = `${typical * 8}rem`;
-  meter.append(element("span", `${Math.round(100 * typical)} %`), bar);
+  const meter = element("div", "", { class: "meter" }), frame = element("div"), bar = element("i");
+  bar.style.width = `${100 * typical}%`;
+  frame.append(bar);
+  meter.append(element("span", `${Math.round(100 * typical)} %`), frame);
   cell.append(meter);
   line.append(cell, element("td", perCharacter.toFixed(2), { class: "number" }));
   $("made").append(line);
@@ -163,7 +165,7 @@ function showNext(logits) {
     const button = element("button", "", { type: "button", "aria-label": `${id ? shown(id) : "the end"}, ${percent(p[id])}` });
     const bar = element("i");
     bar.style.width = `${(100 * p[id]) / p[order[0]]}%`;
-    button.append(element("b", shown(id), { dir: "auto" }), element("span", percent(p[id])), bar);
+    button.append(element("b", shown(id)), element("span", percent(p[id])), bar);
     button.disabled = id === 0;
     button.addEventListener("click", () => {
       $("typed").value += maker.vocabulary.characters[id];
@@ -182,7 +184,7 @@ function showSurprise(ids, states) {
     const nats = -Math.log(softmax(states[i].logits)[id]), item = element("li"), bar = element("i", "", { "aria-hidden": "true" });
     bar.style.height = `${Math.min(6, (6 * nats) / most)}rem`;
     bar.style.background = `rgb(var(${nats > data.uniform ? "--high" : "--low"}))`;
-    item.append(element("span", nats.toFixed(1)), bar, element("b", shown(id), { dir: "auto" }));
+    item.append(element("span", nats.toFixed(1)), bar, element("b", shown(id)));
     return item;
   }));
 }
@@ -190,20 +192,21 @@ function showSurprise(ids, states) {
 function think() {
   let ids;
   try {
-    ids = maker.vocabulary.encode($("typed").value).slice(0, 1000);
+    ids = maker.vocabulary.encode($("typed").value).slice(0, MAX_TYPED);
     $("typed-status").textContent = "";
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     $("typed-status").textContent = error.message;
     return;
   }
-  const states = maker.states(ids, $("typed-label").value), last = states[states.length - 1];
+  const label = $("typed-label").value, states = maker.states(ids, label), last = states[states.length - 1];
   showNext(last.logits);
   showSurprise(ids, states);
-  const picture = PICTURES[data.model.kind](maker.model, states, ids);
+  const picture = PICTURES[data.model.kind](maker.model, states, [maker.token(label), ...ids]);
   $("inside-text").textContent = picture.text;
-  const nameOf = (id) => (id > 0 && id < maker.size ? shown(id) : "·");
+  const nameOf = (id) => (id > 0 && id < maker.size ? shown(id) : "·"); // "·" is before the first character
   $("inside").replaceChildren(drawPicture(picture, nameOf, $("inside").clientWidth - 16));
+  for (const id of ["inside", "surprise"]) $(id).scrollLeft = $(id).scrollWidth; // to the last character
 }
 
 function start() {
@@ -237,6 +240,9 @@ function start() {
 
 start();
 window.wavemore = { // for programs and tests
+  temperature: data.temperature,
+  maxLength: data.longest,
+  lookahead: () => maker.lookahead.map(({ k, p, ratios }) => ({ k, p: [...p.values], ratios: [...ratios.values] })),
   logits: (text, label = "") => maker.states(maker.vocabulary.encode(text), label).map((state) => Array.from(state.logits)),
   generate: (count, wishes) => maker.generate(count, wishes),
   isKnown: (text) => maker.known.has(text),

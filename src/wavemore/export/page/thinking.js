@@ -25,14 +25,14 @@ const PICTURES = {
     return { columns: ids, rows, text };
   },
 
-  recurrent(model, states, ids) {
+  recurrent(model, states, tokens) {
     const text = "The state after each character, a row per layer: the prediction is made from the last one.";
-    return perCharacter(states, ids, text, (layer) => `state of layer ${layer + 1}`);
+    return perCharacter(model, states, tokens, text, (layer) => `state of layer ${layer + 1}`);
   },
 
-  wavenet(model, states, ids) {
+  wavenet(model, states, tokens) {
     const text = "Each block joins what it sees here and some characters before; the lines show what reaches the end.";
-    const picture = perCharacter(states, ids, text, (layer) => `distance ${model.blocks[layer].dilation}`);
+    const picture = perCharacter(model, states, tokens, text, (layer) => `distance ${model.blocks[layer].dilation}`);
     const count = picture.columns.length, links = [];
     let reached = new Set([count - 1]);
     for (let layer = model.blocks.length - 1; layer >= 0; layer--) {
@@ -51,9 +51,9 @@ const PICTURES = {
     return { ...picture, links };
   },
 
-  transformer(model, states, ids) {
-    const text = "The vector of each character after each layer; the lines are thicker to where the last one looks more.";
-    const picture = perCharacter(states, ids, text, (layer) => `layer ${layer + 1}`), links = [];
+  transformer(model, states, tokens) {
+    const text = "The vector of each character after each layer; the lines show where the last one looks.";
+    const picture = perCharacter(model, states, tokens, text, (layer) => `layer ${layer + 1}`), links = [];
     const last = states[states.length - 1], count = picture.columns.length;
     last.attention.forEach((weights, layer) => {
       for (let back = 0; back < Math.min(count, weights.length); back++) {
@@ -90,19 +90,20 @@ const PICTURES = {
       const name = `last ${k}: ${(100 * weight).toFixed(0)} %`;
       rows.push({ name, nodes: [{ from: Math.max(0, to - k), to, values: [weight], isEmpty: k === 0 }] });
     });
-    const text = "How much the counts after the last 0, 1, 2, ... characters weigh; a longer context was never seen.";
+    const unseen = backoffs.length < model.tables.length ? " The list has nothing like it with one more." : "";
+    const text = `How much the counts after the last 0, 1, 2, ... characters weigh.${unseen}`;
     return { columns: ids, rows, text };
   },
 };
 
-function perCharacter(states, ids, text, nameOf) {
-  const first = Math.max(0, states.length - MAX_COLUMNS), shown = states.slice(first);
-  const rows = shown[0].cells.map((_, layer) => ({
-    name: nameOf(layer),
-    nodes: shown.map((state, c) => ({ from: c, to: c + 1, values: state.cells[layer] })),
-  }));
-  rows.unshift({ name: "characters", nodes: shown.map((_, c) => ({ from: c, to: c + 1, values: [] })) });
-  return { columns: [0, ...ids].slice(first), rows, text };
+function perCharacter(model, states, tokens, text, nameOf) {
+  const first = Math.max(0, states.length - MAX_COLUMNS), columns = tokens.slice(first);
+  const rowOf = (name, vectors) => ({ name, nodes: vectors.map((values, c) => ({ from: c, to: c + 1, values })) });
+  const layers = states[0].cells.map((_, layer) => {
+    return rowOf(nameOf(layer), states.slice(first).map((state) => state.cells[layer]));
+  });
+  const characters = rowOf("characters", columns.map((token) => row(model.embedding, token)));
+  return { columns, rows: [characters, ...layers], text };
 }
 
 function svg(name, attributes, parent) {
@@ -134,7 +135,7 @@ function drawCells(parent, values, x, y, width, height) {
 }
 
 function drawPicture(picture, nameOf, available) {
-  const count = picture.columns.length, width = Math.max(28, Math.min(72, (available - 8) / count));
+  const count = picture.columns.length, width = Math.max(28, Math.min(110, (available - 8) / count));
   const height = picture.rows.length * ROW_HEIGHT + LABEL_HEIGHT, total = Math.max(count * width, available - 8);
   const names = picture.columns.map(nameOf);
   const drawing = svg("svg", { width: total, height, viewBox: `0 0 ${total} ${height}`, role: "img" });
@@ -143,7 +144,7 @@ function drawPicture(picture, nameOf, available) {
   for (const [rowNumber, from, to, weight = 1] of picture.links || []) {
     const x = (column) => (column + 0.5) * width, y = top(rowNumber);
     const d = `M${x(from)} ${y + 20}L${x(to)} ${top(rowNumber + 1) + ROW_HEIGHT - 6}`;
-    svg("path", { class: "link", d, "stroke-opacity": Math.max(0.05, weight) }, drawing);
+    svg("path", { class: "link", d, "stroke-width": 0.5 + 3 * weight, "stroke-opacity": Math.min(1, 0.1 + weight) }, drawing);
   }
   picture.rows.forEach(({ name, nodes }, number) => {
     svg("text", { class: "name", x: 2, y: top(number) + 14 }, drawing).textContent = name;

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wavemore.cli import main
+
+
+def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
+    result = wavemore("export", str(run), "-o", "names.html", "--title", "New <names>", "--about", "For you")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("wrote names.html (")
+    content = Path("names.html").read_text(encoding="utf-8")
+    assert "<title>New &lt;names&gt;</title>" in content
+    assert "For you" in content
+    assert wavemore("export", "--float32").code == 0
+    assert len(Path("done.html").read_text(encoding="utf-8")) > len(content)
+    assert wavemore("export", "done").code == 0, "an existing page is overwritten"
+    assert sorted(path.name for path in Path().iterdir()) == ["done.html", "names.html", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("nothing",), 1, "there is no run 'nothing'"),
+        (("done", "-o", "model.onnx"), 2, "--output is model.onnx; export writes one HTML file: give it a name that"),
+        (("done", "-o", "folder/"), 2, "export writes one HTML file"),
+        (("done", "-o", "a/b.html"), 2, "there is no folder a; create it"),
+        (("done", "-o", "runs/done/x.html", "--title", "x" * 300), 2, "--title has 300 characters; it may have 200"),
+        (("done", "-o", "/proc/page.html"), 1, "cannot write /proc/page.html"),
+        (("done", "-o", "mine.html"), 2, "mine.html exists and is not a page of wavemore"),
+    ],
+)
+def test_wrong_words(run: Path, fails: Callable[..., str], words: tuple[str, ...], code: int, message: str) -> None:
+    Path("mine.html").write_text("<html>mine")
+    assert message in fails(code, "export", *words)
+
+
+def test_a_text_and_an_unfinished_run(run: Path, folder: Path, fails: Callable[..., str]) -> None:
+    Path("text.txt").write_text("It was a dark and stormy night, and it rained.\n" * 40)
+    words = ["train", "text.txt", "--format", "text", "--model", "bigram", "--steps", "2", "--run", "runs/text"]
+    assert main([*words, "--num-evals", "1", "--batch-size", "32"]) == 0
+    assert "makes continuous text" in fails(2, "export", "text")
+    (run / "summary.json").unlink()
+    assert "is not finished" in fails(1, "export", "done")
+
+
+def test_a_full_disk(run: Path, fails: Callable[..., str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    Path("full.html").symlink_to("/dev/full")
+    assert "full.html" in fails(2, "export", "done", "-o", "full.html")
