@@ -31,7 +31,7 @@ def draw(run: wm.Run, picture: Path) -> None:
         page.fill("#count", "6")
         page.fill("#seed", SEED)
         page.click("#make")
-        page.wait_for_function("document.getElementById('stop').hidden")
+        page.wait_for_selector("#stop", state="hidden")
         page.fill("#typed", TYPED)
         page.screenshot(path=picture, full_page=True)
         browser.close()

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 
-from wavemore.cli import main
-
 
 def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
     result = wavemore("export", str(run), "-o", "names.html", "--title", "New <names>", "--about", "For you")
@@ -37,11 +35,7 @@ def test_wrong_words(run: Path, fails: Callable[..., str], words: tuple[str, ...
     assert message in fails(code, "export", *words)
 
 
-def test_a_text_and_an_unfinished_run(run: Path, folder: Path, fails: Callable[..., str]) -> None:
-    Path("text.txt").write_text("It was a dark and stormy night, and it rained.\n" * 40)
-    words = ["train", "text.txt", "--format", "text", "--model", "bigram", "--steps", "2", "--run", "runs/text"]
-    assert main([*words, "--num-evals", "1", "--batch-size", "32"]) == 0
-    assert "makes continuous text" in fails(2, "export", "text")
+def test_an_unfinished_run(run: Path, fails: Callable[..., str]) -> None:
     (run / "summary.json").unlink()
     assert "is not finished" in fails(1, "export", "done")
 

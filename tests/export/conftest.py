@@ -37,6 +37,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "bigram": {},
     "ngram": {"order": 4},
     "labels": {"model": "gru", "embedding": 8, "hidden": 24},
+    "text": {"model": "wavenet", "channels": 16, "skip_channels": 16, "dilations": (1, 2, 4), "block_size": 16},
+    "text-ngram": {"model": "ngram", "order": 4},
+    "separated": {"model": "ngram", "order": 4},
     "odd": {"model": "lstm", "embedding": 8, "hidden": 24},
 }
 """Settings of small runs by name; the part before a dash is the model."""
@@ -60,13 +63,23 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     rows = "".join(f"{name},{'fi' if name[-1] in 'ae' else 'de'}\n" for name in names)
     (folder / "labels.csv").write_text(f"name,country\n{rows}", encoding="utf-8")
 
+    (folder / "text.txt").write_text("It was\na dark and stormy night, and it rained.\n" * 80, encoding="utf-8")
+    (folder / "poems.txt").write_text(
+        "".join(f"{a}\n{b}\n%\n" for a in names[:12] for b in names[40:50]), encoding="utf-8"
+    )
+
     @cache
     def make(name: str) -> Run:
         set_threads(1)
-        files = {"labels": folder / "labels.csv", "odd": folder / "odd.txt"}
-        file = files.get(name, folder / "names.txt")
-        corpus = load_corpus(file, label_column="country" if name == "labels" else None)
-        settings = {"model": name.partition("-")[0], **SMALL[name]}
+        kind = name.partition("-")[0]
+        files = {"labels": "labels.csv", "odd": "odd.txt", "text": "text.txt", "separated": "poems.txt"}
+        corpus = load_corpus(
+            file := folder / files.get(kind, "names.txt"),
+            format="text" if kind == "text" else "lines",
+            label_column="country" if name == "labels" else None,
+            separator="%" if name == "separated" else None,
+        )
+        settings = {"model": kind, **SMALL[name]}
         if settings["model"] != "ngram":
             settings |= {"steps": 60, "num_evals": 1, "batch_size": 64}
         chosen = plan(corpus, **settings)

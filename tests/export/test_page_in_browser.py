@@ -321,7 +321,7 @@ def test_what_is_made_is_shown_copied_and_downloaded(small_run: Callable[[str], 
     page.fill("#seed", "3")
     page.select_option("#label", "de")
     page.press("#seed", "Enter")
-    page.wait_for_function("document.getElementById('status').textContent.includes('seed 3')")
+    playwright.expect(page.locator("#status")).to_have_text("25 items, seed 3.")
     shown = page.eval_on_selector_all("#made button", "(buttons) => buttons.map((button) => button.textContent)")
     wishes = WISHES | {"isNew": True, "distinct": True, "label": "de", "seed": 3}
     wishes |= {name: page.evaluate(f"wavemore.{name}") for name in ("temperature", "maxLength")}
@@ -338,7 +338,7 @@ def test_what_is_made_is_shown_copied_and_downloaded(small_run: Callable[[str], 
     assert {row["label"] for row in rows} == {"de"}
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("#copy")
-    page.wait_for_function("document.getElementById('status').textContent === 'Copied 25.'")
+    playwright.expect(page.locator("#status")).to_have_text("Copied 25.")
     assert page.evaluate("navigator.clipboard.readText()").splitlines() == shown
     page.click("#made button >> nth=2")
     assert page.input_value("#typed") == shown[2]
@@ -401,7 +401,7 @@ def test_nothing_in_a_hostile_list_is_run(small_run: Callable[[str], Run], brows
     page.uncheck("#new")
     page.uncheck("#distinct")
     page.click("#make")
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('200 items')")
+    playwright.expect(page.locator("#status")).to_contain_text("200 items", timeout=30_000)
     made = page.eval_on_selector_all("#made button", "(all) => all.map((each) => each.textContent)")
     assert any("onerror" in text for text in made)
     assert page.locator("img").count() == 0
@@ -427,8 +427,54 @@ def test_a_phone_and_a_screen_reader_can_use_it(
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page = browser.open(small_run(name), width=360, scheme=scheme)
     page.click("#make")
-    page.wait_for_function("document.getElementById('stop').hidden")
+    page.wait_for_selector("#stop", state="hidden")
     page.fill("#typed", "</script><" if name == "odd" else "mariannastelan")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     result = axe.Axe().run(page).response
     assert json.dumps([fault["id"] for fault in result["violations"]]) == "[]"
+
+
+@pytest.mark.parametrize("name", ["text", "text-ngram"])
+def test_a_text_is_written_on(name: str, small_run: Callable[[str], Run], browser: Browser) -> None:
+    run = small_run(name)
+    model, vocabulary = run.model(), run.vocabulary()
+    page = browser.open(run, float32=True)
+    beginning = "It was\na "
+    ids = [0, *map(int, vocabulary.encode_text(beginning))]
+    with torch.no_grad():
+        expected = model(torch.tensor([ids]))[0].numpy()
+    assert np.abs(np.array(page.evaluate("(text) => wavemore.logits(text)", beginning)) - expected).max() < 1e-4
+    random, decoder, made = PageRandom(5), model.double().decoder(1), list[int]()
+    with torch.inference_mode():
+        decoder.prefill(torch.tensor([ids[1:]]))
+        for _ in range(80):
+            made.append(random.pick((decoder.logits[0] / 0.9).softmax(0)))
+            decoder.step(torch.tensor(made[-1:]))
+    text = vocabulary.decode_text(np.array(made))
+    assert page.evaluate("(text) => wavemore.continued(80, text, 0.9, 5)", beginning) == text
+    assert page.is_hidden("#ending")
+    page.fill("#beginning", beginning)
+    page.fill("#characters", "80")
+    page.fill("#seed", "5")
+    page.fill("#temperature", "0.9")
+    page.click("#make")
+    playwright.expect(page.locator("#status")).to_contain_text("80 characters, ")
+    assert page.evaluate("document.getElementById('written').textContent") == beginning + text
+    with page.expect_download() as found:
+        page.click("#text-file")
+    assert Path(found.value.path()).read_bytes().decode() == beginning + text
+    page.fill("#typed", beginning)
+    assert page.locator("#surprise li").count() == len(beginning)
+
+
+def test_an_item_of_several_lines_is_shown_as_such(small_run: Callable[[str], Run], browser: Browser) -> None:
+    page = browser.open(small_run("separated"))
+    page.click("#make")
+    playwright.expect(page.locator("#status")).to_contain_text("10 items")
+    made = page.eval_on_selector_all("#made button", "(all) => all.map((each) => each.textContent)")
+    assert any("\n" in item for item in made)
+    assert not any("\N{SYMBOL FOR NEWLINE}" in item for item in made)
+    with page.expect_download() as found:
+        page.click("#text-file")
+    content = Path(found.value.path()).read_text(encoding="utf-8")
+    assert content == "".join(f"{item}\n%\n" for item in made)

@@ -16,9 +16,9 @@ from wavemore.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a run as one HTML file that makes new items in any browser.
+    """Write a run as one HTML file that makes items in any browser.
 
-    The file holds the model. It needs no network, and nothing that is typed into it leaves the browser.
+    It holds the model, needs no network, and sends nothing anywhere.
 
     Example:
       wavemore export runs/names-1 -o names.html --title "New names"

@@ -32,8 +32,9 @@ def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = F
     recognises them; and the same wishes as `generate` except `match` and `min_distance`. `title` and `about` replace
     its heading and its introduction.
 
-    Raises `RunError` for an unfinished run, `UsageError` for a run of continuous text and for a model that is too large
-    for a page.
+    With the model of a continuous text, the page continues what is typed.
+
+    Raises `RunError` for an unfinished run, and `UsageError` for a model that is too large for a page.
     """
     summary = _require_exportable(run)
     for name, value, most in (("title", title, MAX_TITLE), ("about", about, MAX_ABOUT)):
@@ -41,37 +42,40 @@ def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = F
             raise UsageError(f"`{name}` has {len(value):,} characters; it may have {most:,}")
     packer = Packer(exact=float32)
     data = _content(run, summary, packer)
-    name = run.config.data.name
-    known = data["known"]["lines"]
+    name, known = run.config.data.name, data["known"]
+    read, does = (f"{known['lines']:,} lines of {name}", "makes new ones") if known else (name, "writes on")
     texts = {
         "title": title or f"More like {name}",
         "about": about
-        or f"A small language model has read {known:,} lines of {name}, one character after the other. On this page it "
-        "makes new ones. It runs in your browser: nothing that you type is sent anywhere.",
+        or f"A small language model has read {read}, one character after the other. On this page it {does}. It runs in "
+        "your browser: nothing that you type is sent anywhere.",
         "version": __version__,
     }
     return _page(texts, data, base64.b64encode(packer.data).decode())
 
 
 def _require_exportable(run: Run) -> Summary:
-    config, summary = run.config, run.summary()
-    if config.data.format == "text":
-        raise UsageError(
-            f"{run.path} makes continuous text, and a page makes the items of a list: use `wavemore sample`"
-        )
-    if summary is None or summary.val_line_percentiles is None:
+    summary = run.summary()
+    if summary is None or (run.config.data.format == "lines" and summary.val_line_percentiles is None):
         raise RunError(f"{run.path} is not finished ({run.progress()}): finish it with `wavemore train --resume`")
     return summary
 
 
 def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
     """Return what the page knows besides its weights, as plain data."""
-    config, vocabulary, model, hashes = run.config, run.vocabulary(), run.model().cpu().float(), run.line_hashes()
+    config, vocabulary, model = run.config, run.vocabulary(), run.model().cpu().float()
     _check_size(run, model)
     longest = max(1, config.data.longest_line)
     description = describe(model, packer)
     labels = vocabulary.labels
+    known, lookahead = None, []
+    if config.data.format == "lines":
+        hashes = run.line_hashes()
+        known = {"filter": packer.integers(bloom_filter(hashes)), "positions": POSITIONS, "lines": len(hashes)}
+        lookahead = describe_lookahead(count_next(model, vocabulary, summary.temperature, longest), packer)
     return {
+        "format": config.data.format,
+        "separator": config.data.layout.separator if config.data.layout.kind == "separated" else None,
         "kind": config.model,
         "settings": f"{config.model} {config.model_config.label}",
         "numbers": model.parameter_count(),
@@ -81,8 +85,8 @@ def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
         "longest": longest,
         "temperature": summary.temperature,
         "percentiles": summary.val_line_percentiles,
-        "known": {"filter": packer.integers(bloom_filter(hashes)), "positions": POSITIONS, "lines": len(hashes)},
-        "lookahead": describe_lookahead(count_next(model, vocabulary, summary.temperature, longest), packer),
+        "known": known,
+        "lookahead": lookahead,
         "uniform": log(len(vocabulary)),
         "model": description,
         "tensors": packer.tensors,

@@ -41,8 +41,9 @@ class KnownLines {
 
 // Ids as in text/vocabulary.py: 0 is the boundary.
 class Vocabulary {
-  constructor(characters, cleaning) {
-    this.characters = [null, ...characters];
+  // In a text the boundary is the end of a line; in a list no character is.
+  constructor(characters, cleaning, isText) {
+    this.characters = [isText ? "\n" : null, ...characters];
     this.ids = new Map(this.characters.map((character, id) => [character, id]));
     this.cleaning = cleaning;
     this.spaces = this.characters.flatMap((character, id) => (id && /^\s$/u.test(character) ? [id] : []));

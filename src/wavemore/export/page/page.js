@@ -5,6 +5,7 @@ const data = JSON.parse($("data").textContent);
 const maker = new Maker(data, decodeBase64($("weights").textContent));
 const MAX_TYPED = 200; // characters that are looked at
 const SLICE = 25; // milliseconds of work before the page reacts again
+const isText = data.format === "text";
 let made = [];
 let job = 0; // the number of the last order
 
@@ -25,6 +26,9 @@ function shown(id) {
   return /^\p{M}$/u.test(character) ? `◌${character}` : character;
 }
 
+// An item of several lines has a sign for each line break.
+const broken = (text) => (data.separator === null ? text : text.replaceAll("␤", "\n"));
+
 function wholeNumber(id, least, most, otherwise) {
   const value = $(id).value.trim();
   if (value === "" && otherwise !== undefined) return otherwise;
@@ -35,6 +39,7 @@ function wholeNumber(id, least, most, otherwise) {
   return number;
 }
 
+const readSeed = () => wholeNumber("seed", 0, 2 ** 53 - 1, Math.floor(Math.random() * 1e9));
 const texts = (id) => $(id).value.split("\n").filter((text) => text !== "");
 
 function readWishes() {
@@ -48,12 +53,13 @@ function readWishes() {
     isNew: $("new").checked,
     distinct: $("distinct").checked,
     label: $("label").value,
-    seed: wholeNumber("seed", 0, 2 ** 53 - 1, Math.floor(Math.random() * 1e9)),
+    seed: readSeed(),
   };
 }
 
 function showItem(item) {
-  const line = element("tr"), text = element("td"), choose = element("button", item.text, { type: "button", dir: "auto" });
+  const line = element("tr"), text = element("td");
+  const choose = element("button", broken(item.text), { type: "button", dir: "auto" });
   choose.addEventListener("click", () => {
     $("typed").value = item.text;
     $("typed-label").value = item.label;
@@ -73,54 +79,83 @@ function showItem(item) {
   $("made").append(line);
 }
 
-function finish(wishes, wanted) {
-  $("stop").hidden = true;
-  $("make").disabled = false;
-  const few = made.length < wanted ? `Found only ${made.length} of ${wanted}: try fewer wishes, or a higher temperature. ` : "";
-  $("status").textContent = `${few}${made.length === 1 ? "1 item" : `${made.length} items`}, seed ${wishes.seed}.`;
-}
-
-// Works in slices, so that the page reacts while many are made.
-function make(event) {
-  event.preventDefault();
-  $("status").classList.remove("error");
+// Calls `step` until it returns true, in slices, so that the page reacts; `end` is called when it has, or on Stop.
+function inSlices(step, end) {
   const number = ++job;
-  let wishes, wanted, items;
-  try {
-    wishes = readWishes();
-    wanted = wholeNumber("count", 1, 1000);
-    items = new Source(maker, wishes).items();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    $("status").textContent = error.message;
-    $("status").classList.add("error");
-    return;
-  }
-  made = [];
-  $("made").replaceChildren();
   $("make").disabled = true;
   $("stop").hidden = false;
+  const finish = () => {
+    job++;
+    $("stop").hidden = true;
+    $("make").disabled = false;
+    end();
+  };
+  $("stop").onclick = finish;
   const work = () => {
     if (number !== job) return;
-    const end = performance.now() + SLICE;
-    while (made.length < wanted && performance.now() < end) {
+    const until = performance.now() + SLICE;
+    while (performance.now() < until) if (step()) return finish();
+    setTimeout(work);
+  };
+  work();
+}
+
+function makeItems() {
+  const wishes = readWishes(), wanted = wholeNumber("count", 1, 1000), items = new Source(maker, wishes).items();
+  made = [];
+  $("made").replaceChildren();
+  let isStopped = true;
+  inSlices(
+    () => {
       const { value, done } = items.next();
-      if (done) return finish(wishes, wanted);
       if (value) {
         made.push(value);
         showItem(value);
         $("results").hidden = false;
       }
-    }
-    if (made.length === wanted) return finish(wishes, wanted);
-    $("status").textContent = `${made.length} of ${wanted} ...`;
-    setTimeout(work);
-  };
-  $("stop").onclick = () => {
-    job++;
-    finish(wishes, made.length);
-  };
-  work();
+      $("status").textContent = `${made.length} of ${wanted} ...`;
+      isStopped = !done && made.length < wanted;
+      return !isStopped;
+    },
+    () => {
+      const found = `Found only ${made.length} of ${wanted}: try fewer wishes, or a higher temperature. `;
+      const count = made.length === 1 ? "1 item" : `${made.length} items`;
+      $("status").textContent = `${isStopped || made.length === wanted ? "" : found}${count}, seed ${wishes.seed}.`;
+    },
+  );
+}
+
+function writeText() {
+  const beginning = $("beginning").value, seed = readSeed(), wanted = wholeNumber("characters", 1, 20000);
+  const characters = maker.continued(beginning, Number($("temperature").value), seed);
+  let count = 0, nats = 0;
+  $("written").textContent = beginning;
+  $("results").hidden = false;
+  inSlices(
+    () => {
+      const { value } = characters.next();
+      $("written").append(value.character);
+      nats += value.nats;
+      return ++count === wanted;
+    },
+    () => {
+      $("written").normalize();
+      $("status").textContent = `${count} characters, ${(nats / count).toFixed(2)} nats per character, seed ${seed}.`;
+    },
+  );
+}
+
+function make(event) {
+  event.preventDefault();
+  $("status").classList.remove("error");
+  try {
+    if (isText) writeText();
+    else makeItems();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    $("status").textContent = error.message;
+    $("status").classList.add("error");
+  }
 }
 
 function download(name, content, type) {
@@ -139,24 +174,30 @@ function csv() {
   const hasLabels = data.labels.names.length > 0;
   const rows = made.map(({ text, label, nats, length }) => {
     const numbers = [nats / length, maker.typical(nats / length)].map((value) => value.toFixed(4));
-    return [csvCell(text), ...(hasLabels ? [csvCell(label)] : []), ...numbers].join();
+    return [csvCell(broken(text)), ...(hasLabels ? [csvCell(label)] : []), ...numbers].join();
   });
   const header = ["text", ...(hasLabels ? ["label"] : []), "nats_per_char", "percentile_rank"].join();
   return `\ufeff${[header, ...rows].join("\r\n")}\r\n`;
 }
 
+// All that was made, as a file has it.
+function content() {
+  if (isText) return $("written").textContent;
+  const end = data.separator === null ? "\n" : `\n${data.separator}\n`;
+  return made.map(({ text }) => broken(text) + end).join("");
+}
+
 async function copy() {
-  const content = made.map(({ text }) => text).join("\n");
   try {
-    await navigator.clipboard.writeText(content);
+    await navigator.clipboard.writeText(content());
   } catch {
-    const area = element("textarea", content);
+    const area = element("textarea", content());
     document.body.append(area);
     area.select();
     document.execCommand("copy");
     area.remove();
   }
-  $("status").textContent = `Copied ${made.length}.`;
+  $("status").textContent = isText ? "Copied." : `Copied ${made.length}.`;
 }
 
 function showNext(logits) {
@@ -166,7 +207,7 @@ function showNext(logits) {
     const bar = element("i");
     bar.style.width = `${(100 * p[id]) / p[order[0]]}%`;
     button.append(element("b", shown(id)), element("span", percent(p[id])), bar);
-    button.disabled = id === 0;
+    button.disabled = id === 0 && !isText;
     button.addEventListener("click", () => {
       $("typed").value += maker.vocabulary.characters[id];
       think();
@@ -180,7 +221,7 @@ function showNext(logits) {
 
 function showSurprise(ids, states) {
   const most = Math.max(5, data.uniform);
-  $("surprise").replaceChildren(...[...ids, 0].map((id, i) => {
+  $("surprise").replaceChildren(...(isText ? ids : [...ids, 0]).map((id, i) => {
     const nats = -Math.log(softmax(states[i].logits)[id]), item = element("li"), bar = element("i", "", { "aria-hidden": "true" });
     bar.style.height = `${Math.min(6, (6 * nats) / most)}rem`;
     bar.style.background = `rgb(var(${nats > data.uniform ? "--high" : "--low"}))`;
@@ -204,12 +245,20 @@ function think() {
   showSurprise(ids, states);
   const picture = PICTURES[data.model.kind](maker.model, states, [maker.token(label), ...ids]);
   $("inside-text").textContent = picture.text;
-  const nameOf = (id) => (id > 0 && id < maker.size ? shown(id) : "·"); // "·" is before the first character
+  const nameOf = (id) => ((id > 0 || isText) && id < maker.size ? shown(id) : "·"); // "·" is before the first one
   $("inside").replaceChildren(drawPicture(picture, nameOf, $("inside").clientWidth - 16));
   for (const id of ["inside", "surprise"]) $(id).scrollLeft = $(id).scrollWidth; // to the last character
 }
 
+// A text may begin with several lines, an item may not.
+function makeTextarea(id) {
+  const area = element("textarea", "", { id, rows: 3, dir: "auto", autocapitalize: "off", spellcheck: "false" });
+  $(id).replaceWith(area);
+}
+
 function start() {
+  document.querySelector("main").className = data.format;
+  if (isText) ["beginning", "typed"].forEach(makeTextarea);
   const { names } = data.labels;
   for (const [id, empty] of [["label", "any, as often as in the list"], ["typed-label", "not given"]]) {
     if (id === "label" || !names.length) $(id).append(element("option", empty, { value: "" }));
@@ -224,12 +273,12 @@ function start() {
   showTemperature();
   $("temperature").addEventListener("input", showTemperature);
   $("facts").textContent =
-    `${data.settings}, ${data.numbers.toLocaleString("en")} numbers, ${maker.size - 1} characters, ` +
-    `${data.known.lines.toLocaleString("en")} lines.`;
+    `${data.settings}, ${data.numbers.toLocaleString("en")} numbers, ${maker.size - 1} characters` +
+    `${data.known ? `, ${data.known.lines.toLocaleString("en")} lines` : ""}.`;
   $("wishes").addEventListener("submit", make);
   $("copy").addEventListener("click", copy);
   $("text-file").addEventListener("click", () => {
-    download("items.txt", made.map(({ text }) => `${text}\n`).join(""), "text/plain;charset=utf-8");
+    download(isText ? "text.txt" : "items.txt", content(), "text/plain;charset=utf-8");
   });
   $("csv-file").addEventListener("click", () => download("items.csv", csv(), "text/csv;charset=utf-8"));
   $("typed").addEventListener("input", think);
@@ -244,6 +293,10 @@ window.wavemore = { // for programs and tests
   maxLength: data.longest,
   lookahead: () => maker.lookahead.map(({ k, p, ratios }) => ({ k, p: [...p.values], ratios: [...ratios.values] })),
   logits: (text, label = "") => maker.states(maker.vocabulary.encode(text), label).map((state) => Array.from(state.logits)),
+  continued: (count, beginning, temperature, seed) => {
+    const characters = maker.continued(beginning, temperature, seed);
+    return Array.from({ length: count }, () => characters.next().value.character).join("");
+  },
   generate: (count, wishes) => maker.generate(count, wishes),
   isKnown: (text) => maker.known.has(text),
   typical: (natsPerCharacter) => maker.typical(natsPerCharacter),

@@ -8,7 +8,7 @@ const FIRST_BATCH = 64, MAX_BATCH = 1024;
 const MAY_DIFFER = 50, MIN_ACCEPTED = 1 / 256;
 const MAX_FAILED = 40000; // characters drawn in a row without a line that passes
 const MANY_LINES = 256, FEW_END = 0.1;
-const MAX_BEGINNINGS = 4000; // kept
+const MAX_BEGINNINGS = 4000, MAX_PROBABILITIES = 2e6; // kept
 
 // h after each number of characters: tables[length][state * contexts + context].
 class Lookahead {
@@ -100,7 +100,7 @@ class Beginnings {
   }
 
   root(token) {
-    if (this.count > MAX_BEGINNINGS) [this.roots, this.count] = [new Map(), 0];
+    if (this.count > Math.min(MAX_BEGINNINGS, MAX_PROBABILITIES / this.model.vocabularySize)) [this.roots, this.count] = [new Map(), 0];
     if (!this.roots.has(token)) this.roots.set(token, this.node(this.model.start(token)));
     return this.roots.get(token);
   }
@@ -226,12 +226,12 @@ class Source {
 class Maker {
   constructor(data, bytes) {
     const tensors = unpack(data.tensors, bytes);
-    this.vocabulary = new Vocabulary(data.characters, data.cleaning);
+    this.vocabulary = new Vocabulary(data.characters, data.cleaning, data.format === "text");
     this.size = this.vocabulary.characters.length;
     this.labels = data.labels;
     this.temperature = data.temperature;
     this.percentiles = data.percentiles;
-    this.known = new KnownLines(tensors[data.known.filter].values, data.known.positions);
+    this.known = data.known && new KnownLines(tensors[data.known.filter].values, data.known.positions);
     this.lookahead = withTensors(data.lookahead, tensors);
     this.model = makeModel(data.model, tensors, this.size);
     this.drawn = null;
@@ -262,6 +262,18 @@ class Maker {
     let i = 0;
     while (values[i + 1] <= natsPerCharacter) i++;
     return 1 - (i + (natsPerCharacter - values[i]) / (values[i + 1] - values[i])) / last;
+  }
+
+  // The characters of a text after a beginning, one after the other, without end: {character, nats}.
+  *continued(beginning, temperature, seed) {
+    const random = new Random(seed);
+    let state = this.model.start(0);
+    for (const id of this.vocabulary.encode(beginning)) state = this.model.step(state, id);
+    for (;;) {
+      const id = random.pick(softmax(state.logits, temperature)), nats = -Math.log(softmax(state.logits)[id]);
+      yield { character: this.vocabulary.characters[id], nats };
+      state = this.model.step(state, id);
+    }
   }
 
   generate(count, wishes) {
