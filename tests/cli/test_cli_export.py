@@ -40,8 +40,14 @@ def test_an_unfinished_run(run: Path, fails: Callable[..., str]) -> None:
     assert "is not finished" in fails(1, "export", "done")
 
 
-def test_a_full_disk(run: Path, fails: Callable[..., str]) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    Path("full.html").symlink_to("/dev/full")
-    assert "full.html" in fails(2, "export", "done", "-o", "full.html")
+@pytest.mark.slow
+def test_a_full_disk(run: Path, program: Callable[..., Any]) -> None:
+    resource = pytest.importorskip("resource", reason="needs the limits of Unix")
+
+    def no_large_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    result = program("export", "done", preexec_fn=no_large_files)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "wavemore: cannot write done.html: File too large; its old content is unchanged\n"
+    assert [path.name for path in Path().iterdir()] == ["runs"]

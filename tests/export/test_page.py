@@ -28,6 +28,7 @@ from wavemore.nn.bigram import BigramConfig
 from wavemore.nn.model import Model
 from wavemore.nn.models import MODELS, build
 from wavemore.runs.run import Run
+from wavemore.signs import visible
 
 
 class Scripts(HTMLParser):
@@ -206,3 +207,15 @@ def test_what_cannot_be_exported(
         export_page(small_run("ngram"))
     with pytest.raises(UsageError, match=r"has .* parameters: a page of about .* MB.*smaller `hidden`"):
         export_page(small_run("tree"))
+
+
+@given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=20))
+def test_no_text_becomes_markup(title: str, about: str, characters: str) -> None:
+    texts = {"title": title, "about": about, "version": "1"}
+    plain = Scripts(page_module._page(texts | {"title": "", "about": ""}, {}, ""))
+    found = Scripts(page_module._page(texts, {"characters": characters}, ""))
+    assert found.tags == plain.tags
+    assert found.addresses == plain.addresses
+    assert found.content["script"] == plain.content["script"]
+    assert json.loads(found.content["data"]) == {"characters": characters}
+    assert found.content.get("h1", "") == visible(title, keep="\n")

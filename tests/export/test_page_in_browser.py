@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from wavemore.engine.line_source import cap
@@ -478,3 +480,23 @@ def test_an_item_of_several_lines_is_shown_as_such(small_run: Callable[[str], Ru
         page.click("#text-file")
     content = Path(found.value.path()).read_text(encoding="utf-8")
     assert content == "".join(f"{item}\n%\n" for item in made)
+
+
+def test_whatever_is_typed_is_taken_or_refused(small_run: Callable[[str], Run], browser: Browser) -> None:
+    page = browser.open(small_run("odd"))
+    alphabet = st.one_of(st.sampled_from(small_run("odd").vocabulary().characters), st.characters(codec="utf-8"))
+
+    @settings(max_examples=40)
+    @given(st.text(alphabet, max_size=12), st.text(alphabet, max_size=6), st.integers(-9, 99).map(str))
+    def check(typed: str, part: str, longest: str) -> None:
+        for field, text in (("#typed", typed), ("#beginning", part), ("#contains", typed), ("#without", part)):
+            page.fill(field, text)
+        page.fill("#longest", longest)
+        page.click("#make")
+        page.wait_for_timeout(5)
+        if page.is_visible("#stop"):
+            page.click("#stop", force=True, no_wait_after=True)
+        assert page.inner_text("#status") != ""
+
+    check()
+    assert browser.faults == []

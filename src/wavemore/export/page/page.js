@@ -23,6 +23,7 @@ function shown(id) {
   if (id === 0) return "⏎";
   const character = maker.vocabulary.characters[id];
   if (/^\s$/u.test(character)) return "␣";
+  if (/^\p{C}$/u.test(character)) return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
   return /^\p{M}$/u.test(character) ? `◌${character}` : character;
 }
 

@@ -6,7 +6,7 @@ const MAX_PRODUCTS = 3e7; // multiplications for the tables of h
 const MOST_END = 0.99;
 const FIRST_BATCH = 64, MAX_BATCH = 1024;
 const MAY_DIFFER = 50, MIN_ACCEPTED = 1 / 256;
-const MAX_FAILED = 40000; // characters drawn in a row without a line that passes
+const MAX_FAILED = 150000; // characters drawn in a row without a line that passes
 const MANY_LINES = 256, FEW_END = 0.1;
 const MAX_BEGINNINGS = 4000, MAX_PROBABILITIES = 2e6; // kept
 
