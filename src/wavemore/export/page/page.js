@@ -44,10 +44,12 @@ const readSeed = () => wholeNumber("seed", 0, 2 ** 53 - 1, Math.floor(Math.rando
 const texts = (id) => $(id).value.split("\n").filter((text) => text !== "");
 
 function readWishes() {
-  const minLength = wholeNumber("shortest", 1, 1000, 1), beginning = $("beginning").value, ending = $("ending").value;
-  const maxLength = wholeNumber("longest", minLength, 1000, Math.max(data.longest, minLength));
+  const most = Math.max(1000, data.longest), minLength = wholeNumber("shortest", 1, most, 1);
   return {
-    beginning, ending, minLength, maxLength,
+    minLength,
+    maxLength: wholeNumber("longest", minLength, most, Math.max(data.longest, minLength)),
+    beginning: $("beginning").value,
+    ending: $("ending").value,
     contains: texts("contains"),
     without: texts("without"),
     temperature: Number($("temperature").value),
