@@ -378,9 +378,9 @@ def test_the_model_is_shown_from_the_keyboard(name: str, small_run: Callable[[st
         ({"#beginning": "ß"}, "does not know the character ß"),
         ({"#beginning": "mar", "#without": "a"}, "meets all these wishes"),
         ({"#beginning": "maria", "#longest": "3"}, "meets all these wishes"),
-        ({"#longest": "0"}, "a whole number from 1 to 1000"),
-        ({"#count": "1e9"}, "a whole number from 1 to 1000"),
-        ({"#seed": "-1"}, "a whole number from 0"),
+        ({"#longest": "0"}, "Longest length: a whole number from 1 to 1000"),
+        ({"#count": "1e9"}, "How many: a whole number from 1 to 1000"),
+        ({"#seed": "-1"}, "Seed: a whole number from 0"),
         ({"#count": ""}, "a whole number from 1 to 1000"),
     ],
 )

@@ -35,7 +35,7 @@ function wholeNumber(id, least, most, otherwise) {
   if (value === "" && otherwise !== undefined) return otherwise;
   const number = Number(value);
   if (!Number.isInteger(number) || number < least || number > most || value === "") {
-    throw new UserError(`${$(id).labels[0].textContent.trim().split("  ")[0]}: a whole number from ${least} to ${most}.`);
+    throw new UserError(`${$(id).labels[0].firstChild.textContent.trim()}: a whole number from ${least} to ${most}.`);
   }
   return number;
 }
@@ -286,7 +286,11 @@ function start() {
   $("csv-file").addEventListener("click", () => download("items.csv", csv(), "text/csv;charset=utf-8"));
   $("typed").addEventListener("input", think);
   $("typed-label").addEventListener("change", think);
-  window.addEventListener("resize", think);
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => { // the height changes while a telephone scrolls
+    if (window.innerWidth !== width) think();
+    width = window.innerWidth;
+  });
   think();
 }
 
