@@ -471,6 +471,8 @@ def test_a_text_is_written_on(name: str, small_run: Callable[[str], Run], browse
 
 def test_an_item_of_several_lines_is_shown_as_such(small_run: Callable[[str], Run], browser: Browser) -> None:
     page = browser.open(small_run("separated"))
+    page.uncheck("#new")
+    page.fill("#seed", "1")
     page.click("#make")
     playwright.expect(page.locator("#status")).to_contain_text("10 items")
     made = page.eval_on_selector_all("#made button", "(all) => all.map((each) => each.textContent)")
