@@ -40,10 +40,10 @@ class Tree {
   }
 
   fuse(level, number, ids, position) {
-    const width = ids.length / level.n, joined = [];
+    const width = ids.length / level.n, joined = new Float64Array(level.linear.w.columns);
     for (let i = 0; i < level.n; i++) {
       const part = this.node(number - 1, ids.slice(i * width, (i + 1) * width), position * level.n + i);
-      for (let c = 0; c < part.length; c++) joined.push(part[c]);
+      joined.set(part, i * part.length);
     }
     let x = linear(level.linear, joined);
     if (level.positions) {
