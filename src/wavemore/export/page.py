@@ -8,6 +8,7 @@ from importlib.resources import files
 from math import log
 from typing import Any
 
+from wavemore.engine.ranked import KEEPERS_TEMPERATURE
 from wavemore.errors import RunError, UsageError
 from wavemore.export.description import describe
 from wavemore.export.known_lines import POSITIONS, bloom_filter
@@ -68,11 +69,11 @@ def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
     longest = max(1, config.data.longest_line)
     description = describe(model, packer)
     labels = vocabulary.labels
-    known, lookahead = None, []
+    known, lookahead, temperature = None, [], summary.temperature
     if config.data.format == "lines":
-        hashes = run.line_hashes()
+        hashes, temperature = run.line_hashes(), KEEPERS_TEMPERATURE  # that of `wavemore sample`
         known = {"filter": packer.integers(bloom_filter(hashes)), "positions": POSITIONS, "lines": len(hashes)}
-        lookahead = describe_lookahead(count_next(model, vocabulary, summary.temperature, longest), packer)
+        lookahead = describe_lookahead(count_next(model, vocabulary, temperature, longest), packer)
     return {
         "format": config.data.format,
         "separator": config.data.layout.separator if config.data.layout.kind == "separated" else None,
@@ -83,7 +84,7 @@ def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
         "labels": {"names": labels.names, "shares": labels.shares.tolist() if labels else []},
         "cleaning": {"normalize": config.data.cleaning.normalize, "case": config.data.cleaning.case},
         "longest": longest,
-        "temperature": summary.temperature,
+        "temperature": temperature,
         "percentiles": summary.val_line_percentiles,
         "known": known,
         "lookahead": lookahead,
