@@ -68,7 +68,7 @@ class Sample:
     length: IntOrAuto = "auto"
     """for a model of continuous text: characters after the prefix (auto: 500)"""
     stop: Text = None
-    """for a model of continuous text: each text ends behind the first TEXT after the prefix"""
+    """for a model of continuous text: each text ends with the first TEXT after the prefix"""
     output: Annotated[File, arg(aliases=("-o",))] = None
     """write the lines to this file instead: .txt (the lines alone), .csv or .jsonl (with nats, new, ...)"""
     json: Flag = False

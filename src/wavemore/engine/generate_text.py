@@ -43,7 +43,7 @@ def generate_text(
 ) -> list[GeneratedText]:
     """Draw `n` texts of `length` characters after the prefix, which begins the text.
 
-    With `stop`, such as ".", each ends behind the first occurrence of that among the drawn characters, if there is one.
+    With `stop`, such as ".", each ends after the first occurrence of that among the drawn characters, if there is one.
 
     Raises `UnknownCharacterError` for a prefix or a `stop` with a character that is not in the vocabulary, and
     `ModelError` if the vocabulary is not the model's.
