@@ -1,9 +1,12 @@
 """What a user of the library does wrong is one sentence of a public class."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import wavemore as wm
@@ -16,6 +19,10 @@ ANY: Any = wm  # without types, as in a notebook
 
 def gru() -> wm.Model:
     return wm.build("gru", SIZE, hidden=4)
+
+
+def language_model() -> Any:
+    return wm.LanguageModel.of(gru(), CORPUS)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,43 @@ def gru() -> wm.Model:
         (lambda: ANY.plan(CORPUS, hidden="3"), "`hidden` is '3'; it must be a whole number"),
         (lambda: ANY.build("gru", SIZE, hiden=3), "there is no setting `hiden` of a gru; choose from embedding"),
         (lambda: ANY.build("gru", SIZE, wm.TreeConfig()), "takes a RecurrentConfig, not a TreeConfig"),
-        (lambda: ANY.Recipe(steps="3"), "`steps` is '3'; it must be a number"),
+        (lambda: ANY.Recipe(steps="3"), "`steps` is '3'; it must be a whole number"),
+        (lambda: ANY.Recipe(steps=2.5), "`steps` is 2.5; it must be a whole number"),
+        (lambda: ANY.plan(CORPUS, epochs="3"), "`epochs` is '3'; it must be a number"),
+        (lambda: ANY.plan(CORPUS, minutes="3"), "`minutes` is '3'; it must be a number"),
+        (lambda: ANY.plan(CORPUS, model="tree", fuse="22"), "`fuse` is '22'; it must be a list of whole numbers"),
+        (lambda: ANY.build("gru", SIZE, dropout="1"), "`dropout` is '1'; it must be a number"),
+        (lambda: ANY.build("gru", str(SIZE)), "`vocabulary_size` is '"),
+        (lambda: ANY.Sampling(temperature="hot"), "`temperature` is 'hot'; it must be a number"),
+        (lambda: ANY.Sampling(top_k="3"), "`top_k` is '3'; it must be a whole number or all"),
+        (lambda: ANY.Sampling(max_length=2.5), "`max_length` is 2.5; it must be a whole number"),
+        (lambda: ANY.Sampling(seed=None), "`seed` is None; it must be a whole number"),
+        (lambda: ANY.Sampling(suffix=3), "`suffix` is 3; it must be a string"),
+        (lambda: ANY.Sampling(contains=[None]), "`contains` holds None; give a list of strings"),
+        (lambda: ANY.Sampling(new="no"), "`new` is 'no'; it must be True or False"),
+        (lambda: language_model().generate("3"), "`n` is '3'; it must be a whole number"),
+        (lambda: language_model().generate(2, contains=3), "`contains` is a int; it must be a list of strings"),
+        (lambda: language_model().generate(2, like=[3]), "`like` holds 3; give a list of strings"),
+        (lambda: language_model().generate(2, like=["anna"], rank="best"), "`like` and `rank` choose lines in diff"),
+        (lambda: language_model().score([None]), "`texts` holds None; give a list of strings"),
+        (lambda: language_model().to("meta"), "device 'meta' cannot be used here"),
+        (lambda: language_model().save_pretrained(None), "`folder` is a NoneType; it must be the path"),
+        (lambda: ANY.LanguageModel.of(gru(), None), "`corpus` is a NoneType; it must be a corpus"),
+        (lambda: list(ANY.generate(language_model(), VOCABULARY, 2, wm.Sampling())), "holds a model: give its `model`"),
+        (lambda: list(ANY.generate(gru(), "abc", 2, wm.Sampling())), "`vocabulary` is a str; it must be a Vocabulary"),
+        (lambda: list(ANY.generate(gru(), VOCABULARY, 2, {})), "`sampling` is a dict; it must be a Sampling"),
+        (lambda: ANY.next_characters(gru(), VOCABULARY, 3), "`prefix` is 3; it must be a string"),
+        (lambda: ANY.from_pretrained(b"runs/x"), "`folder` is a bytes; it must be the path of a folder or file"),
+        (lambda: ANY.from_pretrained("x" * 300), "there is no folder 'xxx"),
+        (lambda: ANY.batches(CORPUS, gru()), "`part` is a LineCorpus; it must be a part"),
+        (lambda: ANY.batches(CORPUS.train, gru(), epochs="1"), "`epochs` is '1'; it must be a number"),
+        (lambda: ANY.RecipeOptimizer(gru(), None), "`recipe` is a NoneType; it must be a Recipe"),
+        (lambda: ANY.build("tree", SIZE).unique(torch.zeros(2, 8).long()), "a Tensor is no plan: make plans by"),
+        (lambda: ANY.Vocabulary(3), "3 is no character; give a string, or a list"),
+        (lambda: ANY.Vocabulary(["a", 3]), "3 is no character; give a string, or a list"),
+        (lambda: ANY.load_corpus(3), "`data` is a int; it must be a path"),
+        (lambda: ANY.train(CORPUS, run=3), "`run` is a int; it must be the path"),
+        (lambda: ANY.train(CORPUS, {"epochs": 1}), "`plan` is a dict; it must be a Plan"),
         (lambda: ANY.LanguageModel.of(gru(), CORPUS).generate(2, hot=1), "there is no setting `hot`; choose from"),
         (lambda: ANY.Run("nowhere").model(), "there is no run at nowhere"),
         (lambda: ANY.from_pretrained("user/name"), "there is no folder 'user/name' with a model"),
@@ -64,3 +107,15 @@ def test_lines_are_new_without_known_ones_and_one_teacher_needs_no_list() -> Non
         pass
     assert all(sample.new for sample in wm.generate(model, VOCABULARY, 3, wm.Sampling()))
     assert wm.soft_targets(model, CORPUS).shape == (CORPUS.train.num_targets, SIZE)
+
+
+def test_numbers_of_numpy_are_settings() -> None:
+    sampling = ANY.Sampling(seed=np.int64(3), temperature=np.float32(0.5), contains=["a"])
+    assert (type(sampling.seed), sampling.temperature, sampling.contains) == (int, 0.5, ("a",))
+    assert len(language_model().generate(np.int64(2), seed=np.int64(3))) == 2
+
+
+def test_a_model_goes_to_a_device_of_torch(tmp_path: Path) -> None:
+    model = language_model().to(torch.device("cpu"))
+    model.save_pretrained(tmp_path / "model")
+    assert wm.from_pretrained(tmp_path / "model", device=torch.device("cpu")).device.type == "cpu"

@@ -4,7 +4,17 @@ Any other exception is a bug in wavemore. The command line prints these errors w
 `exit_code`.
 """
 
+from collections.abc import Iterable
+from dataclasses import fields
+from numbers import Integral, Real
+from operator import index
+from types import UnionType
+from typing import Any, Literal, SupportsIndex, Union, get_args, get_origin
+
 A_CORPUS = "a corpus, such as `load_corpus` returns"
+A_PLAN = "a Plan, such as `plan(corpus)` returns"
+A_SAMPLING = "a Sampling, such as `Sampling(temperature=0.8)`"
+A_VOCABULARY = "a Vocabulary, such as `corpus.vocabulary`"
 
 
 class WavemoreError(Exception):
@@ -45,7 +55,90 @@ def refuse_string(value: object, name: str) -> None:
         raise UsageError(f'`{name}` is one string; give a list of strings, such as ["anna", "bob"]')
 
 
-def require_kind(value: object, name: str, kind: type, example: str) -> None:
+def strings(values: Iterable[str], name: str) -> list[str]:
+    """Return a list of strings. Raises `UsageError` for one string, and for anything else.
+
+    >>> strings(["anna", 3], "texts")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `texts` holds 3; give a list of strings, such as ["anna", "bob"]
+    """
+    refuse_string(values, name)
+    require_kind(values, name, Iterable, 'a list of strings, such as ["anna", "bob"]')
+    found: list[Any] = list(values)
+    if other := [value for value in found if not isinstance(value, str)]:
+        raise UsageError(f'`{name}` holds {other[0]!r:.60}; give a list of strings, such as ["anna", "bob"]')
+    return found
+
+
+def whole(value: SupportsIndex, name: str, least: int = 0) -> int:
+    """Return a whole number. Raises `UsageError` for anything else, and for one below the least.
+
+    >>> whole(2.5, "n")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `n` is 2.5; it must be a whole number
+    """
+    number: int = typed(value, name, int)
+    require(number >= least, name, number, f"at least {least}")
+    return number
+
+
+_RULES = {float: "a number", int: "a whole number", str: "a string", bool: "True or False"}
+
+
+def typed(value: object, name: str, kind: Any) -> Any:
+    """Return the value of a setting as one of its type: a list as a tuple, for example. Other types pass as they are.
+
+    Raises `UsageError` for a value that cannot be one.
+
+    >>> typed([2, 2], "fuse", tuple[int, ...])
+    (2, 2)
+    >>> typed("2", "top_k", int | Literal["all"])
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `top_k` is '2'; it must be a whole number or all
+    """
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    for each in kinds:
+        if (found := _as_kind(value, each)) is not None:
+            return found
+    if kind == tuple[str, ...]:
+        strings(value, name)  # type: ignore[arg-type]
+    rules = [", ".join(map(str, get_args(each))) if get_origin(each) is Literal else _rule(each) for each in kinds]
+    one_of = "one of " if get_origin(kind) is Literal else ""
+    raise UsageError(f"`{name}` is {value!r:.60}; it must be {one_of}{' or '.join(rules)}")
+
+
+def require_types(settings: Any) -> None:
+    """Check the fields of a dataclass of settings by their types, and convert them as `typed` does."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        found = typed(value, field.name, field.type)
+        if found is not value:
+            object.__setattr__(settings, field.name, found)
+
+
+def _rule(kind: Any) -> str:
+    return "a list of " + _rule(get_args(kind)[0]).removeprefix("a ") + "s" if get_args(kind) else _RULES[kind]
+
+
+def _as_kind(value: Any, kind: Any) -> Any:
+    """Return the value as one of a type; None if it cannot be."""
+    of = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in of else None
+    if get_origin(kind) is tuple and of[1] is ... and of[0] in _RULES:
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            return None
+        items = tuple(_as_kind(item, of[0]) for item in value)
+        return None if None in items else items
+    if kind is int:
+        return index(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if kind is float:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return (value if isinstance(value, int | float) else float(value)) if is_number else None
+    return value if kind not in _RULES or isinstance(value, kind) else None
+
+
+def require_kind(value: object, name: str, kind: Any, example: str) -> None:
     """Raise `UsageError` for an argument of another kind.
 
     >>> require_kind("names", "corpus", list, "what `load_corpus` returns")

@@ -13,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from wavemore.errors import RunError
+from wavemore.errors import RunError, require_kind
 
 MAX_BYTES = 1 << 24
 """Limit of a file that holds no data, weights or records."""
@@ -66,6 +66,12 @@ def read_file(path: Path, limit: float = MAX_BYTES) -> bytes:
     """Read a whole file. Raises the errors of `check_regular`, and `OSError`."""
     with open_file(path, limit) as file:
         return file.read()
+
+
+def path_of(value: str | os.PathLike[str], name: str) -> Path:
+    """Return a path. Raises `UsageError` for anything else, such as bytes."""
+    require_kind(value, name, str | os.PathLike, "the path of a folder or file")
+    return Path(value)
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -118,6 +118,12 @@ def test_items_of_several_lines(wavemore: Callable[..., Any], folder: Path) -> N
     assert out.count("\n---\n") == 5
     assert out.count("\nand so is") >= 3
     assert "\n" in json.loads(wavemore("sample", "poems", "-n", "5", "--json").out)[0]["text"]
+    wishes = ["--prefix", "the s", "--contains", "\nand", "--match", r"the .*\nand .*[xyz]"]
+    for poem in wavemore("sample", "poems", "-n", "3", "--raw", *wishes).out.split("---\n")[:-1]:
+        assert poem.startswith("the s")
+        assert "\nand" in poem
+    like = wavemore("sample", "poems", "-n", "1", "--like", "the sea is red\nand so is the z")
+    assert "unknown character" not in like.err
     assert wavemore("score", "poems", "the sun is far\nand so is the y").code == 0
     assert json.loads(wavemore("evaluate", "poems", "poems.txt", "--json").out)["file_targets"] == sum(
         len(poem) + 1 for poem in poems

@@ -26,6 +26,11 @@ def test_the_seed_that_was_drawn_is_printed(wavemore: Any, run: Path) -> None:
     assert wavemore("sample", "done", "--temperature", "0", "--max-length", "99").err == ""
 
 
+def test_a_wish_may_be_the_word_auto(wavemore: Any, run: Path) -> None:
+    result = wavemore("sample", "done", "-n", "1", "--prefix", "auto")
+    assert "auto" in result.err + result.out
+
+
 def test_longer_lines_than_those_of_the_data(wavemore: Any, run: Path) -> None:
     lines = wavemore("sample", "-n", "5", "--min-length", "9").out.splitlines()
     assert len(lines) == 5

@@ -138,7 +138,7 @@ def test_labels(name: str, small_settings: dict[str, dict[str, object]]) -> None
 
 def test_examples_that_are_none(corpus: LineCorpus, trained: Model) -> None:
     for examples in ([], ["moka", " "]):
-        with pytest.raises(UsageError, match="`examples` must be one line or more, and none of them empty"):
+        with pytest.raises(UsageError, match="there is no example to be like, or an empty one"):
             adapt(trained, corpus.vocabulary, examples)
     with pytest.raises(UsageError, match="`examples` is one string"):
         adapt(trained, corpus.vocabulary, "moka")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import product
 from math import exp
+from typing import Any
 
 import pytest
 import torch
@@ -140,6 +141,26 @@ def test_all_distinct_lines_are_found_however_rare(lively_one: Callable[..., Mod
     known = ["a", "cccc"]
     new = list(generate(lively_one("transformer", 1), ABC, 50, Sampling(**vars(sampling) | {"new": True}), known))
     assert sorted(sample.text for sample in new) == ["cabbb", "cc", "cccccc", "cccccccc"]
+
+
+def test_the_empty_line_is_found_too_if_it_is_wished(lively_one: Callable[..., Model]) -> None:
+    sampling = Sampling(max_length=3, min_length=0, match="b*", distinct=True)
+    made = list(generate(lively_one("transformer", 1), ABC, 50, sampling, ["bb"]))
+    assert sorted((sample.text, sample.new) for sample in made) == [
+        ("", True),
+        ("b", True),
+        ("bb", False),
+        ("bbb", True),
+    ]
+
+
+@pytest.mark.parametrize("wishes", [{"suffix": "a "}, {"match": " .*"}, {"suffix": " ", "contains": ("ab",)}])
+def test_wishes_that_only_lines_with_spaces_around_meet_are_named(
+    wishes: dict[str, Any], small_model: Callable[..., Model]
+) -> None:
+    message = "no line of at most 6 characters that neither begins nor ends with a space meets `"
+    with pytest.raises(UsageError, match=message):
+        list(generate(small_model("lstm", 4), Vocabulary(" ab"), 5, Sampling(max_length=6, **wishes)))
 
 
 def test_wishes_are_for_clean_lines_without_spaces_around(small_model: Callable[..., Model]) -> None:

@@ -29,7 +29,7 @@ class Next:
     n: Annotated[Number, arg(name="num", aliases=["-n"])] = 10
     """how many characters"""
     label: Text = None
-    """for a run with labels: the label of the item (default: each as likely as the beginning makes it)"""
+    """for a run with labels: the label of the item (default: all, by how likely the beginning makes each)"""
     json: Flag = False
     """print a JSON list of objects with character (empty: the end of the item) and p"""
 
@@ -37,7 +37,7 @@ class Next:
         """Print one character per row, the likeliest first."""
         from wavemore.engine.next_characters import next_characters
         from wavemore.signs import sign
-        from wavemore.text.layout import LINE_BREAK
+        from wavemore.text.layout import joined
 
         require(self.n >= 1, "n", self.n, "at least 1")
         run, words, is_named = split_words(self.words)
@@ -45,7 +45,7 @@ class Next:
             raise UsageError(f"one beginning at a time: put it into quotation marks, as in {' '.join(words)!r}")
         prefix, text_format = "".join(words), run.config.data.format
         if run.config.data.layout.kind == "separated":
-            prefix = prefix.replace("\n", LINE_BREAK)
+            prefix = joined(prefix)
         found = next_characters(run.model(), run.vocabulary(), prefix, text_format, self.label or "")
         shown, rest = found[: self.n], found[self.n :]
         if self.json:

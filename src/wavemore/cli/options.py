@@ -62,8 +62,9 @@ FloatOrAuto = Annotated[float | Auto, _spec("X", float, NUMBER, "auto"), NO_HINT
 
 
 def given(flags: Any) -> dict[str, Any]:
-    """Return the settings that are not "auto", by name."""
-    return {name: value for name, value in vars(flags).items() if value != "auto"}
+    """Return the settings that are not left to "auto", by name; a text may be that word."""
+    automatic = {field.name for field in fields(flags) if field.default == "auto"}
+    return {name: value for name, value in vars(flags).items() if value != "auto" or name not in automatic}
 
 
 def option_names(arguments: Sequence[str]) -> list[str]:

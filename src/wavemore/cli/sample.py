@@ -68,7 +68,7 @@ class Sample:
     length: IntOrAuto = "auto"
     """for a model of continuous text: characters after the prefix (auto: 500)"""
     stop: Text = None
-    """for a model of continuous text: each text ends behind the first TEXT after the prefix"""
+    """for a model of continuous text: each text ends with the first TEXT after the prefix"""
     output: Annotated[File, arg(aliases=("-o",))] = None
     """write the lines to this file instead: .txt (the lines alone), .csv or .jsonl (with nats, new, ...)"""
     json: Flag = False
@@ -144,10 +144,13 @@ class Sample:
         from wavemore.engine.adapt import adapt
         from wavemore.engine.generate_lines import generate
         from wavemore.engine.ranked import keepers, keepers_pool, pool_size, ranked
+        from wavemore.text.layout import joined
 
         vocabulary, summary = run.vocabulary(), run.summary()
         if self.like:
-            return iter(adapt(model, vocabulary, self.like, sampling).draw(n, sampling, known))
+            is_separated = run.config.data.layout.kind == "separated"
+            like = [joined(text.strip("\n")) for text in self.like] if is_separated else self.like
+            return iter(adapt(model, vocabulary, like, sampling).draw(n, sampling, known))
         if self.rank != "auto":
             percentiles = summary.val_line_percentiles if summary else None
             return iter(ranked(generate(model, vocabulary, pool_size(n), sampling, known), n, self.rank, percentiles))
@@ -216,20 +219,14 @@ class Sample:
         return True
 
     def _sampling(self, run: "Run") -> "Sampling":
-        from wavemore.engine.sampling import Sampling
-        from wavemore.text.layout import LINE_BREAK
+        from wavemore.runs.run_sampling import run_sampling
 
         settings: dict[str, Any] = given(self.sampling)
-        longest, flags = max(1, run.config.data.longest_line), self.sampling
-        shortest = max(flags.min_length, sum(map(len, (flags.prefix, flags.suffix, *flags.contains))))
-        settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
         settings.setdefault("temperature", self._temperature(run))
         if run.config.data.format == "lines" and not self.raw and settings["temperature"] > 0:
             settings |= {"new": True, "distinct": True}
-        if run.config.data.layout.kind == "separated":
-            settings["prefix"] = flags.prefix.replace("\n", LINE_BREAK)
         settings.setdefault("seed", secrets.randbelow(10**9))
-        return Sampling(**settings)
+        return run_sampling(run.config.data, settings)
 
     def _temperature(self, run: "Run") -> float:
         from wavemore.engine.ranked import KEEPERS_TEMPERATURE

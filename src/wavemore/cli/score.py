@@ -64,7 +64,7 @@ class Score:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print a file or many lines ranked, a few lines in the order given."""
-        from wavemore.text.layout import LINE_BREAK
+        from wavemore.text.layout import joined
 
         run, texts, is_named = split_words(self.words, self.data or "")
         is_list, as_table = run.config.data.format == "lines", bool(self.output or self.csv)
@@ -76,7 +76,7 @@ class Score:
         if not texts:
             numbers, texts = _standard_input(run.config.data.format)
         if run.config.data.layout.kind == "separated":
-            texts = [text.strip("\n").replace("\n", LINE_BREAK) for text in texts]
+            texts = [joined(text.strip("\n")) for text in texts]
         if is_list and (as_table or (not self.json and (file is not None or len(texts) > FEW))):
             self._rank(run, file, texts)
         else:

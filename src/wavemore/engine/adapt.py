@@ -34,8 +34,8 @@ from wavemore.engine.labels import labels_of
 from wavemore.engine.line_source import Sample
 from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import UsageError, refuse_string
-from wavemore.nn.model import Model
+from wavemore.errors import A_VOCABULARY, UsageError, require_kind, strings
+from wavemore.nn.model import Model, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.text.lines import Lines
 from wavemore.text.one_edit import within_one_edit
@@ -118,11 +118,13 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     >>> after < before
     True
     """
-    refuse_string(examples, "examples")
+    examples = strings(examples, "examples")
+    require_model(model)
+    require_kind(vocabulary, "vocabulary", Vocabulary, A_VOCABULARY)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     texts = [vocabulary.clean(text).strip() for text in examples]
     if not texts or not all(texts):
-        raise UsageError("`examples` must be one line or more, and none of them empty")
+        raise UsageError("there is no example to be like, or an empty one: give one line or more")
     sampling = Sampling() if sampling is None else sampling
     labels = [sampling.label] * len(texts)
     if vocabulary.labels and not sampling.label:

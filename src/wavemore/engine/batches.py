@@ -17,7 +17,7 @@ from wavemore.engine.batch_samplers import BatchSampler
 from wavemore.engine.batchers import LineBatcher, WindowBatcher, require_vocabulary, training_sampler
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.text_batchers import BlockBatcher
-from wavemore.errors import ModelError, require
+from wavemore.errors import ModelError, require, require_kind, typed
 from wavemore.nn.model import Model, require_model
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
@@ -96,7 +96,9 @@ def batches(
     True
     """
     require_model(model)
+    require_kind(part, "part", Part, "a part of a corpus, such as `corpus.train`")
     require_vocabulary(model, part)
+    epochs = typed(epochs, "epochs", float)
     recipe = Recipe(batch_size=batch_size, seed=seed, block_size=block_size)  # raises for values out of range
     steps = ceil(epochs * part.num_targets / recipe.batch_size)
     require(steps >= 1, "epochs", epochs, "above 0")

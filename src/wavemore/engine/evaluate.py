@@ -20,7 +20,7 @@ from wavemore.engine.batchers import evaluation_batcher, line_batcher
 from wavemore.engine.recipe import Execution
 from wavemore.engine.threads import measured
 from wavemore.engine.unit_losses import UnitLosses
-from wavemore.errors import ModelError, UsageError, refuse_string, require, require_kind
+from wavemore.errors import A_VOCABULARY, ModelError, UsageError, require, require_kind, strings
 from wavemore.nn.model import Model, require_model
 from wavemore.progress import report
 from wavemore.text.labels import LabelColumn
@@ -227,8 +227,9 @@ def score(
     `UnknownCharacterError` for a character that is not in the vocabulary, `UsageError` for a label that is missing or
     unknown, and `ModelError` if the vocabulary is not the model's.
     """
-    refuse_string(texts, "texts")
+    texts = strings(texts, "texts")
     require_model(model)
+    require_kind(vocabulary, "vocabulary", Vocabulary, A_VOCABULARY)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     texts = [vocabulary.clean(text) for text in texts]
     if not texts:

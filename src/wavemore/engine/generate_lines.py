@@ -13,7 +13,7 @@ from wavemore.engine.evaluate import score
 from wavemore.engine.line_source import LineSource, Sample
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.wishes import is_plain, wished
-from wavemore.errors import UsageError, refuse_string, require
+from wavemore.errors import A_SAMPLING, A_VOCABULARY, UsageError, refuse_string, require, require_kind, whole
 from wavemore.nn.model import Model, require_model
 from wavemore.text.arrays import is_among
 from wavemore.text.lines import Lines
@@ -53,10 +53,12 @@ def generate(
     for wishes that no line meets and for temperature 0 if the most likely line does not end, and `ModelError` if the
     vocabulary is not the model's.
     """
-    require(n >= 0, "n", n, "at least 0")
+    n = whole(n, "n")
     if isinstance(known, Iterator):
         known = list(known)
     require_model(model)
+    require_kind(vocabulary, "vocabulary", Vocabulary, A_VOCABULARY)
+    require_kind(sampling, "sampling", Sampling, A_SAMPLING)
     model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
     sampling = replace(sampling, prefix=vocabulary.clean(sampling.prefix))
     if sampling.prefix != sampling.prefix.lstrip():
@@ -126,7 +128,8 @@ def _all_lines(source: LineSource) -> Iterator[Sample]:
     texts = [text for text in lines if vocabulary.clean(text) == text]
     labels = [sampling.label] * len(texts) if sampling.label else None
     scores = score(source.model, vocabulary, texts, labels=labels)
-    new = ~is_among(Lines.from_iterable(texts).hashes(), source.known)
+    lengths = np.array([len(text) for text in texts], np.int64)
+    new = ~is_among(Lines("".join(text + "\n" for text in texts), lengths).hashes(), source.known)
     for found, is_new in sorted(zip(scores, new.tolist(), strict=True), key=lambda pair: pair[0].nats):
         yield Sample(found.text, found.nats, is_new, sampling.label)
 

@@ -15,7 +15,7 @@ from wavemore.engine.batcher import nats_of
 from wavemore.engine.draw import draw, probabilities
 from wavemore.engine.evaluate import eval_mode
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import UsageError, require
+from wavemore.errors import A_SAMPLING, A_VOCABULARY, UsageError, require_kind, typed, whole
 from wavemore.nn.model import Model, require_model
 from wavemore.text.vocabulary import Vocabulary
 
@@ -43,7 +43,7 @@ def generate_text(
 ) -> list[GeneratedText]:
     """Draw `n` texts of `length` characters after the prefix, which begins the text.
 
-    With `stop`, such as ".", each ends behind the first occurrence of that among the drawn characters, if there is one.
+    With `stop`, such as ".", each ends after the first occurrence of that among the drawn characters, if there is one.
 
     Raises `UnknownCharacterError` for a prefix or a `stop` with a character that is not in the vocabulary, and
     `ModelError` if the vocabulary is not the model's.
@@ -75,9 +75,10 @@ def stream_text(
 
     With `stop` it ends with the text that is the last to end; what the others draw until then is not theirs.
     """
-    require(n >= 0, "n", n, "at least 0")
-    require(length >= 1, "length", length, "at least 1")
+    n, length, stop = whole(n, "n"), whole(length, "length", least=1), typed(stop, "stop", str)
     require_model(model)
+    require_kind(vocabulary, "vocabulary", Vocabulary, A_VOCABULARY)
+    require_kind(sampling, "sampling", Sampling, A_SAMPLING)
     model.require_vocabulary(vocabulary.characters)
     if sampling.label:
         raise UsageError("`label` is for lines, and this makes continuous text: leave it out")

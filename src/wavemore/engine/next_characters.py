@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from wavemore.engine.evaluate import eval_mode
-from wavemore.errors import ModelError, UsageError
-from wavemore.nn.model import Model
+from wavemore.errors import A_VOCABULARY, ModelError, UsageError, require_kind, typed
+from wavemore.nn.model import Model, require_model
 from wavemore.text.parts import Format
 from wavemore.text.vocabulary import BOUNDARY, Vocabulary
 
@@ -42,7 +42,9 @@ def next_characters(
     >>> sorted(each.character for each in found), round(sum(each.p for each in found), 6)
     (['', 'a', 'b'], 1.0)
     """
-    labels = vocabulary.labels
+    require_model(model)
+    require_kind(vocabulary, "vocabulary", Vocabulary, A_VOCABULARY)
+    prefix, labels = typed(prefix, "prefix", str), vocabulary.labels
     model.require_vocabulary(vocabulary.characters, labels.names)
     if label and not labels:
         raise UsageError("the model was trained on lines without labels, so it knows none")

@@ -14,7 +14,7 @@ from wavemore.engine.recipe import LECTURE, MAX_COUNT, NO_STREAMS, Recipe
 from wavemore.engine.time_plan import plan_for_time
 from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import PlanSettings
-from wavemore.errors import A_CORPUS, UsageError, require, require_kind
+from wavemore.errors import A_CORPUS, UsageError, require, require_kind, typed
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, model_entry, parameter_count, require_labels
 from wavemore.text.corpus import Corpus
@@ -22,6 +22,9 @@ from wavemore.text.parts import Format
 
 Preset = Literal["auto", "lecture"]
 TRAINING_SETTINGS = {"epochs", *(field.name for field in fields(Recipe) if field.metadata)}
+
+KINDS = PlanSettings.__annotations__
+"""The type of each setting."""
 
 
 def plan(
@@ -55,7 +58,7 @@ def plan(
     4
     """
     require_kind(corpus, "corpus", Corpus, A_CORPUS)
-    settings: dict[str, Any] = {**given}
+    settings = {name: typed(value, name, KINDS.get(name, object)) for name, value in given.items()}
     if carried is not None:
         _check_carried(preset, minutes, model, carried, settings)
     if minutes is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wavemore.errors import require
+from wavemore.errors import require, whole
 
 if TYPE_CHECKING:
     from wavemore.engine.line_source import Sample
@@ -59,7 +59,7 @@ def ranked(
     >>> [sample.text for sample in ranked(pool, 3, "surprising", percentiles=[1.0 + k / 50 for k in range(101)])]
     ['ana', 'anna', 'xq']
     """
-    require(n >= 0, "n", n, "at least 0")
+    n = whole(n, "n")
     require(rank in ("best", "typical", "surprising"), "rank", rank, "best, typical or surprising")
     distinct: dict[str, Sample] = {}
     for sample in islice(samples, pool_size(n)):
@@ -98,7 +98,7 @@ def keepers(samples: Iterable["Sample"], n: int) -> Iterator["Sample"]:
     >>> [sample.text for sample in keepers(pool, 2)]
     ['ana', 'bob']
     """
-    require(n >= 0, "n", n, "at least 0")
+    n = whole(n, "n")
     iterator, missing, spare = iter(samples), n, deque["Sample"](maxlen=MAX_SPARE)
     while missing and (pool := list(islice(iterator, keepers_pool(n) // n * min(missing, BLOCK)))):
         kept = _by_quotas(pool, min(missing, BLOCK))

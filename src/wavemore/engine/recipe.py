@@ -1,12 +1,11 @@
 """The recipe of a training: optimizer, steps and schedule as plain data. It imports no torch, so `--help` is fast."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
-from numbers import Real
-from typing import Literal, get_args, get_origin
+from typing import Literal
 
-from wavemore.errors import require
+from wavemore.errors import require, require_types
 from wavemore.nn.config import setting
 
 Optimizer = Literal["muon", "adamw", "sgd"]
@@ -60,12 +59,7 @@ class Recipe:
     """Each change of `steps` on the way, to end in time: the steps done by then, and the number planned before."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(field.type)
-            if get_origin(field.type) is Literal:
-                require(value in choices, field.name, repr(value), f"one of {', '.join(choices)}")
-            elif field.type in (int, float):
-                require(isinstance(value, Real), field.name, repr(value), "a number")
+        require_types(self)
         # A batch of one has no batch statistics.
         limits = {"steps": (1, MAX_COUNT), "batch_size": (2, MAX_BATCH), "num_evals": (1, MAX_COUNT)}
         for name, (least, most) in {**limits, "block_size": (1, MAX_BATCH)}.items():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from wavemore.errors import refuse_string, require
+from wavemore.errors import require, require_types
 from wavemore.nn.config import setting
 
 MAX_LENGTH = 100_000
@@ -37,6 +37,7 @@ class Sampling:
     seed: int = setting(0, "the same seed gives the same lines")
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(0 <= self.temperature < inf, "temperature", self.temperature, "at least 0 and finite")
         require(self.top_k == "all" or self.top_k >= 1, "top_k", self.top_k, "at least 1, or all")
         require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
@@ -47,8 +48,6 @@ class Sampling:
         rule = f"above the length of `prefix` ({len(self.prefix)}), so that something can follow it"
         require(self.max_length > len(self.prefix), "max_length", self.max_length, rule)
         require(self.min_distance >= 0, "min_distance", self.min_distance, "at least 0")
-        refuse_string(self.contains, "contains")
-        refuse_string(self.without, "without")
         for name, texts in (("contains", self.contains), ("without", self.without)):
             require(all(texts), name, "an empty text", "at least one character long")
         require(0 <= self.seed < 2**63, "seed", self.seed, "between 0 and 2**63 - 1")

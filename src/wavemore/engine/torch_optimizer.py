@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wavemore.engine.optimizer import AdamW, Muon, Optimizers
 from wavemore.engine.recipe import Recipe
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, require_kind
 from wavemore.nn.model import Model, require_model
 
 
@@ -27,6 +27,7 @@ class RecipeOptimizer(torch.optim.Optimizer):
 
     def __init__(self, model: Model, recipe: Recipe) -> None:
         require_model(model)
+        require_kind(recipe, "recipe", Recipe, "a Recipe, such as the `recipe` of a plan")
         self.parts = Optimizers(model, recipe).parts
         groups = [
             {"params": list(part.parameters), "lr": part.lr, "weight_decay": part.weight_decay, "name": name}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wavemore.engine.recipe import MAX_COUNT, Recipe
-from wavemore.errors import require
+from wavemore.errors import require, require_types
 from wavemore.nn.config import ModelConfig
 
 MOST_MINUTES = 60 * 24 * 100
@@ -26,6 +26,7 @@ class TimeBudget:
     """The settings that were chosen for the time: the same training without `minutes`."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         require(0 < self.minutes <= MOST_MINUTES, "minutes", self.minutes, f"above 0 and at most {MOST_MINUTES:,}")
         require(0 <= self.most_steps <= MAX_COUNT, "most_steps", self.most_steps, f"between 0 and {MAX_COUNT:,}")
 

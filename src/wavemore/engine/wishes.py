@@ -1,6 +1,8 @@
 """What a line must be like, as one automaton: its beginning, end, parts, pattern and length."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 import numpy as np
 
@@ -69,9 +71,13 @@ def _impossible(wish: Wish, met: list[Wish], sampling: Sampling) -> UsageError:
     """Return the error that names the fewest wishes that contradict each other."""
     least, most = sampling.min_length, sampling.max_length
     lengths = f"of {least:,} to {most:,} characters" if least > 1 else f"of at most {most:,} characters"
-    alone = wish.automaton.count(least, most) == 0
-    pairs = [] if alone else [other for other in met if (other.automaton & wish.automaton).count(least, most) == 0]
-    names = [wish.shown] if alone else [(pairs or met)[0].shown, wish.shown]
-    if not alone and not pairs:
-        names = [other.shown for other in (*met, wish)]
-    return UsageError(f"no line {lengths} meets {' and '.join(names)}: change one of these, or the lengths")
+
+    def fails(*wishes: Wish) -> bool:
+        return reduce(and_, (each.automaton for each in wishes)).count(least, most) == 0
+
+    pairs = [(other, wish) for other in met if fails(other, wish)]
+    named = next((wishes for wishes in [(wish,), *pairs, (*met, wish)] if fails(*wishes)), None)
+    if named is None:  # they contradict what holds for all lines
+        lengths, named = f"{lengths} that neither begins nor ends with a space", (*met, wish)
+    names = " and ".join(each.shown for each in named)
+    return UsageError(f"no line {lengths} meets {names}: change one of these, or the lengths")

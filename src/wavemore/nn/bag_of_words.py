@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavemore.errors import require_types
 from wavemore.nn.config import MAX_CONTEXT, ModelConfig, setting
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
@@ -24,6 +25,7 @@ class BowConfig(ModelConfig):
     width_settings = ("embedding", "hidden")
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("context", "embedding", "hidden")
         self.require_at_most("context", MAX_CONTEXT)
 

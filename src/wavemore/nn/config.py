@@ -5,7 +5,6 @@ Each model's own settings are a dataclass beside the model; `nn.models.MODELS` l
 
 from abc import ABC, abstractmethod
 from dataclasses import Field, field, fields, replace
-from numbers import Integral
 from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, get_args
 
 from wavemore.errors import UsageError
@@ -65,7 +64,6 @@ class ModelConfig(ABC):
     def require_sizes(self, *names: str) -> None:
         """Raise a UsageError unless each of these settings is between 1 and `MAX_SIZE`."""
         for name in names:
-            self._require(isinstance(getattr(self, name), Integral), name, "a whole number")
             self._require(getattr(self, name) >= 1, name, "at least 1")
             self.require_at_most(name, MAX_SIZE)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, UsageError
+from wavemore.errors import ModelError, UsageError, whole
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.display import model_html
 
@@ -55,6 +55,7 @@ class Model(nn.Module, ABC):
     def __init__(self, vocabulary_size: int, num_labels: int = 0) -> None:
         """The vocabulary is what is predicted; `num_labels` more tokens, from that id on, only begin a line."""
         super().__init__()
+        vocabulary_size, num_labels = whole(vocabulary_size, "vocabulary_size"), whole(num_labels, "num_labels")
         if vocabulary_size < 2:
             raise UsageError(
                 f"`vocabulary_size` is {vocabulary_size}; it must be at least 2, for the boundary and one character"
@@ -137,6 +138,8 @@ def require_model(model: object) -> None:
     wavemore.errors.ModelError: a Linear is no model of wavemore: make one by `build`, or subclass `Model`; to comp...
     """
     if not isinstance(model, Model):
+        if isinstance(getattr(model, "model", None), Model):
+            raise ModelError(f"a {type(model).__name__} holds a model: give its `model`")
         raise ModelError(
             f"a {type(model).__name__} is no model of wavemore: make one by `build`, or subclass `Model`; to compile a "
             "model, call its own `compile()`"

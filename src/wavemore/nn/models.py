@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, whole
 from wavemore.nn.bag_of_words import BagOfWords, BowConfig
 from wavemore.nn.bigram import Bigram, BigramConfig
 from wavemore.nn.config import ModelConfig
@@ -113,7 +113,7 @@ def build(
     >>> build("wavenet", 27, channels=16, dilations=(1, 2)).context
     4
     """
-    config_class, builder, _ = model_entry(name)
+    seed, (config_class, builder, _) = whole(seed, "seed"), model_entry(name)
     config = config_class() if config is None else config
     if not isinstance(config, config_class):
         raise UsageError(f"model {name!r} takes a {config_class.__name__}, not a {type(config).__name__}")

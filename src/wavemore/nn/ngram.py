@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError
+from wavemore.errors import ModelError, require_types
 from wavemore.html import table, text
 from wavemore.nn.config import ModelConfig, setting
 from wavemore.nn.display import model_html
@@ -55,6 +55,7 @@ class NgramConfig(ModelConfig):
     order: int = setting(5, "number of characters counted together, the predicted one included")
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("order")
         self.require_at_most("order", MAX_ORDER)
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavemore.errors import require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.lstm import lstm, lstm_step, project
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
@@ -27,6 +28,7 @@ class RecurrentConfig(ModelConfig):
     width_settings = ("hidden",)
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("embedding", "hidden", "layers")
         self.require_at_most("layers", MAX_LAYERS)
         self.require_fraction("dropout")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
@@ -34,6 +34,7 @@ class TransformerConfig(ModelConfig):
     width_settings = ("channels",)
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("layers", "heads", "channels", "context")
         self.require_at_most("layers", MAX_LAYERS)
         self.require_at_most("context", MAX_CONTEXT)

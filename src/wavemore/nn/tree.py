@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, UsageError
+from wavemore.errors import ModelError, UsageError, require_types
 from wavemore.nn.activations import ACTIVATIONS
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ActivationName, ModelConfig, NormName, setting
 from wavemore.nn.fusion import is_positional, run_dilated, run_unique, run_windows
@@ -49,6 +49,7 @@ class TreeConfig(ModelConfig):
     width_settings = ("hidden",)
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not self.fuse or min(self.fuse) < 1:
             sizes = " ".join(map(str, self.fuse)) or "empty"
             raise UsageError(f"`fuse` is {sizes}; it must be one or more sizes of at least 1, such as 2 2 2")

@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, require_types
 from wavemore.nn.activations import GATES, GatedTanh, SiLU
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.gated_block import GatedBlock
@@ -63,6 +63,7 @@ class WaveNetConfig(ModelConfig):
     width_settings = ("channels", "skip_channels")
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("channels", "cycles", "kernel_size", "skip_channels")
         if not self.dilations or min(self.dilations) < 1:
             dilations = " ".join(map(str, self.dilations)) or "empty"

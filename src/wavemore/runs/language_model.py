@@ -1,6 +1,5 @@
 """A trained model with all that it takes to use it: vocabulary, settings, and the lines that it has seen."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,14 +21,15 @@ from wavemore.engine.recipe import Recipe
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import SamplingSettings
-from wavemore.errors import ModelError, RunError, UsageError, refuse_string
-from wavemore.files import write_atomic
+from wavemore.errors import A_CORPUS, A_PLAN, ModelError, RunError, UsageError, require_kind, strings
+from wavemore.files import is_present, path_of, write_atomic
 from wavemore.nn.model import Model, require_model
 from wavemore.nn.models import build_without_memory, model_name
 from wavemore.runs.config import RunConfig, read_created
 from wavemore.runs.find import find_run
 from wavemore.runs.json_file import write_json
 from wavemore.runs.record import Summary
+from wavemore.runs.run_sampling import run_sampling
 from wavemore.runs.tensors import write_hashes, write_tensors
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.text.corpus import Corpus
@@ -70,6 +70,8 @@ class LanguageModel:
         Raises `ModelError` for another module, and for a model that was made for another vocabulary.
         """
         require_model(model)
+        require_kind(corpus, "corpus", Corpus, A_CORPUS)
+        require_kind(plan, "plan", Plan | None, A_PLAN)
         vocabulary = corpus.vocabulary
         model.require_vocabulary(vocabulary.characters, vocabulary.labels.names)
         plan = plan or Plan(model_name(model), model.config, Recipe())
@@ -120,6 +122,8 @@ class LanguageModel:
         if length is not None:
             raise UsageError("`length` is for continuous text, and the model makes lines: give `max_length`")
         known, sampling = self.known if known is None else known, self._sampling(settings)
+        if (like := strings(like, "like")) and rank is not None:
+            raise UsageError("`like` and `rank` choose lines in different ways: use one of them")
         if like:
             return adapt(self.model, self.vocabulary, like, sampling).draw(n, sampling, known)
         if rank is not None:
@@ -133,20 +137,15 @@ class LanguageModel:
         names = [field.name for field in fields(Sampling)]
         if unknown := [name for name in settings if name not in names]:
             raise UsageError(f"there is no setting `{unknown[0]}`; choose from {', '.join(names)}")
-        longest = max(1, self.config.data.longest_line)
-        wished = (settings.get("prefix", ""), settings.get("suffix", ""), *settings.get("contains", ()))
-        shortest = max(settings.get("min_length", 0), sum(map(len, wished)))
-        settings.setdefault("max_length", longest if shortest < longest else shortest + longest)
         settings.setdefault("temperature", self.summary.temperature if self.summary else 1.0)
-        return Sampling(**settings)
+        return run_sampling(self.config.data, settings)
 
     def score(self, texts: Iterable[str], labels: Sequence[str] | None = None) -> list[Score]:
         """Compute how likely each line or text is, character by character.
 
         A model of labels takes that of each line or, without `labels`, the likeliest one. Raises what `score` does.
         """
-        refuse_string(texts, "texts")
-        texts = list(texts)
+        texts = strings(texts, "texts")
         if labels is None and self.vocabulary.labels:
             labels = [label for label, _ in labels_of(self.model, self.vocabulary, texts)]
         return score(self.model, self.vocabulary, texts, self.config.data.format, labels)
@@ -160,7 +159,7 @@ class LanguageModel:
 
         Raises `UsageError` for one that this machine does not have.
         """
-        self.model.to(usable_device(str(device)))
+        self.model.to(usable_device(device))
         return self
 
     @property
@@ -174,7 +173,7 @@ class LanguageModel:
         The folder may hold an earlier model that was saved like this. Raises `RunError` if it holds anything else, and
         `ModelError` if layers were exchanged, so that the settings no longer describe the weights.
         """
-        path, state = Path(folder), self.model.state_dict()
+        path, state = path_of(folder, "folder"), self.model.state_dict()
         config, labels = self.config, self.vocabulary.labels
         plain = build_without_memory(config.model, len(self.vocabulary), config.model_config, len(labels)).state_dict()
         counted = config.model_config.counted
@@ -214,14 +213,14 @@ def _clear(folder: Path) -> None:
         raise RunError(f"cannot save a model in {folder}: {error.strerror}") from None
 
 
-def from_pretrained(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
+def from_pretrained(folder: str | Path, *, device: str | torch.device = "cpu") -> LanguageModel:
     """Load a model that was saved or trained: a folder, the name of a run in `runs/`, or "latest".
 
     Raises `RunError` if there is none, or its files are damaged, and `UsageError` for a device that this machine does
     not have ("auto": the best that it has).
     """
-    device, name = usable_device(device), os.fspath(folder)
-    if not Path(name).exists() and not Path("runs", name).exists() and name != "latest":
+    device, name = usable_device(device), str(path_of(folder, "folder")) if folder else ""
+    if not name or (name != "latest" and not (is_present(Path(name)) or is_present(Path("runs", name)))):
         raise RunError(f"there is no folder {name!r} with a model; one on a hub must be downloaded first")
     run = find_run(name)
     known = run.line_hashes() if run.config.data.format == "lines" else np.zeros(0, np.uint64)

@@ -33,7 +33,7 @@ from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import Checkpoint
 from wavemore.errors import RunError
-from wavemore.files import write_atomic
+from wavemore.files import path_of, write_atomic
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.runs.config import RunConfig, TeacherConfig, read_config
@@ -72,7 +72,7 @@ class Run:
 
     def __init__(self, path: str | Path, data: str = "") -> None:
         """`data` is a path or a data set: where the data is now, if it was moved."""
-        self.path, self.data = Path(path), data
+        self.path, self.data = path_of(path, "path"), data
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

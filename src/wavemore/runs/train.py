@@ -15,7 +15,8 @@ from wavemore.engine.plan import uses_threads
 from wavemore.engine.threads import set_threads
 from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import PlanSettings
-from wavemore.errors import RunError, UsageError
+from wavemore.errors import A_CORPUS, A_PLAN, RunError, UsageError, require_kind, typed
+from wavemore.files import path_of
 from wavemore.nn.threads import most_threads
 from wavemore.runs import training
 from wavemore.runs.deadline import Deadline
@@ -35,7 +36,7 @@ def train(
     run: str | Path | None = None,
     model: str | None = None,
     minutes: float | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     experiment: str = "",
     note: str = "",
     overwrite: bool = False,
@@ -57,6 +58,10 @@ def train(
     >>> model.config.model_config.hidden, model.summary.val_nats < 3
     (16, True)
     """
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
+    require_kind(plan, "plan", Plan | None, A_PLAN)
+    run = run if run is None else path_of(run, "run")
+    experiment, note = typed(experiment, "experiment", str), typed(note, "note", str)
     started, given = monotonic(), {"model": model, "minutes": minutes, **settings}
     if plan is not None and (named := [name for name, value in given.items() if value is not None]):
         raise UsageError(f"`{named[0]}` is a setting for a plan, and a `plan` is given: leave out one of them")

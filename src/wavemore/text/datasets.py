@@ -11,14 +11,14 @@ folder.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack, overload
 
-from wavemore.errors import DataError, UsageError
+from wavemore.errors import DataError, UsageError, require_kind
 from wavemore.files import is_present
 from wavemore.text.cleaning import Cleaning, CleaningSettings
 from wavemore.text.corpus import Corpus
@@ -239,6 +239,7 @@ def files_of(data: Data) -> list[str | Path]:
 
     Hidden files are left out. Raises `DataError` for a folder without files.
     """
+    require_kind(data, "data", str | Path | Iterable, "a path, the name of a data set, or a list of these")
     files = list[str | Path]()
     for each in [data] if isinstance(data, str | Path) else data:
         if _dataset(each) is not None or not os.path.isdir(each):  # noqa: PTH112 (false for no name)

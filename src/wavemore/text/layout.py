@@ -84,6 +84,15 @@ PLAIN = Layout()
 """One item per line."""
 
 
+def joined(text: str) -> str:
+    """Return a text with its line breaks as they are within an item.
+
+    >>> joined("one\\ntwo")
+    'one␤two'
+    """
+    return text.replace("\n", LINE_BREAK)
+
+
 def broken(item: str) -> str:
     """Return an item with its line breaks.
 

@@ -43,7 +43,11 @@ class Vocabulary:
     """The labels of the lines, if they have some. Label k stands before the first character, as id V + k."""
 
     def __init__(self, characters: Iterable[str], cleaning: Cleaning = AS_IS, labels: Labels = NO_LABELS) -> None:
-        distinct = sorted(set(characters))
+        given: Any = characters
+        found = {*given} if isinstance(given, Iterable) else {given}
+        if other := [character for character in found if not isinstance(character, str)]:
+            raise DataError(f"{other[0]!r:.60} is no character; give a string, or a list of characters")
+        distinct = sorted(found)
         for character in distinct:
             if len(character) != 1:
                 raise DataError(f"{_shorten(character)} is not a single character; give single characters")
