@@ -21,6 +21,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "list.txt"
 
 
+@pytest.mark.slow
 def test_figures_are_written_by_key(names: str, capsys: Output) -> None:
     keys = ["unique_step_ratio", "unique_step_lecture_ratio", "unique_evaluate_ratio", "sampling_ratio"]
     keys += ["lstm_training_ratio", "lstm_sampling_ratio"]

@@ -2,6 +2,8 @@
 
 from itertools import islice
 
+import pytest
+
 from benchmarks import scaling
 
 
@@ -13,6 +15,7 @@ def test_data_has_the_size_that_is_asked_for_and_is_the_same_each_time() -> None
     assert len(b"".join(scaling.pieces("text", 3))) == 3_000_000
 
 
+@pytest.mark.slow
 def test_a_row_holds_what_the_real_command_has_used() -> None:
     row = scaling.measure("lines", 500)
     assert (row["kind"], row["size"], row["megabytes"]) == ("lines", 500, 0.01)

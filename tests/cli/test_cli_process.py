@@ -80,6 +80,7 @@ def test_ctrl_c_keeps_the_run_and_prints_how_to_continue(program: Any, names: st
     assert Run(Path("mine")).metrics()[-1]["step"] > done
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_program_starts(program: Any, names: str, wavemore: Any) -> None:
     for delay in (0.2, 0.4, 0.7, 1.0, 1.5, 2.2):
         process = program.start("train", names, "--run", f"at-{delay}", *LONG)
@@ -108,6 +109,7 @@ def test_ctrl_c_that_became_another_error(fails: Any, run: Path, monkeypatch: An
     assert fails(130, "sample") == "wavemore: stopped"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_overwritten_is_whole_after_a_kill(program: Any, names: str, wavemore: Any, run: Path) -> None:
     before = bits(run)
     words = ("train", names, "--run", "runs/done", "--overwrite", "--seed", "1", *SHAPE, "--steps")

@@ -123,6 +123,7 @@ def test_a_stopped_study_is_continued(program: Any, names: str) -> None:
     assert f"\n{finished} of 8" not in done.out
 
 
+@pytest.mark.slow
 def test_arms_of_equal_time_are_measured_once(wavemore: Any, tiny: str, names: str) -> None:
     Path("timed.toml").write_text(TINY.replace("steps = 30", "seconds = 0.05"), encoding="utf-8")
     first = wavemore("study", "timed.toml", "--data", names, "--jobs", "1")

@@ -111,6 +111,7 @@ sys.exit(main({[*TRAIN, *STEPS, "--tensorboard"]}))
     assert not Path("r").exists()
 
 
+@pytest.mark.slow
 def test_without_the_flag_it_is_not_imported(names: str) -> None:
     code = f"""
 import sys

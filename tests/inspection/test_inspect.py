@@ -248,6 +248,7 @@ def test_what_cannot_be_inspected(names: LineCorpus) -> None:
         inspect(nn.Sequential(nn.Embedding(27, 4), nn.Flatten(0)), names, context=2)
 
 
+@pytest.mark.slow
 def test_a_large_vocabulary_is_sampled_in_fewer_positions() -> None:
     characters = [chr(0x4E00 + number) for number in range(3_000)]
     corpus = LineCorpus.from_lines(["".join(characters[start : start + 40]) for start in range(0, 2_960, 2)])

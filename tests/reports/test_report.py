@@ -142,6 +142,7 @@ def test_markup_in_data_is_escaped(html: str) -> None:
     assert {tag for tag, _ in Page(content).tags} & {"b", "i", "h"} == set()
 
 
+@pytest.mark.slow
 def test_a_page_is_the_same_each_time(html: str, finished: Run) -> None:
     assert report(finished) == report(finished.path) == html
 

@@ -191,6 +191,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing_behind(tmp_path: Path, monke
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["to be or not to be\n", "sein oder nicht séin: 天\n"])
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, line: str) -> None:
     peaks = []
