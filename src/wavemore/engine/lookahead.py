@@ -76,7 +76,7 @@ def context_length(automaton: Automaton, vocabulary_size: int, max_length: int) 
     """Return the longest context whose tables are not too large. Raises `UsageError` if even none is too large."""
     for k in range(min(max_length, MAX_CONTEXTS.bit_length()), -1, -1):
         contexts = vocabulary_size**k
-        values = len(automaton.next) * contexts * (max_length + 1)
+        values = contexts * max(len(automaton.next) * (max_length + 1), vocabulary_size)
         if contexts <= MAX_CONTEXTS and values <= MAX_VALUES and values * vocabulary_size <= MAX_PRODUCTS:
             return k
     raise UsageError(
