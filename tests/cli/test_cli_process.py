@@ -303,6 +303,7 @@ def test_a_file_system_that_is_read_only(folder: Path, names: str) -> None:
     assert done.stderr == "wavemore: cannot create the run folder disk/mine: Read-only file system\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("width", ["60", "120"], ids=["narrow", "wide"])
 def test_a_terminal_has_a_moving_bar(program: Any, names: str, width: str) -> None:

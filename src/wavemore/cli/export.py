@@ -10,6 +10,7 @@ from tyro.conf import arg
 from wavemore.cli.options import File, Flag, RunName, Text
 from wavemore.cli.page_file import check_page_file
 from wavemore.cli.progress import busy
+from wavemore.cli.run_words import say_run
 from wavemore.cli.screen import Screen
 from wavemore.errors import UsageError
 
@@ -54,4 +55,5 @@ class Export:
         content = page.encode("utf-8", "xmlcharrefreplace")
         write_atomic(path, content)
         screen.say(f"wrote {path} ({len(content) / 1e3:,.0f} KB): open it in a browser, or hand it on")
+        say_run(run, is_named=self.run != "latest")
         return 0

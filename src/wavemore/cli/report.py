@@ -10,7 +10,7 @@ from tyro.conf import arg
 from wavemore.cli.options import File, MovedData, RunName
 from wavemore.cli.page_file import check_page_file
 from wavemore.cli.progress import busy
-from wavemore.cli.screen import Screen
+from wavemore.cli.screen import Screen, print_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,4 +44,6 @@ class Report:
             content = report(Run(folder, self.data) if self.data else folder).encode("utf-8", "xmlcharrefreplace")
         write_atomic(path, content)
         screen.say(f"wrote {path} ({len(content) / 1e6:.1f} MB): open it in a browser")
+        if self.run == "latest":
+            print_error(f"wavemore: used {folder}, the latest run")
         return 0
