@@ -6,7 +6,7 @@ from wavemore.errors import UsageError
 
 
 def usable_device(name: str | torch.device) -> str:
-    """Return a device of torch that works here; auto: a GPU of cuda, else Apple's mps, else the cpu.
+    """Return a device of torch that works here; auto: cuda if there is one, else mps, else cpu.
 
     Raises `UsageError` for a device that this machine does not have.
 

@@ -54,7 +54,7 @@ class Sample(NamedTuple):
 
 @dataclass
 class LineSource:
-    """Draws lines one batch after the other. With an automaton all lines that it yields pass it."""
+    """Draws lines one batch after the other. With an automaton, all lines that it yields pass it."""
 
     model: Model
     vocabulary: Vocabulary

@@ -54,7 +54,7 @@ class Vocabulary {
     return this.cleaning.normalize === "nfc" ? text.normalize("NFC") : text;
   }
 
-  // A character that is only known in the other case is taken in that one: a telephone's keyboard begins with a capital.
+  // A character that is only known in the other case is taken in that one: a phone's keyboard begins with a capital.
   idOf(character) {
     for (const form of [character, character.toLowerCase(), character.toUpperCase()]) {
       if (this.ids.has(form)) return this.ids.get(form);

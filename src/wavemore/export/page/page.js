@@ -287,7 +287,7 @@ function start() {
   $("typed").addEventListener("input", think);
   $("typed-label").addEventListener("change", think);
   let width = window.innerWidth;
-  window.addEventListener("resize", () => { // the height changes while a telephone scrolls
+  window.addEventListener("resize", () => { // the height changes while a phone scrolls
     if (window.innerWidth !== width) think();
     width = window.innerWidth;
   });
