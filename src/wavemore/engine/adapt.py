@@ -191,7 +191,7 @@ def _counted(model: Ngram, shown: LineRows, usual: LineRows) -> tuple[Model, Mod
 
 
 def _strength(models: tuple[Model, Model, Model], shown: LineRows, usual: LineRows) -> float:
-    """Return the largest strength within the limits; `models`: itself, and the two that differ."""
+    """Return the largest strength within the limits; `models` are the model and the two whose difference is added."""
     parts = []  # log-probabilities and what is added to them
     for rows in (shown, usual):
         own, toward, away = (rows.log_p(model) for model in models)
