@@ -51,7 +51,6 @@ EXPERIMENTS = {
 TEXT_EXPERIMENTS = {
     "nanogpt": "`wavenet` in a few seconds on one core",
     "text-default": "`wavemore train tinyshakespeare`, no flags",
-    "text-lstm": "`lstm` in less than a minute on two cores",
 }
 """The experiments on a continuous text."""
 
@@ -123,9 +122,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += [
             "",
             "## A continuous text\n",
-            "tinyshakespeare, before LSTMs read a text in streams. A row without a test loss: the first 90 % of",
-            "the characters were train, the rest val; `--train-fraction 0.9` gives that train part. Every character is",
-            "predicted, with the whole context that the model can see.\n",
+            "tinyshakespeare: the first 80 % of the characters are train, the next 10 % val, the last 10 % test. Every",
+            "character is predicted, with the whole context that the model can see.\n",
             *_texts(texts, ""),
         ]
     published = [record for name, record in found.items() if name.startswith("published-")]
@@ -231,7 +229,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 )
     texts = {name: found[name] for name in TEXT_EXPERIMENTS if name in found}
     if texts:
-        heading = "on tinyshakespeare, before LSTMs read in streams (the first 90 % train, the rest val)"
+        heading = "on tinyshakespeare (the first 80 % train, the next 10 % val)"
         rows += ["", *_texts(texts, heading)]
     if "bench" in found:
         rows += ["", "| speed, one thread (`python -m benchmarks`) | |", "|---|---|"]
