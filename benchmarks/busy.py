@@ -21,10 +21,10 @@ from wavemore.runs.environment import environment
 
 RECORD = Path(__file__).resolve().parents[1] / "records" / "busy.json"
 TRAININGS = {
-    "tree, a list": ("--format", "lines", "--steps", "3000"),
+    "tree, a list": ("--format", "lines", "--steps", "1000"),
     "LSTM of hidden 384, a list": ("--format", "lines", "--model", "lstm", "--hidden", "384", "--steps", "60"),
-    "WaveNet, a text": ("--format", "text", "--model", "wavenet", "--steps", "400"),
-    "WaveNet, a short text": ("--format", "text", "--model", "wavenet", "--steps", "1000", "--batch-size", "64"),
+    "WaveNet, a text": ("--format", "text", "--model", "wavenet", "--steps", "60"),
+    "WaveNet, a short text": ("--format", "text", "--model", "wavenet", "--steps", "200", "--batch-size", "64"),
 }
 SHORT = 5_000
 """Characters of the short text."""
