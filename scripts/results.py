@@ -146,6 +146,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## More like these\n", *_like(found["like"])]
     if "wishes" in found:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
+    if "ranks" in found:
+        parts += ["", "## Several processes\n", *_ranks(found["ranks"])]
     if "nearest" in found:
         parts += ["", "## Near known items, and ranked lists\n", *_nearest(found["nearest"])]
     if "calibration" in found:
@@ -397,6 +399,16 @@ def _labels(record: dict[str, Any]) -> list[str]:
         f"| `{runs[0]['model']}`, one model of all languages | {figure('recovered')} | {nats('test_nats')} | "
         f"{figure('samples_fit')} | {record['mean']['seconds']:.0f} s |",
         f"| naive Bayes | {figure('bayes_recovered')} | {nats('bayes_test_nats')} | | |",
+    ]
+
+
+def _ranks(record: dict[str, Any]) -> list[str]:
+    """Return how fast several processes train together."""
+    speeds = record["medians"]
+    return [
+        f"`{record['command']}`, medians of {len(record['runs']['threads'])} interleaved trainings of "
+        f"{record['steps']} steps: {record['what']}: {speeds['processes']:,.0f} against {speeds['threads']:,.0f} "
+        f"{record['unit']}, **{record['ratio']:.2f}x**. {_machine(record)}",
     ]
 
 

@@ -34,6 +34,7 @@ from .engine.torch_optimizer import RecipeOptimizer as RecipeOptimizer
 from .engine.training_plan import Plan as Plan
 from .errors import DataError as DataError
 from .errors import ModelError as ModelError
+from .errors import RankError as RankError
 from .errors import RunError as RunError
 from .errors import TrainingError as TrainingError
 from .errors import UnknownCharacterError as UnknownCharacterError

@@ -167,3 +167,10 @@ class TrainingError(WavemoreError):
 
 class RunError(WavemoreError):
     """A run folder that is missing, in use, incomplete, damaged or of another version."""
+
+
+class RankError(WavemoreError):
+    """A training by several processes of which one is gone, or trains on something else."""
+
+    is_known = True
+    """Whether rank 0 has the same error, so that the others need not speak; it may be the one that is gone."""

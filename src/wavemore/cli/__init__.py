@@ -12,16 +12,17 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from wavemore.cli.screen import discard, print_error
 from wavemore.cli.start import start
-from wavemore.errors import WavemoreError, WavemoreWarning
+from wavemore.errors import RankError, WavemoreError, WavemoreWarning
 from wavemore.version import __version__
 
 OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedding, or less data"
 MAX_ERROR = 1_600
 """Characters of an error."""
+_silence: IO[str] | None = None  # where a process writes that does not speak
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         _harden_streams()
+        if arguments[:1] == ["train"]:
+            _mute_other_ranks()
     else:
         start()
     if list(arguments) == ["--version"]:
@@ -69,6 +72,8 @@ def _failed(error: BaseException, command: Any, *, debug: bool) -> int:
     """Print an error in one line, with `debug` after its traceback, and return the exit code; raise a bug again."""
     interrupt = None if isinstance(error, WavemoreError) else _interrupt(error)
     out_of_memory = isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+    if sys.stderr is _silence and not (interrupt or _is_known(error)):
+        sys.stderr = sys.__stderr__
     if not (isinstance(error, (WavemoreError, OSError)) or interrupt or out_of_memory):
         raise error
     if debug:
@@ -116,6 +121,21 @@ def _print_error(message: str, code: int) -> int:
         line = f"{line[: MAX_ERROR // 2]} ... {line[-MAX_ERROR // 2 :]}"
     print_error(f"wavemore: {line}")
     return code
+
+
+def _mute_other_ranks() -> None:
+    """Let only one of the processes speak that torchrun started for one training."""
+    if "RANK" in os.environ:
+        from wavemore.runs.ranks import rank_of_environment
+
+        if rank_of_environment():
+            global _silence
+            sys.stdout = sys.stderr = _silence = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def _is_known(error: BaseException) -> bool:
+    """Whether the process that speaks has the same error."""
+    return error.is_known if isinstance(error, RankError) else isinstance(error, WavemoreError)
 
 
 def _harden_streams() -> None:

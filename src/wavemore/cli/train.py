@@ -1,7 +1,7 @@
 """`wavemore train`: data in; a trained model in a run folder and samples out."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -30,6 +30,7 @@ from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.engine.training_plan import Plan
+    from wavemore.nn.ranks import Ranks
     from wavemore.runs.config import RunConfig
     from wavemore.runs.run import Run
     from wavemore.runs.source import Source
@@ -87,36 +88,57 @@ class Train:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Train a new run, or resume one."""
-        from wavemore.cli.progress import busy
         from wavemore.cli.resume import resume
-        from wavemore.cli.screen import Screen
-        from wavemore.cli.training import train_run
-        from wavemore.runs.find import new_run
-        from wavemore.runs.teachers import create_teachers, own_teachers
+        from wavemore.runs.ranks import joined
 
         if self.tensorboard:
             from wavemore.runs.tensorboard import require_tensorboard
 
             require_tensorboard()
-        if self.resume:
-            if len(self.source) > 1:
-                raise UsageError(f"--resume continues one run, not {len(self.source)}: name one")
-            name, data = self.source[0] if self.source else "latest", self.data or ""
-            return resume(name, data, arguments, tensorboard=self.tensorboard, as_json=self.json)
-        self._usable_device()  # before the data is read
-        run = self._checked_run()
-        source, begin = source_of(self.source, self.data), self._source_run()
-        corpus, explanation = self.reading.load(source, begin.characters if begin else "")
+        if not self.resume:
+            with joined(self.device) as ranks:
+                return self._train(ranks, arguments)
+        if len(self.source) > 1:
+            raise UsageError(f"--resume continues one run, not {len(self.source)}: name one")
+        name, data = self.source[0] if self.source else "latest", self.data or ""
+        with joined(None) as ranks:
+            return resume(name, data, arguments, ranks, tensorboard=self.tensorboard, as_json=self.json)
+
+    def _train(self, ranks: "Ranks", arguments: Sequence[str]) -> int:
+        from wavemore.cli.progress import busy
+        from wavemore.cli.screen import Screen
+        from wavemore.cli.training import train_run
+        from wavemore.runs.find import new_run
+        from wavemore.runs.identity import training_digest
+        from wavemore.runs.ranks import received_run, send_run, together
+        from wavemore.runs.teachers import create_teachers, own_teachers
+
         screen = Screen(stderr=self.json)
-        with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
-            config, teachers = self._config(corpus, source[0], run, arguments, begin)
-        start = begin.model(corpus, config.recipe.seed) if begin else None
-        run = run or new_run(_run_name(source[0]))
-        with run.lock():
-            if teachers:
-                config = own_teachers(config, run.home, teachers)
-            run = run.create(config, corpus, overwrite=self.overwrite, start=start)
-            create_teachers(run, teachers, corpus)
+        with together(ranks) as facts:
+            if ranks.size > 1 and "-" in self.source:
+                raise UsageError("several processes cannot share standard input: save it to a file, and give that")
+            self._usable_device()  # before the data is read
+            run = self._checked_run() if ranks.rank == 0 else None
+            source, begin = source_of(self.source, self.data), self._source_run()
+            corpus, explanation = self.reading.load(source, begin.characters if begin else "")
+            with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
+                config, teachers = self._config(corpus, source[0], run, arguments, begin)
+            start = begin.model(corpus, config.recipe.seed) if begin else None
+            facts |= {"data": config.data.sha256, "settings": training_digest(config)}
+        if ranks.rank:
+            with together(ranks):
+                pass  # rank 0 makes the folder
+            with received_run(ranks) as own:
+                return train_run(own, corpus, screen, tensorboard=self.tensorboard, as_json=self.json)
+        with ExitStack() as stack:
+            with together(ranks):
+                run = run or new_run(_run_name(source[0]))
+                stack.enter_context(run.lock())
+                if teachers:
+                    config = own_teachers(config, run.home, teachers)
+                run = run.create(config, corpus, overwrite=self.overwrite, start=start)
+                create_teachers(run, teachers, corpus)
+            send_run(ranks, run)
             return train_run(
                 run,
                 corpus,

@@ -1,6 +1,7 @@
 """A training in its run folder, shown step by step until its end or Ctrl-C."""
 
 import shlex
+import signal
 from contextlib import nullcontext
 from dataclasses import asdict
 from time import monotonic, perf_counter
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from wavemore.cli.progress import busy, display, interrupts
 from wavemore.cli.screen import Screen, print_json
 from wavemore.cli.train_output import show_result, show_settings
-from wavemore.errors import RunError, TrainingError
+from wavemore.errors import RankError, RunError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,7 @@ def train_run(
     `explanation` says how the data is read, `started` when the program started, by `monotonic`. Return the exit code:
     128 plus the signal if one stopped the training.
     """
+    from wavemore.nn.ranks import current_ranks
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import teacher_probabilities
     from wavemore.runs.tensorboard import Board
@@ -45,6 +47,8 @@ def train_run(
 
     config, checkpoint, model = run.config, run.checkpoint(), run.new_model()
     show_settings(screen, run, model, corpus, explanation)
+    if (size := current_ranks().size) > 1:
+        screen.say(f"ranks   {size} processes; each computes its share of every step")
     command = shlex.join(["wavemore", "train", "--resume", str(run.home)])
     if tensorboard:
         command += " --tensorboard"
@@ -67,6 +71,10 @@ def train_run(
                 return 128 + stopped
         with busy("losses of train and val", screen):
             summary, val, samples = finish(run, model, corpus, recorder, count_known=True)
+    except RankError as error:
+        if current_ranks().rank == 0:
+            error.args = (f"{error}. Continue from the last checkpoint with: {command}",)
+        raise
     except (TrainingError, RunError) as error:
         raise _explained(error, run) from None
     except KeyboardInterrupt:
@@ -88,17 +96,19 @@ def _take_steps(
     board: "Board | None" = None,
 ) -> int:
     """Train to the end, or until a signal; return its number, 0 at the end."""
+    from wavemore.nn.ranks import current_ranks
     from wavemore.runs.training import train
 
+    ranks = current_ranks()
     with interrupts() as interrupted, display(screen, recorder.seconds_before) as show:
         for record in train(run, model, corpus, recorder, soft_targets, deadline):
             show(record)
             if board is not None:
                 board.update()
-            if interrupted() and record.step < record.steps:
+            if ranks.any("stop", interrupted() > 0) and record.step < record.steps:
                 recorder.save(record)
-                break
-    return interrupted() if recorder.last_step < run.config.recipe.steps else 0
+                return interrupted() or signal.SIGINT
+    return 0
 
 
 def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:

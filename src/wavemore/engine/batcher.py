@@ -5,6 +5,7 @@ Shapes: N targets of a part, B targets of a batch, V vocabulary.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from wavemore.engine.batch_samplers import BatchSampler
 from wavemore.engine.recipe import BatchSampling
 from wavemore.nn.model import Model
+from wavemore.nn.ranks import ALONE
 from wavemore.text.vocabulary import Ids
 
 LINE_CHUNK = 32_768
@@ -49,6 +51,8 @@ class Batcher(ABC):
         self.tokens = tokens
         self.model = model
         self.device = model.device
+        self.ranks = ALONE
+        """The processes that share the batches and the chunks."""
 
     @abstractmethod
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
@@ -69,6 +73,14 @@ class Batcher(ABC):
     @abstractmethod
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         """Yield all positions once, in pieces and an order that are evaluated quickly."""
+
+    def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this rank's share of a batch: (B,) -> (B',)."""
+        return positions[self.ranks.span(len(positions))]
+
+    def own_chunks(self) -> Iterator[NDArray[np.int64]]:
+        """Yield this rank's share of the chunks."""
+        return islice(self.chunks(), self.ranks.rank, None, self.ranks.size)
 
     def carried(self) -> dict[str, Tensor]:
         """Return what one training step leaves to the next one, besides the weights."""

@@ -157,7 +157,8 @@ class WindowBatcher(Batcher):
         return tables.batch(positions - start, self.device, next(self.model.parameters()).dtype)
 
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        count, size = len(self.tokens), chunk_size(self.model, CHUNK)
+        count = len(self.tokens)
+        size = min(chunk_size(self.model, CHUNK), -(-count // self.ranks.size))
         if not self.is_unique:  # the bottom level has one row for every character of every window
             size = max(1, size // self.model.context)
             yield from (np.arange(start, min(start + size, count)) for start in range(0, count, size))
@@ -236,6 +237,15 @@ class LineBatcher(Batcher):
             rows[:, 0] = self.starts[lines]
         return rows
 
+    def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.ranks.size == 1:
+            return positions
+        line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1
+        first = np.append(np.flatnonzero(positions == self.spans.starts[line_of]), len(positions))
+        span = self.ranks.span(len(positions))  # moved to where lines begin
+        start, stop = (first[np.searchsorted(first, edge)] for edge in (span.start, span.stop))
+        return positions[start:stop]
+
     def chunks(self) -> Iterator[NDArray[np.int64]]:
         return self._chunks(np.arange(len(self.spans.lengths)))
 
@@ -265,8 +275,17 @@ class LongLineBatcher(LineBatcher):
 
     _piece: tuple[int, Batcher] | None = None  # the start of the long line that is being evaluated, and its batcher
 
+    @property
+    def _is_long(self) -> NDArray[np.bool_]:
+        return self.spans.lengths > min(LONG_LINE, line_chunk(self.model))
+
+    def own_chunks(self) -> Iterator[NDArray[np.int64]]:
+        if not self._is_long.any():
+            return super().own_chunks()
+        return self.chunks() if self.ranks.rank == 0 else iter(())  # pieces of a line are read in their order
+
     def chunks(self) -> Iterator[NDArray[np.int64]]:
-        is_long = self.spans.lengths > min(LONG_LINE, line_chunk(self.model))
+        is_long = self._is_long
         yield from self._chunks(np.flatnonzero(~is_long))
         for line in np.flatnonzero(is_long):
             start, length = self.spans.starts[line], self.spans.lengths[line]

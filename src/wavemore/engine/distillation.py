@@ -51,6 +51,16 @@ def soft_targets(teachers: Sequence[Model] | Model, corpus: Corpus) -> Tensor:
     return mean
 
 
+def checked(soft_targets: Tensor | None, corpus: Corpus) -> Tensor:
+    """Return the soft targets. Raises `UsageError` if they are missing or belong to other data."""
+    if soft_targets is None:
+        raise UsageError("`distill_weight` is above 0, which needs teachers: give some, or leave it out")
+    shape = (corpus.train.num_targets, len(corpus.vocabulary))
+    if soft_targets.shape != shape:
+        raise UsageError(f"`soft_targets` has shape {tuple(soft_targets.shape)}; for this data it must be {shape}")
+    return soft_targets
+
+
 def distill_loss(logits: Tensor, targets: Tensor, soft: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     """Compute the student's loss and the plain cross-entropy against the true characters.
 

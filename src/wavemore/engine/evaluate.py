@@ -22,6 +22,7 @@ from wavemore.engine.threads import measured
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import A_VOCABULARY, ModelError, UsageError, require, require_kind, strings
 from wavemore.nn.model import Model, require_model
+from wavemore.nn.ranks import ALONE, Ranks
 from wavemore.progress import report
 from wavemore.text.labels import LabelColumn
 from wavemore.text.parts import Format, Part, TextPart
@@ -138,8 +139,13 @@ class PartLosses:
         return tuple(np.quantile(nats_per_char, np.linspace(0, 1, 101)).tolist())
 
 
-def part_losses(model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique") -> PartLosses:
-    """Compute the losses of `part` as `evaluate` does; of one model without an array of all targets."""
+def part_losses(
+    model: Model | Sequence[Model], part: Part, *, execution: Execution = "unique", ranks: Ranks = ALONE
+) -> PartLosses:
+    """Compute the losses of `part` as `evaluate` does; of one model without an array of all targets.
+
+    Several `ranks` share the work of one model, and all get the result.
+    """
     models = list(model) if isinstance(model, Sequence) else [model]
     require(len(models) > 0, "model", "an empty list", "a model, or several")
     for each in models:
@@ -148,48 +154,58 @@ def part_losses(model: Model | Sequence[Model], part: Part, *, execution: Execut
     segments, weights = part.segments, part.segment_weights
     nats = np.zeros(len(segments) - 1)
     position_nats = np.zeros(int(np.diff(segments).max()) if part.format == "lines" else 0)
-    for positions, values in _losses(models, part, execution):
+    for positions, values in _losses(models, part, execution, ranks):
         segment = np.searchsorted(segments, positions, side="right") - 1
         nats += np.bincount(segment, weights=values, minlength=len(nats))
         if len(position_nats):
             by_count = values if weights is None else values * weights[segment]
             position_nats += np.bincount(positions - segments[segment], by_count, minlength=len(position_nats))
+    nats, position_nats = _summed(ranks, nats, models[0]), _summed(ranks, position_nats, models[0])
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return PartLosses(part, nats, position_nats)
 
 
 def _losses(
-    models: Sequence[Model], part: Part, execution: Execution
+    models: Sequence[Model], part: Part, execution: Execution, ranks: Ranks
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield positions of targets and their nats, (B,) each, until all targets were there."""
+    """Yield positions of targets and their nats, (B,) each, until all targets were there, or this rank's share."""
     if len(models) == 1:
-        yield from chunk_nats(models[0], evaluation_batcher(part, models[0], execution))
+        batcher = evaluation_batcher(part, models[0], execution)
+        batcher.ranks = ranks
+        yield from chunk_nats(models[0], batcher)
     else:
+        assert ranks.size == 1
         per_model = np.stack([token_nats(model, evaluation_batcher(part, model, execution)) for model in models])
         yield np.arange(part.num_targets), log(len(models)) - np.logaddexp.reduce(-per_model, axis=0)  # (M, N) -> (N,)
 
 
 def token_nats(model: Model, batcher: Batcher) -> NDArray[np.float64]:
     """Return the nats of every target, in the order of the tokens: (N,). Raises `ModelError` if one is not finite."""
-    nats = np.empty(len(batcher.tokens))
+    nats = np.zeros(len(batcher.tokens))
     for positions, values in chunk_nats(model, batcher):
         nats[positions] = values
+    nats = _summed(batcher.ranks, nats, model)
     if not np.isfinite(nats).all():
         raise ModelError(NOT_FINITE)
     return nats
 
 
+def _summed(ranks: Ranks, nats: NDArray[np.float64], model: Model) -> NDArray[np.float64]:
+    """Return the sum over the ranks, each of which has a share."""
+    return nats if ranks.size == 1 else ranks.sum(torch.from_numpy(nats).to(model.device)).cpu().numpy()
+
+
 def chunk_nats(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield the targets in pieces, and the nats of each."""
+    """Yield the targets in pieces, and the nats of each: of several ranks, those of this rank's share."""
     done, work = 0, f"evaluation, {model.parameter_count()} parameters"
     with eval_mode(model):
-        for positions in batcher.chunks():
+        for positions in batcher.own_chunks():
             with measured(work, len(positions)):
                 nats = batcher.nats(positions).cpu().double().numpy()
             yield positions, nats
             done += len(positions)
-            report("evaluation", done, len(batcher.tokens))
+            report("evaluation", done, len(batcher.tokens) / batcher.ranks.size)
 
 
 @dataclass(frozen=True)

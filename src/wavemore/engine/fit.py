@@ -9,14 +9,16 @@ from time import perf_counter
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.batchers import evaluation_batcher, training_batcher, training_sampler
 from wavemore.engine.counting import Counting
-from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
+from wavemore.engine.distillation import NO_NGRAM_STUDENT, checked, distill_loss
 from wavemore.engine.evaluate import restored_modes, token_nats
 from wavemore.engine.loss_parts import val_in_training
 from wavemore.engine.optimizer import Optimizers
+from wavemore.engine.ranks import NO_NGRAM, require_one_process, require_same_training, require_same_weights
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import NO_STATE, Checkpoint, StepRecord
 from wavemore.engine.threads import measured
@@ -26,6 +28,7 @@ from wavemore.nn.layers import Dropout
 from wavemore.nn.model import Model, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.precision import matmul_precision
+from wavemore.nn.ranks import current_ranks
 from wavemore.text.corpus import Corpus
 
 FACTS = ("step", "best_val_nats", "best_step", "loss_sum", "distill_sum", "loss_steps")  # of a checkpoint
@@ -54,6 +57,9 @@ def fit(
     An `optimizer` of torch takes the place of the recipe's; the recipe's schedule scales its learning rates. A
     scheduler of torch may change them between two records.
 
+    If torch.distributed is initialised, its processes train together: all call this with the same arguments, and take
+    all steps. Raises `RankError` if one is gone, or has other data.
+
     The model keeps the characters and labels of the corpus: with a vocabulary of others, it raises `ModelError` from
     then on. Raises `TrainingError` if the train or the val loss is not finite. The model then holds the weights with
     the best val loss or, before the first evaluation, its initial ones.
@@ -77,10 +83,12 @@ def fit(
             raise UsageError("an ngram is counted, not trained: leave `optimizer` out")
         if recipe.distill_weight:
             raise UsageError(NO_NGRAM_STUDENT)
+        require_one_process(NO_NGRAM)
         return Training(Counting(model, corpus, recipe, done=resume is not None))
     state = _Descent(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
         state.load(resume)
+    require_same_training(state.ranks, corpus, recipe, state.batcher, state.step)
     return Training(state)
 
 
@@ -116,7 +124,8 @@ class Training(Iterator[StepRecord]):
     def checkpoint(self) -> Checkpoint:
         """Copy everything that resuming after the last step needs.
 
-        Raises `UsageError` before the first step, and after the end: the weights are the best ones then.
+        Raises `UsageError` before the first step, and after the end: the weights are the best ones then. Several
+        processes that train together must all call it.
         """
         return self._state.checkpoint()
 
@@ -142,16 +151,19 @@ class _Descent:
         own: torch.optim.Optimizer | None,
     ) -> None:
         self.model, self.recipe = model, recipe
-        self.soft_targets = _checked(soft_targets, corpus) if recipe.distill_weight else None
+        self.soft_targets = checked(soft_targets, corpus) if recipe.distill_weight else None
         self.batcher = training_batcher(corpus.train, model, recipe)
         self.sampler = training_sampler(corpus.train, self.batcher, recipe)
+        self.ranks = self.batcher.ranks = current_ranks()
         # The weights that are evaluated and kept: an average over the last steps is better than any single step.
         self.averaged = deepcopy(model) if recipe.ema_decay else model
         pairs = zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True)
         self.pairs = list(pairs) if recipe.ema_decay else []
         val = val_in_training(corpus)
         self.val, self.val_weights = evaluation_batcher(val, self.averaged), val.target_weights()
+        self.val.ranks = self.ranks
         self.optimizers = Optimizers(model, recipe) if own is None else OwnOptimizer(own, model, recipe)
+        self.parameters = [value for value in model.parameters() if value.requires_grad]
         self.work = f"training, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
@@ -198,25 +210,37 @@ class _Descent:
     def _train_step(self) -> tuple[float, float]:
         """Return the batch's loss against the true characters, and the loss that was minimised."""
         self.model.train()
-        positions = self.sampler.at(self.step)
+        batch = self.sampler.at(self.step)
+        positions, alone = self.batcher.share(batch), self.ranks.size == 1
         devices = [self.batcher.device] if self.batcher.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices, enabled=self.drops):
             if self.drops:  # the dropout masks depend on the seed and the step only, so a checkpoint needs no state
-                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) % 2**63)
-            with matmul_precision(bfloat16=self.recipe.precision == "bfloat16"):
-                logits, targets = self.batcher.logits(positions), self.batcher.targets(positions)
-                if self.soft_targets is None:
-                    loss = plain = F.cross_entropy(logits, targets)
-                else:
-                    soft = self.soft_targets[torch.from_numpy(positions)].to(logits)
-                    loss, plain = distill_loss(logits, targets, soft, self.recipe.distill_weight)
+                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step + (self.ranks.rank << 40)) % 2**63)
+            with matmul_precision(bfloat16=self.recipe.precision == "bfloat16"), self.ranks.sharing():
+                loss, plain = self._losses(positions)
                 self.optimizers.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                share = len(positions) / len(batch)  # of the mean over the batches of all ranks
+                (loss if alone else loss * share).backward()  # type: ignore[no-untyped-call]
+        if not alone:
+            losses = [plain.item() * share, loss.item() * share]
+            nats, distilled = self.ranks.add_gradients(self.parameters, losses)
         self.optimizers.step(self.step)
         self.step += 1
         self._average()
-        nats = plain.item()  # on a GPU, each waits for the device
-        return nats, nats if loss is plain else loss.item()
+        if alone:  # on a GPU, each waits for the device
+            nats = plain.item()
+            distilled = nats if loss is plain else loss.item()
+        return nats, distilled
+
+    def _losses(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return the loss that is minimised, and that against the true characters."""
+        if len(positions) == 0:  # a step of fewer lines than ranks
+            return (nothing := torch.zeros((), requires_grad=True)), nothing
+        logits, targets = self.batcher.logits(positions), self.batcher.targets(positions)
+        if self.soft_targets is None:
+            return (loss := F.cross_entropy(logits, targets)), loss
+        soft = self.soft_targets[torch.from_numpy(positions)].to(logits)
+        return distill_loss(logits, targets, soft, self.recipe.distill_weight)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -229,6 +253,7 @@ class _Descent:
                 average.copy_(current)
 
     def _evaluate(self) -> float:
+        require_same_weights(self.ranks, self.model, self.step)
         try:
             val_nats = float(np.average(token_nats(self.averaged, self.val), weights=self.val_weights))
         except ModelError:
@@ -301,16 +326,6 @@ class _Descent:
             self.first_step = self.step
         except (KeyError, ValueError, TypeError, RuntimeError, ModelError) as error:
             raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
-
-
-def _checked(soft_targets: Tensor | None, corpus: Corpus) -> Tensor:
-    """Return the soft targets. Raises `UsageError` if they are missing or belong to other data."""
-    if soft_targets is None:
-        raise UsageError("`distill_weight` is above 0, which needs teachers: give some, or leave it out")
-    shape = (corpus.train.num_targets, len(corpus.vocabulary))
-    if soft_targets.shape != shape:
-        raise UsageError(f"`soft_targets` has shape {tuple(soft_targets.shape)}; for this data it must be {shape}")
-    return soft_targets
 
 
 def update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:

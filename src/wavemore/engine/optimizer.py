@@ -141,8 +141,8 @@ class Optimizers:
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Move all singular values of each matrix to about 1 (0.7 to 1.2), by Newton-Schulz iterations.
 
-    Matrices of one shape are computed together, and in bfloat16 if the processor supports it: as Muon's author found,
-    the iteration needs no more precision.
+    Matrices of one shape are computed together, in bfloat16 if the processor supports it: as Muon's author found, the
+    iteration needs no more precision. Those in float64 remain in float64.
 
     >>> singular_values = torch.linalg.svdvals(orthogonal([torch.randn(8, 16)])[0])
     >>> bool((singular_values > 0.5).all() and (singular_values < 1.3).all())
@@ -161,7 +161,8 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
 def _newton_schulz(stack: Tensor) -> Tensor:
     """Move the singular values to about 1: (k, a, b) -> (k, a, b)."""
     linear, cubic, quintic = NEWTON_SCHULZ
-    dtype = torch.bfloat16 if stack.device.type != "cpu" or fast_bfloat16() else stack.dtype
+    fast = stack.dtype != torch.float64 and (stack.device.type != "cpu" or fast_bfloat16())
+    dtype = torch.bfloat16 if fast else stack.dtype
     x: Tensor = (stack / stack.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(dtype).contiguous()
     # A product of two single matrices copies no transposed one.
     x, add_product = (x[0], torch.addmm) if len(x) == 1 else (x, torch.baddbmm)

@@ -10,6 +10,7 @@ from wavemore.engine.batch_samplers import BlockBatchSampler, StreamSampler
 from wavemore.engine.carried import carried_settings
 from wavemore.engine.defaults import RECURRENT, Defaults, default_model, default_settings, settings_of
 from wavemore.engine.distillation import NO_NGRAM_STUDENT
+from wavemore.engine.ranks import NO_NGRAM, require_one_process
 from wavemore.engine.recipe import LECTURE, MAX_COUNT, NO_STREAMS, Recipe
 from wavemore.engine.time_plan import plan_for_time
 from wavemore.engine.training_plan import Plan
@@ -135,6 +136,8 @@ def _check_names(model: str, settings: Mapping[str, Any]) -> None:
     if "epochs" in settings and "steps" in settings:
         raise UsageError("`epochs` and `steps` both set the length of the training; give only one of them")
     model_entry(model)  # raises for an unknown one
+    if model == "ngram":
+        require_one_process(NO_NGRAM)
     own = settings_of(model)
     for name in sorted(set(settings) - own - TRAINING_SETTINGS):
         owners = [other for other in MODELS if name in settings_of(other)]

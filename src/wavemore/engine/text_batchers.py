@@ -43,6 +43,10 @@ class BlockBatcher(Batcher):
         logits: Tensor = self.model(tokens, logits_to_keep=length)
         return logits.flatten(0, 1)
 
+    def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        blocks = positions.reshape(-1, self.block_size)
+        return blocks[self.ranks.span(len(blocks))].ravel()
+
     def rows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return the left context of each block and the character before each target: (L,) -> (L, T)."""
         before = self.left_context + self.cuts_context
@@ -77,6 +81,11 @@ class CarryingBatcher(BlockBatcher):
         super().__init__(tokens, model, block_size, left_context=0)
         self.ends = torch.zeros(0, dtype=torch.int64)  # where the last block of each stream ended, (L,)
         self.state: tuple[Tensor, ...] = ()  # after these blocks
+        self.streams = 0  # of all ranks
+
+    def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        self.streams = len(positions) // self.block_size
+        return super().share(positions)
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         blocks = positions.reshape(-1, self.block_size)  # (L, T)
@@ -93,11 +102,18 @@ class CarryingBatcher(BlockBatcher):
         return StreamSampler(len(self.tokens), batch_size, sampling, seed, self.block_size)
 
     def carried(self) -> dict[str, Tensor]:
-        return {"ends": self.ends} | {str(index): state for index, state in enumerate(self.state)}
+        carried = {"ends": self.ends} | {str(index): state for index, state in enumerate(self.state)}
+        if self.ranks.size == 1:
+            return carried
+        return {
+            name: self.ranks.join(value.to(self.device), 0 if name == "ends" else 1, self.streams)
+            for name, value in carried.items()
+        }
 
     def carry(self, tensors: dict[str, Tensor]) -> None:
-        self.ends = tensors["ends"].cpu()
-        self.state = tuple(tensors[str(index)].to(self.device) for index in range(len(tensors) - 1))
+        own = self.ranks.span(len(tensors["ends"]))
+        self.ends = tensors["ends"][own].cpu()
+        self.state = tuple(tensors[str(index)][:, own].to(self.device) for index in range(len(tensors) - 1))
 
 
 def carried_by(model: Model, recipe: Recipe) -> dict[str, Tensor]:
@@ -131,13 +147,19 @@ class StreamBatcher(BlockBatcher):
         stride = -(-(count - lead_in) // streams)
         size = max(1, self.block_size // streams)
         first_token = None if self.start == BOUNDARY else torch.tensor([self.start])
-        self._decoder = self.model.decoder(streams, first_token)
-        starts = stride * np.arange(streams)[:, None]
+        own = np.arange(streams)[self.ranks.span(streams)]
+        if len(own) == 0:
+            return
+        self._decoder = self.model.decoder(len(own), first_token)
+        starts = stride * own[:, None]
         for first in range(0, stride + lead_in, size):
             read = np.arange(first, min(first + size, stride + lead_in))
             self._read = starts + read  # (L, T)
             self._predicted = (self._read < count) & ((read >= lead_in) | (starts == 0))
             yield self._read[self._predicted]
+
+    def own_chunks(self) -> Iterator[NDArray[np.int64]]:
+        return self.chunks()
 
     def work(self, targets: int) -> int:
         return self._read.size  # the first chunks have few targets, as most streams are still before theirs

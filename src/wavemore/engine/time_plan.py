@@ -16,6 +16,7 @@ from wavemore.engine.fit import fit
 from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.loss_parts import train_loss_part, val_in_training
 from wavemore.engine.process import return_freed_memory
+from wavemore.engine.ranks import NO_MINUTES, require_one_process
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
@@ -92,7 +93,8 @@ def plan_for_time(
 
 
 def _check(settings: Settings) -> None:
-    """Raise `UsageError` for settings that contradict a given time."""
+    """Raise `UsageError` for settings that contradict a given time, and for several processes."""
+    require_one_process(NO_MINUTES)
     for name in ("steps", "epochs"):
         if name in settings:
             raise UsageError(f"`minutes` decides how long the training is, and so does `{name}`: leave out one of them")

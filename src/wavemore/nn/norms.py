@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wavemore.errors import ModelError
 from wavemore.nn.kernels.torch_internals import in_transform, is_autocast, needs_plain
+from wavemore.nn.ranks import is_sharing, summed
 
 Device: TypeAlias = torch.device | str | None
 Dtype: TypeAlias = torch.dtype | None
@@ -118,10 +119,10 @@ class BatchNorm1d(_BatchStatistics):
         counts = rows.new_ones(len(rows)) if counts is None else counts.to(x.dtype)
         if counts.shape != (len(rows),):
             raise ModelError(f"{len(rows)} rows need as many counts, but there are {tuple(counts.shape)}")
+        n = summed(counts.sum())
         if len(rows) < 2:
-            self.require_rows(int(counts.sum()), x.shape)
-        n = counts.sum()
-        normalise = _batch_norm if needs_plain() else _BatchNorm.apply
+            self.require_rows(int(n), x.shape)
+        normalise = _batch_norm if needs_plain() or is_sharing() else _BatchNorm.apply
         y, mean, var, *_ = normalise(rows, counts / n, self.weight, self.bias, self.eps)
         self.track(mean.detach(), var.detach(), n)
         return cast(Tensor, y.view(x.shape))
@@ -158,9 +159,14 @@ class BatchNorm1dPerPosition(_BatchStatistics):
         if rows.shape[1] != self.positions:
             raise ModelError(f"this layer has {self.positions} positions, but was given {tuple(x.shape)}")
         if self.training:
-            self.require_rows(len(rows), x.shape)
-            mean, var = rows.mean(0), rows.var(0, correction=0)  # (T, C); the fix is .mean((0, 1))
-            self.track(mean.detach(), var.detach(), len(rows))
+            n = int(summed(rows.new_tensor(len(rows)))) if is_sharing() else len(rows)
+            self.require_rows(n, x.shape)
+            if is_sharing():
+                mean = summed(rows.sum(0)) / n  # (T, C)
+                var = summed(((rows - mean) ** 2).sum(0)) / n
+            else:
+                mean, var = rows.mean(0), rows.var(0, correction=0)  # (T, C); the fix is .mean((0, 1))
+            self.track(mean.detach(), var.detach(), n)
         else:
             self.require_statistics()
             mean, var = self.running_mean, self.running_var
@@ -174,9 +180,9 @@ class BatchNorm1dPerPosition(_BatchStatistics):
 
 def _batch_norm(x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
     """Return the normalised rows, the mean, the variance, the centred rows and 1 / std."""
-    mean = share @ x
+    mean = summed(share @ x)
     centred = x - mean
-    var = share @ (centred * centred)
+    var = summed(share @ (centred * centred))
     inverse_std = (var + eps).rsqrt()
     return torch.addcmul(bias, centred, weight * inverse_std), mean, var, centred, inverse_std
 

@@ -12,6 +12,7 @@ import numpy
 import torch
 
 from wavemore.engine.threads import balance_threads, set_threads
+from wavemore.nn.ranks import current_ranks
 from wavemore.version import __version__
 
 Threads = int | Literal["auto"]
@@ -31,6 +32,7 @@ def environment() -> dict[str, str | int]:
         "cpu": _cpu(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
+        **({} if current_ranks().size == 1 else {"processes": current_ranks().size}),
     }
 
 
@@ -40,9 +42,12 @@ def cores() -> int:
 
 
 def use_threads(threads: Threads) -> None:
-    """Use this number of threads; auto: up to four in long computations, while they are faster than one."""
+    """Use this number of threads; auto: up to four in long computations, while they are faster than one.
+
+    The ranks of a training that are on one machine share its cores.
+    """
     if threads == "auto":
-        balance_threads(min(MOST_THREADS, cores()))
+        balance_threads(max(1, min(MOST_THREADS, cores() // current_ranks().local_size)))
     else:
         set_threads(threads)
 

@@ -5,6 +5,7 @@ import time
 from wavemore.engine.fit import Training
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.step_record import Checkpoint, StepRecord
+from wavemore.nn.ranks import current_ranks
 from wavemore.runs.record import Record
 from wavemore.runs.run import Run
 
@@ -47,7 +48,8 @@ class Recorder:
         self.train_seconds = self.seconds_before + step.seconds
         if step.logged:
             self.records.append(self._record(step))
-        if step.val_nats is not None or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        due = current_ranks().any("save", time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
+        if step.val_nats is not None or due:
             self.save(step)
 
     def save(self, step: StepRecord) -> None:

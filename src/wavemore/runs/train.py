@@ -1,7 +1,7 @@
 """A whole training in one call: run folder, checkpoints, exact losses."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -17,12 +17,14 @@ from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import PlanSettings
 from wavemore.errors import A_CORPUS, A_PLAN, RunError, UsageError, require_kind, typed
 from wavemore.files import path_of
+from wavemore.nn.ranks import current_ranks
 from wavemore.nn.threads import most_threads
 from wavemore.runs import training
 from wavemore.runs.deadline import Deadline
 from wavemore.runs.identity import data_differences
 from wavemore.runs.language_model import LanguageModel, from_pretrained
 from wavemore.runs.memory_check import check_fits
+from wavemore.runs.ranks import received_run, send_run, together
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.teachers import create_teachers, keep_teacher, next_teacher, own_teachers, teacher_probabilities
@@ -52,6 +54,8 @@ def train(
 
     Raises `UsageError` for settings that contradict each other, `RunError` for a folder that holds anything else, and
     `TrainingError` if the loss is no longer finite.
+    If torch.distributed is initialised, its processes train together: all call this with the same arguments and return
+    the model, and rank 0 has the folder.
 
     >>> import wavemore as wm
     >>> model = wm.train(wm.load_corpus("names"), model="tree", epochs=0.2, hidden=16)
@@ -62,42 +66,67 @@ def train(
     require_kind(plan, "plan", Plan | None, A_PLAN)
     run = run if run is None else path_of(run, "run")
     experiment, note = typed(experiment, "experiment", str), typed(note, "note", str)
-    started, given = monotonic(), {"model": model, "minutes": minutes, **settings}
-    if plan is not None and (named := [name for name, value in given.items() if value is not None]):
-        raise UsageError(f"`{named[0]}` is a setting for a plan, and a `plan` is given: leave out one of them")
+    started, ranks, given = monotonic(), current_ranks(), {"model": model, "minutes": minutes, **settings}
+    _check_settings(plan, given)
     if resume and run is None:
         raise UsageError("`resume` continues a training that is kept in a folder: give `run`")
-    with TemporaryDirectory(prefix="wavemore-") if run is None else nullcontext(run) as folder:
-        target, device = Run(folder), usable_device(device)
-        if resume and (target.exists() or target.replacement.exists()):
-            return _resumed(target, corpus)
-        if not overwrite:
-            target.check_free()
-        plan = plan or plan_training(corpus, model=model, minutes=minutes, device=device, **settings)
-        check_fits(plan.model, len(corpus.vocabulary), plan.model_config)
-        with _few_threads(plan, corpus), target.lock():
-            data = training.data_config(corpus, training.data_name(corpus))
-            config = training.config_of(plan, data, device=device, note=note, experiment=experiment)
-            if plan.teachers:
-                config = own_teachers(config, target.home, plan.teachers)
-            begun = target.create(config, corpus, overwrite=overwrite)
-            create_teachers(begun, plan.teachers, corpus)
-            return _complete(begun, corpus, started)
+    kept = None if run is None or ranks.rank else nullcontext(run)  # only rank 0 has the folder
+    with kept or TemporaryDirectory(prefix="wavemore-") as folder, ExitStack() as held:
+        begun = Run(folder)
+        with together(ranks):
+            device = usable_device(device)
+            found = resume and (begun.exists() or begun.replacement.exists())
+            if not (overwrite or found):
+                begun.check_free()
+            if not found:
+                plan = plan or plan_training(corpus, model=model, minutes=minutes, device=device, **settings)
+                check_fits(plan.model, len(corpus.vocabulary), plan.model_config)
+                held.enter_context(_few_threads(plan, corpus))
+            held.enter_context(begun.lock())
+            if plan is None or found:
+                begun = _found(begun, corpus)
+            elif ranks.rank == 0:
+                begun = _new(begun, plan, corpus, device, note, experiment, overwrite=overwrite)
+        if ranks.rank:
+            begun = held.enter_context(received_run(ranks))
+        send_run(ranks, begun)
+        return _finished(begun, corpus, None if found else started)
 
 
-def _resumed(run: Run, corpus: Corpus) -> LanguageModel:
-    """Continue a training that was stopped, or return its model if it is finished."""
-    with run.lock():
-        run = run.replacement if run.replacement.exists() else run
-        if different := data_differences(run.config.data, training.data_config(corpus, "")):
-            raise RunError(f"{run.path} was trained on other data ({'; '.join(different)}): give its own corpus")
-        if (failure := run.failure()) is not None:
-            raise RunError(f"{run.path} has failed, and would fail again: {failure}; train again with other settings")
-        if run.summary() is not None:
-            return from_pretrained(run.path, device=run.config.device)
-        plan = Plan(run.config.model, run.config.model_config, run.config.recipe, run.config.budget)
-        with _few_threads(plan, corpus):
-            return _complete(run, corpus, None)
+def _check_settings(plan: Plan | None, given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for settings beside a plan."""
+    if plan is not None and (named := [name for name, value in given.items() if value is not None]):
+        raise UsageError(f"`{named[0]}` is a setting for a plan, and a `plan` is given: leave out one of them")
+
+
+def _new(run: Run, plan: Plan, corpus: Corpus, device: str, note: str, experiment: str, *, overwrite: bool) -> Run:
+    """Begin a run, and those of its teachers."""
+    data = training.data_config(corpus, training.data_name(corpus))
+    config = training.config_of(plan, data, device=device, note=note, experiment=experiment)
+    if plan.teachers:
+        config = own_teachers(config, run.home, plan.teachers)
+    begun = run.create(config, corpus, overwrite=overwrite)
+    create_teachers(begun, plan.teachers, corpus)
+    return begun
+
+
+def _found(run: Run, corpus: Corpus) -> Run:
+    """Return a training that was begun, to be continued. Raises `RunError` for one on other data, or that failed."""
+    run = run.replacement if run.replacement.exists() else run
+    if different := data_differences(run.config.data, training.data_config(corpus, "")):
+        raise RunError(f"{run.path} was trained on other data ({'; '.join(different)}): give its own corpus")
+    if (failure := run.failure()) is not None:
+        raise RunError(f"{run.path} has failed, and would fail again: {failure}; train again with other settings")
+    return run
+
+
+def _finished(run: Run, corpus: Corpus, started: float | None) -> LanguageModel:
+    """Train in a run folder to the end, if that is not done yet, and return the model."""
+    config = run.config
+    if run.summary() is not None:
+        return from_pretrained(run.path, device=config.device)
+    with _few_threads(Plan(config.model, config.model_config, config.recipe, config.budget), corpus):
+        return _complete(run, corpus, started)
 
 
 def _complete(run: Run, corpus: Corpus, started: float | None) -> LanguageModel:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wavemore.engine.defaults import suggested_temperature
-from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
+from wavemore.engine.evaluate import Evaluation, part_losses
 from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
@@ -17,11 +17,13 @@ from wavemore.engine.labels import recovery
 from wavemore.engine.line_source import Sample
 from wavemore.engine.loss_parts import train_loss_part
 from wavemore.engine.memorised import memorised
+from wavemore.engine.ranks import NO_MINUTES, require_one_process
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
+from wavemore.nn.ranks import current_ranks
 from wavemore.runs.config import FORMAT, DataConfig, RunConfig, SourceConfig, TeacherConfig
 from wavemore.runs.deadline import Deadline
 from wavemore.runs.environment import Threads, environment
@@ -113,6 +115,8 @@ def train(
 
     Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
+    if deadline is not None:
+        require_one_process(NO_MINUTES)
     try:
         training = fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint)
         recorder.follow(training)
@@ -136,7 +140,9 @@ def finish(
     That of val is exact. With `count_known`, more lines are drawn, and those that are known are counted. Returns the
     summary, the losses on val, and the samples.
     """
-    train, losses = evaluate(model, train_loss_part(corpus)), part_losses(model, corpus.val)
+    ranks = current_ranks()
+    train = part_losses(model, train_loss_part(corpus), ranks=ranks).evaluation
+    losses = part_losses(model, corpus.val, ranks=ranks)
     val = losses.evaluation
     recipe, teachers = run.config.recipe, run.config.teachers
     temperature = suggested_temperature(corpus)
@@ -164,7 +170,7 @@ def finish(
         temperature=temperature,
         teachers_train_seconds=round(sum(t.train_seconds for t in teachers), 3) if teachers else None,
         val_label_recovery=None if found is None else found.recovered / found.lines,
-        memorised=memorised(model, corpus, sampling) if count_known else None,
+        memorised=memorised(model, corpus, sampling) if count_known and ranks.rank == 0 else None,
     )
     save_unit_losses(run, "val", losses.by_unit)
     run.finish(summary, [sample.row if isinstance(sample, Sample) else sample.text for sample in samples])

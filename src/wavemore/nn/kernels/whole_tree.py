@@ -28,6 +28,7 @@ from wavemore.nn.kernels.torch_internals import (
 )
 from wavemore.nn.layers import Embedding, FlattenConsecutive, Linear
 from wavemore.nn.norms import BatchNorm1d
+from wavemore.nn.ranks import is_sharing
 from wavemore.nn.unique_plan import UniquePlan
 
 
@@ -35,10 +36,10 @@ def is_fusable(layers: Iterable[nn.Module]) -> bool:
     """Whether `fused_tree` can run the layers: those of a tree as in the lecture, in training mode.
 
     They must be an Embedding; for each fusion a FlattenConsecutive, a Linear without bias, a BatchNorm1d and an
-    activation; and a Linear with bias. All must be `is_bare`.
+    activation; and a Linear with bias. All must be `is_bare`. Several ranks that share a batch run it layer by layer.
     """
     layers = list(layers)
-    if needs_plain() or len(layers) < 6 or len(layers) % 4 != 2:
+    if needs_plain() or is_sharing() or len(layers) < 6 or len(layers) % 4 != 2:
         return False
     first, *blocks, head = layers
     if not is_bare(first, Embedding) or not is_bare(head, Linear) or head.bias is None:
