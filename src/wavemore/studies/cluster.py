@@ -85,6 +85,8 @@ class Cluster:
             self._news = deque(check_workers(self._client))
             self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(partial(self._hear, *event[1])))
             self._workers = self.size = len(self._client.nthreads())
+            if not self._workers:
+                self._news.append("no worker is there yet; waiting for one (Ctrl-C stops)")
             self._connection = stack.pop_all()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -149,8 +151,7 @@ class Cluster:
         before, self._workers = self._workers, len(self._client.nthreads())
         self._looked_at = time.monotonic()
         if self._workers != before:
-            waits = "; waiting for one, Ctrl-C stops" if not self._workers else ""
-            self._news.append(f"{_workers(self._workers)} instead of {before}{waits}")
+            self._news.append(_changed(before, self._workers))
 
     def _send(self) -> None:
         """Begin as many trainings as there are workers, at least one."""
@@ -310,5 +311,7 @@ def _shared_data(data: DataConfig) -> DataConfig:
     return with_places(data, lambda file: str(locate(file.source, file.encoding)[0]))
 
 
-def _workers(count: int) -> str:
-    return f"{count} worker{'' if count == 1 else 's'}"
+def _changed(before: int, now: int) -> str:
+    if not now:
+        return "no worker is left; waiting for one (Ctrl-C stops)"
+    return f"{now} worker{'' if now == 1 else 's'} instead of {before}"
