@@ -159,13 +159,13 @@ def answers(port: int) -> bool:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """All of a finished study that does not depend on the clock: its record, and the checksums of its tensors."""
+    """What a finished study comes to, without times and commits: its record, and the checksums of its tensors."""
     record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     for key in ("finished", "training_seconds", "environment", "jobs"):
         del record[key]
     for arm in record["arms"]:
         for run in arm["runs"]:
-            del run["seconds"]
+            del run["seconds"], run["commit"]
     tensors = {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*.safetensors"))

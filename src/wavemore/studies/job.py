@@ -98,6 +98,7 @@ def read_result(job: Job) -> Result | None:
         "steps": summary.steps,
         "seconds": summary.train_seconds,
         "commit": summary.environment.get("commit", ""),
+        "cpu": summary.environment.get("cpu", ""),
     }
     if job.judged:
         losses = test_losses(job)
