@@ -42,7 +42,11 @@ seeds = {seeds}
 seconds = {seconds}
 batch_size = 32
 [[arm]]
-name = "tree"
+name = "four characters"
+fuse = [2, 2]
+[[arm]]
+name = "eight characters"
+fuse = [2, 2, 2]
 """
 PATIENCE = 600.0
 """Seconds until a command, or the start of a scheduler, counts as hanging."""
@@ -53,7 +57,7 @@ class Settings:
     """Measure the cluster."""
 
     trainings: int = 24
-    """Trainings of the study."""
+    """Trainings of the study, half of each arm."""
     seconds: float = 10.0
     """Processor time of each."""
     rounds: int = 3
@@ -190,9 +194,9 @@ def main() -> None:
 
 def prepare(settings: Settings, folder: Path) -> Path:
     """Write the study, and measure how many steps take the time that is asked for; return the file of that."""
-    text = STUDY.format(seeds=list(range(settings.trainings)), seconds=settings.seconds)
+    text = STUDY.format(seeds=list(range(settings.trainings // 2)), seconds=settings.seconds)
     (folder / "study.toml").write_text(text, encoding="utf-8")
-    (folder / "warm.toml").write_text(STUDY.format(seeds=[0, 1], seconds=settings.seconds), encoding="utf-8")
+    (folder / "warm.toml").write_text(STUDY.format(seeds=[0], seconds=settings.seconds), encoding="utf-8")
     check(start(folder, "warm.toml", "--folder", "warm", "--jobs", "2"))
     return folder / "warm" / "step_ms.json"
 
