@@ -20,6 +20,7 @@ import torch
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.threads import set_threads
 from wavemore.errors import DataError, RunError
+from wavemore.files import move
 from wavemore.runs.config import DataConfig
 from wavemore.runs.transfer import read_files, write_files
 from wavemore.studies.job import Job, Result, load, train_until
@@ -190,7 +191,7 @@ def _kept(folder: Path, file: DataFile, content: bytes) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_bytes(content)
-        part.replace(path)
+        move(part, path)
     return str(path)
 
 
