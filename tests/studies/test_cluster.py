@@ -270,3 +270,53 @@ def test_one_training_is_stopped_and_goes_on_later(cluster: DaskCluster, data: P
     variables = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+LOST = """
+import sys, time
+from pathlib import Path
+from tests.studies.test_pool import make_job
+from wavemore.runs.run import Run
+from wavemore.studies import cluster
+from wavemore.studies.job import read_result, train_job
+from wavemore.studies.pool import open_pool
+cluster.CHECKPOINT_SECONDS = 0.2
+folder, data, address = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+job = make_job(folder, data, "long", steps=4_000, num_evals=100)
+with open_pool(1, address) as pool:
+    future = pool.submit(job)
+    while Run(job.path).metrics()[-1:] == [] or Run(job.path).metrics()[-1]["step"] < 800:
+        assert not future.done()
+        time.sleep(0.02)
+    pool.progress()
+    print("kill it", flush=True)
+    while not pool.news():
+        time.sleep(0.02)
+    step = Run(job.path).checkpoint().position.step
+    known = {progress.step for progress in pool.progress()}
+    result = future.result(200)
+    again = [progress.step for progress in pool.progress()]
+    print("checkpoint", step, "first after it", again[:3], flush=True)
+    assert again[-1] == 4_000
+    assert len([each for each in again if each <= step]) < step // 40, "it did not begin at its checkpoint"
+here = make_job(folder, data, "here", steps=4_000, num_evals=100)
+for _ in train_job(here):
+    pass
+assert read_result(here) | {"seconds": 0} == result | {"seconds": 0}
+for name in ("model", "val", "test"):
+    assert (here.path / f"{name}.safetensors").read_bytes() == (job.path / f"{name}.safetensors").read_bytes()
+assert [each["step"] for each in Run(here.path).metrics()] == [each["step"] for each in Run(job.path).metrics()]
+"""
+
+
+def test_a_lost_training_begins_again_at_its_last_checkpoint(cluster: DaskCluster, data: Path, tmp_path: Path) -> None:
+    worker = cluster.add_worker()
+    words = [sys.executable, "-u", "-c", LOST, str(tmp_path), str(data), cluster.address]
+    variables = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(process, "kill it")
+        kill(worker)
+        cluster.add_worker()
+        end(process)
