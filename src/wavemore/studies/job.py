@@ -1,21 +1,17 @@
 """One training of a study: started, resumed where it was stopped, or read if it is finished.
 
-It runs in this process, or in a worker process with one thread, beside others.
+It runs in this process, or in a worker process with one thread, beside others: see `pool.py`.
 """
 
 import contextlib
-import os
-import signal
-import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import parent_process
-from multiprocessing.synchronize import Event
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,8 +20,7 @@ import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
 from wavemore.engine.evaluate import part_losses
-from wavemore.engine.process import keep_freed_memory
-from wavemore.engine.threads import set_threads
+from wavemore.engine.step_record import StepRecord
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
@@ -37,13 +32,14 @@ from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import save_unit_losses, saved_unit_losses
 from wavemore.runs.training import finish, train
+from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Part
 
 Result = dict[str, Any]
 """Losses, parameters, steps and seconds of a run; of a run that failed: `failed`, the reason, and seconds."""
 
 
-_load = cache(DataConfig.load)
+load = lru_cache(maxsize=2)(DataConfig.load)  # a worker of a cluster may live for many studies
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,20 @@ class Job:
     measures: tuple[str, ...]
     judged: bool
     """Whether the run counts in the verdict, so that its test loss is computed; those of the tuning do not."""
+    data: DataConfig | None = None
+    """Where the data is on this machine, if that is not where the config says."""
+
+    def corpus(self) -> Corpus:
+        """The data, which is read once."""
+        return load(self.data or self.config.data)
+
+
+class Progress(NamedTuple):
+    """An evaluation of a job that is being trained."""
+
+    job: Job
+    step: int
+    val_nats: float
 
 
 def read_result(job: Job) -> Result | None:
@@ -89,18 +99,19 @@ def read_result(job: Job) -> Result | None:
         "steps": summary.steps,
         "seconds": summary.train_seconds,
         "commit": summary.environment.get("commit", ""),
+        "cpu": summary.environment.get("cpu", ""),
     }
     if job.judged:
         losses = test_losses(job)
         result |= {"test_nats": losses.mean, "leak_free_test_nats": losses.leak_free_mean}
     if "mode_gap" in job.measures:
-        result["mode_gap"] = mode_gap(run.model(), _load(job.config.data).train, job.config.recipe.batch_size)
+        result["mode_gap"] = mode_gap(run.model(), job.corpus().train, job.config.recipe.batch_size)
     return result
 
 
 def test_losses(job: Job) -> UnitLosses:
     """The test losses of a finished run, which are computed once and kept in its folder."""
-    run, part = Run(job.path), _load(job.config.data).test
+    run, part = Run(job.path), job.corpus().test
     losses = saved_unit_losses(run, "test")
     targets = np.bincount(part.segment_units, weights=np.diff(part.segments))
     if losses is None or not np.array_equal(losses.targets, targets):
@@ -109,18 +120,24 @@ def test_losses(job: Job) -> UnitLosses:
     return losses
 
 
-def train_job(job: Job) -> Generator[None, None, None]:
-    """Train a job, from its beginning or from its last checkpoint; a closed generator saves what it has."""
-    corpus, run = _load(job.config.data), Run(job.path)
+def train_job(job: Job) -> Generator[StepRecord, None, None]:
+    """Train a job, from its beginning or from its last checkpoint; a closed generator saves what it has.
+
+    Yields the records that are logged, and one about every second, so that the caller can stop.
+    """
+    corpus, run = job.corpus(), Run(job.path)
     with run.lock():
         if not run.exists():
             run.create(job.config, corpus)
         model = run.new_model()
         recorder = Recorder(run, run.checkpoint())
+        records = train(run, model, corpus, recorder)  # a name, as the state is gone once the iterator is
+        due = 0.0
         try:
-            for record in train(run, model, corpus, recorder):
-                if record.logged:
-                    yield
+            for record in records:
+                if record.logged or time.monotonic() >= due:
+                    due = time.monotonic() + 1.0
+                    yield record
         except GeneratorExit:
             recorder.save(record)
             raise
@@ -128,6 +145,24 @@ def train_job(job: Job) -> Generator[None, None, None]:
             return
         finish(run, model, corpus, recorder)
         (job.path / "state.safetensors").unlink(missing_ok=True)  # nothing left to resume
+
+
+def train_until(
+    job: Job, is_stopped: Callable[[], bool], report: Callable[[int, float], None] | None = None
+) -> Result | None:
+    """Train a job and return its result; None if it was told to stop before the end, and saved.
+
+    `report` gets the step and the val loss of each evaluation.
+    """
+    if is_stopped():
+        return None
+    with contextlib.closing(train_job(job)) as records:
+        for record in records:
+            if report is not None and record.val_nats is not None:
+                report(record.step, record.val_nats)
+            if is_stopped():
+                return None
+    return read_result(job)
 
 
 @torch.no_grad()
@@ -151,50 +186,3 @@ def mode_gap(model: Model, part: Part, batch_size: int, batches: int = 20) -> fl
             model.load_state_dict(state)
         gaps.append(losses[1] - losses[0])
     return fmean(gaps)
-
-
-_stop: list[Event] = []
-"""In a worker process: the event that tells it to stop."""
-
-_training = threading.Lock()
-"""Held while a worker process trains."""
-
-
-@contextlib.contextmanager
-def ctrl_c_blocked() -> Iterator[None]:
-    """Processes that are started in this block never see Ctrl-C, which a terminal sends to all processes."""
-    if not hasattr(signal, "pthread_sigmask"):  # not on Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def start_worker(stop: Event) -> None:
-    """Prepare a worker process: one thread; Ctrl-C is handled by the parent (see `ctrl_c_blocked`)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    set_threads(1)
-    keep_freed_memory()
-    _stop.append(stop)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def run_in_worker(job: Job) -> Result | None:
-    """Train a job in a worker process; None if it was told to stop before the end."""
-    with _training, contextlib.closing(train_job(job)) as steps:
-        for _ in steps:
-            if _stop[0].is_set():
-                return None
-        return read_result(job)
-
-
-def _exit_with_parent() -> None:
-    """End this process if its parent is killed and cannot end it; a training is stopped and saved first."""
-    if parent := parent_process():
-        parent.join()
-    _stop[0].set()
-    with _training:
-        os._exit(0)
