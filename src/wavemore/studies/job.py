@@ -1,21 +1,16 @@
 """One training of a study: started, resumed where it was stopped, or read if it is finished.
 
-It runs in this process, or in a worker process with one thread, beside others.
+It runs in this process, or in a worker process with one thread, beside others: see `pool.py`.
 """
 
 import contextlib
-import os
-import signal
-import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import parent_process
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,8 +19,6 @@ import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
 from wavemore.engine.evaluate import part_losses
-from wavemore.engine.process import keep_freed_memory
-from wavemore.engine.threads import set_threads
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
@@ -57,6 +50,14 @@ class Job:
     measures: tuple[str, ...]
     judged: bool
     """Whether the run counts in the verdict, so that its test loss is computed; those of the tuning do not."""
+
+
+class Progress(NamedTuple):
+    """An evaluation of a job that is being trained."""
+
+    job: Job
+    step: int
+    val_nats: float
 
 
 def read_result(job: Job) -> Result | None:
@@ -117,8 +118,9 @@ def train_job(job: Job) -> Generator[None, None, None]:
             run.create(job.config, corpus)
         model = run.new_model()
         recorder = Recorder(run, run.checkpoint())
+        records = train(run, model, corpus, recorder)  # a name, as the state is gone once the iterator is
         try:
-            for record in train(run, model, corpus, recorder):
+            for record in records:
                 if record.logged:
                     yield
         except GeneratorExit:
@@ -128,6 +130,17 @@ def train_job(job: Job) -> Generator[None, None, None]:
             return
         finish(run, model, corpus, recorder)
         (job.path / "state.safetensors").unlink(missing_ok=True)  # nothing left to resume
+
+
+def train_until(job: Job, is_stopped: Callable[[], bool]) -> Result | None:
+    """Train a job and return its result; None if it was told to stop before the end, and saved."""
+    if is_stopped():
+        return None
+    with contextlib.closing(train_job(job)) as steps:
+        for _ in steps:
+            if is_stopped():
+                return None
+    return read_result(job)
 
 
 @torch.no_grad()
@@ -151,50 +164,3 @@ def mode_gap(model: Model, part: Part, batch_size: int, batches: int = 20) -> fl
             model.load_state_dict(state)
         gaps.append(losses[1] - losses[0])
     return fmean(gaps)
-
-
-_stop: list[Event] = []
-"""In a worker process: the event that tells it to stop."""
-
-_training = threading.Lock()
-"""Held while a worker process trains."""
-
-
-@contextlib.contextmanager
-def ctrl_c_blocked() -> Iterator[None]:
-    """Processes that are started in this block never see Ctrl-C, which a terminal sends to all processes."""
-    if not hasattr(signal, "pthread_sigmask"):  # not on Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def start_worker(stop: Event) -> None:
-    """Prepare a worker process: one thread; Ctrl-C is handled by the parent (see `ctrl_c_blocked`)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    set_threads(1)
-    keep_freed_memory()
-    _stop.append(stop)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def run_in_worker(job: Job) -> Result | None:
-    """Train a job in a worker process; None if it was told to stop before the end."""
-    with _training, contextlib.closing(train_job(job)) as steps:
-        for _ in steps:
-            if _stop[0].is_set():
-                return None
-        return read_result(job)
-
-
-def _exit_with_parent() -> None:
-    """End this process if its parent is killed and cannot end it; a training is stopped and saved first."""
-    if parent := parent_process():
-        parent.join()
-    _stop[0].set()
-    with _training:
-        os._exit(0)

@@ -6,10 +6,8 @@ Finished runs are never repeated.
 
 import contextlib
 import itertools
-import multiprocessing
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,16 +25,8 @@ from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug
-from wavemore.studies.job import (
-    Job,
-    Result,
-    ctrl_c_blocked,
-    read_result,
-    run_in_worker,
-    start_worker,
-    test_losses,
-    train_job,
-)
+from wavemore.studies.job import Job, Result, read_result, test_losses, train_job
+from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.record import FILE, FORMAT, Record, compare_arms, keep_other_seeds
 from wavemore.text.datasets import load_corpus
 
@@ -104,23 +94,28 @@ class StudyRunner:
         threads = torch.get_num_threads()
         set_threads(1)
         try:
-            arms = range(len(self.study.arms))
-            tuned = 0
             if self.tuned is None:
                 yield from self._measure_steps()
-                tuned = yield from self._tune()
-            else:
-                self.best_trial = {arm: self._take_trial(arm, self.tuned) for arm in arms}
-            final = [self._job(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds for arm in arms]
-            total = tuned + len(final)
-            yield from self._run_jobs(final, tuned, total)
+            with contextlib.nullcontext() if self.jobs == 1 else open_pool(self.jobs) as pool:
+                total = yield from self._train(pool)
         finally:
             set_threads(threads)
         if kept := keep_other_seeds(self.folder, self.study.file.seeds):
             yield Event(total, total, f"the record of other seeds is kept as {kept}")
         write_json(self.folder / FILE, self.record())
 
-    def _tune(self) -> Generator[Event, None, int]:
+    def _train(self, pool: Pool | None) -> Generator[Event, None, int]:
+        """Train the trials and then all seeds, in this process if there is no pool; returns the number of trainings."""
+        arms, tuned = range(len(self.study.arms)), 0
+        if self.tuned is None:
+            tuned = yield from self._tune(pool)
+        else:
+            self.best_trial = {arm: self._take_trial(arm, self.tuned) for arm in arms}
+        final = [self._job(arm, self.best_trial[arm], seed) for seed in self.study.file.seeds for arm in arms]
+        yield from self._run_jobs(final, pool, tuned, tuned + len(final))
+        return tuned + len(final)
+
+    def _tune(self, pool: Pool | None) -> Generator[Event, None, int]:
         """Train all trials, and choose the best of each arm; returns their number."""
         arms = range(len(self.study.arms))
         jobs = [
@@ -129,7 +124,7 @@ class StudyRunner:
             for trial in (range(len(self.plans[arm])) if len(self.plans[arm]) > 1 else ())
             for seed in self.study.tune_seeds
         ]
-        yield from self._run_jobs(jobs, 0, len(jobs) + len(arms) * len(self.study.file.seeds))
+        yield from self._run_jobs(jobs, pool, 0, len(jobs) + len(arms) * len(self.study.file.seeds))
         self.best_trial = {arm: self._choose_trial(arm) for arm in arms}
         return len(jobs)
 
@@ -274,14 +269,14 @@ class StudyRunner:
         path = self.folder / "runs" / slug(arm.name) / f"{prefix}seed-{seed}"
         return Job((number, trial, seed), config, path, tuple(self.study.file.measure), judged=not tuning)
 
-    def _run_jobs(self, jobs: Sequence[Job], done: int, total: int) -> Iterator[Event]:
+    def _run_jobs(self, jobs: Sequence[Job], pool: Pool | None, done: int, total: int) -> Iterator[Event]:
         """Run the jobs that are not finished, and read those that are."""
         results = {job: read_result(job) for job in jobs}
         self.results |= {job.key: result for job, result in results.items() if result is not None}
         waiting = [job for job, result in results.items() if result is None]
         done += len(jobs) - len(waiting)
         yield Event(done, total, "")
-        train = _train_one_by_one(waiting) if self.jobs == 1 else _train_in_parallel(waiting, self.jobs)
+        train = _train_one_by_one(waiting) if pool is None else _train_in_pool(waiting, pool)
         with contextlib.closing(train):
             for finished in train:
                 message = ""
@@ -313,29 +308,16 @@ def _train_one_by_one(jobs: Sequence[Job]) -> Generator[Finished | None, None, N
         yield job, result
 
 
-def _train_in_parallel(jobs: Sequence[Job], processes: int) -> Generator[Finished | None, None, None]:
-    """Train the jobs in worker processes; yield each that has finished, and None in between."""
-    context = multiprocessing.get_context("spawn")  # torch with several threads hangs in forked processes
-    stop = context.Event()
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker, initargs=(stop,))
-    try:
-        # The longest first would be a little faster, but in the order of seeds an interrupted study is more useful.
-        with ctrl_c_blocked():
-            futures: dict[Future[Result | None], Job] = {pool.submit(run_in_worker, job): job for job in jobs}
-        waiting = set(futures)
-        while waiting:
-            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in finished:
-                result = future.result()
-                if result is not None:
-                    yield futures[future], result
-            if not finished:
-                yield None
-    except BrokenProcessPool:
-        raise RunError(
-            "a training process was killed, perhaps because memory ran out: run the same command again; fewer `jobs` "
-            "need less memory"
-        ) from None
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+def _train_in_pool(jobs: Sequence[Job], pool: Pool) -> Generator[Finished | None, None, None]:
+    """Train the jobs in a pool; yield each that has finished, and None in between."""
+    # The longest first would be a little faster, but in the order of seeds an interrupted study is more useful.
+    futures = {pool.submit(job): job for job in jobs}
+    waiting = set(futures)
+    while waiting:
+        finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in finished:
+            result = future.result()
+            if result is not None:
+                yield futures[future], result
+        if not finished:
+            yield None
