@@ -111,7 +111,7 @@ class Train:
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
             config, teachers = self._config(corpus, source[0], run, arguments, begin)
         start = begin.model(corpus, config.recipe.seed) if begin else None
-        run = run or new_run(_run_name(source[0]))
+        run = run or new_run(run_name(source[0]))
         with run.lock():
             if teachers:
                 config = own_teachers(config, run.home, teachers)
@@ -217,7 +217,7 @@ class Train:
         return settings
 
 
-def _run_name(source: str) -> str:
+def run_name(source: str) -> str:
     """Return a run's name from its data: `lists/My names.txt` -> `My-names`."""
     from wavemore.text.datasets import stem_of
 

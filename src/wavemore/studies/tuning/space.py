@@ -45,11 +45,13 @@ class Trial(Protocol):
 
 
 class Between(NamedTuple):
-    """A range of numbers, searched on a logarithmic scale."""
+    """A range of numbers."""
 
     low: float
     high: float
     whole: bool = False
+    log: bool = True
+    """Whether it is searched on a logarithmic scale."""
 
 
 Range = Between | tuple[Value, ...]
@@ -236,7 +238,7 @@ class Space:
                 raise UsageError(f"{message}: raise `max_parameters` from {most:,}")
             values["parameters"] = count if most is None else min(count, most)
             high = 4 * count if most is None else min(most, 4 * count)
-            ranges["parameters"] = Between(max(least, min(count, high) // 4), high, whole=True)
+            ranges["parameters"] = Between(max(least, min(count, high) // 4), high, whole=True, log=most is None)
             if most is not None and count > most:
                 smaller = self._sized(name, {n: getattr(base.model_config, n) for n in _own_settings(base)}, most)
                 base = replace(base, model_config=replace(base.model_config, **smaller))
@@ -276,7 +278,8 @@ class Space:
         for setting, (below, above) in around.items():
             ranges[setting] = Between(float(values[setting]) / below, float(values[setting]) * above)
         ranges["averaging"] = Between(20.0, 500.0)
-        ranges["length"] = Between(1 / LONGEST if self.limits.max_seconds else 0.5 / LONGEST, 1.0)
+        limited = bool(self.limits.max_seconds)
+        ranges["length"] = Between((1.0 if limited else 0.5) / LONGEST, 1.0, log=not limited)
         return ranges
 
 
@@ -333,5 +336,5 @@ def _suggest(trial: Trial, name: str, range_: Range) -> Value:
     if not isinstance(range_, Between):
         return trial.suggest_categorical(name, range_)  # type: ignore[no-any-return]
     if range_.whole:
-        return trial.suggest_int(name, int(range_.low), int(range_.high), log=True)
-    return trial.suggest_float(name, range_.low, range_.high, log=True)
+        return trial.suggest_int(name, int(range_.low), int(range_.high), log=range_.log)
+    return trial.suggest_float(name, range_.low, range_.high, log=range_.log)

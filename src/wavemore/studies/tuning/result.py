@@ -1,0 +1,282 @@
+"""`tune.json`, the result of a tuning: the winner, the verdicts on fresh seeds, the winner's curse, all trials.
+
+The page is made from it alone. Nothing here, and nothing before, looks at test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from wavemore.comparison.evidence import SideLosses, judge
+from wavemore.comparison.statistics import holm, mean_std
+from wavemore.comparison.verdict import Outcome
+from wavemore.errors import RunError, UsageError
+from wavemore.runs.config import RunConfig
+from wavemore.runs.describe import describe_data, describe_model, describe_split
+from wavemore.runs.environment import environment
+from wavemore.runs.json_file import read_json
+from wavemore.runs.run import Run
+from wavemore.runs.saved_losses import saved_unit_losses
+from wavemore.studies.record import check_numbers
+from wavemore.studies.tuning.importance import importance
+from wavemore.studies.tuning.request import Search
+from wavemore.studies.tuning.space import Between, Space
+from wavemore.studies.tuning.trials import Tried
+
+FILE, FORMAT = "tune.json", 1
+MAX_RESULT = 1 << 26
+LEAST_OF_NORMAL = (0.0, 0.0, 0.56, 0.85, 1.03, 1.16)
+"""How far below 0 the least of n standard normal numbers is expected, by n."""
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial that was repeated on fresh seeds."""
+
+    tried: Tried
+    experiment: str
+    config: RunConfig
+    """Of one of its repeats."""
+    command: tuple[str, ...]
+    """What trains it again, on the first of the fresh seeds."""
+    runs: tuple[Run, ...]
+    """The repeats that are finished."""
+    results: tuple[dict[str, Any], ...]
+    """What they reached, with their seeds."""
+
+    @property
+    def mean(self) -> float:
+        """The mean val loss of the repeats."""
+        return fmean(result["val_nats"] for result in self.results)
+
+
+class Tuning(Protocol):
+    """What the result needs to know of a tuner."""
+
+    folder: Path
+    space: Space
+    command: tuple[str, ...]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of everything so far."""
+
+    def tried(self) -> list[Tried]:
+        """All trials."""
+
+
+def result_of(tuner: Tuning, search: Search, finalists: Sequence[Finalist]) -> dict[str, Any]:
+    """Judge the finalists, and put everything together. Raises `UsageError` if no repeat was finished."""
+    repeated = sorted((each for each in finalists if each.results), key=lambda each: each.mean)
+    if not repeated:
+        raise UsageError("the time was over before a repeat of the best trials ended: give more `minutes`")
+    winner, tried = repeated[0], tuner.tried()
+    kind, config = winner.config.model, winner.config
+    return {
+        "format": FORMAT,
+        "name": tuner.folder.name,
+        "command": list(tuner.command),
+        "data": {
+            "name": search.data.name,
+            "sha256": search.data.sha256,
+            "format": search.data.format,
+            "description": describe_data(config),
+            "split": describe_split(search.data),
+        },
+        "search": {
+            "models": list(tuner.space.kinds),
+            "default": tuner.space.default,
+            "max_parameters": search.max_parameters,
+            "max_seconds": search.max_seconds,
+            "seconds": search.seconds,
+            "seed": search.seed,
+        },
+        "winner": winner.tried.number,
+        "finalists": [_finalist_record(each) for each in repeated],
+        "comparisons": _comparisons(winner, repeated[1:]),
+        "curse": _curse(finalists, repeated),
+        "importance": {"model": kind, "values": importance(kind, tried)},
+        "ranges": {name: _is_log(tuner.space, name) for name in _searched(tried)},
+        "trials": [_trial_record(each) for each in tried],
+        "environment": environment(),
+        "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": round(tuner.elapsed, 1),
+    }
+
+
+def read_tuning(folder: Path) -> Record:
+    """Read the result of the tuning in a folder. Raises `RunError` if there is none, or if it is damaged."""
+    path = folder / FILE
+    record = read_json(path, _decode, "`wavemore tune` makes it again from the runs", MAX_RESULT)
+    if record is None:
+        raise RunError(f"{folder} has no finished tuning (no {FILE}): run `wavemore tune` first")
+    if record.get("format") != FORMAT:
+        found = repr(record.get("format"))[:40]
+        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
+    return record
+
+
+def answer(record: Record) -> list[str]:
+    """Return the result in sentences."""
+    finalists = record["finalists"]
+    winner = finalists[0]
+    parts = [
+        f"Lowest val loss on fresh seeds: {name_of(winner['trial'])}, {winner['description']}, "
+        f"{mean_text(winner)} over {_seeds_text(winner)}, {winner['parameters']:,} parameters, "
+        f"{winner['train_seconds']:.1f} s of training."
+    ]
+    parts += [verdict(winner, other) for other in record["comparisons"]]
+    if winner["trial"] == 1:
+        parts.append("Nothing that was tried is better than the defaults.")
+    return [*parts, *curse_text(record)]
+
+
+def name_of(number: int) -> str:
+    """Return how a trial is called: the first one has the default settings."""
+    return "the defaults (trial 1)" if number == 1 else f"trial {number}"
+
+
+def verdict(winner: Record, comparison: Record) -> str:
+    """Say in a sentence whether the winner is better than another finalist."""
+    outcome = msgspec.convert(comparison["outcome"], Outcome)
+    names = f"{name_of(winner['trial'])} and {name_of(comparison['trial'])}"
+    gain = -outcome.difference
+    if outcome.interval is None or outcome.p is None:
+        return (
+            f"{names}: no verdict, as it needs at least two repeats of each, and 20 distinct val lines or 2,000 "
+            f"characters of a text (difference {gain:.4f} nats per character)."
+        )
+    low, high = sorted((-outcome.interval.low, -outcome.interval.high))
+    p = comparison["p"]
+    details = f"95 % interval {low:+.4f} to {high:+.4f}, {'p < 0.0001' if p < 0.0001 else f'p = {p:.4f}'}"
+    if outcome.winner(p) == "b":
+        better = f"{name_of(winner['trial'])} is better than {name_of(comparison['trial'])} by {gain:.4f}"
+        return f"{better} nats per character ({details}, {outcome.seeds_text})."
+    return f"{names}: no significant difference ({gain:+.4f} nats per character, {details}, {outcome.seeds_text})."
+
+
+def curse_text(record: Record) -> list[str]:
+    """Say in numbers how much too good the search made its best trial look."""
+    curse = record["curse"]
+    if curse is None:
+        return []
+    return [
+        f"Winner's curse: in the search, {name_of(curse['trial'])} was the best with val {curse['search']:.4f}; on fresh "
+        f"seeds it has {curse['fresh']:.4f}, so the search made it look {curse['fresh'] - curse['search']:.4f} too good. "
+        f"The winner is the best of {len(record['finalists'])} on fresh seeds, which can make it look up to "
+        f"{curse['of_repeats']:.4f} too good again."
+    ]
+
+
+def mean_text(finalist: Record) -> str:
+    """Return the mean and the standard deviation of a finalist's repeats."""
+    return str(mean_std([run["val_nats"] for run in finalist["runs"]]))
+
+
+def _seeds_text(finalist: Record) -> str:
+    seeds = [str(run["seed"]) for run in finalist["runs"]]
+    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)}"
+
+
+def _finalist_record(finalist: Finalist) -> dict[str, Any]:
+    first = finalist.results[0]
+    keys = ("seed", "train_nats", "val_nats", "leak_free_val_nats", "seconds")
+    return {
+        "trial": finalist.tried.number,
+        "experiment": finalist.experiment,
+        "description": describe_model(finalist.config),
+        "settings": dict(finalist.tried.facts.settings),
+        "command": list(finalist.command),
+        "parameters": first["parameters"],
+        "steps": first["steps"],
+        "search_val": finalist.tried.val_nats,
+        "train_seconds": fmean(result["seconds"] for result in finalist.results),
+        "paths": [str(run.path) for run in finalist.runs],
+        "runs": [{key: result[key] for key in keys} for result in finalist.results],
+    }
+
+
+def _comparisons(winner: Finalist, others: Sequence[Finalist]) -> list[dict[str, Any]]:
+    """Judge the winner (B) against each other finalist (A) by their val losses; p is adjusted by Holm's method."""
+    outcomes = [(other.tried.number, _judge(other, winner)) for other in others]
+    adjusted = iter(holm([outcome.p for _, outcome in outcomes if outcome.p is not None]))
+    return [
+        {"trial": number, "outcome": asdict(outcome), "p": None if outcome.p is None else next(adjusted)}
+        for number, outcome in outcomes
+    ]
+
+
+def _judge(a: Finalist, b: Finalist) -> Outcome:
+    """Compare two finalists as `compare` does, by the losses that their runs have kept."""
+    sides, targets = [], None
+    for each in (a, b):
+        losses = [saved_unit_losses(run, "val") for run in each.runs]
+        known = [loss for loss in losses if loss is not None]
+        if len(known) < len(losses):
+            raise RunError(
+                f"{each.runs[0].path} lacks the losses of its val lines: delete it, and run the command again"
+            )
+        targets = known[0].targets.astype(np.float64)
+        sides.append(SideLosses(np.stack([loss.nats for loss in known]), each.config.model_config.counted))
+    assert targets is not None
+    return judge(sides[0], sides[1], targets)
+
+
+def _curse(finalists: Sequence[Finalist], repeated: Sequence[Finalist]) -> dict[str, Any] | None:
+    """Return the best trial of the search, its val loss there, and on fresh seeds; None if it was not repeated."""
+    best = min((each for each in finalists if each.tried.val_nats is not None), key=lambda each: each.tried.val_nats)
+    if not best.results:
+        return None
+    deviations = [mean_std([run["val_nats"] for run in each.results]) for each in repeated]
+    errors = [(each.std or 0.0) / each.n**0.5 for each in deviations]
+    least = LEAST_OF_NORMAL[min(len(repeated), len(LEAST_OF_NORMAL) - 1)]
+    return {
+        "trial": best.tried.number,
+        "search": best.tried.val_nats,
+        "fresh": best.mean,
+        "of_repeats": least * float(np.sqrt(np.mean(np.square(errors)))),
+    }
+
+
+def _trial_record(tried: Tried) -> dict[str, Any]:
+    facts = tried.facts
+    return {
+        "number": tried.number,
+        "state": tried.state,
+        "model": facts.model,
+        "val_nats": tried.val_nats,
+        "losses": {str(step): nats for step, nats in tried.losses.items() if isfinite(nats)},
+        "values": {name.partition(".")[2]: value for name, value in tried.values.items() if "." in name},
+        "parameters": facts.parameters,
+        "train_seconds": facts.train_seconds,
+        "elapsed": facts.elapsed,
+        "why": facts.why,
+        "failed": facts.failed,
+    }
+
+
+def _searched(tried: Sequence[Tried]) -> list[str]:
+    names = (name for each in tried for name in each.values if "." in name)
+    return list(dict.fromkeys(names))
+
+
+def _is_log(space: Space, name: str) -> bool | None:
+    """Whether a setting is searched on a logarithmic scale; None for one without a scale."""
+    model, _, setting = name.partition(".")
+    ranges = space.kinds[model].ranges.get(setting) if model in space.kinds else None
+    return ranges.log if isinstance(ranges, Between) else None
+
+
+def _decode(content: bytes) -> Record:
+    record = msgspec.json.decode(content, type=dict[str, Any])
+    check_numbers(record)
+    return record
