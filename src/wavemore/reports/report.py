@@ -12,10 +12,10 @@ from wavemore.runs.run import Run
 
 
 def report(run_or_study: Run | Path) -> str:
-    """Return a page about a run, or about the run, the study or the tuning in a folder; `HTML(report(run))` displays it.
+    """Return a page about a run, or about what is in a folder: a run, a study or a tuning.
 
-    For an unfinished run, or one whose data is gone, the page shows what is available. Raises `RunError` for a
-    missing or damaged run, study or tuning, `UsageError` without matplotlib.
+    `HTML(report(run))` displays it. For an unfinished run, or one whose data is gone, the page shows what is available.
+    Raises `RunError` for a missing or damaged run, study or tuning, `UsageError` without matplotlib.
     """
     if isinstance(run_or_study, Run):
         return run_page(run_or_study)

@@ -114,7 +114,9 @@ def _left_out(record: Record) -> list[Html]:
             paragraph(f"{len(pruned)} of {len(trials)} trials were pruned, {len(failed)} of them failed.", "note")
         )
     reasons = dict.fromkeys(each["why"] for each in failed)
-    return parts + [paragraph(f"Failed: {'; '.join(list(reasons)[:5])}", "warning")] if reasons else parts
+    if reasons:
+        parts.append(paragraph(f"Failed: {'; '.join(list(reasons)[:5])}", "warning"))
+    return parts
 
 
 def _over_time(record: Record) -> Html:
@@ -133,8 +135,8 @@ def _settings(record: Record) -> list[Html]:
     parts = [paragraph(f"Of the {len(own)} trials of {model}, the winner's kind.")]
     if values:
         caption = (
-            "How differently the best quarter of the trials and all of them chose each setting (PED-ANOVA). It says what "
-            "mattered in this search, not what would matter elsewhere."
+            "How differently the best quarter of the trials and all of them chose each setting (PED-ANOVA). It says "
+            "what mattered in this search, not what would matter elsewhere."
         )
         description = "Importance of each setting: " + ", ".join(
             f"{name} {value:.0%}" for name, value in values.items()
@@ -144,7 +146,7 @@ def _settings(record: Record) -> list[Html]:
         parts.append(paragraph(f"Fewer than ten trials of {model} say nothing about which settings mattered.", "note"))
     if scales:
         caption = (
-            "decay: learning rate × weight decay × steps per epoch; averaging: steps in the running average of the "
+            "decay: learning rate * weight decay * steps per epoch; averaging: steps in the running average of the "
             "weights; length: the part of the longest training. Hollow: pruned. Circle: the winner."
         )
         drawn = slices([_drawn(each) for each in own], winner, scales)
@@ -157,14 +159,16 @@ def _method(record: Record) -> list[str]:
     limits = [f"at most {search['max_parameters']:,} parameters"] if search["max_parameters"] is not None else []
     if search["seconds"] is not None:
         limits.append(f"as many steps as fit into {search['seconds']:g} CPU-seconds, evaluations not counted")
+    within = f", with {' and '.join(limits)}" if limits else ""
     return [
-        f"Searched: {', '.join(search['models'])}{', with ' + ' and '.join(limits) if limits else ''}. The first trial has "
-        "the settings of `wavemore train`, within the limits; a few further points are given, the others are chosen by "
-        "Optuna's TPE sampler. All trials have the same seed. A trial is pruned if even a fall as large as that of nine in "
-        "ten finished trials of its kind, from the same part of the training on, would leave it above the third best.",
-        "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are t-tests "
-        "at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by Holm's method. "
-        "The settings were chosen on val, so val is a little too good even on fresh seeds; nothing has looked at test.",
+        f"Searched: {', '.join(search['models'])}{within}. The first trial has the settings of `wavemore train`, "
+        "within the limits; a few further points are given, the others are chosen by Optuna's TPE sampler. All trials "
+        "have the same seed. A trial is pruned if even a fall as large as that of nine in ten finished trials of its kind, from "
+        "the same part of the training on, would leave it above the third best.",
+        "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are "
+        "t-tests at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by "
+        "Holm's method. The settings were chosen on val, so val is a little too good even on fresh seeds; nothing has "
+        "looked at test.",
         f"{machine['cpu']}; torch {machine['torch']}; wavemore {machine['wavemore']}; {record['finished']}.",
     ]
 

@@ -47,8 +47,8 @@ class Clock:
         if 60 * self.request.minutes < least:
             raise UsageError(
                 f"`minutes` is {self.request.minutes:g}, too short for a trial and the repeats of the best ones, "
-                f"which take up to {limits.max_seconds:g} s each: give at least {1.05 * least / 60:.2g}, or less time per "
-                "training"
+                f"which take up to {limits.max_seconds:g} s each: give at least {1.05 * least / 60:.2g}, or a smaller "
+                "`max_seconds`"
             )
 
     @property

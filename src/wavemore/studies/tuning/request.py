@@ -104,7 +104,7 @@ def read_search(folder: Path) -> Search | None:
 def begin_search(request: Request, data: DataConfig, folder: Path, command: Sequence[str]) -> Search:
     """Return what the trials in a folder depend on, and write it if they begin now.
 
-    Raises `RunError` for a folder of another tuning, in one line that says what differs, or one that holds other things.
+    Raises `RunError` for a folder of another tuning, which says what differs, and for one that holds other things.
     """
     created = datetime.now().astimezone().isoformat(timespec="milliseconds")
     limits = request.limits

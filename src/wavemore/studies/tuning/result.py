@@ -169,11 +169,11 @@ def curse_text(record: Record) -> list[str]:
     curse = record["curse"]
     if curse is None:
         return []
+    search, fresh = curse["search"], curse["fresh"]
     return [
-        f"Winner's curse: in the search, {name_of(curse['trial'])} was the best with val {curse['search']:.4f}; on fresh "
-        f"seeds it has {curse['fresh']:.4f}, so the search made it look {curse['fresh'] - curse['search']:.4f} too good. "
-        f"The winner is the best of {len(record['finalists'])} on fresh seeds, which can make it look up to "
-        f"{curse['of_repeats']:.4f} too good again."
+        f"Winner's curse: in the search, {name_of(curse['trial'])} was the best with val {search:.4f}; on fresh seeds "
+        f"it has {fresh:.4f}, so the search made it look {fresh - search:.4f} too good. The winner is the best of "
+        f"{len(record['finalists'])} on fresh seeds, which can make it look up to {curse['of_repeats']:.4f} too good."
     ]
 
 

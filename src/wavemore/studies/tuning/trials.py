@@ -1,13 +1,13 @@
 """The trials in Optuna's storage: asked for, reported, finished, pruned, and found again after an interruption.
 
-Trials are counted from 1, as their folders are; Optuna counts from 0. What Optuna draws for a trial depends on the seed,
-the number of the trial, and the trials that were finished before.
+Trials are counted from 1, as their folders are; Optuna counts from 0. What Optuna draws for a trial depends on the
+seed, the number of the trial, and the trials that were finished before.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import numpy as np
 
 from wavemore.engine.plan import plan
 from wavemore.engine.training_plan import Plan
-from wavemore.errors import RunError, UsageError
+from wavemore.errors import UsageError
 from wavemore.runs.memory_check import check_fits
-from wavemore.studies.tuning.journal import NAME, ExperimentalWarning, Journal, damaged, open_study, optuna
+from wavemore.studies.tuning.journal import NAME, Journal, damaged, open_study, optuna
 from wavemore.studies.tuning.pruning import Curve, is_hopeless
-from wavemore.studies.tuning.space import Space
+from wavemore.studies.tuning.space import Choice, Space
 
 JOURNAL = "journal.jsonl"
 STARTUP_TRIALS = 12
@@ -108,14 +108,7 @@ class Trials:
             choice = None
             try:
                 choice = self.space.suggest(trial)
-                limited = (
-                    self.space.limits.max_seconds is not None and "length" in self.space.kinds[choice.model].ranges
-                )
-                seconds = (
-                    self.step_seconds(plan(self.space.corpus, model=choice.model, **choice.settings))
-                    if limited
-                    else None
-                )
+                seconds = self._seconds(choice)
                 planned, settings = self.space.planned(choice, seconds)
                 check_fits(planned.model, len(self.space.corpus.vocabulary), planned.model_config)
                 self._set(trial.number, Facts(model=choice.model, settings=settings))
@@ -124,6 +117,12 @@ class Trials:
                 self._set(trial.number, Facts(model=model, why=str(error), failed=True))
                 self.study.tell(trial.number, state=State.PRUNED)
         return self.all()[-1]
+
+    def _seconds(self, choice: Choice) -> float | None:
+        """Return the time of a step, if that decides how many there are."""
+        if self.space.limits.max_seconds is None or "length" not in self.space.kinds[choice.model].ranges:
+            return None
+        return self.step_seconds(plan(self.space.corpus, model=choice.model, **choice.settings))
 
     def _first_points(self, number: int) -> list[dict[str, Any]]:
         if self._starts is None and number < len(self.space.kinds) + 2:

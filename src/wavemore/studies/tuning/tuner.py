@@ -6,11 +6,11 @@ is `tune.json`, the result. A tuning that was stopped or killed is continued: tr
 the same bits.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -27,14 +27,15 @@ from wavemore.runs.layout import locked
 from wavemore.runs.run import Run
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.studies.budget import seconds_per_step, step_type
-from wavemore.studies.job import Job, Result, read_result
+from wavemore.studies.job import Job, read_result
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.command import train_command
 from wavemore.studies.tuning.request import Request, begin_search
 from wavemore.studies.tuning.result import FILE, Finalist, result_of
 from wavemore.studies.tuning.space import Space
-from wavemore.studies.tuning.trials import Tried, Trials, with_facts
+from wavemore.studies.tuning.trainings import Event, Training, outcome, repeat_message
+from wavemore.studies.tuning.trials import Trials, Tried, with_facts
 from wavemore.text.corpus import Corpus
 
 PROBE_SECONDS = 0.4
@@ -42,34 +43,6 @@ FINALISTS = 3
 """Trials that are repeated on fresh seeds, besides the defaults."""
 ATTEMPTS = 2
 """How often the process of a trial may be killed, perhaps as memory ran out, before the trial is given up."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """The progress of a tuning."""
-
-    done: int
-    """Finished trials, or repeats."""
-    total: int | None
-    running: tuple[str, ...]
-    """What is being trained, and how far it is."""
-    left: float | None
-    """Seconds until the end, if it is known."""
-    message: str = ""
-    """What has just happened; empty if nothing has, so that the caller can react to Ctrl-C."""
-
-
-@dataclass
-class Training:
-    """A training that is under way."""
-
-    number: int
-    job: Job
-    future: Future[Result | None]
-    started: float
-    evaluations: int = 0
-    why: str = ""
-    """Why it was stopped."""
 
 
 class Tuner:
@@ -103,8 +76,8 @@ class Tuner:
     def run(self) -> Iterator[Event]:
         """Search, repeat the best trials, and write `tune.json`.
 
-        The iteration can be left at any event: what has started is saved, and resumed next time. Raises `RunError` for a
-        folder of another tuning, and `UsageError` if no trial could be trained to its end.
+        The iteration can be left at any event: what has started is saved, and resumed next time. Raises `RunError` for
+        a folder of another tuning, and `UsageError` if no trial could be trained to its end.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +188,7 @@ class Tuner:
     def _ended(self, training: Training) -> str:
         """Store the end of a trial, and return it in words."""
         del self._trainings[training.job.path]
-        result, number = _result(training.future), training.number
+        result, number = outcome(training.future), training.number
         seconds = monotonic() - training.started
         tried = self.trials.all()[number - 1]
         facts = with_facts(tried.facts, elapsed=self.clock.elapsed, wall_seconds=round(seconds, 3))
@@ -283,8 +256,8 @@ class Tuner:
                 for future in finished:
                     training = futures[future]
                     del self._trainings[training.job.path]
-                    done += (result := _result(future)) is not None
-                    yield self._event(_repeat_message(training, result), done, len(jobs))
+                    done += (result := outcome(future)) is not None
+                    yield self._event(repeat_message(training, result), done, len(jobs))
                 if not finished:
                     yield self._event("", done, len(jobs))
 
@@ -333,24 +306,3 @@ class Tuner:
         if done is None:
             done, total = len(self.trials) - len(self._trainings), self.request.trials
         return Event(done, total, running, self.clock.left, message)
-
-
-def _result(future: "Future[Result | None]") -> Result | None:
-    """Return the result of a training; one whose memory ran out has failed."""
-    try:
-        return future.result()
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, BrokenProcessPool):
-            raise
-        if isinstance(error, MemoryError) or "memory" in str(error):
-            return {"failed": "out of memory", "seconds": 0.0}
-        raise
-
-
-def _repeat_message(training: Training, result: Mapping[str, Any] | None) -> str:
-    name = f"trial {training.number} on seed {training.job.config.recipe.seed}"
-    if result is None:
-        return f"{name}: left out, as the time was over"
-    if "failed" in result:
-        return f"{name}: failed, {result['failed']}"
-    return f"{name}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
