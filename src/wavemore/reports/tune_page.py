@@ -163,8 +163,8 @@ def _method(record: Record) -> list[str]:
     return [
         f"Searched: {', '.join(search['models'])}{within}. The first trial has the settings of `wavemore train`, "
         "within the limits; a few further points are given, the others are chosen by Optuna's TPE sampler. All trials "
-        "have the same seed. A trial is pruned if even a fall as large as that of nine in ten finished trials of its kind, from "
-        "the same part of the training on, would leave it above the third best.",
+        "have the same seed. A trial is pruned if even a fall as large as that of nine in ten finished trials of its "
+        "kind, from the same part of the training on, would leave it above the third best.",
         "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are "
         "t-tests at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by "
         "Holm's method. The settings were chosen on val, so val is a little too good even on fresh seeds; nothing has "

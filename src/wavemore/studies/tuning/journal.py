@@ -22,10 +22,9 @@ try:
 except ImportError:
     raise UsageError("tuning needs Optuna: pip install 'wavemore[tune]'") from None
 
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages.journal import BaseJournalBackend, JournalStorage
 
-__all__ = ["ExperimentalWarning", "Journal", "open_study", "optuna"]
+__all__ = ["Journal", "damaged", "open_study", "optuna"]
 
 NAME = "wavemore"
 MAX_BYTES = 1 << 27
@@ -61,7 +60,7 @@ class Journal(BaseJournalBackend):
         self._logs += (json.loads(json.dumps(log)) for log in logs)
         if self._waiting is not None:
             self._waiting += logs
-        elif logs:
+        else:
             self._write(logs)
 
     @contextmanager
@@ -70,16 +69,13 @@ class Journal(BaseJournalBackend):
         self._waiting = []
         try:
             yield
+            self._write(self._waiting)
         finally:
-            logs, self._waiting = self._waiting, None
-            self.append_logs_now(logs)
-
-    def append_logs_now(self, logs: list[dict[str, Any]]) -> None:
-        """Write changes that `read_logs` knows already."""
-        if logs:
-            self._write(logs)
+            self._waiting = None
 
     def _write(self, logs: list[dict[str, Any]]) -> None:
+        if not logs:
+            return
         content = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:

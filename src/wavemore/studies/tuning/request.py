@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.config import DataConfig, LongText
+from wavemore.runs.find import SEARCH
 from wavemore.runs.identity import data_differences
 from wavemore.runs.json_file import read_json, write_json
 from wavemore.runs.record import Line
@@ -18,7 +19,6 @@ from wavemore.studies.tuning.space import Limits
 from wavemore.version import __version__
 
 FORMAT = 1
-FILE = "search.json"
 TRAININGS = 40
 """With `minutes` and without `max_seconds`, a training takes at most so many parts of the time of all processes."""
 MOST_MINUTES = 60 * 24 * 100
@@ -93,7 +93,7 @@ class Search:
 def read_search(folder: Path) -> Search | None:
     """Read what the trials of a folder depend on; None if there is none. Raises `RunError` if it is damaged."""
     decode = msgspec.json.Decoder(Search).decode
-    search = read_json(folder / FILE, decode, "choose another `folder`, or delete this one")
+    search = read_json(folder / SEARCH, decode, "choose another `folder`, or delete this one")
     if search is not None and search.format != FORMAT:
         raise RunError(
             f"{folder} was written by wavemore {search.wavemore}, in another format: choose another `folder`"
@@ -124,7 +124,7 @@ def begin_search(request: Request, data: DataConfig, folder: Path, command: Sequ
     if old is None:
         if others := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
             raise RunError(f"{folder} holds other things ({others[0]}): choose another `folder`")
-        write_json(folder / FILE, new)
+        write_json(folder / SEARCH, new)
         return new
     differences = data_differences(old.data, data)
     for name in ("models", "max_parameters", "max_seconds", "seed"):

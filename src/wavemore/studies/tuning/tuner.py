@@ -207,6 +207,9 @@ class Tuner:
 
     def _resume(self, pool: Pool, tried: Tried) -> Iterator[Event]:
         """Go on with a trial that was cut short; a process that was killed with its program may still be saving it."""
+        if not tried.facts.settings:  # the disk was full as it began
+            self.trials.prune(tried.number, with_facts(tried.facts, why="it was cut short as it began", failed=True))
+            return
         job, deadline = self._job(tried, self.request.seed), monotonic() + 30
         while Run(job.path).is_training() and monotonic() < deadline:
             yield self._event()
