@@ -11,7 +11,7 @@ import pytest
 
 from wavemore.comparison.compare import compare
 from wavemore.runs.run import Run
-from wavemore.studies.tuning.result import answer, read_tuning
+from wavemore.studies.tuning.record import answer, read_tuning
 
 SMALL = ("--trials", "6", "--model", "tree,lstm", "--max-parameters", "1500", "--repeats", "2")
 FOLDER = Path("runs/tune-names")

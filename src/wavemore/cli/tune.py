@@ -19,8 +19,9 @@ from wavemore.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wavemore.studies.tuning.result import Record
-    from wavemore.studies.tuning.tuner import Event, Tuner
+    from wavemore.studies.tuning.record import Record
+    from wavemore.studies.tuning.trainings import Event
+    from wavemore.studies.tuning.tuner import Tuner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +177,7 @@ def _write_page(record: "Record", folder: Path, screen: Screen) -> Path | None:
 
 
 def _show(record: "Record", folder: Path, page: Path | None, screen: Screen) -> None:
-    from wavemore.studies.tuning.result import answer
+    from wavemore.studies.tuning.record import answer
 
     winner = record["finalists"][0]
     screen.say("")

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from wavemore.plots.comparison import VAL_LOSS
 from wavemore.plots.figure import headline, legend, new_axes, new_figure, nothing_to_show, right_of, styled
@@ -104,6 +105,8 @@ def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str, winner: int, is_
         axes.margins(x=0.2)
     elif is_log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=4))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter("")
     for pruned in (True, False):
         own = [trial for trial in trials if trial.pruned == pruned]

@@ -9,7 +9,7 @@ from wavemore.html import Html, table, text
 from wavemore.plots import Trial, importances, slices, trials_over_time
 from wavemore.reports.tags import command, facts, page, paragraph, picture, tiles
 from wavemore.studies.file import format_value
-from wavemore.studies.tuning.result import FILE, Record, answer, mean_text, name_of, read_tuning
+from wavemore.studies.tuning.record import FILE, Record, answer, mean_text, name_of, read_tuning
 
 MOST_ROWS = 15
 """Trials in the table."""
@@ -167,8 +167,8 @@ def _method(record: Record) -> list[str]:
         "kind, from the same part of the training on, would leave it above the third best.",
         "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are "
         "t-tests at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by "
-        "Holm's method. The settings were chosen on val, so val is a little too good even on fresh seeds; nothing has "
-        "looked at test.",
+        "Holm's method; the intervals are not adjusted. The settings were chosen on val, so val is a little too good "
+        "even on fresh seeds; nothing has looked at test.",
         f"{machine['cpu']}; torch {machine['torch']}; wavemore {machine['wavemore']}; {record['finished']}.",
     ]
 

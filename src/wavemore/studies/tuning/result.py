@@ -1,17 +1,16 @@
-"""`tune.json`, the result of a tuning: the winner, the verdicts on fresh seeds, the winner's curse, all trials.
+"""The result of a tuning: the winner, the verdicts on fresh seeds, the winner's curse, all trials.
 
-The page is made from it alone. Nothing here, and nothing before, looks at test.
+Nothing here, and nothing before, looks at test.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
-import msgspec
 import numpy as np
 
 from wavemore.comparison.evidence import SideLosses, judge
@@ -21,21 +20,16 @@ from wavemore.errors import RunError, UsageError
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_data, describe_model, describe_split
 from wavemore.runs.environment import environment
-from wavemore.runs.json_file import read_json
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import saved_unit_losses
-from wavemore.studies.record import check_numbers
 from wavemore.studies.tuning.importance import importance
+from wavemore.studies.tuning.record import FORMAT
 from wavemore.studies.tuning.request import Search
 from wavemore.studies.tuning.space import Between, Space
 from wavemore.studies.tuning.trials import Tried
 
-FILE, FORMAT = "tune.json", 1
-MAX_RESULT = 1 << 26
 LEAST_OF_NORMAL = (0.0, 0.0, 0.56, 0.85, 1.03, 1.16)
 """How far below 0 the least of n standard normal numbers is expected, by n."""
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -113,80 +107,6 @@ def result_of(tuner: Tuning, search: Search, finalists: Sequence[Finalist]) -> d
     }
 
 
-def read_tuning(folder: Path) -> Record:
-    """Read the result of the tuning in a folder. Raises `RunError` if there is none, or if it is damaged."""
-    path = folder / FILE
-    record = read_json(path, _decode, "`wavemore tune` makes it again from the runs", MAX_RESULT)
-    if record is None:
-        raise RunError(f"{folder} has no finished tuning (no {FILE}): run `wavemore tune` first")
-    if record.get("format") != FORMAT:
-        found = repr(record.get("format"))[:40]
-        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
-    return record
-
-
-def answer(record: Record) -> list[str]:
-    """Return the result in sentences."""
-    finalists = record["finalists"]
-    winner = finalists[0]
-    parts = [
-        f"Lowest val loss on fresh seeds: {name_of(winner['trial'])}, {winner['description']}, "
-        f"{mean_text(winner)} over {_seeds_text(winner)}, {winner['parameters']:,} parameters, "
-        f"{winner['train_seconds']:.1f} s of training."
-    ]
-    parts += [verdict(winner, other) for other in record["comparisons"]]
-    if winner["trial"] == 1:
-        parts.append("Nothing that was tried is better than the defaults.")
-    return [*parts, *curse_text(record)]
-
-
-def name_of(number: int) -> str:
-    """Return how a trial is called: the first one has the default settings."""
-    return "the defaults (trial 1)" if number == 1 else f"trial {number}"
-
-
-def verdict(winner: Record, comparison: Record) -> str:
-    """Say in a sentence whether the winner is better than another finalist."""
-    outcome = msgspec.convert(comparison["outcome"], Outcome)
-    names = f"{name_of(winner['trial'])} and {name_of(comparison['trial'])}"
-    gain = -outcome.difference
-    if outcome.interval is None or outcome.p is None:
-        return (
-            f"{names}: no verdict, as it needs at least two repeats of each, and 20 distinct val lines or 2,000 "
-            f"characters of a text (difference {gain:.4f} nats per character)."
-        )
-    low, high = sorted((-outcome.interval.low, -outcome.interval.high))
-    p = comparison["p"]
-    details = f"95 % interval {low:+.4f} to {high:+.4f}, {'p < 0.0001' if p < 0.0001 else f'p = {p:.4f}'}"
-    if outcome.winner(p) == "b":
-        better = f"{name_of(winner['trial'])} is better than {name_of(comparison['trial'])} by {gain:.4f}"
-        return f"{better} nats per character ({details}, {outcome.seeds_text})."
-    return f"{names}: no significant difference ({gain:+.4f} nats per character, {details}, {outcome.seeds_text})."
-
-
-def curse_text(record: Record) -> list[str]:
-    """Say in numbers how much too good the search made its best trial look."""
-    curse = record["curse"]
-    if curse is None:
-        return []
-    search, fresh = curse["search"], curse["fresh"]
-    return [
-        f"Winner's curse: in the search, {name_of(curse['trial'])} was the best with val {search:.4f}; on fresh seeds "
-        f"it has {fresh:.4f}, so the search made it look {fresh - search:.4f} too good. The winner is the best of "
-        f"{len(record['finalists'])} on fresh seeds, which can make it look up to {curse['of_repeats']:.4f} too good."
-    ]
-
-
-def mean_text(finalist: Record) -> str:
-    """Return the mean and the standard deviation of a finalist's repeats."""
-    return str(mean_std([run["val_nats"] for run in finalist["runs"]]))
-
-
-def _seeds_text(finalist: Record) -> str:
-    seeds = [str(run["seed"]) for run in finalist["runs"]]
-    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)}"
-
-
 def _finalist_record(finalist: Finalist) -> dict[str, Any]:
     first = finalist.results[0]
     keys = ("seed", "train_nats", "val_nats", "leak_free_val_nats", "seconds")
@@ -233,7 +153,7 @@ def _judge(a: Finalist, b: Finalist) -> Outcome:
 
 def _curse(finalists: Sequence[Finalist], repeated: Sequence[Finalist]) -> dict[str, Any] | None:
     """Return the best trial of the search, its val loss there, and on fresh seeds; None if it was not repeated."""
-    best = min((each for each in finalists if each.tried.val_nats is not None), key=lambda each: each.tried.val_nats)
+    best = min(finalists, key=lambda each: inf if each.tried.val_nats is None else each.tried.val_nats)
     if not best.results:
         return None
     deviations = [mean_std([run["val_nats"] for run in each.results]) for each in repeated]
@@ -274,9 +194,3 @@ def _is_log(space: Space, name: str) -> bool | None:
     model, _, setting = name.partition(".")
     ranges = space.kinds[model].ranges.get(setting) if model in space.kinds else None
     return ranges.log if isinstance(ranges, Between) else None
-
-
-def _decode(content: bytes) -> Record:
-    record = msgspec.json.decode(content, type=dict[str, Any])
-    check_numbers(record)
-    return record

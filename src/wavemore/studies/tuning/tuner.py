@@ -31,8 +31,9 @@ from wavemore.studies.job import Job, read_result
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.command import train_command
+from wavemore.studies.tuning.record import FILE
 from wavemore.studies.tuning.request import Request, begin_search
-from wavemore.studies.tuning.result import FILE, Finalist, result_of
+from wavemore.studies.tuning.result import Finalist, result_of
 from wavemore.studies.tuning.space import Space
 from wavemore.studies.tuning.trainings import Event, Training, outcome, repeat_message
 from wavemore.studies.tuning.trials import Trials, Tried, with_facts
