@@ -15,9 +15,9 @@ from wavemore.studies.pool import open_pool
 from wavemore.text.datasets import load_corpus
 
 
-def make_job(folder: Path, data: Path, name: str, **settings: int) -> Job:
+def make_job(folder: Path, data: Path, name: str, steps: int = 40, num_evals: int = 4) -> Job:
     corpus = load_corpus(str(data))
-    planned = plan(corpus, **({"hidden": 6, "embedding": 3, "steps": 40, "batch_size": 8, "num_evals": 4} | settings))
+    planned = plan(corpus, hidden=6, embedding=3, batch_size=8, steps=steps, num_evals=num_evals)
     return Job((0, 0, 0), config_of(planned, data_config(corpus, str(data))), folder / name, (), judged=True)
 
 

@@ -41,6 +41,8 @@ class StudyCommand:
     """folder of an earlier run of this study: take its tuned settings and steps, and tune nothing again"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
+    cluster: Annotated[Text, arg(metavar="ADDRESS")] = None
+    """train on the workers of this Dask scheduler, such as tcp://192.168.0.5:8786"""
     json: Flag = False
     """print the record as JSON at the end; everything else goes to standard error"""
 
@@ -53,6 +55,8 @@ class StudyCommand:
             return self._list(screen)
         if self.jobs != "auto" and not 1 <= self.jobs <= 1024:
             raise UsageError(f"--jobs is {self.jobs}; it must be at least 1 and at most 1024")
+        if self.cluster is not None and self.jobs != "auto":
+            raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
         study = read_study(self.study)
         if self.seeds is not None:
             study = study.with_seeds(self.seeds)
@@ -63,10 +67,12 @@ class StudyCommand:
         folder = Path(self.folder or f"studies/{study.name}")
         tuned = read_record(Path(self.tuned)) if self.tuned else None
         command = ("wavemore", *arguments)
-        runner = StudyRunner(study, folder, self.data or "", 0 if self.jobs == "auto" else self.jobs, tuned, command)
+        jobs = 0 if self.jobs == "auto" else self.jobs
+        runner = StudyRunner(study, folder, self.data or "", jobs, tuned, command, self.cluster or "")
         screen.say(study.file.question, style="bold")
         seeds = ", ".join(map(str, study.file.seeds))
-        screen.say(f"{len(study.arms)} arms, seeds {seeds}, training runs at a time: {runner.jobs}; {folder}")
+        where = f"workers of {self.cluster}" if self.cluster else f"training runs at a time: {runner.jobs}"
+        screen.say(f"{len(study.arms)} arms, seeds {seeds}, {where}; {folder}")
         show = _event_printer(screen)
         with interrupts() as interrupted:
             for event in runner.run():

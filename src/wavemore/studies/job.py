@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 
 from wavemore.engine.batchers import line_batcher
 from wavemore.engine.evaluate import part_losses
+from wavemore.engine.step_record import StepRecord
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError, TrainingError
 from wavemore.nn.model import Model
@@ -30,13 +31,14 @@ from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import save_unit_losses, saved_unit_losses
 from wavemore.runs.training import finish, train
+from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Part
 
 Result = dict[str, Any]
 """Losses, parameters, steps and seconds of a run; of a run that failed: `failed`, the reason, and seconds."""
 
 
-_load = cache(DataConfig.load)
+load = lru_cache(maxsize=2)(DataConfig.load)  # a worker of a cluster may live for many studies
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Job:
     measures: tuple[str, ...]
     judged: bool
     """Whether the run counts in the verdict, so that its test loss is computed; those of the tuning do not."""
+    data: DataConfig | None = None
+    """Where the data is on this machine, if that is not where the config says."""
+
+    def corpus(self) -> Corpus:
+        """The data, which is read once."""
+        return load(self.data or self.config.data)
 
 
 class Progress(NamedTuple):
@@ -95,13 +103,13 @@ def read_result(job: Job) -> Result | None:
         losses = test_losses(job)
         result |= {"test_nats": losses.mean, "leak_free_test_nats": losses.leak_free_mean}
     if "mode_gap" in job.measures:
-        result["mode_gap"] = mode_gap(run.model(), _load(job.config.data).train, job.config.recipe.batch_size)
+        result["mode_gap"] = mode_gap(run.model(), job.corpus().train, job.config.recipe.batch_size)
     return result
 
 
 def test_losses(job: Job) -> UnitLosses:
     """The test losses of a finished run, which are computed once and kept in its folder."""
-    run, part = Run(job.path), _load(job.config.data).test
+    run, part = Run(job.path), job.corpus().test
     losses = saved_unit_losses(run, "test")
     targets = np.bincount(part.segment_units, weights=np.diff(part.segments))
     if losses is None or not np.array_equal(losses.targets, targets):
@@ -110,9 +118,12 @@ def test_losses(job: Job) -> UnitLosses:
     return losses
 
 
-def train_job(job: Job) -> Generator[None, None, None]:
-    """Train a job, from its beginning or from its last checkpoint; a closed generator saves what it has."""
-    corpus, run = _load(job.config.data), Run(job.path)
+def train_job(job: Job) -> Generator[StepRecord, None, None]:
+    """Train a job, from its beginning or from its last checkpoint; a closed generator saves what it has.
+
+    Yields the records that are logged.
+    """
+    corpus, run = job.corpus(), Run(job.path)
     with run.lock():
         if not run.exists():
             run.create(job.config, corpus)
@@ -122,7 +133,7 @@ def train_job(job: Job) -> Generator[None, None, None]:
         try:
             for record in records:
                 if record.logged:
-                    yield
+                    yield record
         except GeneratorExit:
             recorder.save(record)
             raise

@@ -1,4 +1,4 @@
-"""Where the trainings of a study or of tuning run: in processes of this machine."""
+"""Where the trainings of a study or of tuning run: in processes of this machine, or on a Dask cluster."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -18,6 +18,9 @@ class Pool(Protocol):
     resumed. Everything that a training leaves is in its folder when its future is done.
     """
 
+    size: int
+    """How many trainings it runs at a time; of a cluster, when it was opened."""
+
     def submit(self, job: Job) -> Future[Result | None]:
         """Queue a training; the first submitted are the first to start.
 
@@ -35,12 +38,18 @@ class Pool(Protocol):
     def progress(self) -> list[Progress]:
         """The val losses that trainings have measured since the last call; for each training the oldest first."""
 
+    def news(self) -> list[str]:
+        """What has happened to the workers of a cluster since the last call, in a line each."""
+
+    def place(self, job: Job) -> str:
+        """The worker of a cluster on which a training ran last; empty without a cluster."""
+
     def close(self) -> None:
-        """Stop and save all trainings; those that wait are cancelled."""
+        """Stop and save all trainings; those that wait do not begin."""
 
 
 @contextmanager
-def open_pool(processes: int) -> Iterator[Pool]:
+def open_pool(processes: int, cluster: str = "") -> Iterator[Pool]:
     """Open a pool for the block; at its end, also by an exception, all trainings are stopped and saved.
 
         with open_pool(processes=2) as pool:
@@ -53,10 +62,18 @@ def open_pool(processes: int) -> Iterator[Pool]:
                     if hopeless(val_nats):
                         pool.stop(job)
 
+    With the address of a Dask scheduler as `cluster`, the trainings run on its workers, as many at a time as there are
+    at that moment; `processes` does not count then. Where they run does not change their results.
+
     The processes never see Ctrl-C, which the caller handles by leaving the block. Raises `RunError` if a process was
-    killed.
+    killed, if no scheduler answers, or if a worker would give other results.
     """
-    pool = Processes(processes)
+    if cluster:
+        from wavemore.studies.cluster import Cluster  # only with the extra `cluster`
+
+        pool: Pool = Cluster(cluster)
+    else:
+        pool = Processes(processes)
     try:
         yield pool
     except BrokenProcessPool:

@@ -6,17 +6,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import cycle
 from pathlib import Path
+from typing import TypeAlias
 
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.threads import set_threads
 from wavemore.runs.run import Run
 from wavemore.studies.job import Job, Progress, Result, train_until
 
-Flags = MutableSequence[bool]
+Flags: TypeAlias = "ctypes.Array[ctypes.c_bool]"
 """Shared by all processes: the first tells all trainings to stop, each of the others one training."""
 
 MOST_JOBS = 1 << 16
@@ -27,6 +28,7 @@ class Processes:
     """A pool of processes. They are started when they are needed, and end with this one, however it ends."""
 
     def __init__(self, processes: int) -> None:
+        self.size = processes
         context = multiprocessing.get_context("spawn")  # torch with several threads hangs in forked processes
         self._flags: Flags = context.RawArray(ctypes.c_bool, MOST_JOBS + 1)
         self._numbers = cycle(range(1, MOST_JOBS + 1))
@@ -72,6 +74,14 @@ class Processes:
         new = [Progress(job, step, nats) for step, nats in records if step > last_step]
         self._seen[job.path] = size, new[-1].step if new else last_step
         return new
+
+    def news(self) -> list[str]:
+        """Nothing happens to the processes that the caller need know."""
+        return []
+
+    def place(self, job: Job) -> str:
+        """All places are alike."""
+        return ""
 
     def close(self) -> None:
         """Stop and save all trainings."""

@@ -56,8 +56,11 @@ class StudyRunner:
         jobs: int = 0,
         tuned: Record | None = None,
         command: Sequence[str] = (),
+        cluster: str = "",
     ) -> None:
         """`data` replaces that of the study file; `jobs` is the number of parallel training runs, 0 for one per core.
+
+        With the address of a Dask scheduler as `cluster`, they run on its workers, as many at a time as there are.
 
         With `tuned`, an earlier record of this study, nothing is tuned or timed again: the chosen settings and the
         steps are taken from it. The runs keep `command`. All settings are checked here, before anything is trained.
@@ -65,7 +68,7 @@ class StudyRunner:
         self.study, self.folder = study, folder
         self.command = tuple(command) or ("wavemore", "study", study.name)
         self.data = data or study.file.data
-        self.jobs = jobs or cores()
+        self.jobs, self.cluster = jobs or cores(), cluster
         self.corpus = load_corpus(
             self.data,
             format=study.file.format,
@@ -96,7 +99,9 @@ class StudyRunner:
         try:
             if self.tuned is None:
                 yield from self._measure_steps()
-            with contextlib.nullcontext() if self.jobs == 1 else open_pool(self.jobs) as pool:
+            here = self.jobs == 1 and not self.cluster
+            with contextlib.nullcontext() if here else open_pool(self.jobs, self.cluster) as pool:
+                self.jobs = self.jobs if pool is None else pool.size
                 total = yield from self._train(pool)
         finally:
             set_threads(threads)
@@ -284,6 +289,10 @@ class StudyRunner:
                     job, result = finished
                     self.results[job.key] = result
                     done, message = done + 1, self._message(job, result)
+                    if pool is not None and (place := pool.place(job)):
+                        message += f" on {place}"
+                for line in [] if pool is None else pool.news():
+                    yield Event(done, total, line)
                 yield Event(done, total, message)
 
     def _message(self, job: Job, result: Result) -> str:
@@ -302,7 +311,9 @@ def _seconds(results: Iterable[Result]) -> float:
 def _train_one_by_one(jobs: Sequence[Job]) -> Generator[Finished | None, None, None]:
     """Train the jobs in this process; yield each that has finished, and None in between."""
     for job in jobs:
-        yield from train_job(job)
+        with contextlib.closing(train_job(job)) as records:
+            for _ in records:
+                yield None
         result = read_result(job)
         assert result is not None
         yield job, result

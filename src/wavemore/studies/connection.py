@@ -1,0 +1,130 @@
+"""The connection to a Dask cluster: a scheduler at an address, and workers that give the results of this machine."""
+
+import asyncio
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from wavemore.errors import RunError, UsageError
+from wavemore.studies.remote import Facts, facts
+
+CONNECT_SECONDS = 5.0
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Connect to a scheduler for the block; what Dask would log of a broken connection is left to the caller.
+
+    Raises `UsageError` without Dask, and `RunError` if no scheduler answers.
+    """
+    try:
+        import distributed
+        from distributed.versions import VersionMismatchWarning
+    except ImportError:
+        raise UsageError("a cluster needs Dask: pip install 'wavemore[cluster]'") from None
+    new_client: Any = distributed.Client  # not typed
+    with _quiet_logs():
+        try:
+            with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own
+                thread.submit(asyncio.run, _find_scheduler(address)).result()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters here is compared by `Facts`
+                client = new_client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except Exception as error:  # noqa: BLE001 (refused, no host, no address, another protocol or version)
+            raise RunError(
+                f"no Dask scheduler answers at {address} ({first_line(error)}): start one by `dask scheduler`, and give "
+                "the address that it prints, such as tcp://192.168.0.5:8786"
+            ) from None
+        try:
+            yield client
+        finally:
+            client.close(CONNECT_SECONDS)
+
+
+async def _find_scheduler(address: str) -> None:
+    """Raise an error unless there is a scheduler; `Client` would wait for ever for the first words of another server."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    async def ask() -> Any:
+        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    answer = await asyncio.wait_for(ask(), 2 * CONNECT_SECONDS)
+    if answer.get("type") != "Scheduler":
+        raise RunError(f"this is a {answer.get('type')}")
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def submit(client: Any, function: Any, *arguments: Any, **options: Any) -> Any:
+    """Submit a task; its arguments may be large, as they are the files of runs and data."""
+    import dask
+
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+        return client.submit(function, *arguments, **options)
+
+
+def check_workers(client: Any) -> list[str]:
+    """Return a line for each worker whose results may have other last bits.
+
+    Raises `RunError` if a worker would give other results.
+    """
+    ours, theirs = facts(), client.run(facts, on_error="return")
+    return differing(ours, theirs)
+
+
+def differing(ours: Facts, theirs: Mapping[str, object]) -> list[str]:
+    """Compare the facts of workers, by address, with those of this machine: see `check_workers`."""
+    wrong, unlike = [], []
+    for worker, found in theirs.items():
+        if not isinstance(found, Facts):
+            wrong.append(f"{worker} has no wavemore that can train ({first_line(found)})")
+        elif differences := ours.differences(found):
+            wrong.append(f"{worker} has {differences}")
+        elif found.machine != ours.machine:
+            machines = f"{worker} computes with {found.machine}, and this machine with {ours.machine}"
+            unlike.append(f"{machines}: the last bits of its results may differ")
+    if wrong:
+        count = f"{len(wrong)} of {len(theirs)} workers would give other results"
+        raise RunError(f"{count}: {wrong[0]}{'; ...' if wrong[1:] else ''}; install the same there, or stop them")
+    return unlike
+
+
+def explained(error: Any, address: str) -> Exception:
+    """What a user can do about the error of a task; a bug remains what it is."""
+    from distributed.scheduler import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return RunError(
+            f"a training has ended {error.allowed_failures + 1} workers of {address}, perhaps because memory ran out; "
+            f"`dask worker` logs why, and has --memory-limit; {AGAIN}"
+        )
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+
+
+AGAIN = "run the same command again, which keeps what is finished"
+
+
+def first_line(error: object) -> str:
+    """The first line of an error, of at most 200 characters."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:200]
