@@ -57,6 +57,8 @@ class Tune:
     """folder for the runs, the result and the page (default: runs/tune-NAME)"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
+    cluster: Annotated[Text, arg(metavar="ADDRESS")] = None
+    """train on the workers of this Dask scheduler, such as tcp://192.168.0.5:8786"""
     json: Flag = False
     """print the result as JSON at the end; everything else goes to standard error"""
     data: File = None
@@ -69,6 +71,8 @@ class Tune:
         from wavemore.studies.tuning.request import Request
         from wavemore.studies.tuning.tuner import Tuner
 
+        if self.cluster is not None and self.jobs != "auto":
+            raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
         models = tuple(name.strip() for name in self.model.split(",") if name.strip()) if self.model else ()
         request = Request(
             trials=self.trials,
@@ -79,6 +83,7 @@ class Tune:
             seed=self.seed,
             repeats=self.repeats,
             jobs=cores() if self.jobs == "auto" else self.jobs,
+            cluster=self.cluster or "",
         )
         source = source_of(self.source, self.data)
         corpus, explanation = self.reading.load(source)
@@ -154,7 +159,8 @@ def _display(screen: Screen) -> "Iterator[Callable[[Event], None]]":
 
 def _describe(tuner: "Tuner") -> str:
     request, limits = tuner.request, tuner.space.limits
-    parts = [", ".join(tuner.space.kinds), f"training runs at a time: {request.jobs}"]
+    where = f"workers of {request.cluster}" if request.cluster else f"training runs at a time: {request.jobs}"
+    parts = [", ".join(tuner.space.kinds), where]
     if limits.max_parameters is not None:
         parts.append(f"at most {limits.max_parameters:,} parameters")
     if limits.max_seconds is not None:

@@ -27,6 +27,8 @@ class Clock:
 
     def __init__(self, request: Request, started: float) -> None:
         self.request, self.started = request, started
+        self.jobs = request.jobs
+        """Trainings at a time."""
         self.used_before = 0.0
         """Seconds of the search before it was interrupted."""
         self._walls: list[float] = []
@@ -42,7 +44,7 @@ class Clock:
         """Raise `UsageError` if the time is too short for one trial of the search and one repeat of each finalist."""
         if self.request.minutes is None or limits.max_seconds is None:
             return
-        rounds = 1 + ceil(REPEATED * self.request.repeats / self.request.jobs)
+        rounds = 1 + ceil(REPEATED * self.request.repeats / self.jobs)
         least = self.used_before + rounds * (OVERHEAD * limits.max_seconds + 0.5) + STARTING + ENDING
         if 60 * self.request.minutes < least:
             raise UsageError(
@@ -80,7 +82,7 @@ class Clock:
 
     def reserve(self) -> float:
         """Return the seconds for the repeats and what follows."""
-        rounds = ceil(REPEATED * self.request.repeats / self.request.jobs)
+        rounds = ceil(REPEATED * self.request.repeats / self.jobs)
         return RESERVED * rounds * self.expected() + STARTING + ENDING
 
     def has_time_for_a_trial(self, trials: int) -> bool:

@@ -39,6 +39,8 @@ class Request:
     """Of all trials; the repeats have the seeds after it."""
     repeats: int = 3
     jobs: int = 1
+    cluster: str = ""
+    """Address of a Dask scheduler, on whose workers the trainings run."""
 
     def __post_init__(self) -> None:
         if self.trials is None and self.minutes is None:

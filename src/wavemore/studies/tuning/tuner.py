@@ -135,7 +135,7 @@ class Tuner:
         self.clock.check(self.space.limits)
         while True:  # again, if a process was killed
             try:
-                with open_pool(self.request.jobs) as pool:
+                with self._pool() as pool:
                     for tried in self.trials.all():
                         if tried.state == "running":
                             yield from self._resume(pool, tried)
@@ -150,9 +150,15 @@ class Tuner:
             raise UsageError(f"no trial could be trained to its end: {reasons[0] if reasons else 'there was no time'}")
         self.trials.end_search(self.request.trials, self.request.minutes)
 
+    @contextmanager
+    def _pool(self) -> Iterator[Pool]:
+        with open_pool(self.request.jobs, self.request.cluster) as pool:
+            self.clock.jobs = pool.size
+            yield pool
+
     def _train_trials(self, pool: Pool) -> Iterator[Event]:
         while True:
-            while len(self._trainings) < self.request.jobs and self.clock.has_time_for_a_trial(len(self.trials)):
+            while len(self._trainings) < pool.size and self.clock.has_time_for_a_trial(len(self.trials)):
                 tried = self.trials.ask()
                 if tried.state == "running":
                     self._submit(pool, tried.number, self._job(tried, self.request.seed))
@@ -181,8 +187,10 @@ class Tuner:
             for training in self._trainings.values():
                 training.why = training.why or "the time was over"
                 pool.stop(training.job)
+        yield from pool.news()
         for future in finished:
-            yield self._ended(waiting[future])
+            place = pool.place(waiting[future].job)
+            yield self._ended(waiting[future]) + (f" on {place}" if place else "")
         if not finished:
             yield ""
 
@@ -248,7 +256,7 @@ class Tuner:
         done = len(jobs) - len(waiting)
         if not waiting:
             return
-        with open_pool(self.request.jobs) as pool:
+        with self._pool() as pool:
             for number, job in waiting:
                 self._submit(pool, number, job)
             while self._trainings:
@@ -257,6 +265,8 @@ class Tuner:
                 if self.clock.must_end():
                     for training in self._trainings.values():
                         pool.stop(training.job)
+                for line in pool.news():
+                    yield self._event(line, done, len(jobs))
                 for future in finished:
                     training = futures[future]
                     del self._trainings[training.job.path]
@@ -305,7 +315,7 @@ class Tuner:
     def _event(self, message: str = "", done: int | None = None, total: int | None = None) -> Event:
         running = tuple(
             f"trial {each.number} {each.evaluations / each.job.config.recipe.num_evals:.0%}"
-            for each in list(self._trainings.values())[: self.request.jobs]
+            for each in list(self._trainings.values())[: self.clock.jobs]
         )
         if done is None:
             done, total = len(self.trials) - len(self._trainings), self.request.trials
