@@ -137,7 +137,9 @@ def test_wrong_flags_are_one_line(fails: Any, names: str) -> None:
         2, "tune", names, "--trials", "1", "--model", "ngram", "--max-parameters", "5"
     )
     assert "raise --max-parameters from 5" in fails(2, "tune", names, "--trials", "1", "--max-parameters", "5")
-    assert "--model is 'lstn'; it must be one of tree" in fails(2, "tune", names, "--trials", "1", "--model", "tree,lstn")
+    assert "--model is 'lstn'; it must be one of tree" in fails(
+        2, "tune", names, "--trials", "1", "--model", "tree,lstn"
+    )
     assert not Path("runs").exists()
 
 

@@ -103,7 +103,7 @@ def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str, winner: int, is_
         places = {str(choice): place for place, choice in enumerate(choices)}
         axes.set_xticks(range(len(places)), [label(choice, 12) for choice in places])
         axes.margins(x=0.2)
-    elif is_log:
+    elif is_log and all(float(trial.values[name]) > 0 for trial in trials):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=4))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -49,21 +49,26 @@ def _page(record: Record) -> str:
     ]
     sections = [
         ("Result", [*map(paragraph, answer(record)), _finalists(record)]),
-        (
-            "The winner again",
-            [
-                paragraph(
-                    f"This trains {name_of(winner['trial'])} on seed {winner['runs'][0]['seed']}, to the same bits:"
-                ),
-                command(*winner["command"]),
-                facts({name.replace("_", " "): format_value(value) for name, value in winner["settings"].items()}),
-            ],
-        ),
+        ("The winner again", _again(winner)),
         ("The search", [_over_time(record), _trials(record), *_left_out(record)]),
         ("The settings", _settings(record)),
         ("Method", [*map(paragraph, _method(record))]),
     ]
     return page(f"Better settings for {data['name']}", lead, sections)
+
+
+def _again(winner: Mapping[str, Any]) -> list[Html]:
+    """Return how the winner is trained again, if the command is one of ours, and its settings."""
+    words = list(map(str, winner["command"]))
+    parts = []
+    if words[:2] == ["wavemore", "train"]:
+        seed = winner["runs"][0]["seed"]
+        parts = [
+            paragraph(f"This trains {name_of(winner['trial'])} on seed {seed}, to the same bits:"),
+            command(*words),
+        ]
+    settings = {str(name).replace("_", " "): format_value(value) for name, value in winner["settings"].items()}
+    return [*parts, facts(settings)]
 
 
 def _finalists(record: Record) -> Html:
