@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,29 @@ from wavemore.comparison.compare import compare
 from wavemore.runs.run import Run
 from wavemore.studies.tuning.record import answer, read_tuning
 
-SMALL = ("--trials", "6", "--model", "tree,lstm", "--max-parameters", "1500", "--repeats", "2")
-FOLDER = Path("runs/tune-names")
+SMALL = ("--trials", "6", "--model", "tree,bigram", "--max-parameters", "1500", "--repeats", "2")
+FOLDER = Path("runs/tune-few")
+
+
+@pytest.fixture
+def few(folder: Path) -> str:
+    """A list of 15 lines, on which a training takes a moment."""
+    lines = [f"{first}{last}" for first in ("an", "bo", "el") for last in "aeiou"]
+    (folder / "few.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "few.txt"
+
+
+@pytest.fixture
+def tune(program: Any) -> Callable[..., str]:
+    """Run a command that must succeed, however busy the machine is, and return what it prints."""
+
+    def run(*words: str) -> str:
+        process = program.start(*words)
+        out, err = process.communicate(timeout=900)
+        assert (process.returncode, err) == (0, "")
+        return str(out)
+
+    return run
 
 
 def trials_of(folder: Path) -> list[dict[str, Any]]:
@@ -24,31 +46,31 @@ def trials_of(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_search_ends_with_a_winner_that_can_be_trained_again(program: Any, names: str) -> None:
-    words = ("tune", names, *SMALL, "--jobs", "2", "--split-method", "lecture")
-    done = program(*words)
-    assert (done.code, done.err) == (0, "")
+def test_a_search_ends_with_a_winner_that_can_be_trained_again(
+    tune: Callable[..., str], wavemore: Any, few: str
+) -> None:
+    words = ("tune", few, *SMALL, "--jobs", "2", "--split-method", "lecture")
+    out = tune(*words)
     record = read_tuning(FOLDER)
     assert len(record["trials"]) == 6
     winner, *others = record["finalists"]
     assert record["winner"] == winner["trial"]
     assert all(each["parameters"] <= 1_500 for each in record["finalists"])
-    assert {1} <= {each["trial"] for each in record["finalists"]}, "the defaults are repeated too"
+    assert 1 in {each["trial"] for each in record["finalists"]}, "the defaults are repeated too"
     assert [run["seed"] for run in winner["runs"]] == [1, 2]
     for sentence in answer(record):
-        assert f"- {sentence}\n" in done.out
-    assert "Winner's curse: in the search, " in done.out
+        assert f"- {sentence}\n" in out
+    assert "Winner's curse: in the search, " in out
     assert not list(FOLDER.rglob("test.safetensors")), "nothing has looked at test"
 
     verdict = compare(others[0]["experiment"], winner["experiment"])
     [outcome] = [each["outcome"] for each in record["comparisons"] if each["trial"] == others[0]["trial"]]
-    assert verdict.overall.p == pytest.approx(outcome["p"])
     assert verdict.difference == pytest.approx(outcome["difference"])
+    assert (verdict.overall.seeds is None) == (outcome["seeds"] is None)
 
-    command = next(line.strip() for line in done.out.splitlines() if line.startswith("  wavemore train"))
+    command = next(line.strip() for line in out.splitlines() if line.startswith("  wavemore train"))
     assert shlex.split(command) == winner["command"]
-    again = program(*shlex.split(command)[1:], "--run", "again")
-    assert (again.code, again.err) == (0, "")
+    tune(*shlex.split(command)[1:], "--run", "again")
     run = Run(winner["paths"][0])
     assert Path("again/model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()
     summary, kept = Run("again").summary(), run.summary()
@@ -57,74 +79,68 @@ def test_a_search_ends_with_a_winner_that_can_be_trained_again(program: Any, nam
     assert summary.val_nats == kept.val_nats
 
     trial = min((each for each in record["trials"] if each["val_nats"]), key=lambda each: each["val_nats"])["number"]
-    assert program("sample", f"tune-names/trials/{trial}").code == 0
-    log = program("log")
-    assert f"{winner['experiment']} " in log.out
-    assert "wavemore log runs/tune-names/trials" in log.out
-    assert program("log", "runs/tune-names/trials").out.count("tune-names-search-") == 6
+    assert wavemore("sample", f"tune-few/trials/{trial}").code == 0
+    log = wavemore("log").out
+    assert f"{winner['experiment']} " in log
+    assert "wavemore log runs/tune-few/trials" in log
+    assert wavemore("log", "runs/tune-few/trials").out.count("tune-few-search-") == 6
     page = (FOLDER / "page.html").read_text(encoding="utf-8")
     assert page.count("<figure>") == 2  # with six trials, no importance
-    assert program("report", "tune-names", "-o", "report.html").code == 0
+    assert wavemore("report", "tune-few", "-o", "report.html").code == 0
     assert Path("report.html").read_text(encoding="utf-8") == page
 
-    finished = program(*words)
-    assert finished.code == 0
-    assert " of 6" not in finished.out
-    assert "Continue" not in finished.out
-    other = program(*words, "--max-parameters", "1400", "--seed", "3")
+    other = wavemore(*words, "--max-parameters", "1400", "--seed", "3")
     assert (other.code, other.err.count("\n")) == (1, 1)
     assert "--max-parameters 1500 there, 1400 here; --seed 0 there, 3 here" in other.err
-    more = program(*words, "--trials", "7", "--json")
+    assert " of 6" not in tune(*words), "nothing is trained again"
+    more = wavemore(*words, "--trials", "7", "--json")
     assert more.err.count("7 of 7") == 1
     assert len(json.loads(more.out)["trials"]) == 7
 
 
 @pytest.mark.slow
-def test_a_killed_search_is_resumed_to_the_same_trials(program: Any, names: str) -> None:
-    words = ("tune", names, *SMALL, "--jobs", "1")
-    assert program(*words, "--folder", "whole").code == 0
-    for after in (1, 3, 5):
+def test_a_killed_search_is_resumed_to_the_same_trials(program: Any, tune: Callable[..., str], few: str) -> None:
+    words = ("tune", few, *SMALL, "--jobs", "1")
+    tune(*words, "--folder", "whole")
+    for after in (2, 5):
         process = program.start(*words, "--folder", "cut")
-        while not (Path("cut/trials") / str(after) / "state.safetensors").exists():
+        while not (Path("cut/trials") / str(after) / "config.json").exists():
             assert process.poll() is None
-            time.sleep(0.02)
+            time.sleep(0.01)
         process.kill()
         process.wait()
-    done = program(*words, "--folder", "cut")
-    assert (done.code, done.err) == (0, "")
+    tune(*words, "--folder", "cut")
     assert trials_of(Path("cut")) == trials_of(Path("whole"))
-    for number in range(1, 7):
-        weights = [(Path(folder) / f"trials/{number}/model.safetensors").read_bytes() for folder in ("whole", "cut")]
-        states = {each["state"] for each in trials_of(Path("cut")) if each["number"] == number}
-        assert weights[0] == weights[1] or states == {"pruned"}
+    for each in trials_of(Path("cut")):
+        if each["state"] == "complete":
+            files = [Path(folder) / f"trials/{each['number']}/model.safetensors" for folder in ("whole", "cut")]
+            assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(program: Any, names: str) -> None:
-    words = ("tune", names, "--trials", "4", "--jobs", "2", "--repeats", "1")
+def test_ctrl_c_says_how_to_go_on(program: Any, tune: Callable[..., str], few: str) -> None:
+    words = ("tune", few, "--trials", "4", "--model", "tree", "--jobs", "2", "--repeats", "1")
     process = program.start(*words)
-    while not (FOLDER / "trials/2/config.json").exists():
+    while not (FOLDER / "trials/1/config.json").exists():
         assert process.poll() is None
-        time.sleep(0.02)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (130, "")
     assert f"Continue with the same command: wavemore {' '.join(words)}" in out
     assert not (FOLDER / "tune.json").exists()
-    done = program(*words)
-    assert (done.code, done.err) == (0, "")
+    tune(*words)
     assert len(read_tuning(FOLDER)["trials"]) == 4
 
 
 @pytest.mark.slow
-def test_a_time_is_kept(program: Any, names: str) -> None:
-    begin = time.monotonic()
-    done = program("tune", names, "--minutes", "0.5", "--jobs", "2", "--max-seconds", "0.5")
-    assert (done.code, done.err) == (0, "")
+def test_the_time_is_shared_by_trials_and_repeats(tune: Callable[..., str], few: str) -> None:
+    words = ("tune", few, "--minutes", "0.5", "--model", "tree", "--jobs", "2", "--max-seconds", "0.2")
+    assert " s left: trial 1, tree " in tune(*words)
     record = read_tuning(FOLDER)
-    assert len(record["trials"]) >= 2
-    assert record["search"]["seconds"] == 0.5
-    assert time.monotonic() - begin < 100, "no measurement, but the time was not ignored"
+    assert record["search"]["seconds"] == 0.2
+    assert record["finalists"][0]["runs"]
+    assert " left: trial" not in tune(*words), "the search is over"
 
 
 def test_wrong_flags_are_one_line(fails: Any, names: str) -> None:

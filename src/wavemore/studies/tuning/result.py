@@ -127,7 +127,7 @@ def _finalist_record(finalist: Finalist) -> dict[str, Any]:
 
 def _comparisons(winner: Finalist, others: Sequence[Finalist]) -> list[dict[str, Any]]:
     """Judge the winner (B) against each other finalist (A) by their val losses; p is adjusted by Holm's method."""
-    outcomes = [(other.tried.number, _judge(other, winner)) for other in others]
+    outcomes = [(other.tried.number, judge_finalists(other, winner)) for other in others]
     adjusted = iter(holm([outcome.p for _, outcome in outcomes if outcome.p is not None]))
     return [
         {"trial": number, "outcome": asdict(outcome), "p": None if outcome.p is None else next(adjusted)}
@@ -135,7 +135,7 @@ def _comparisons(winner: Finalist, others: Sequence[Finalist]) -> list[dict[str,
     ]
 
 
-def _judge(a: Finalist, b: Finalist) -> Outcome:
+def judge_finalists(a: Finalist, b: Finalist) -> Outcome:
     """Compare two finalists as `compare` does, by the losses that their runs have kept."""
     sides, targets = [], None
     for each in (a, b):

@@ -247,7 +247,7 @@ class Tuner:
         return best if 1 in best or not tried[0].facts.settings or tried[0].facts.failed else [*best, 1]
 
     def _repeat(self, finalists: Sequence[int]) -> Iterator[Event]:
-        """Train the best trials on fresh seeds; if the time is over, those of the last seeds are left out."""
+        """Train the best trials on fresh seeds; if the time is over, all but the first seed are left out."""
         tried = self.trials.all()
         jobs = [
             (number, self._job(tried[number - 1], seed)) for seed in self.request.fresh_seeds for number in finalists
@@ -264,7 +264,8 @@ class Tuner:
                 finished, _ = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
                 if self.clock.must_end():
                     for training in self._trainings.values():
-                        pool.stop(training.job)
+                        if training.job.config.recipe.seed != self.request.fresh_seeds[0]:  # else there is no result
+                            pool.stop(training.job)
                 for line in pool.news():
                     yield self._event(line, done, len(jobs))
                 for future in finished:
