@@ -1,5 +1,6 @@
 import importlib.util
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,12 @@ from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
 
 ROOT = Path(__file__).resolve().parents[1]
+
+collect_ignore = (
+    [f"cli/test_cli_{name}.py" for name in ("from", "minutes", "process", "study", "teachers", "terminal")]
+    if sys.platform == "win32"  # it has neither these signals nor these terminals
+    else []
+)
 
 # A busy machine is no reason for a test to fail.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])

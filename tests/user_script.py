@@ -54,8 +54,9 @@ def steps(corpus: wm.Corpus) -> Iterator[dict[str, float]]:
     shape: torch.Size = tree.windows(contexts).shape
     assert shape == (3, len(corpus.vocabulary))
     checkpoint: wm.Checkpoint
-    for record in wm.fit(tree, corpus, plan.recipe):
-        checkpoint = record.checkpoint()
+    training: wm.Training = wm.fit(tree, corpus, plan.recipe)
+    for _ in training:
+        checkpoint = training.checkpoint()
         yield {"tensors": float(len(checkpoint.tensors))}
 
 

@@ -14,6 +14,7 @@ from .engine.evaluate import Evaluation as Evaluation
 from .engine.evaluate import Score as Score
 from .engine.evaluate import evaluate as evaluate
 from .engine.evaluate import score as score
+from .engine.fit import Training as Training
 from .engine.fit import fit as fit
 from .engine.generate_lines import generate as generate
 from .engine.generate_text import GeneratedText as GeneratedText

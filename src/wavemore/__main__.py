@@ -25,6 +25,9 @@ def run() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRODUCTS)
+    # On a Mac, numpy multiplies by Accelerate, whose threads can be limited only here. Where several are wanted, torch
+    # multiplies.
+    os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
     from wavemore.cli import main
 
     code = main()

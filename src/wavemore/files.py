@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -17,6 +18,9 @@ from wavemore.errors import RunError, require_kind
 
 MAX_BYTES = 1 << 24
 """Limit of a file that holds no data, weights or records."""
+
+PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Seconds between the attempts to move a file to its place."""
 
 _SAFE_READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
 _KINDS = {
@@ -98,9 +102,25 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        move(temporary, path)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}; its old content is unchanged") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file to `target`, which is replaced if it is there.
+
+    Windows refuses that while another program, such as a virus scanner, has one of them open, so it is tried again for
+    a second or two. Raises `OSError` if it fails to the end.
+    """
+    for pause in PAUSES:
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    source.replace(target)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import wavemore as wm
 from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2", "--threads", "1", "--steps", "12", "--num-evals", "2")
@@ -124,6 +125,10 @@ def test_items_of_several_lines(wavemore: Callable[..., Any], folder: Path) -> N
         assert "\nand" in poem
     like = wavemore("sample", "poems", "-n", "1", "--like", "the sea is red\nand so is the z")
     assert "unknown character" not in like.err
+    loaded = wm.from_pretrained("poems")
+    for line in [*loaded.generate(2, prefix="the s", match=r"the .*\nand .*"), *loaded.generate(1, like=[poems[0]])]:
+        assert "\nand " in line.text
+    assert len(loaded.score([poems[0]])[0].char_nats) == len(poems[0]) + 1
     assert wavemore("score", "poems", "the sun is far\nand so is the y").code == 0
     assert json.loads(wavemore("evaluate", "poems", "poems.txt", "--json").out)["file_targets"] == sum(
         len(poem) + 1 for poem in poems

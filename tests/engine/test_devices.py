@@ -103,8 +103,9 @@ for corpus in (lines, read_text_corpus(folder / "text.txt", cache=folder)):
         plan = wm.plan(corpus, model=name, **settings)
         on_cpu = wm.build(name, len(corpus.vocabulary), plan.model_config, seed=0)
         model = wm.build(name, len(corpus.vocabulary), plan.model_config, seed=0).to("pretended")
-        for record in wm.fit(model, corpus, plan.recipe):
-            record.checkpoint()
+        training = wm.fit(model, corpus, plan.recipe)
+        for record in training:
+            training.checkpoint()
         for record in wm.fit(on_cpu, corpus, plan.recipe):
             pass
         loss = wm.evaluate(model, corpus.val).nats

@@ -166,9 +166,10 @@ def test_a_resumed_student_gives_the_same_bits(corpus: LineCorpus) -> None:
     soft = soft_targets([teacher_of("lstm", corpus)], corpus)
     whole, records = student_of(corpus, recipe, soft_targets=soft)
     model = build("tree", len(corpus.vocabulary), TINY, seed=1)
-    for record in fit(model, corpus, recipe, soft_targets=soft):
+    training = fit(model, corpus, recipe, soft_targets=soft)
+    for record in training:
         if record.step == 5:
-            checkpoint = record.checkpoint()
+            checkpoint = training.checkpoint()
             break
     resumed, rest = student_of(corpus, recipe, soft_targets=soft, resume=checkpoint)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

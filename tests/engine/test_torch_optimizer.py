@@ -106,9 +106,10 @@ def test_fit_with_torchs_adamw_is_the_recipes(
 def test_a_training_with_an_optimizer_of_torch_resumes_bit_identically(make: Make, corpus: LineCorpus) -> None:
     whole, stopped, resumed = (build("tree", len(corpus.vocabulary), hidden=8) for _ in range(3))
     losses = [record.train_nats for record in fit(whole, corpus, RECIPE, optimizer=make(whole))]
-    for record in fit(stopped, corpus, RECIPE, optimizer=make(stopped)):
+    training = fit(stopped, corpus, RECIPE, optimizer=make(stopped))
+    for record in training:
         if record.step == 5:
-            checkpoint = record.checkpoint()
+            checkpoint = training.checkpoint()
             break
     rest = [record.train_nats for record in fit(resumed, corpus, RECIPE, optimizer=make(resumed), resume=checkpoint)]
     assert rest == losses[5:]

@@ -215,9 +215,10 @@ def test_a_training_resumes_bit_identically(name: str, config: ModelConfig, name
     whole, stopped, resumed = (build(name, size, config, seed=0) for _ in range(3))
     records = [(progress.train_nats, progress.val_nats) for progress in fit(whole, names, recipe)]
     kept: Checkpoint | None = None
-    for progress in fit(stopped, names, recipe):
+    training = fit(stopped, names, recipe)
+    for progress in training:
         if progress.step >= recipe.steps // 2:
-            kept = progress.checkpoint()
+            kept = training.checkpoint()
             break
     assert kept is not None
     rest = [(progress.train_nats, progress.val_nats) for progress in fit(resumed, names, recipe, resume=kept)]

@@ -44,11 +44,12 @@ def trained(
 ) -> tuple[Any, dict[str, torch.Tensor], list[float]]:
     """Train with one second per step, and then four; return the last recipe, the weights and the learning rates."""
     model = build("lstm", len(corpus.vocabulary), plan(corpus, model="lstm", hidden=8).model_config, seed=0)
-    limit, rates = Deadline(seconds, most_steps), []
-    for record in fit(model, corpus, recipe):
+    limit, rates, training = Deadline(seconds, most_steps), [], fit(model, corpus, recipe)
+    for record in training:
         clock.now += 1.0 if record.step <= slower_after else 4.0
         rates.append(record.learning_rate)
-        recipe = limit.check(record) or recipe
+        if changed := limit.check(record):
+            recipe = training.replan(changed)
     return recipe, model.state_dict(), rates
 
 
@@ -91,10 +92,11 @@ def test_a_training_in_time_is_left_alone(corpus: LineCorpus, clock: Clock) -> N
 def test_the_time_is_over_at_once_after_a_long_sleep(corpus: LineCorpus, clock: Clock) -> None:
     recipe = Recipe(steps=1_000, batch_size=64, num_evals=1)
     model = build("lstm", len(corpus.vocabulary), plan(corpus, model="lstm", hidden=8).model_config, seed=0)
-    limit, steps = Deadline(100.0), 0
-    for record in fit(model, corpus, recipe):
+    limit, steps, training = Deadline(100.0), 0, fit(model, corpus, recipe)
+    for record in training:
         steps, clock.now = record.step, clock.now + (1e6 if record.step == 3 else 0.01)
-        limit.check(record)
+        if changed := limit.check(record):
+            training.replan(changed)
     assert steps <= 10
     assert record.val_nats is not None
 
@@ -106,11 +108,12 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     planned = replace(planned, budget=TimeBudget(1.0, 64.0, 1.0, chosen={"steps": 40}))
     run = Run(tmp_path / "run").create(config_of(planned, data_config(corpus, "")), corpus)
     digest = training_digest(run.config)
-    limit = Deadline(20.0)
-    for record in train(run, run.new_model(), corpus, Recorder(run, None), deadline=limit):
+    limit, recorder = Deadline(20.0), Recorder(run, None)
+    for record in train(run, run.new_model(), corpus, recorder, deadline=limit):
         clock.now += 1.0
         if record.step == 5:
-            early = record.checkpoint()
+            recorder.save(record)
+            early = run.checkpoint()
     config = run.config
     assert config.recipe.steps == record.step < 25
     assert config.budget == planned.budget
@@ -118,7 +121,7 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     model = run.new_model()
     *_, last = fit(model, corpus, config.recipe, resume=early)
     assert last.step == record.step
-    assert all(torch.equal(value, record.best_state[name]) for name, value in last.best_state.items())
+    assert all(torch.equal(value, run.model().state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_changes_of_the_steps_are_checked() -> None:

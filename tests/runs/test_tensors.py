@@ -50,6 +50,16 @@ def test_tensors_and_facts_are_read_as_they_were_written(tmp_path: Path) -> None
         assert tensors[name].dtype == value.dtype
 
 
+def test_tensors_do_not_change_with_their_file(tmp_path: Path) -> None:
+    """They are no view of the file, which Windows could not replace as long as they live."""
+    path = tmp_path / "t"
+    write_tensors(path, TENSORS)
+    tensors, _ = read_tensors(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert torch.equal(tensors["a.weight"], TENSORS["a.weight"])
+
+
 def test_the_same_tensors_make_the_same_bytes(tmp_path: Path) -> None:
     for folder, tensors in (("one", TENSORS), ("two", dict(reversed(TENSORS.items())))):
         (tmp_path / folder).mkdir()

@@ -9,6 +9,7 @@ import pytest
 
 from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, UsageError
+from wavemore.runs.run import Run
 from wavemore.studies.file import Study, parse_study
 from wavemore.studies.record import read_record, verdicts
 from wavemore.studies.runner import Event, StudyRunner
@@ -106,6 +107,18 @@ def test_an_interrupted_study_continues(tmp_path: Path, names_file: Path) -> Non
         read_record(tmp_path)
     _, events = run(study(), tmp_path, names_file)
     assert [event.done for event in events if event.message] == [4, 5, 6, 7, 8]
+
+
+def test_what_an_interrupted_training_has_learned_is_saved(tmp_path: Path, names_file: Path) -> None:
+    iteration = StudyRunner(study(steps="steps = 2000"), tmp_path, str(names_file), jobs=1).run()
+    for _ in range(8):
+        next(iteration)
+    iteration.close()  # type: ignore[attr-defined]
+    [state] = tmp_path.rglob("state.safetensors")
+    checkpoint = Run(state.parent).checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.position is not None
+    assert checkpoint.position.step >= 50
 
 
 @pytest.mark.parametrize(

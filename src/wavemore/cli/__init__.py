@@ -119,13 +119,17 @@ def _print_error(message: str, code: int) -> int:
 
 
 def _harden_streams() -> None:
-    """Replace closed streams, and write characters that a stream's encoding lacks as \\u03b1 instead of failing."""
+    """Replace closed streams, and write characters that a stream's encoding lacks as \\u03b1 instead of failing.
+
+    On Windows, what goes to a file or another program is in UTF-8 too, not in the code page of the country.
+    """
+    encoding = "utf-8" if sys.platform == "win32" and "PYTHONIOENCODING" not in os.environ else None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _discard_stdout() -> None:

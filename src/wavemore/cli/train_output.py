@@ -209,7 +209,7 @@ def _invisible(corpus: "Corpus") -> str:
 
 def _of_train(summary: "Summary", corpus: "Corpus") -> str:
     """Return what the train loss is of, if not of all of train."""
-    from wavemore.engine.fit import train_loss_part
+    from wavemore.engine.loss_parts import train_loss_part
 
     targets = summary.train_targets
     if targets is None or train_loss_part(corpus).num_targets == corpus.train.num_targets:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Generator, Iterator
 from copy import deepcopy
-from functools import partial
 from math import inf, log10, nan
 from time import perf_counter
 
@@ -13,11 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavemore.engine.batchers import evaluation_batcher, training_batcher, training_sampler
+from wavemore.engine.counting import Counting
 from wavemore.engine.distillation import NO_NGRAM_STUDENT, distill_loss
-from wavemore.engine.evaluate import evaluate, restored_modes, token_nats
+from wavemore.engine.evaluate import restored_modes, token_nats
+from wavemore.engine.loss_parts import val_in_training
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import MAX_NATS, Recipe
-from wavemore.engine.step_record import Checkpoint, StepRecord
+from wavemore.engine.step_record import NO_STATE, Checkpoint, StepRecord
 from wavemore.engine.threads import measured
 from wavemore.engine.torch_optimizer import OwnOptimizer
 from wavemore.errors import A_CORPUS, ModelError, RunError, TrainingError, UsageError, require_kind
@@ -26,12 +27,7 @@ from wavemore.nn.model import Model, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.precision import matmul_precision
 from wavemore.text.corpus import Corpus
-from wavemore.text.parts import Part
 
-VAL_SAMPLE = 120_000
-"""The most val targets that are evaluated during training: enough to find the best weights."""
-TRAIN_SAMPLE = 500_000
-"""The most train targets that the final train loss is computed on."""
 FACTS = ("step", "best_val_nats", "best_step", "loss_sum", "distill_sum", "loss_steps")  # of a checkpoint
 
 
@@ -43,12 +39,13 @@ def fit(
     soft_targets: Tensor | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     resume: Checkpoint | None = None,
-) -> Generator[StepRecord, None, None]:
+) -> "Training":
     """Train `model` on `corpus.train`, one record per step; at the end it holds the weights with the best val loss.
 
-    The same holds if the iteration ends early (`break`, Ctrl-C) after the first evaluation; before that it holds the
-    weights of the last step. The mode of every layer is restored. On a CPU, the same model, corpus, recipe and number
-    of threads give bit-identical weights, also with a `Checkpoint` in between.
+    Nothing is trained until the first record is asked for: see `Training`. The model also holds the best weights if the
+    iteration ends early (`break`, Ctrl-C) after the first evaluation; before that it holds the weights of the last
+    step. The mode of every layer is restored. On a CPU, the same model, corpus, recipe and number of threads give
+    bit-identical weights, also with a `Checkpoint` in between.
 
     If `recipe.distill_weight` is above 0, the model is a student and needs the `soft_targets` of its teachers, (N, V)
     (see `distillation.soft_targets`). The val loss is still that of the true characters. An n-gram model is counted, in
@@ -78,78 +75,63 @@ def fit(
     if isinstance(model, Ngram):
         if optimizer is not None:
             raise UsageError("an ngram is counted, not trained: leave `optimizer` out")
-        yield from _count(model, corpus, recipe, resume)
-        return
-    training = _Training(model, corpus, recipe, soft_targets, optimizer)
+        if recipe.distill_weight:
+            raise UsageError(NO_NGRAM_STUDENT)
+        return Training(Counting(model, corpus, recipe, done=resume is not None))
+    state = _Descent(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
-        training.load(resume)
-    initial = _copied(model.state_dict())
-    with restored_modes(model):
-        try:
-            while training.step < training.recipe.steps:
-                yield training.advance()
-        except TrainingError:
-            model.load_state_dict(initial)
-            raise
-        finally:
-            training.ended = True
-            if training.best_state:
-                model.load_state_dict(training.best_state)
+        state.load(resume)
+    return Training(state)
 
 
-def _count(model: Ngram, corpus: Corpus, recipe: Recipe, resume: Checkpoint | None) -> Iterator[StepRecord]:
-    if recipe.distill_weight:
-        raise UsageError(NO_NGRAM_STUDENT)
-    start = perf_counter()
-    tokens = torch.from_numpy(corpus.train.tokens.astype(np.int64)).to(model.device)
-    weights = corpus.train.target_weights()
-    counts = None if weights is None else torch.from_numpy(weights)
-    model.count(tokens, counts, across_lines=corpus.format == "text")
-    seconds = perf_counter() - start
-    if resume is not None:  # a checkpoint after the only step: counting again gives the same counts
-        return
-    val_nats = evaluate(model, val_in_training(corpus)).nats
-    best_state = _copied(model.state_dict())
-    facts = json.dumps({"step": 1, "best_val_nats": val_nats, "best_step": 1})
-    checkpoint = Checkpoint({f"best.{name}": value for name, value in best_state.items()}, facts)
-    yield StepRecord(
-        step=1,
-        steps=1,
-        epoch=1.0,
-        learning_rate=recipe.learning_rate,
-        train_nats=evaluate(model, train_loss_part(corpus)).nats,
-        distill_nats=None,
-        val_nats=val_nats,
-        best_val_nats=val_nats,
-        best_step=1,
-        seconds=seconds,
-        steps_here=1,
-        chars_per_second=corpus.train.num_targets / seconds,
-        logged=True,
-        update_ratios={},
-        best_state=best_state,
-        checkpoint=lambda: checkpoint,
-        replan=lambda steps: recipe,
-    )
+class Training(Iterator[StepRecord]):
+    """A training that goes on as its records are asked for: what `fit` returns.
 
+    Between two records, the model can be looked at, and the state be copied.
 
-def val_in_training(corpus: Corpus) -> Part:
-    """Return what the val loss during training is computed on: val, or a sample of it if it is large."""
-    return corpus.val.sample(VAL_SAMPLE)
-
-
-def train_loss_part(corpus: Corpus) -> Part:
-    """Return what the final train loss is computed on: train, or a stated part of it if it is large.
-
-    Of a list that is a random sample of its lines; of a text, the last characters, which are the most like val.
+    >>> import wavemore as wm
+    >>> corpus = wm.LineCorpus.from_lines(["ab" * n for n in range(1, 21)])
+    >>> plan = wm.plan(corpus, model="gru", hidden=8, steps=20, batch_size=8)
+    >>> training = wm.fit(wm.build(plan.model, len(corpus.vocabulary), plan.model_config), corpus, plan.recipe)
+    >>> next(training).step
+    1
+    >>> checkpoint = training.checkpoint()
+    >>> [record.step for record in training][-1]
+    20
     """
-    if corpus.format == "lines":
-        return corpus.train.sample(TRAIN_SAMPLE)
-    return corpus.train.tail(min(corpus.val.num_targets, TRAIN_SAMPLE))
+
+    def __init__(self, state: "_Descent | Counting") -> None:
+        self._state, self._records = state, state.records()  # no circle: the model gets its best weights at once
+
+    def __next__(self) -> StepRecord:
+        return next(self._records)
+
+    def close(self) -> None:
+        """End the training here: the model gets its best weights.
+
+        Without it, that happens when nothing refers to the training any more, as after a `for` loop over `fit(...)`.
+        """
+        self._records.close()
+
+    def checkpoint(self) -> Checkpoint:
+        """Copy everything that resuming after the last step needs.
+
+        Raises `UsageError` before the first step, and after the end: the weights are the best ones then.
+        """
+        return self._state.checkpoint()
+
+    def replan(self, steps: int) -> Recipe:
+        """Plan another number of steps in all from now on (see `Recipe.with_steps`); return the new recipe."""
+        return self._state.replan(steps)
+
+    @property
+    def best_state(self) -> dict[str, Tensor]:
+        """The weights with the lowest val loss so far; empty before the first evaluation."""
+        return self._state.best_state
 
 
-class _Training:
-    """The state of a training between two steps."""
+class _Descent:
+    """The state of a training by gradients between two steps."""
 
     def __init__(
         self,
@@ -180,7 +162,22 @@ class _Training:
         self.seconds = 0.0
         self.ended = False  # whether the model holds the best weights instead of the last ones
 
-    def advance(self) -> StepRecord:
+    def records(self) -> Generator[StepRecord, None, None]:
+        """Take all steps that are left, one per record; at the end, however it comes, load the best weights."""
+        initial = _copied(self.model.state_dict())
+        with restored_modes(self.model):
+            try:
+                while self.step < self.recipe.steps:
+                    yield self._advance()
+            except TrainingError:
+                self.model.load_state_dict(initial)
+                raise
+            finally:
+                self.ended = True
+                if self.best_state:
+                    self.model.load_state_dict(self.best_state)
+
+    def _advance(self) -> StepRecord:
         """Take one step, and measure the val loss if the recipe says so."""
         start = perf_counter()
         evaluates = self.recipe.evaluates_after(self.step + 1)
@@ -266,19 +263,15 @@ class _Training:
             chars_per_second=steps_here * self.recipe.batch_size / self.seconds,
             logged=logged,
             update_ratios=ratios,
-            best_state=self.best_state,
-            checkpoint=partial(self._checkpoint, self.step),
-            replan=self._replan,
         )
 
-    def _replan(self, steps: int) -> Recipe:
+    def replan(self, steps: int) -> Recipe:
         self.recipe = self.optimizers.recipe = self.recipe.with_steps(steps, self.step)
         return self.recipe
 
-    def _checkpoint(self, step: int) -> Checkpoint:
-        """Copy the state after `step`, which must be the last one."""
-        if self.ended or self.step != step:
-            raise UsageError(f"the state after step {step:,} is gone: call `checkpoint` before the next step")
+    def checkpoint(self) -> Checkpoint:
+        if self.ended or self.step == self.first_step:
+            raise UsageError(NO_STATE)
         parts = {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not self.model else {},

@@ -1,16 +1,16 @@
 """What the training loop yields after each step, and what resuming a training needs."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 from torch import Tensor
 
-from wavemore.engine.recipe import MAX_COUNT, MAX_NATS, Recipe
+from wavemore.engine.recipe import MAX_COUNT, MAX_NATS
 
+NO_STATE = "there is no state to copy: call `checkpoint` after a step of a training that has not ended"
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Sum = Annotated[float, Meta(ge=-MAX_COUNT, le=MAX_COUNT * MAX_NATS)]
 
@@ -58,9 +58,9 @@ class Checkpoint:
         return {key.removeprefix(start): value for key, value in self.tensors.items() if key.startswith(start)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class StepRecord:
-    """What is known after a step. Losses are in nats per character."""
+    """What is known after a step, plain numbers. Losses are in nats per character."""
 
     step: int
     """Steps done so far."""
@@ -86,16 +86,6 @@ class StepRecord:
     """Whether a mean train loss ends here: about 200 times per training, and at each evaluation."""
     update_ratios: dict[str, float] | None
     """If `logged`: log10 of std(update) / std(weight) of each matrix that moved (see `recipe.HEALTHY_UPDATE_RATIO`)."""
-    best_state: dict[str, Tensor] = field(repr=False, compare=False)
-    """The weights with the lowest val loss so far; empty before the first evaluation."""
-    checkpoint: Callable[[], Checkpoint] = field(repr=False, compare=False)
-    """Copies everything that resuming after this step needs.
-
-    Raises `UsageError` after the next step or the end of the iteration: the weights have changed by then.
-    """
-
-    replan: Callable[[int], Recipe] = field(repr=False, compare=False)
-    """Plans another number of steps in all from the next step on (see `Recipe.with_steps`); returns the new recipe."""
 
     @property
     def scalars(self) -> dict[str, float]:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
 from wavemore.engine.evaluate import chunk_nats
-from wavemore.engine.fit import fit, train_loss_part, val_in_training
+from wavemore.engine.fit import fit
 from wavemore.engine.labels import MAX_TARGETS
+from wavemore.engine.loss_parts import train_loss_part, val_in_training
+from wavemore.engine.process import return_freed_memory
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
@@ -183,6 +185,7 @@ class _Search:
         if key not in self.probes:
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
             self.probes[key] = probe(plan, self.corpus, seconds, self.device)
+            return_freed_memory()  # the next model has blocks of other sizes
         return Choice(plan, self.probes[key], chosen)
 
     def parameters(self, plan: Plan, hidden: int) -> int:

@@ -6,7 +6,7 @@ Shapes: B windows, T context length, V vocabulary.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import prod
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -37,11 +37,23 @@ MAX_TEXT_CONTEXT = 256
 """Characters of a text that a model is given at most."""
 
 
-def inspect(what: Run | nn.Module | str, corpus: Corpus | None = None, **settings: Any) -> Inspection:
-    """Inspect the best weights of a run, also by its name, or a model on a corpus with `settings` of `inspect_model`.
+class InspectionSettings(TypedDict, total=False):
+    """What `inspect` can be told about a model: see `inspect_model`."""
 
-    A run is inspected with its own data and the records of its training. Raises `UsageError` for a model without a
-    corpus, and `RunError` for a run without a model, or whose data has changed.
+    recipe: Recipe | None
+    records: Sequence[StepRecord | Mapping[str, Any]]
+    start: nn.Module | None
+    context: int | None
+    title: str
+
+
+def inspect(
+    what: Run | nn.Module | str, corpus: Corpus | None = None, **settings: Unpack[InspectionSettings]
+) -> Inspection:
+    """Inspect the best weights of a run, also by its name, or a model on a corpus as `inspect_model` does.
+
+    A run is inspected with its own data and the records of its training, and needs no settings. Raises `UsageError` for
+    a model without a corpus, and `RunError` for a run without a model, or whose data has changed.
 
     >>> from wavemore.nn.models import build
     >>> from wavemore.nn.tree import TreeConfig

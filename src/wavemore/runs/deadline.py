@@ -3,7 +3,6 @@
 from collections import deque
 from time import monotonic
 
-from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import StepRecord
 from wavemore.runs.config import RunConfig
 
@@ -33,8 +32,8 @@ class Deadline:
             return None
         return cls(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)
 
-    def check(self, record: StepRecord) -> Recipe | None:
-        """Change the length of the training after this record if it would not end in time; return its new recipe."""
+    def check(self, record: StepRecord) -> int | None:
+        """Return how many steps the training should have, if it would not end in time with those of the record."""
         now = monotonic()
         if record.step >= record.steps or not (record.logged or now > self.end):
             return None
@@ -47,4 +46,4 @@ class Deadline:
             return None
         steps = record.step + max(1, int((self.end - now) / per_step))
         steps = min(steps, max(record.steps, self.most_steps))
-        return None if steps == record.steps else record.replan(steps)
+        return None if steps == record.steps else steps

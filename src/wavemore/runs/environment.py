@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -47,6 +48,10 @@ def use_threads(threads: Threads) -> None:
 
 
 def _cpu() -> str:
+    """Return the processor's name."""
+    if sys.platform == "darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            return _output(Path("/"), "sysctl", "-n", "machdep.cpu.brand_string")
     with suppress(OSError):  # only Linux has this file
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

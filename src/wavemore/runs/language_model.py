@@ -33,6 +33,7 @@ from wavemore.runs.run_sampling import run_sampling
 from wavemore.runs.tensors import write_hashes, write_tensors
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.text.corpus import Corpus
+from wavemore.text.layout import broken, joined
 from wavemore.text.parts import Part
 from wavemore.text.vocabulary import Vocabulary
 
@@ -125,12 +126,23 @@ class LanguageModel:
         if (like := strings(like, "like")) and rank is not None:
             raise UsageError("`like` and `rank` choose lines in different ways: use one of them")
         if like:
-            return adapt(self.model, self.vocabulary, like, sampling).draw(n, sampling, known)
-        if rank is not None:
+            lines = adapt(self.model, self.vocabulary, self._as_data(like), sampling).draw(n, sampling, known)
+        elif rank is not None:
             percentiles = self.summary.val_line_percentiles if self.summary else None
             pool = generate(self.model, self.vocabulary, pool_size(n), sampling, known)
-            return ranked(pool, n, rank, percentiles)
-        return list(generate(self.model, self.vocabulary, n, sampling, known))
+            lines = ranked(pool, n, rank, percentiles)
+        else:
+            lines = list(generate(self.model, self.vocabulary, n, sampling, known))
+        return [line._replace(text=broken(line.text)) for line in lines] if self._has_line_breaks else lines
+
+    @property
+    def _has_line_breaks(self) -> bool:
+        """Whether the items of the data have several lines each."""
+        return self.config.data.layout.kind == "separated"
+
+    def _as_data(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return texts with the line breaks that the model knows."""
+        return [joined(text.strip("\n")) for text in texts] if self._has_line_breaks else texts
 
     def _sampling(self, given: SamplingSettings) -> Sampling:
         settings: dict[str, Any] = {**given}
@@ -145,7 +157,7 @@ class LanguageModel:
 
         A model of labels takes that of each line or, without `labels`, the likeliest one. Raises what `score` does.
         """
-        texts = strings(texts, "texts")
+        texts = self._as_data(strings(texts, "texts"))
         if labels is None and self.vocabulary.labels:
             labels = [label for label, _ in labels_of(self.model, self.vocabulary, texts)]
         return score(self.model, self.vocabulary, texts, self.config.data.format, labels)

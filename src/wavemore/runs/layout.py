@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 
 from wavemore.errors import RunError
-from wavemore.files import check_regular
+from wavemore.files import check_regular, move
 
 LINES, INITIAL = "lines.safetensors", "initial.safetensors"
 FIRST_FILES = (LINES, INITIAL, "vocabulary.json")
@@ -72,7 +72,7 @@ def replace_files(folder: Path, *, has_lines: bool, has_initial: bool) -> None:
         (folder / name).unlink(missing_ok=True)
     for name in sorted(FILES, key="config.json".__eq__):  # config.json is the last
         if (new / name).exists():
-            (new / name).replace(folder / name)
+            move(new / name, folder / name)
     remove_events(folder)
     remove_files(new)
 

@@ -2,6 +2,7 @@
 
 import time
 
+from wavemore.engine.fit import Training
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.step_record import Checkpoint, StepRecord
 from wavemore.runs.record import Record
@@ -30,10 +31,15 @@ class Recorder:
         self.seconds_before = seconds + (self.records[-1]["seconds"] if self.records else 0.0)
         self.train_seconds = self.seconds_before
         """Training time over all parts of the run."""
+        self._training: Training | None = None
         self._saved_at = time.monotonic()
         if checkpoint is not None and (best := checkpoint.part("best")):
             run.save_model(best)  # a kill between the writes of `save` leaves the older weights
             run.take_place()
+
+    def follow(self, training: Training) -> None:
+        """Take the state and the weights from this training, whose records will be added."""
+        self._training = training
 
     def add(self, step: StepRecord) -> None:
         """Add a record; write to disk at evaluations and every 20 seconds."""
@@ -49,14 +55,15 @@ class Recorder:
 
         A replacement takes its place after the first evaluation.
         """
-        checkpoint = step.checkpoint()
+        assert self._training is not None
+        checkpoint, best = self._training.checkpoint(), self._training.best_state
         self.run.save_metrics(self.records)
         self.run.save_checkpoint(checkpoint)
         if step.is_best:
-            self.run.save_model(step.best_state)
-        elif not step.best_state:
+            self.run.save_model(best)
+        elif not best:
             self.run.save_model(checkpoint.part("model"))
-        if step.best_state:
+        if best:
             self.run.take_place()
         if time.monotonic() - self._saved_at > TRIM_SECONDS:  # batches of other shapes leave blocks of other sizes
             return_freed_memory()

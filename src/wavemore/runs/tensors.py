@@ -38,7 +38,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """
     with _open(path) as file:
         metadata = json.loads((file.metadata() or {})["wavemore"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        # Copies: what maps the file keeps it open, and Windows could not replace it.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = str(metadata["facts"])
         if _sha256(tensors, facts) != metadata["sha256"]:
             raise ValueError

@@ -1,7 +1,7 @@
 """A training that writes to its run folder: shared by single training runs and studies."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from wavemore.engine.defaults import suggested_temperature
 from wavemore.engine.evaluate import Evaluation, evaluate, part_losses
-from wavemore.engine.fit import fit, train_loss_part
+from wavemore.engine.fit import fit
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.generate_text import GeneratedText, generate_text
 from wavemore.engine.labels import recovery
 from wavemore.engine.line_source import Sample
+from wavemore.engine.loss_parts import train_loss_part
 from wavemore.engine.memorised import memorised
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.step_record import StepRecord
@@ -113,11 +114,14 @@ def train(
     Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
     try:
-        for step in fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint):
-            recorder.add(step)
-            if deadline is not None and (changed := deadline.check(step)):
-                run.replan(changed)
-            yield step
+        training = fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint)
+        recorder.follow(training)
+        with closing(training):
+            for step in training:
+                recorder.add(step)
+                if deadline is not None and (steps := deadline.check(step)):
+                    run.replan(training.replan(steps))
+                yield step
     except TrainingError as error:
         with suppress(RunError):  # a full disk is not the reason
             run.fail(str(error).split(";")[0], recorder.train_seconds)

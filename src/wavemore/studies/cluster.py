@@ -84,10 +84,17 @@ class Cluster:
             self._client = stack.enter_context(connected(address))
             self._news = deque(check_workers(self._client))
             self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(partial(self._hear, *event[1])))
-            self._workers = self.size = len(self._client.nthreads())
+            self._workers = self._most = len(self._client.nthreads())
+            if not self._workers:
+                self._news.append("no worker is there yet; waiting for one (Ctrl-C stops)")
             self._connection = stack.pop_all()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """The most workers that there were at one time."""
+        return self._most
 
     def submit(self, job: Job) -> Future[Result | None]:
         """Queue a training."""
@@ -147,10 +154,9 @@ class Cluster:
         if self._client.status != "running":
             raise RunError(f"the Dask scheduler at {self._address} is gone; start it, and {AGAIN}")
         before, self._workers = self._workers, len(self._client.nthreads())
-        self._looked_at = time.monotonic()
+        self._looked_at, self._most = time.monotonic(), max(self._most, self._workers)
         if self._workers != before:
-            waits = "; waiting for one, Ctrl-C stops" if not self._workers else ""
-            self._news.append(f"{_workers(self._workers)} instead of {before}{waits}")
+            self._news.append(_changed(before, self._workers))
 
     def _send(self) -> None:
         """Begin as many trainings as there are workers, at least one."""
@@ -209,6 +215,7 @@ class Cluster:
     def _take(self, training: _Training, outcome: Outcome) -> None:
         data = _shared_data(training.job.config.data)
         self._running.pop(training.key)
+        training.dask_future = None  # so that the worker forgets the files
         if outcome.lacks_data:
             self._share(data)
         else:
@@ -287,6 +294,7 @@ class Cluster:
 
     def _release(self, training: _Training) -> None:
         self._running.pop(training.key, None)
+        training.dask_future = None
         training.held.close()
 
     def _fail(self, problem: Exception) -> None:
@@ -310,5 +318,7 @@ def _shared_data(data: DataConfig) -> DataConfig:
     return with_places(data, lambda file: str(locate(file.source, file.encoding)[0]))
 
 
-def _workers(count: int) -> str:
-    return f"{count} worker{'' if count == 1 else 's'}"
+def _changed(before: int, now: int) -> str:
+    if not now:
+        return "no worker is left; waiting for one (Ctrl-C stops)"
+    return f"{now} worker{'' if now == 1 else 's'} instead of {before}"

@@ -35,8 +35,8 @@ def connected(address: str) -> Iterator[Any]:
                 client = new_client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # noqa: BLE001 (refused, no host, no address, another protocol or version)
             raise RunError(
-                f"no Dask scheduler answers at {address} ({first_line(error)}): start one by `dask scheduler`, and give "
-                "the address that it prints, such as tcp://192.168.0.5:8786"
+                f"no Dask scheduler answers at {address} ({first_line(error)}): start one by `dask scheduler`, and "
+                "give the address that it prints, such as tcp://192.168.0.5:8786"
             ) from None
         try:
             yield client
@@ -45,12 +45,15 @@ def connected(address: str) -> Iterator[Any]:
 
 
 async def _find_scheduler(address: str) -> None:
-    """Raise an error unless there is a scheduler; `Client` would wait for ever for the first words of another server."""
-    from distributed import Security
-    from distributed.comm import connect
+    """Raise an error unless there is a scheduler; `Client` would wait for ever for the words of another server."""
+    import distributed
+    import distributed.comm.core
+
+    dask: Any = distributed  # not typed
 
     async def ask() -> Any:
-        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        security = dask.Security().get_connection_args("client")
+        comm = await dask.comm.core.connect(address, timeout=CONNECT_SECONDS, **security)
         try:
             await comm.write({"op": "identity", "reply": True})
             return await comm.read()

@@ -4,6 +4,7 @@ It runs in this process, or in a worker process with one thread, beside others: 
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ def read_result(job: Job) -> Result | None:
         "steps": summary.steps,
         "seconds": summary.train_seconds,
         "commit": summary.environment.get("commit", ""),
+        "cpu": summary.environment.get("cpu", ""),
     }
     if job.judged:
         losses = test_losses(job)
@@ -121,7 +123,7 @@ def test_losses(job: Job) -> UnitLosses:
 def train_job(job: Job) -> Generator[StepRecord, None, None]:
     """Train a job, from its beginning or from its last checkpoint; a closed generator saves what it has.
 
-    Yields the records that are logged.
+    Yields the records that are logged, and one about every second, so that the caller can stop.
     """
     corpus, run = job.corpus(), Run(job.path)
     with run.lock():
@@ -130,9 +132,11 @@ def train_job(job: Job) -> Generator[StepRecord, None, None]:
         model = run.new_model()
         recorder = Recorder(run, run.checkpoint())
         records = train(run, model, corpus, recorder)  # a name, as the state is gone once the iterator is
+        due = 0.0
         try:
             for record in records:
-                if record.logged:
+                if record.logged or time.monotonic() >= due:
+                    due = time.monotonic() + 1.0
                     yield record
         except GeneratorExit:
             recorder.save(record)
@@ -143,12 +147,19 @@ def train_job(job: Job) -> Generator[StepRecord, None, None]:
         (job.path / "state.safetensors").unlink(missing_ok=True)  # nothing left to resume
 
 
-def train_until(job: Job, is_stopped: Callable[[], bool]) -> Result | None:
-    """Train a job and return its result; None if it was told to stop before the end, and saved."""
+def train_until(
+    job: Job, is_stopped: Callable[[], bool], report: Callable[[int, float], None] | None = None
+) -> Result | None:
+    """Train a job and return its result; None if it was told to stop before the end, and saved.
+
+    `report` gets the step and the val loss of each evaluation.
+    """
     if is_stopped():
         return None
-    with contextlib.closing(train_job(job)) as steps:
-        for _ in steps:
+    with contextlib.closing(train_job(job)) as records:
+        for record in records:
+            if report is not None and record.val_nats is not None:
+                report(record.step, record.val_nats)
             if is_stopped():
                 return None
     return read_result(job)

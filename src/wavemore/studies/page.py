@@ -214,7 +214,9 @@ def _method(record: Record) -> list[str]:
     machine, jobs = record["environment"], record["jobs"]
     parallel = "one training at a time, one thread" if jobs == 1 else f"{jobs} training runs at once, one thread each"
     # An interrupted study may have been continued with a newer version.
-    commits = dict.fromkeys(run["commit"] for arm in record["arms"] for run in arm["runs"] if run.get("commit"))
+    runs = [run for arm in record["arms"] for run in arm["runs"]]
+    commits = ", ".join(dict.fromkeys(run["commit"] for run in runs if run.get("commit")))
+    processors = ", ".join(dict.fromkeys(run.get("cpu") or machine["cpu"] for run in runs if "failed" not in run))
     return [
         f"{_data(record)} Losses are exact, in nats per character: mean ± standard deviation over seeds "
         f"{', '.join(map(str, record['seeds']))}.",
@@ -222,7 +224,7 @@ def _method(record: Record) -> list[str]:
         f"a t-test at the 5 % level that adds the errors of the seeds and of the {_units(record)}, its p-value "
         "adjusted by Holm's method for all comparisons on this page; the intervals are not adjusted. Settings and "
         "checkpoints are chosen on val; nothing is chosen on test.",
-        f"{escape(machine['cpu'])}, {parallel}; torch {machine['torch']}, commit {', '.join(commits) or 'unknown'}; "
+        f"{escape(processors or machine['cpu'])}, {parallel}; torch {machine['torch']}, commit {commits or 'unknown'}; "
         f"{record['training_seconds']:,.0f} s of training in total.",
     ]
 

@@ -18,8 +18,9 @@ class Pool(Protocol):
     resumed. Everything that a training leaves is in its folder when its future is done.
     """
 
-    size: int
-    """How many trainings it runs at a time; of a cluster, when it was opened."""
+    @property
+    def size(self) -> int:
+        """How many trainings it runs at a time; of a cluster, the most that there were."""
 
     def submit(self, job: Job) -> Future[Result | None]:
         """Queue a training; the first submitted are the first to start.

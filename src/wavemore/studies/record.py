@@ -18,6 +18,7 @@ from wavemore.comparison.statistics import Interval, holm, mean_std
 from wavemore.comparison.verdict import NO_DIFFERENCE, Outcome, p_text
 from wavemore.engine.unit_losses import UnitLosses
 from wavemore.errors import RunError
+from wavemore.files import move
 from wavemore.runs.json_file import read_json
 
 FORMAT = 2
@@ -75,7 +76,7 @@ def keep_other_seeds(folder: Path, seeds: Sequence[int]) -> str:
     date = "".join(filter(str.isdigit, str(record.get("finished"))[:19]))
     for path in (folder / FILE, folder / PAGE):
         with suppress(FileNotFoundError):
-            path.replace(path.with_stem(f"{path.stem}-{date}"))
+            move(path, path.with_stem(f"{path.stem}-{date}"))
     return f"{Path(FILE).stem}-{date}.json"
 
 

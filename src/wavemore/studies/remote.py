@@ -9,7 +9,6 @@ import platform
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from wavemore.engine.threads import set_threads
 from wavemore.errors import DataError, RunError
 from wavemore.runs.config import DataConfig
 from wavemore.runs.transfer import read_files, write_files
-from wavemore.studies.job import Job, Result, load, read_result, train_job
+from wavemore.studies.job import Job, Result, load, train_until
 from wavemore.text.corpus import DataFile
 from wavemore.version import __version__
 
@@ -151,23 +150,15 @@ def train_on_worker(task: Task, *data: bytes) -> Outcome:
             job.path.mkdir(parents=True)
             write_files(job.path, task.contents)
             worker.log_event(task.topic, [key, worker.address, BEGUN, None])
-            result = _train(job, lambda: key in _stopped or not _is_wanted(worker, key), worker, task.topic)
+            result = train_until(
+                job,
+                lambda: key in _stopped or not _is_wanted(worker, key),
+                lambda step, nats: worker.log_event(task.topic, [key, worker.address, step, nats]),
+            )
             return Outcome(read_files(job.path), result)
         finally:
             del _folders[key]
             shutil.rmtree(job.path, ignore_errors=True)
-
-
-def _train(job: Job, is_stopped: Callable[[], bool], worker: Any, topic: str) -> Result | None:
-    if is_stopped():
-        return None
-    with closing(train_job(job)) as records:
-        for record in records:
-            if record.val_nats is not None:
-                worker.log_event(topic, [job.path.name, worker.address, record.step, record.val_nats])
-            if is_stopped():
-                return None
-    return read_result(job)
 
 
 def _is_wanted(worker: Any, key: str) -> bool:

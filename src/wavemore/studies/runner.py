@@ -97,12 +97,12 @@ class StudyRunner:
         threads = torch.get_num_threads()
         set_threads(1)
         try:
-            if self.tuned is None:
-                yield from self._measure_steps()
             here = self.jobs == 1 and not self.cluster
             with contextlib.nullcontext() if here else open_pool(self.jobs, self.cluster) as pool:
-                self.jobs = self.jobs if pool is None else pool.size
+                if self.tuned is None:
+                    yield from self._measure_steps()
                 total = yield from self._train(pool)
+                self.jobs = 1 if pool is None else pool.size
         finally:
             set_threads(threads)
         if kept := keep_other_seeds(self.folder, self.study.file.seeds):

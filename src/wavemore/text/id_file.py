@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from wavemore.errors import DataError, UnknownCharacterError
+from wavemore.files import move
 from wavemore.text.cleaning import AS_IS, Cleaner, Cleaning
 from wavemore.text.opening import open_file
 from wavemore.text.reading import TextReader
@@ -61,11 +62,15 @@ def open_ids(path: Path, encoding: str, folder: Path, cleaning: Cleaning = AS_IS
             vocabulary = Vocabulary(vocabulary.characters + extra, cleaning)
             kind += "-" + hashlib.sha256(extra.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         ids_path = folder / f"{reader.sha256}-{kind}.ids"
-        if not ids_path.is_file() or ids_path.stat().st_size != report.characters * vocabulary.dtype.itemsize:
+        if not _is_complete(ids_path, report.characters * vocabulary.dtype.itemsize):
             file.seek(0)
             _write_ids(ids_path, file, reader, vocabulary)
         tokens = np.memmap(ids_path, vocabulary.dtype, mode="r")
         return IdFile(tokens, vocabulary, reader.sha256, reader.encoding, report, extra)
+
+
+def _is_complete(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _survey(reader: TextReader, cleaning: Cleaning) -> tuple[Vocabulary, TextReport]:
@@ -102,7 +107,8 @@ def _write_ids(path: Path, file: io.BufferedIOBase, first: TextReader, vocabular
                 os.fsync(output.fileno())
             if reader.sha256 != first.sha256:
                 raise DataError("the file changed while it was being read; try again")
-            temporary.replace(path)
+            if not _is_complete(path, temporary.stat().st_size):  # another process may have written it, and use it
+                move(temporary, path)
         except UnknownCharacterError as error:
             raise DataError("the file changed while it was being read; try again") from error
         finally:
@@ -123,6 +129,6 @@ def _writing_to(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"the encoded text cannot be written to {folder} ({error.strerror or error}); "
-            "free some space there, or set XDG_CACHE_HOME to another folder"
+            f"the encoded text cannot be written to {folder} ({error.strerror or error}); free some space there"
+            + (", or set XDG_CACHE_HOME to another folder" if sys.platform == "linux" else "")
         ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wavemore.errors import DataError
+from wavemore.files import move
 from wavemore.progress import report
 
 MAX_BYTES = 1 << 32
@@ -42,7 +43,9 @@ def keep_input(stream: BinaryIO, folder: Path | None = None) -> Path:
                 raise DataError("standard input is empty; give a file, or pipe the data in")
             file.flush()
             os.fsync(file.fileno())
-        return temporary.replace(folder / f"input-{checksum.hexdigest()[:16]}.txt")
+        path = folder / f"input-{checksum.hexdigest()[:16]}.txt"
+        move(temporary, path)
+        return path
     except OSError as error:
         raise DataError(
             f"standard input cannot be kept in {folder} ({error.strerror or error}); save it to a file, and give that"
