@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from wavemore.cli.data_flags import DataFlags, source_of
-from wavemore.cli.options import NO_HINT, File, Flag, Folder, IntOrAuto, Length, Minutes, Number, Text
+from wavemore.cli.options import NO_HINT, Flag, Folder, IntOrAuto, Length, Minutes, Number, RealOrNone, Text
 from wavemore.cli.progress import interrupts
 from wavemore.cli.screen import Screen, print_json, seconds
 from wavemore.cli.start import started
@@ -47,7 +47,7 @@ class Tune:
     """kinds of models to search, such as tree,lstm (default: those that suit the data)"""
     max_parameters: Length = None
     """most parameters of a model"""
-    max_seconds: Minutes = None
+    max_seconds: RealOrNone = None
     """most CPU-seconds of a training, evaluations excluded (default with --minutes: a part of the time)"""
     repeats: Number = 3
     """fresh seeds on which the best trials are repeated"""
@@ -61,8 +61,6 @@ class Tune:
     """train on the workers of this Dask scheduler, such as tcp://192.168.0.5:8786"""
     json: Flag = False
     """print the result as JSON at the end; everything else goes to standard error"""
-    data: File = None
-    """the data, instead of naming it first"""
     reading: OmitArgPrefixes[DataFlags] = field(default_factory=DataFlags)
 
     def run_command(self, arguments: Sequence[str]) -> int:
@@ -85,7 +83,7 @@ class Tune:
             jobs=cores() if self.jobs == "auto" else self.jobs,
             cluster=self.cluster or "",
         )
-        source = source_of(self.source, self.data)
+        source = source_of(self.source, None)
         corpus, explanation = self.reading.load(source)
         if "-" in source:  # which was kept as a file
             source = (corpus.source,)
