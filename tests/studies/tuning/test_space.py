@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from wavemore.engine.plan import plan
 from wavemore.errors import UsageError
-from wavemore.nn.models import MODELS, parameter_count
+from wavemore.nn.models import LABELLED, MODELS, build_without_memory, parameter_count
 from wavemore.studies.tuning.command import train_command
 from wavemore.studies.tuning.journal import optuna
-from wavemore.studies.tuning.space import TIME_SHARE, Limits, Space, Value
+from wavemore.studies.tuning.ranges import Value
+from wavemore.studies.tuning.space import TIME_SHARE, Limits, Space
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
@@ -24,10 +25,11 @@ LIST = LineCorpus.from_lines(LINES * 4)
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
     file = tmp_path_factory.mktemp("text") / "text.txt"
     file.write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
-    return {"list": LIST, "text": load_corpus(file, format="text")}
+    labelled = LineCorpus.from_lines(LINES * 4, labels=["de", "fi", "nl"] * (4 * len(LINES) // 3))
+    return {"list": LIST, "text": load_corpus(file, format="text"), "labelled": labelled}
 
 
-@pytest.fixture(scope="module", params=["list", "text"])
+@pytest.fixture(scope="module", params=["list", "text", "labelled"])
 def corpus(corpora: dict[str, Corpus], request: pytest.FixtureRequest) -> Corpus:
     return corpora[request.param]
 
@@ -62,8 +64,10 @@ def test_every_choice_keeps_the_limits(corpora: dict[str, Corpus], data: st.Data
 
 
 def check_choice(corpora: dict[str, Corpus], data: st.DataObject) -> None:
-    corpus = corpora[data.draw(st.sampled_from(["list", "text"]), label="data")]
-    model = data.draw(st.sampled_from([name for name in MODELS if name != "ngram"]), label="model")
+    name = data.draw(st.sampled_from(["list", "text", "labelled"]), label="data")
+    corpus, num_labels = corpora[name], len(corpora[name].vocabulary.labels)
+    models = LABELLED if num_labels else [name for name in MODELS if name != "ngram"]
+    model = data.draw(st.sampled_from(models), label="model")
     most = data.draw(st.none() | st.sampled_from([3_000, 20_000]), label="most")
     seconds = data.draw(st.none() | st.sampled_from([0.5, 10.0]), label="seconds")
     step_seconds = data.draw(st.sampled_from([1e-4, 0.01]), label="time of a step")
@@ -72,7 +76,8 @@ def check_choice(corpora: dict[str, Corpus], data: st.DataObject) -> None:
     planned, chosen = space.planned(choice, step_seconds)
     assert planned.model == model
     if most is not None:
-        assert parameter_count(model, len(corpus.vocabulary), planned.model_config) <= most
+        built = build_without_memory(model, len(corpus.vocabulary), planned.model_config, num_labels)
+        assert built.parameter_count() <= most
     if seconds is not None:
         assert planned.recipe.steps * step_seconds <= max(TIME_SHARE * seconds, step_seconds) + 1e-9
     assert plan(corpus, model=model, **chosen) == planned, "the settings say all"

@@ -23,9 +23,10 @@ from wavemore.runs.environment import environment
 from wavemore.runs.run import Run
 from wavemore.runs.saved_losses import saved_unit_losses
 from wavemore.studies.tuning.importance import importance
+from wavemore.studies.tuning.ranges import Between
 from wavemore.studies.tuning.record import FORMAT
 from wavemore.studies.tuning.request import Search
-from wavemore.studies.tuning.space import Between, Space
+from wavemore.studies.tuning.space import Space
 from wavemore.studies.tuning.trials import Tried
 
 LEAST_OF_NORMAL = (0.0, 0.0, 0.56, 0.85, 1.03, 1.16)

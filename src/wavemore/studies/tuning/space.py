@@ -8,19 +8,19 @@ what they learned, and `averaging` is the number of steps in the running average
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Protocol
+from functools import cache
+from typing import Any
 
 from wavemore.engine.defaults import RECURRENT, default_model
 from wavemore.engine.plan import plan
 from wavemore.engine.recipe import MAX_COUNT
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
-from wavemore.nn.models import LABELLED, MODELS
-from wavemore.studies.budget import largest_config, parameter_count
+from wavemore.nn.config import ModelConfig
+from wavemore.nn.models import LABELLED, MODELS, build_without_memory
+from wavemore.studies.budget import largest_config
+from wavemore.studies.tuning.ranges import Between, Range, Trial, Value, Values, ends, model_ranges, suggest, value_of
 from wavemore.text.corpus import Corpus
-
-Value = str | int | float
-Values = Mapping[str, Value]
 
 KINDS = {"lines": ("tree", "lstm", "gru", "wavenet"), "text": ("lstm", "gru", "wavenet", "transformer")}
 """The models that are searched if none are named: those that have been good in the studies."""
@@ -29,32 +29,6 @@ LONGEST = 4.0
 LEAST_STEPS = 10
 TIME_SHARE = 0.95
 """Of the seconds of a training, which a machine does not keep exactly."""
-
-
-class Trial(Protocol):
-    """What is needed of a trial of Optuna."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Suggest one of the choices."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        """Suggest a whole number."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Suggest a number."""
-
-
-class Between(NamedTuple):
-    """A range of numbers."""
-
-    low: float
-    high: float
-    whole: bool = False
-    log: bool = True
-    """Whether it is searched on a logarithmic scale."""
-
-
-Range = Between | tuple[Value, ...]
 
 
 @dataclass(frozen=True)
@@ -120,13 +94,18 @@ class Space:
         names = [name for name in KINDS[self.corpus.format] if name in LABELLED or not self.corpus.vocabulary.labels]
         return [default, *(name for name in names if name != default)]
 
+    def count(self, model: str, config: ModelConfig) -> int:
+        """Return the parameters that a model for the data has."""
+        vocabulary = self.corpus.vocabulary
+        return _count(model, len(vocabulary), config, len(vocabulary.labels))
+
     def suggest(self, trial: Trial) -> Choice:
         """Let a trial choose a model and its settings."""
         names = list(self.kinds)
         name = trial.suggest_categorical("model", names) if len(names) > 1 else names[0]
         values: dict[str, Value] = {}
         for setting, values_of in self.kinds[name].ranges.items():
-            values[setting] = _suggest(trial, f"{name}.{setting}", values_of)
+            values[setting] = suggest(trial, f"{name}.{setting}", values_of)
         return self.choice(name, values)
 
     def starts(self, step_seconds: Callable[[Plan], float]) -> list[dict[str, Value]]:
@@ -136,7 +115,7 @@ class Space:
         """
         first = self.kinds[self.default]
         longest = self.longest(first.base, step_seconds(first.base) if self.limits.max_seconds else None)
-        low, high = _ends(first.ranges, "length")
+        low, high = ends(first.ranges, "length")
         length = min(high, max(low, first.base.recipe.steps / longest))
         points = [self._point(self.default, first.values | ({"length": length} if "length" in first.values else {}))]
         points += [self._point(name, self._long(name)) for name in self.kinds if "length" in self.kinds[name].ranges]
@@ -185,11 +164,11 @@ class Space:
 
     def _sized(self, name: str, settings: Mapping[str, Any], parameters: int) -> dict[str, Any]:
         """Return the settings of the widest model with so many parameters; a long embedding is cut for that."""
-        size, smaller = len(self.corpus.vocabulary), dict(settings)
+        smaller = dict(settings)
         for _ in range(20):
             config = plan(self.corpus, model=name, steps=1, **smaller).model_config
             try:
-                config = largest_config(config, lambda c: parameter_count(name, size, c), parameters)
+                config = largest_config(config, lambda c: self.count(name, c), parameters)
             except UsageError:
                 if smaller.get("embedding", 1) > 1:
                     smaller["embedding"] //= 2
@@ -210,29 +189,29 @@ class Space:
         kind = self.kinds[name]
         values = kind.values | {"length": 1.0 if self.limits.max_seconds else 0.5}
         if self.limits.max_parameters and "parameters" in values:
-            values["parameters"] = int(_ends(kind.ranges, "parameters")[1])
+            values["parameters"] = int(ends(kind.ranges, "parameters")[1])
         for setting, value in (("adamw_learning_rate", 0.005), ("decay", 1.4), ("embedding", 24)):
             if setting in values and self.corpus.format == "lines" and (name not in RECURRENT or setting != "decay"):
-                low, high = _ends(kind.ranges, setting)
+                low, high = ends(kind.ranges, setting)
                 target = 2 * value if name in RECURRENT and setting == "adamw_learning_rate" else value
                 values[setting] = type(value)(min(high, max(low, target)))
         return values
 
     def _kind(self, name: str) -> Kind:
         base = plan(self.corpus, model=name)
-        most, size = self.limits.max_parameters, len(self.corpus.vocabulary)
+        most = self.limits.max_parameters
         if name == "ngram":
             if most is not None:
                 raise UsageError("an ngram has as many parameters as the data has n-grams: leave out `max_parameters`")
             order = base.model_config.order  # type: ignore[attr-defined]
             return Kind(base, {"order": tuple(range(2, 9))}, {"order": order})
         values = self._training_values(base)
-        ranges: dict[str, Range] = dict(_model_ranges(base, self.corpus.format))
+        ranges: dict[str, Range] = dict(model_ranges(base, self.corpus.format))
         ranges |= self._training_ranges(base, values)
         for setting in ranges.keys() - values.keys():
-            values[setting] = _value(getattr(base.model_config, setting))
+            values[setting] = value_of(getattr(base.model_config, setting))
         if base.model_config.width:
-            least, count = self._least(name, base), parameter_count(name, size, base.model_config)
+            least, count = self._least(name, base), self.count(name, base.model_config)
             if most is not None and least > most:
                 message = f"even the smallest {name} for this data has {least:,} parameters"
                 raise UsageError(f"{message}: raise `max_parameters` from {most:,}")
@@ -242,7 +221,7 @@ class Space:
             if most is not None and count > most:
                 smaller = self._sized(name, {n: getattr(base.model_config, n) for n in _own_settings(base)}, most)
                 base = replace(base, model_config=replace(base.model_config, **smaller))
-        elif most is not None and (count := parameter_count(name, size, base.model_config)) > most:
+        elif most is not None and (count := self.count(name, base.model_config)) > most:
             raise UsageError(f"a {name} for this data has {count:,} parameters: raise `max_parameters` from {most:,}")
         return Kind(base, ranges, values)
 
@@ -251,7 +230,7 @@ class Space:
         shapes = {"embedding": 1, "layers": 1}
         own = {setting: value for setting, value in shapes.items() if setting in _own_settings(base)}
         config = replace(base.model_config, **own).with_width(1)
-        return parameter_count(name, len(self.corpus.vocabulary), config)
+        return self.count(name, config)
 
     def _training_values(self, base: Plan) -> dict[str, Value]:
         recipe = base.recipe
@@ -283,6 +262,11 @@ class Space:
         return ranges
 
 
+@cache
+def _count(model: str, size: int, config: ModelConfig, num_labels: int) -> int:
+    return build_without_memory(model, size, config, num_labels).parameter_count()
+
+
 def rounded(value: Value) -> Value:
     """Round a number to three digits, as nobody needs more; whole numbers and texts remain.
 
@@ -292,49 +276,5 @@ def rounded(value: Value) -> Value:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _model_ranges(base: Plan, data_format: str) -> dict[str, Range]:
-    """Return the ranges of the settings of a model, other than its width."""
-    config, ranges = base.model_config, dict[str, Range]()
-    own = {field.name: getattr(config, field.name) for field in fields(config)}
-    options: dict[str, tuple[Value, ...]] = {
-        "fuse": ("2x2x2", "2x2x2x2", "4x2", "3x3"),
-        "activation": ("silu", "gelu", "tanh"),
-        "layers": (1, 2) if base.model in RECURRENT else (2, 3, 4),
-        "heads": (2, 4),
-        "dilations": ("1x2x4", "1x2x4x8", "1x2x4x8x16"),
-        "cycles": (1, 2),
-        "gate": ("glu", "swiglu"),
-        "dropout": (0.0, 0.1, 0.2),
-        "context": (4, 8, 16) if base.model in ("mlp", "bow") else (16, 32, 64),
-    }
-    if data_format == "text":
-        options["fuse"] = ("2x2x2x2", "2x2x2x2x2", "4x4")
-        options["dilations"] = ("1x2x4x8x16", "1x2x4x8x16x32", "1x2x4x8x16x32x64")
-    for setting, choices in options.items():
-        if setting in own:
-            ranges[setting] = tuple(dict.fromkeys((_value(own[setting]), *choices)))
-    if "embedding" in own and "embedding" not in config.width_settings:
-        ranges["embedding"] = Between(max(1, min(8, own["embedding"])), max(96, own["embedding"]), whole=True)
-    return ranges
-
-
 def _own_settings(base: Plan) -> list[str]:
     return [field.name for field in fields(MODELS[base.model].config)]
-
-
-def _value(value: Any) -> Value:
-    """Return a setting as a value of Optuna, which knows no lists."""
-    return "x".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _ends(ranges: Mapping[str, Range], setting: str) -> tuple[float, float]:
-    range_ = ranges.get(setting)
-    return (range_.low, range_.high) if isinstance(range_, Between) else (1.0, 1.0)
-
-
-def _suggest(trial: Trial, name: str, range_: Range) -> Value:
-    if not isinstance(range_, Between):
-        return trial.suggest_categorical(name, range_)  # type: ignore[no-any-return]
-    if range_.whole:
-        return trial.suggest_int(name, int(range_.low), int(range_.high), log=range_.log)
-    return trial.suggest_float(name, range_.low, range_.high, log=range_.log)
