@@ -242,8 +242,11 @@ class Tuner:
     def _finalists(self) -> list[int]:
         """Return the numbers of the best trials, and of the defaults, which are the first trial."""
         tried = self.trials.all()
-        finished = [each for each in tried if each.val_nats is not None]
-        best = [each.number for each in sorted(finished, key=lambda each: each.val_nats or 0.0)[:FINALISTS]]
+        finished = sorted((each for each in tried if each.val_nats is not None), key=lambda each: each.val_nats or 0.0)
+        numbers: dict[str, int] = {}
+        for each in finished:  # the same settings may have been tried twice
+            numbers.setdefault(str((each.facts.model, each.facts.settings)), each.number)
+        best = list(numbers.values())[:FINALISTS]
         return best if 1 in best or not tried[0].facts.settings or tried[0].facts.failed else [*best, 1]
 
     def _repeat(self, finalists: Sequence[int]) -> Iterator[Event]:
