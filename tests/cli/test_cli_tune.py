@@ -1,6 +1,8 @@
 """`wavemore tune`: search, interruption by Ctrl-C and kill, the command of the winner; wrong input is one line."""
 
+import contextlib
 import json
+import os
 import shlex
 import signal
 import time
@@ -176,3 +178,41 @@ def test_too_little_time_is_said_before_anything_is_trained(wavemore: Any, names
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "--minutes is 0.1, too short for a trial and the repeats of the best ones" in result.err
     assert not (FOLDER / "trials").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find child processes")
+def test_a_trial_whose_process_is_killed_is_done_again_or_given_up(program: Any) -> None:
+    limits = ("--max-parameters", "4000", "--max-seconds", "2")
+    process = program.start(
+        "tune", "names", "--trials", "2", "--model", "tree", *limits, "--jobs", "1", "--repeats", "1"
+    )
+    path = Path("runs/tune-names/trials/1")
+    for _ in range(2):
+        killed: list[int] = []
+        while not killed:
+            assert process.poll() is None
+            killed = workers_of(process.pid) if path.exists() and Run(path).is_training() else []
+            time.sleep(0.01)
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        while Run(path).is_training():
+            time.sleep(0.01)
+    out, err = process.communicate(timeout=900)
+    assert (process.returncode, err) == (0, "")
+    assert "trial 1: pruned, its process was killed, perhaps because memory ran out" in out
+    record = read_tuning(Path("runs/tune-names"))
+    assert [each["failed"] for each in record["trials"]] == [True, False]
+    assert record["winner"] == 2
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes of a pool: children that are no resource tracker."""
+    children = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+            command = (path.parent / "cmdline").read_text(encoding="utf-8")
+            if int(fields[1]) == parent and "spawn_main" in command:
+                children.append(int(path.parent.name))
+    return children

@@ -12,6 +12,8 @@ import numpy as np
 
 LEAST_FINISHED = 3
 """Finished trials of a kind from which its falls are known, and the number of best trials that are to be reached."""
+FIRST_EVALUATION = 3
+"""Of ten: before it, the losses say too little about the end."""
 LARGE_FALL = 0.9
 MARGIN = 0.002
 """Nats: about as much as two seeds of one recipe differ."""
@@ -29,13 +31,13 @@ class Curve(NamedTuple):
 def is_hopeless(kind: str, losses: Mapping[int, float], finished: Sequence[Curve]) -> bool:
     """Whether a trial of a kind, with these losses so far, cannot be expected to be among the best.
 
-    >>> finished = [Curve("lstm", {1: 2.5, 2: 2.2}, result) for result in (2.0, 2.1, 2.1)]
-    >>> is_hopeless("lstm", {1: 2.5}, finished), is_hopeless("lstm", {1: 2.9}, finished)
+    >>> finished = [Curve("lstm", {3: 2.5, 4: 2.2}, result) for result in (2.0, 2.1, 2.1)]
+    >>> is_hopeless("lstm", {3: 2.5}, finished), is_hopeless("lstm", {3: 2.9}, finished)
     (False, True)
     """
-    if not losses or len(finished) < LEAST_FINISHED:
+    now = max(losses, default=0)
+    if now < FIRST_EVALUATION or len(finished) < LEAST_FINISHED:
         return False
-    now = max(losses)
     own = [curve for curve in finished if curve.kind == kind and now in curve.losses]
     if len(own) < LEAST_FINISHED:
         return False
