@@ -75,9 +75,10 @@ def curse_text(record: Record) -> list[str]:
     if curse is None:
         return []
     search, fresh = curse["search"], curse["fresh"]
+    too_good = f"made it look {fresh - search:.4f} too good" if fresh > search else "did not make it look too good"
     return [
-        f"Winner's curse: in the search, {name_of(curse['trial'])} was the best with val {search:.4f}; on fresh seeds "
-        f"it has {fresh:.4f}, so the search made it look {fresh - search:.4f} too good. The winner is the best of "
+        f"Winner's curse: the lowest val loss of the search is {search:.4f}, of {name_of(curse['trial'])}; on fresh "
+        f"seeds the same settings have {fresh:.4f}, so the search {too_good}. The winner is the best of "
         f"{len(record['finalists'])} on fresh seeds, which can make it look up to {curse['of_repeats']:.4f} too good."
     ]
 

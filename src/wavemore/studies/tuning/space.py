@@ -120,7 +120,8 @@ class Space:
         points = [self._point(self.default, first.values | ({"length": length} if "length" in first.values else {}))]
         points += [self._point(name, self._long(name)) for name in self.kinds if "length" in self.kinds[name].ranges]
         counted = [name for name in self.kinds if "length" not in self.kinds[name].ranges and name != self.default]
-        return points + [self._point(name, self.kinds[name].values) for name in counted]
+        points += [self._point(name, self.kinds[name].values) for name in counted]
+        return [point for place, point in enumerate(points) if point not in points[:place]]
 
     def choice(self, name: str, values: Values) -> Choice:
         """Turn values of the ranges into settings of `plan` that keep the limit of the parameters."""
