@@ -36,6 +36,12 @@ def histogram(values: Sequence[float] = (-1, 0, 0, 0.5, 2)) -> Histogram:
     return counts, edges
 
 
+TRIALS = [
+    plots.Trial(number, kind, 2 + number / 9, number == 4, {"learning_rate": rate, "fuse": fuse, "parameters": 9})
+    for number, (kind, rate, fuse) in enumerate(
+        [("tree", 0.02, "2x2"), ("lstm", 0.2, "4"), ("tree", 0.1, "4"), ("lstm", 1.0, "2x2")], start=1
+    )
+]
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": lambda: plots.learning_curves({"a": records(), "b": records(50)}),
     "update_ratios": lambda: plots.update_ratios([with_ratios(1, -2.0), with_ratios(2, -3.0)], {"SGD": -3.0}),
@@ -57,12 +63,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "slices": lambda: plots.slices(TRIALS, 2, {"learning_rate": True, "fuse": None, "parameters": False}),
     "importances": lambda: plots.importances({"learning_rate": 0.75, "fuse": 0.25}),
 }
-TRIALS = [
-    plots.Trial(number, kind, 2 + number / 9, number == 4, {"learning_rate": rate, "fuse": fuse, "parameters": 9})
-    for number, (kind, rate, fuse) in enumerate(
-        [("tree", 0.02, "2x2"), ("lstm", 0.2, "4"), ("tree", 0.1, "4"), ("lstm", 1.0, "2x2")], start=1
-    )
-]
 
 
 def with_ratios(step: int, value: float) -> Any:

@@ -126,15 +126,7 @@ def test_a_tuning_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
         report(Path("runs/tune-x"))
 
 
-ODD = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.just(1e90)
-    | st.text(max_size=3)
-    | st.just([])
-    | st.just({"a": 1})
-)
+ODD: list[Any] = [None, True, -3, 0, 7, 1e90, "", "<i>", [], {}, {"a": 1}, [None]]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -144,7 +136,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @pytest.mark.slow
 @settings(max_examples=60)
-@given(place=st.sampled_from(places(RECORD)[1:]), odd=ODD)
+@given(place=st.sampled_from(places(RECORD)[1:]), odd=st.sampled_from(ODD))
 def test_a_strange_record_gives_a_page_or_an_error(place: tuple[Any, ...], odd: Any) -> None:
     strange = copy.deepcopy(RECORD)
     inner = strange

@@ -47,8 +47,7 @@ def test_an_interrupted_search_has_the_same_trials(tmp_path: Path) -> None:
         assert cut.ask().number == number
         train(cut, number, until=5)
         cut = trials_in(tmp_path / "cut")
-        [running] = [tried for tried in cut.all() if tried.state == "running"] or [None]
-        if running is not None:
+        for running in [tried for tried in cut.all() if tried.state == "running"]:
             train(cut, running.number)
     assert trials_in(tmp_path / "cut").all() == whole.all()
     states = [tried.state for tried in whole.all()]

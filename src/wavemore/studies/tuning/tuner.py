@@ -196,8 +196,8 @@ class Tuner:
 
     def _ended(self, training: Training) -> str:
         """Store the end of a trial, and return it in words."""
+        result, number = outcome(training.future), training.number  # raises if its process was killed
         del self._trainings[training.job.path]
-        result, number = outcome(training.future), training.number
         seconds = monotonic() - training.started
         tried = self.trials.all()[number - 1]
         facts = with_facts(tried.facts, elapsed=self.clock.elapsed, wall_seconds=round(seconds, 3))
@@ -215,15 +215,20 @@ class Tuner:
         return f"{name}: val {nats:.4f}{best}, {result['seconds']:.1f} s"
 
     def _resume(self, pool: Pool, tried: Tried) -> Iterator[Event]:
-        """Go on with a trial that was cut short; a process that was killed with its program may still be saving it."""
+        """Go on with a trial that was cut short."""
         if not tried.facts.settings:  # the disk was full as it began
             self.trials.prune(tried.number, with_facts(tried.facts, why="it was cut short as it began", failed=True))
             return
-        job, deadline = self._job(tried, self.request.seed), monotonic() + 30
+        job = self._job(tried, self.request.seed)
+        yield from self._until_free(job)
+        self._submit(pool, tried.number, job)
+
+    def _until_free(self, job: Job) -> Iterator[Event]:
+        """Wait until no process of an earlier program saves a training any more."""
+        deadline = monotonic() + 30
         while Run(job.path).is_training() and monotonic() < deadline:
             yield self._event()
             sleep(0.2)
-        self._submit(pool, tried.number, job)
 
     def _after_kill(self) -> Iterator[Event]:
         """Give up the trials whose process was killed too often, as memory may have run out."""
@@ -261,6 +266,7 @@ class Tuner:
             return
         with self._pool() as pool:
             for number, job in waiting:
+                yield from self._until_free(job)
                 self._submit(pool, number, job)
             while self._trainings:
                 futures = {training.future: training for training in self._trainings.values()}
