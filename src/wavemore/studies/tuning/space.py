@@ -218,7 +218,8 @@ class Space:
                 raise UsageError(f"{message}: raise `max_parameters` from {most:,}")
             values["parameters"] = count if most is None else min(count, most)
             high = 4 * count if most is None else min(most, 4 * count)
-            ranges["parameters"] = Between(max(least, min(count, high) // 4), high, whole=True, log=most is None)
+            low = count // 4 if most is None or count < most // 2 else most // 2  # a limit is there to be used
+            ranges["parameters"] = Between(max(least, low), high, whole=True, log=most is None)
             if most is not None and count > most:
                 smaller = self._sized(name, {n: getattr(base.model_config, n) for n in _own_settings(base)}, most)
                 base = replace(base, model_config=replace(base.model_config, **smaller))
