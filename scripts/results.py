@@ -339,8 +339,8 @@ def _tuning(record: dict[str, Any]) -> list[str]:
     """Return a table of the winner of a search and of the defaults, and the verdict in sentences."""
     rows = [
         f"`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, {record['pruned']} of them",
-        f"pruned; the whole command took {record['seconds']:.0f} s. Losses are those of fresh seeds, which the search did",
-        f"not use. {_machine(record)}\n",
+        f"pruned; the whole command took {record['seconds']:.0f} s. Losses are those of fresh seeds, which the search",
+        f"did not use. {_machine(record)}\n",
         "| | model | parameters | val in the search | val | test | training | seeds |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -116,7 +116,7 @@ def begin_search(request: Request, data: DataConfig, folder: Path, command: Sequ
         created=created,
         command=tuple(command),
         data=data,
-        models=tuple(dict.fromkeys(request.models)),
+        models=tuple(sorted(set(request.models))),
         max_parameters=limits.max_parameters,
         max_seconds=request.max_seconds,
         seconds=limits.max_seconds,

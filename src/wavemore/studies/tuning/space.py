@@ -74,7 +74,7 @@ class Space:
         self.corpus, self.limits = corpus, limits or Limits()
         self.targets = max(2, corpus.train.num_targets)
         default = default_model(corpus, {})
-        names = list(dict.fromkeys(models)) or self._suitable(default)
+        names = sorted(set(models)) or self._suitable(default)  # in one order, as Optuna wants it
         self.default = default if default in names else names[0]
         self.kinds: dict[str, Kind] = {}
         reasons = []
