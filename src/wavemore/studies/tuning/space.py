@@ -75,7 +75,7 @@ class Space:
         self.targets = max(2, corpus.train.num_targets)
         default = default_model(corpus, {})
         names = sorted(set(models)) or self._suitable(default)  # in one order, as Optuna wants it
-        self.default = default if default in names else names[0]
+        self.default = next(name for name in (default, *KINDS[corpus.format], *names) if name in names)
         self.kinds: dict[str, Kind] = {}
         reasons = []
         for name in sorted(names, key=lambda name: name != self.default):
