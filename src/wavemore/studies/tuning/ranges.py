@@ -42,14 +42,14 @@ def model_ranges(base: Plan, data_format: str) -> dict[str, Range]:
     config, ranges = base.model_config, dict[str, Range]()
     own = {field.name: getattr(config, field.name) for field in fields(config)}
     options: dict[str, tuple[Value, ...]] = {
-        "fuse": ("2x2x2", "2x2x2x2", "4x2", "3x3"),
-        "activation": ("silu", "gelu", "tanh"),
+        "fuse": ("2x2x2", "2x2x2x2", "4x2"),
+        "activation": ("silu", "gelu"),
         "layers": (1, 2) if base.model in RECURRENT else (2, 3, 4),
         "heads": (2, 4),
         "dilations": ("1x2x4", "1x2x4x8", "1x2x4x8x16"),
         "cycles": (1, 2),
         "gate": ("glu", "swiglu"),
-        "dropout": (0.0, 0.1, 0.2),
+        "dropout": (0.0, 0.1),
         "context": (4, 8, 16) if base.model in ("mlp", "bow") else (16, 32, 64),
     }
     if data_format == "text":
@@ -59,7 +59,7 @@ def model_ranges(base: Plan, data_format: str) -> dict[str, Range]:
         if setting in own:
             ranges[setting] = tuple(dict.fromkeys((value_of(own[setting]), *choices)))
     if "embedding" in own and "embedding" not in config.width_settings:
-        ranges["embedding"] = Between(max(1, min(8, own["embedding"])), max(96, own["embedding"]), whole=True)
+        ranges["embedding"] = Between(max(1, min(8, own["embedding"])), max(64, own["embedding"]), whole=True)
     return ranges
 
 

@@ -250,7 +250,7 @@ class Space:
         recipe = base.recipe
         sizes = [recipe.batch_size // 2, recipe.batch_size, 2 * recipe.batch_size]
         batches = [size for size in sizes if 8 <= size <= max(self.targets // 8, recipe.batch_size)]
-        around = {"learning_rate": (4, 4), "adamw_learning_rate": (5, 3), "decay": (8, 8)}
+        around = {"learning_rate": (3, 3), "adamw_learning_rate": (4, 2), "decay": (5, 5)}
         ranges: dict[str, Range] = {"batch_size": tuple(batches or [recipe.batch_size])}
         if self.corpus.format == "text":
             blocks = [recipe.block_size // 2, recipe.block_size, 2 * recipe.block_size]
@@ -258,7 +258,7 @@ class Space:
             ranges["block_size"] = tuple(fitting or [recipe.block_size])
         for setting, (below, above) in around.items():
             ranges[setting] = Between(float(values[setting]) / below, float(values[setting]) * above)
-        ranges["averaging"] = Between(20.0, 500.0)
+        ranges["averaging"] = Between(30.0, 400.0)
         limited = bool(self.limits.max_seconds)
         ranges["length"] = Between((1.0 if limited else 0.5) / LONGEST, 1.0, log=not limited)
         return ranges

@@ -24,7 +24,7 @@ from wavemore.studies.tuning.pruning import Curve, is_hopeless
 from wavemore.studies.tuning.space import Choice, Space
 
 JOURNAL = "journal.jsonl"
-STARTUP_TRIALS = 12
+STARTUP_TRIALS = 10
 """Trials before Optuna learns from them: the first ones are given, the others random."""
 
 State = optuna.trial.TrialState
