@@ -346,7 +346,8 @@ def _tuning(record: dict[str, Any]) -> list[str]:
     ]
     for row in record["rows"]:
         name = "the defaults, within the limits" if row["trial"] == 1 else f"the winner, trial {row['trial']}"
-        losses = [f"{row['search_val']:.4f}", str(mean_std(row["val_nats"])), str(mean_std(row["test_nats"]))]
+        search = "pruned" if row["search_val"] is None else f"{row['search_val']:.4f}"
+        losses = [search, str(mean_std(row["val_nats"])), str(mean_std(row["test_nats"]))]
         cells = [name, row["description"], f"{row['parameters']:,}", *losses, f"{row['train_seconds']:.1f} s"]
         rows.append(f"| {' | '.join(cells)} | {len(row['seeds'])} |")
     return [*rows, "", *(f"- {sentence}" for sentence in record["answer"])]

@@ -7,7 +7,7 @@ the same bits.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +27,7 @@ from wavemore.runs.layout import locked
 from wavemore.runs.run import Run
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.studies.budget import seconds_per_step, step_type
-from wavemore.studies.job import Job, read_result
+from wavemore.studies.job import Job, Result, read_result
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.command import train_command
@@ -174,15 +174,7 @@ class Tuner:
         waiting = {training.future: training for training in self._trainings.values()}
         finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         for job, step, nats in pool.progress():
-            training = self._trainings.get(job.path)
-            if training is not None:
-                recipe = job.config.recipe
-                training.evaluations = step * recipe.num_evals // recipe.steps
-                if training.evaluations >= recipe.num_evals or training.why:
-                    continue
-                if self.trials.report(training.number, training.evaluations, nats):
-                    training.why = f"val {nats:.4f} at {training.evaluations / recipe.num_evals:.0%}"
-                    pool.stop(job)
+            self._measured(pool, job, step, nats)
         if self.clock.must_end_search():
             for training in self._trainings.values():
                 training.why = training.why or "the time was over"
@@ -193,6 +185,18 @@ class Tuner:
             yield self._ended(waiting[future]) + (f" on {place}" if place else "")
         if not finished:
             yield ""
+
+    def _measured(self, pool: Pool, job: Job, step: int, nats: float) -> None:
+        """Store a val loss on the way, and stop a trial that is hopeless."""
+        training, recipe = self._trainings.get(job.path), job.config.recipe
+        if training is None:
+            return
+        training.evaluations = step * recipe.num_evals // recipe.steps
+        if training.why or training.evaluations >= recipe.num_evals:
+            return
+        if self.trials.report(training.number, training.evaluations, nats):
+            training.why = f"val {nats:.4f} at {training.evaluations / recipe.num_evals:.0%}"
+            pool.stop(job)
 
     def _ended(self, training: Training) -> str:
         """Store the end of a trial, and return it in words."""
@@ -221,7 +225,16 @@ class Tuner:
             return
         job = self._job(tried, self.request.seed)
         yield from self._until_free(job)
-        self._submit(pool, tried.number, job)
+        result = read_result(job)
+        if result is None:
+            self._submit(pool, tried.number, job)
+            return
+        future: Future[Result | None] = Future()  # the program was killed between the end of the training and its note
+        future.set_result(result)
+        self._trainings[job.path] = Training(tried.number, job, future, monotonic() - float(result["seconds"]))
+        for record in Run(job.path).metrics():
+            if "val_nats" in record:
+                self._measured(pool, job, record["step"], record["val_nats"])
 
     def _until_free(self, job: Job) -> Iterator[Event]:
         """Wait until no process of an earlier program saves a training any more."""
