@@ -118,6 +118,17 @@ def test_a_killed_search_is_resumed_to_the_same_trials(program: Any, tune: Calla
             files = [Path(folder) / f"trials/{each['number']}/model.safetensors" for folder in ("whole", "cut")]
             assert files[0].read_bytes() == files[1].read_bytes()
 
+    journal = Path("cut/journal.jsonl")  # as if it was killed between the end of the last training and its note
+    lines = journal.read_bytes().splitlines(keepends=True)
+    facts = [place for place, line in enumerate(lines) if b'"settings"' in line and json.loads(line)["trial_id"] == 5]
+    assert len(facts) == 2, "as the trial begins, and as it ends"
+    journal.write_bytes(b"".join(lines[: facts[0] + 1]))
+    files = [path for path in Path("cut/trials/6").iterdir() if path.name in ("summary.json", "model.safetensors")]
+    before = [path.stat().st_mtime_ns for path in files]
+    tune(*words, "--folder", "cut")
+    assert trials_of(Path("cut")) == trials_of(Path("whole"))
+    assert [path.stat().st_mtime_ns for path in files] == before or not Path("cut/trials/6/summary.json").exists()
+
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(program: Any, tune: Callable[..., str], few: str) -> None:
