@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from wavemore.comparison.statistics import mean_std
+
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: made by scripts/results.py -->", "<!-- end of results -->"
 LISTS_BEGIN, LISTS_END = "<!-- short lists: made by scripts/results.py -->", "<!-- end of short lists -->"
@@ -138,6 +140,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     if "rivals" in found:
         how = "the rival trained once, wavemore with several seeds, interleaved; the median"
         parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
+    if "tuning" in found:
+        parts += ["", "## A search for better settings\n", *_tuning(found["tuning"])]
     if "carry-over" in found:
         parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
     if "labels" in found:
@@ -329,6 +333,24 @@ def _like(record: dict[str, Any]) -> list[str]:
         shares = f"{fits} | {row['near']:.1%} | {_percent(row['plausible'])}"
         rows.append(f"| {name} | {row['examples']} | {METHODS[row['method']]} | {shares} | {row['seconds']:.1f} |")
     return rows
+
+
+def _tuning(record: dict[str, Any]) -> list[str]:
+    """Return a table of the winner of a search and of the defaults, and the verdict in sentences."""
+    rows = [
+        f"`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, {record['pruned']} of them",
+        f"pruned; the whole command took {record['seconds']:.0f} s. Losses are those of fresh seeds, which the search",
+        f"did not use. {_machine(record)}\n",
+        "| | model | parameters | val in the search | val | test | training | seeds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        name = "the defaults, within the limits" if row["trial"] == 1 else f"the winner, trial {row['trial']}"
+        search = "pruned" if row["search_val"] is None else f"{row['search_val']:.4f}"
+        losses = [search, str(mean_std(row["val_nats"])), str(mean_std(row["test_nats"]))]
+        cells = [name, row["description"], f"{row['parameters']:,}", *losses, f"{row['train_seconds']:.1f} s"]
+        rows.append(f"| {' | '.join(cells)} | {len(row['seeds'])} |")
+    return [*rows, "", *(f"- {sentence}" for sentence in record["answer"])]
 
 
 def _carry_over(record: dict[str, Any]) -> list[str]:

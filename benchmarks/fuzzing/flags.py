@@ -10,7 +10,7 @@ from benchmarks.fuzzing.case import FOLDER, Case, Files
 from benchmarks.fuzzing.words import EVIL, MODELS, NUMBERS
 from wavemore.cli.commands import COMMANDS
 
-LONG_WORK = ("steps", "epochs", "num", "length")
+LONG_WORK = ("steps", "epochs", "num", "length", "trials", "minutes", "jobs", "repeats")
 """Flags whose huge values only ask for a long time."""
 POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train": (("list.txt",), ("list.txt",), ("text.txt",), ("--resume",), ("--resume", "runs/run"), ("nothing.txt",)),
@@ -23,6 +23,7 @@ POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "log": ((), ("runs/run",), ("runs",), ("list.txt",), ("run", "run")),
     "compare": (("runs/run", "runs/run"), ("run", "latest"), ("runs/run",), ("list.txt", "runs/run")),
     "study": ((), ("study.toml",), ("nothing",), ("list.txt",)),
+    "tune": (("list.txt",), ("list.txt",), ("text.txt",), (), ("nothing.txt",)),
     "report": ((), ("runs/run",), (FOLDER,), ("list.txt",), ("studies/x",)),
 }
 
@@ -65,6 +66,8 @@ def flags_case(random: Random, bases: dict[str, Files]) -> Case:
         words += ["--steps", "3", "--num-evals", "1"] if random.random() < 0.97 else []
     if name == "study":
         words += ["--jobs", "1"]
+    if name == "tune":
+        words += ["--trials", "1", "--jobs", "1", "--max-seconds", "0.1", "--repeats", "1"]
     if random.random() < 0.1:
         place = random.randrange(1, len(words) + 1)
         words.insert(place, random.choice([*EVIL, *NUMBERS, "--debug", "--help", "--", "-n", "--no-json", "--json=x"]))

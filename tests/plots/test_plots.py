@@ -36,6 +36,12 @@ def histogram(values: Sequence[float] = (-1, 0, 0, 0.5, 2)) -> Histogram:
     return counts, edges
 
 
+TRIALS = [
+    plots.Trial(number, kind, 2 + number / 9, number == 4, {"learning_rate": rate, "fuse": fuse, "parameters": 9})
+    for number, (kind, rate, fuse) in enumerate(
+        [("tree", 0.02, "2x2"), ("lstm", 0.2, "4"), ("tree", 0.1, "4"), ("lstm", 1.0, "2x2")], start=1
+    )
+]
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": lambda: plots.learning_curves({"a": records(), "b": records(50)}),
     "update_ratios": lambda: plots.update_ratios([with_ratios(1, -2.0), with_ratios(2, -3.0)], {"SGD": -3.0}),
@@ -53,6 +59,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         [plots.Difference("1", -0.1, -0.2, 0.0, 9), plots.Difference("2", 0.1, None, None, 1)], a="one", b="two"
     ),
     "arms": lambda: plots.arms([plots.Arm("a", [1.9, 2.0, 2.1], 2.05, 0.2), plots.Arm("b", [2.2])]),
+    "trials_over_time": lambda: plots.trials_over_time(TRIALS, winner=2),
+    "slices": lambda: plots.slices(TRIALS, 2, {"learning_rate": True, "fuse": None, "parameters": False}),
+    "importances": lambda: plots.importances({"learning_rate": 0.75, "fuse": 0.25}),
 }
 
 
@@ -79,8 +88,11 @@ def labels_of(figure: Figure) -> str:
     return "\n".join(parts)
 
 
+OTHERS = {"Arm", "Difference", "Figure", "Point", "Trial", "to_pdf", "to_png", "to_svg"}
+
+
 def test_every_figure_is_tested_here() -> None:
-    assert set(FIGURES) == set(plots.__all__) - {"Arm", "Difference", "Figure", "Point", "to_pdf", "to_png", "to_svg"}
+    assert set(FIGURES) == set(plots.__all__) - OTHERS
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -110,6 +122,12 @@ def test_a_figure_is_returned_and_nothing_else_happens(name: str) -> None:
         ("tree", ["8 characters, fused 2 x 2 x 2", "anna", "····", "next character"]),
         ("losses_against", ["parameters", "seconds", "val loss (nats per character)", "1  a"]),
         ("difference_by_position", ["B - A (nats per character)", "position in the line", "targets", "two better"]),
+        (
+            "trials_over_time",
+            ["trial", "val loss (nats per character)", "tree", "lstm, pruned", "best so far", "winner"],
+        ),
+        ("slices", ["learning rate", "fuse", "parameters", "val loss", "Loss against each setting"]),
+        ("importances", ["75%", "25%", "Which settings mattered"]),
         ("arms", ["test loss (nats per character)", "95 % interval", "published", "2.0000 ± 0.1000", "2.2000"]),
     ],
 )
@@ -256,6 +274,13 @@ EMPTY: list[Callable[[], Figure]] = [
     lambda: plots.arms([plots.Arm("same", [2.0, 2.0], half_width=0.0)]),
     lambda: plots.arms([plots.Arm("broken", [2.0, 2.1], half_width=NAN)]),
     lambda: plots.tree((100_000,)),
+    lambda: plots.trials_over_time([], 1),
+    lambda: plots.trials_over_time([plots.Trial(1, "tree", NAN, False, {})], 1),
+    lambda: plots.trials_over_time([plots.Trial(1, "tree", 2.0, True, {})], 1),
+    lambda: plots.slices([], 1, {}),
+    lambda: plots.slices([plots.Trial(1, "tree", 2.0, False, {"a": 0.0})], 1, {"a": True, "b": None, "c": False}),
+    lambda: plots.slices([plots.Trial(n, "tree", 2.0, False, {"a": n}) for n in (-1, 10**9)], 1, {"a": True}),
+    lambda: plots.importances({}),
 ]
 
 

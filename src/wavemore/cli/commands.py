@@ -23,6 +23,7 @@ from wavemore.cli.score import Score
 from wavemore.cli.screen import print_error
 from wavemore.cli.study import StudyCommand
 from wavemore.cli.train import Train
+from wavemore.cli.tune import Tune
 from wavemore.errors import UsageError
 
 COMMANDS: dict[str, Any] = {
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "log": Log,
     "compare": Compare,
     "study": StudyCommand,
+    "tune": Tune,
     "report": Report,
     "export": Export,
 }

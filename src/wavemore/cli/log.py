@@ -54,7 +54,7 @@ class Log:
     def run_command(self, arguments: Sequence[str]) -> int:
         """Print the rows."""
         from wavemore.comparison.experiments import list_experiments
-        from wavemore.runs.find import find_group, find_runs
+        from wavemore.runs.find import ROOMS, find_group, find_runs, find_tunings
         from wavemore.runs.run import Run
 
         if self.json + self.csv + self.markdown > 1:
@@ -63,7 +63,8 @@ class Log:
             raise UsageError("--csv, --markdown and --plot show experiments; leave --runs out")
         path = checked_figure_path(self.plot)
         paths = dict.fromkeys(run.path for name in self.runs for run in find_group(name))
-        runs = [Run(path) for path in paths] if self.runs else find_runs()
+        tunings = [] if self.runs else find_tunings()  # their best trials are shown, as their repeats are experiments
+        runs = [Run(path) for path in paths] if self.runs else find_runs([ROOMS[0], *tunings])
         if self.note is not None or self.name is not None:
             if not self.runs:
                 raise UsageError("name the runs that you mean: wavemore log RUN --note TEXT --name TEXT")
@@ -75,6 +76,8 @@ class Log:
             self._print_runs(runs)
         else:
             self._print_experiments(list_experiments(runs, self.sort), path)
+        if tunings and not (self.json or self.csv or self.markdown):
+            Screen().say("", *(f"the trials of {folder.name}: wavemore log {folder}/trials" for folder in tunings))
         return 0
 
     def _print_experiments(self, rows: "list[Experiment]", path: "Path | None") -> None:

@@ -53,6 +53,7 @@ Runs = Annotated[tuple[str, ...] | None, _spec("RUN [RUN ...]", str, many=True),
 Texts = Annotated[tuple[str, ...], _spec("TEXT [TEXT ...]", str, many=True), NO_HINT]
 Length = Annotated[int | None, _spec("N", int, WHOLE), NO_HINT]
 Minutes = Annotated[float | None, _spec("M", float, NUMBER), NO_HINT]
+RealOrNone = Annotated[float | None, _spec("X", float, NUMBER), NO_HINT]
 Ints = Annotated[tuple[int, ...] | None, _spec("N [N ...]", int, WHOLES, many=True), NO_HINT]
 RunName = Annotated[Positional[str], arg(metavar="[RUN]")]
 IntOrAll = Annotated[int | Literal["all"], _spec("N|all", int, WHOLE, "all")]

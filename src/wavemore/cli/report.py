@@ -1,4 +1,4 @@
-"""`wavemore report`: a run or a study as one HTML file."""
+"""`wavemore report`: a run, a study or a tuning as one HTML file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from wavemore.cli.screen import Screen, print_error
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write a run or a study as one HTML file that opens anywhere.
+    """Write a run, study or tuning as one HTML file that opens anywhere.
 
     Numbers, curves, layers, findings, lines and samples.
 
@@ -24,7 +24,7 @@ class Report:
     """
 
     run: RunName = "latest"
-    """a run folder or its name in runs/, or a study's folder or its name in studies/"""
+    """a run folder or its name in runs/, or the folder or name of a study or a tuning"""
     data: MovedData = None
     """where the data of the run is now, if it was moved"""
     output: Annotated[File, arg(aliases=["-o"])] = None

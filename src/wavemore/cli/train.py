@@ -132,7 +132,7 @@ class Train:
                 return train_run(own, corpus, screen, tensorboard=self.tensorboard, as_json=self.json)
         with ExitStack() as stack:
             with together(ranks):
-                run = run or new_run(_run_name(source[0]))
+                run = run or new_run(run_name(source[0]))
                 stack.enter_context(run.lock())
                 if teachers:
                     config = own_teachers(config, run.home, teachers)
@@ -239,7 +239,7 @@ class Train:
         return settings
 
 
-def _run_name(source: str) -> str:
+def run_name(source: str) -> str:
     """Return a run's name from its data: `lists/My names.txt` -> `My-names`."""
     from wavemore.text.datasets import stem_of
 

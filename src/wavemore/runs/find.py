@@ -13,6 +13,8 @@ from wavemore.runs.run import Run
 from wavemore.text.datasets import DATASETS
 
 ROOMS = (Path("runs"), Path("studies"))
+SEARCH = "search.json"
+"""A file in the folder of a tuning, which has its repeats as runs and, deeper, its trials."""
 STUDY_DEPTH = 3
 """Folders between a study's folder and its runs: `runs/<arm>/<seed>`."""
 
@@ -32,6 +34,11 @@ def find_runs(folders: Sequence[Path] = (Path("runs"),), *, depth: int = 1) -> l
                     if (created := read_created(config)) is not None:
                         dates[config.parent] = created
     return [Run(path) for path in sorted(dates, key=lambda path: (dates[path], path))]
+
+
+def find_tunings() -> list[Path]:
+    """The folders of tunings in `runs/`."""
+    return sorted(path.parent for path in Path("runs").glob(f"*/{SEARCH}"))
 
 
 def find_run(name: str = "latest", data: str = "") -> Run:

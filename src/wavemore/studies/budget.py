@@ -82,7 +82,7 @@ def time_steps(plans: Mapping[str, Plan], corpus: Corpus, path: Path) -> Iterato
     times: dict[str, list[float]] = {step: [] for step in unknown}
     for _ in range(ROUNDS):
         for step, planned in unknown.items():
-            times[step].append(1e3 * _seconds_per_step(planned, corpus))
+            times[step].append(1e3 * seconds_per_step(planned, corpus))
             yield ""
     if unknown:
         step_ms |= {step: median(times[step]) for step in unknown}
@@ -106,8 +106,11 @@ def step_type(planned: Plan, corpus: Corpus) -> str:
     )
 
 
-def _seconds_per_step(planned: Plan, corpus: Corpus) -> float:
-    """CPU time, which other processes on the machine disturb less than the clock."""
+def seconds_per_step(planned: Plan, corpus: Corpus, seconds: float = SECONDS_PER_ROUND) -> float:
+    """Measure the CPU time of a step, which other processes on the machine disturb less than the clock.
+
+    The measurement takes at most about `seconds`, and a little before.
+    """
     # With so many steps the last one, which evaluates, is never reached; every tenth step is logged.
     recipe = replace(planned.recipe, steps=2_000, num_evals=1)
     size, num_labels = len(corpus.vocabulary), len(corpus.vocabulary.labels)
@@ -119,6 +122,6 @@ def _seconds_per_step(planned: Plan, corpus: Corpus) -> float:
         if not warm_up:
             if len(times) > WARM_UP_STEPS or times[-1] - times[0] > WARM_UP_SECONDS:
                 warm_up = len(times)
-        elif len(times) - warm_up >= STEPS_PER_ROUND or times[-1] - times[warm_up - 1] > SECONDS_PER_ROUND:
+        elif len(times) - warm_up >= STEPS_PER_ROUND or times[-1] - times[warm_up - 1] > seconds:
             break
     return (times[-1] - times[warm_up - 1]) / (len(times) - warm_up)

@@ -49,16 +49,16 @@ def read_record(folder: Path) -> Record:
 
 def _decode(content: bytes) -> Record:
     record = msgspec.json.decode(content, type=dict[str, Any])
-    _check_numbers(record)
+    check_numbers(record)
     return record
 
 
-def _check_numbers(value: Any) -> None:
+def check_numbers(value: Any) -> None:
     """Raise ValueError for a number that no study has, and that cannot be drawn."""
     if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
         raise ValueError(f"a number is above {MAX_NUMBER:g}")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_numbers(item)
+        check_numbers(item)
 
 
 def keep_other_seeds(folder: Path, seeds: Sequence[int]) -> str:

@@ -1,0 +1,99 @@
+"""`tune.json`, the record of a finished tuning, and what it says in sentences. Nothing here needs Optuna."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wavemore.comparison.statistics import mean_std
+from wavemore.comparison.verdict import Outcome, p_text
+from wavemore.errors import RunError
+from wavemore.runs.json_file import read_json
+from wavemore.studies.record import check_numbers
+
+FILE, FORMAT = "tune.json", 1
+MAX_RECORD = 1 << 26
+
+Record = Mapping[str, Any]
+
+
+def read_tuning(folder: Path) -> Record:
+    """Read the result of the tuning in a folder. Raises `RunError` if there is none, or if it is damaged."""
+    path = folder / FILE
+    record = read_json(path, _decode, "`wavemore tune` makes it again from the runs", MAX_RECORD)
+    if record is None:
+        raise RunError(f"{folder} has no finished tuning (no {FILE}): run `wavemore tune` first")
+    if record.get("format") != FORMAT:
+        found = repr(record.get("format"))[:40]
+        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
+    return record
+
+
+def answer(record: Record) -> list[str]:
+    """Return the result in sentences."""
+    finalists = record["finalists"]
+    winner = finalists[0]
+    parts = [
+        f"Lowest val loss on fresh seeds: {name_of(winner['trial'])}, {winner['description']}, "
+        f"{mean_text(winner)} over {_seeds_text(winner)}, {winner['parameters']:,} parameters, "
+        f"{winner['train_seconds']:.1f} s of training."
+    ]
+    parts += [verdict(winner, other) for other in record["comparisons"]]
+    if winner["trial"] == 1:
+        parts.append("Nothing that was tried is better than the defaults.")
+    return [part[:1].upper() + part[1:] for part in [*parts, *curse_text(record)]]
+
+
+def name_of(number: int) -> str:
+    """Return how a trial is called: the first one has the default settings."""
+    return "the defaults (trial 1)" if number == 1 else f"trial {number}"
+
+
+def verdict(winner: Record, comparison: Record) -> str:
+    """Say in a sentence whether the winner is better than another finalist."""
+    outcome = msgspec.convert(comparison["outcome"], Outcome)
+    names = f"{name_of(winner['trial'])} and {name_of(comparison['trial'])}"
+    gain = -outcome.difference
+    if outcome.interval is None or outcome.p is None:
+        return (
+            f"{names}: no verdict, as it needs at least two repeats of each, and 20 distinct val lines or 2,000 "
+            f"characters of a text (difference {gain:.4f} nats per character)."
+        )
+    low, high = sorted((-outcome.interval.low, -outcome.interval.high))
+    p = comparison["p"]
+    details = f"95 % interval {low:+.4f} to {high:+.4f}, {p_text(p)}"
+    if outcome.winner(p) == "b":
+        better = f"{name_of(winner['trial'])} is better than {name_of(comparison['trial'])} by {gain:.4f}"
+        return f"{better} nats per character ({details}, {outcome.seeds_text})."
+    return f"{names}: no significant difference ({gain:+.4f} nats per character, {details}, {outcome.seeds_text})."
+
+
+def curse_text(record: Record) -> list[str]:
+    """Say in numbers how much too good the search made its best trial look."""
+    curse = record["curse"]
+    if curse is None:
+        return []
+    search, fresh = curse["search"], curse["fresh"]
+    too_good = f"made it look {fresh - search:.4f} too good" if fresh > search else "did not make it look too good"
+    return [
+        f"Winner's curse: the lowest val loss of the search is {search:.4f}, of {name_of(curse['trial'])}; on fresh "
+        f"seeds the same settings have {fresh:.4f}, so the search {too_good}. The winner is the best of "
+        f"{len(record['finalists'])} on fresh seeds, which can make it look up to {curse['of_repeats']:.4f} too good."
+    ]
+
+
+def mean_text(finalist: Record) -> str:
+    """Return the mean and the standard deviation of a finalist's repeats."""
+    return str(mean_std([run["val_nats"] for run in finalist["runs"]]))
+
+
+def _seeds_text(finalist: Record) -> str:
+    seeds = [str(run["seed"]) for run in finalist["runs"]]
+    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)}"
+
+
+def _decode(content: bytes) -> Record:
+    record = msgspec.json.decode(content, type=dict[str, Any])
+    check_numbers(record)
+    return record

@@ -1,0 +1,89 @@
+"""The verdicts of a tuning are those of `compare`, and its time is planned."""
+
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from wavemore.comparison.compare import compare
+from wavemore.errors import RunError, UsageError
+from wavemore.runs.find import find_group
+from wavemore.studies.tuning.clock import Clock
+from wavemore.studies.tuning.pruning import Curve, is_hopeless
+from wavemore.studies.tuning.request import Request, begin_search
+from wavemore.studies.tuning.result import Finalist, judge_finalists
+from wavemore.studies.tuning.space import Limits
+from wavemore.studies.tuning.trials import Facts, Tried
+
+
+def tried(number: int, nats: float | None = 2.0, **facts: Any) -> Tried:
+    return Tried(number, "complete", {}, {}, nats, Facts(**facts), {})
+
+
+def finalist(name: str) -> Finalist:
+    runs = tuple(find_group(name))
+    return Finalist(tried(1), name, runs[0].config, (), runs, ())
+
+
+@pytest.mark.usefixtures("experiments")
+def test_finalists_are_judged_as_compare_does() -> None:
+    expected = compare("small", "wide").overall
+    outcome = judge_finalists(finalist("small"), finalist("wide"))
+    assert outcome.p == pytest.approx(expected.p)
+    assert outcome.difference == pytest.approx(expected.difference)
+    assert outcome.better == expected.better == "b"
+
+
+def test_a_trial_begins_only_if_the_repeats_fit_after_it() -> None:
+    request = Request(minutes=10, jobs=2, max_seconds=10.0)
+    for elapsed, fits in ((0, True), (400, True), (470, True), (490, False), (700, False)):
+        clock = Clock(request, started=monotonic() - elapsed)
+        clock.begin([tried(1, wall_seconds=15.0)])
+        assert clock.has_time_for_a_trial(5) == fits
+    clock = Clock(request, started=monotonic())
+    clock.begin([tried(1, wall_seconds=15.0, elapsed=500.0)])
+    assert not clock.has_time_for_a_trial(5), "the time before an interruption counts"
+    assert clock.left == pytest.approx(100, abs=5)
+    assert Clock(Request(trials=3), monotonic()).has_time_for_a_trial(2)
+    assert not Clock(Request(trials=3), monotonic()).has_time_for_a_trial(3)
+    with pytest.raises(UsageError, match=r"`minutes` is 1, too short .* at least \d[.\d]*, or a smaller"):
+        Clock(Request(minutes=1, max_seconds=10.0), monotonic()).check(Limits(max_seconds=10.0))
+
+
+def test_more_trials_or_minutes_go_on_with_a_search_that_ended() -> None:
+    for before, request, more in (
+        ((50, None), Request(trials=50), False),
+        ((50, None), Request(trials=60), True),
+        ((None, 5.0), Request(minutes=5), False),
+        ((None, 5.0), Request(minutes=6, trials=2), True),
+        ((50, None), Request(minutes=5), True),
+    ):
+        assert Clock(request, monotonic()).asks_for_more(before) == more
+
+
+def test_the_time_of_a_training_follows_from_the_minutes() -> None:
+    assert Request(minutes=20, jobs=2).limits.max_seconds == 60
+    assert Request(minutes=20, max_seconds=15).limits.max_seconds == 15
+    assert Request(trials=5).limits.max_seconds is None
+
+
+def test_a_trial_that_can_still_become_the_best_goes_on() -> None:
+    slow = [Curve("tree", {3: 2.5, 5: 2.2}, result) for result in (2.00, 2.02, 2.04)]
+    fast = [Curve("lstm", {3: 2.1, 5: 2.05}, result) for result in (2.03, 2.04, 2.06)]
+    curves = [*slow, *fast]
+    assert not is_hopeless("tree", {3: 2.5}, curves), "its kind falls late"
+    assert is_hopeless("lstm", {3: 2.5}, curves)
+    assert not is_hopeless("lstm", {3: 2.09}, curves)
+    assert not is_hopeless("gru", {3: 9.0}, curves), "nothing is known of its kind"
+    assert not is_hopeless("tree", {4: 9.0}, curves), "nor of this part of a training"
+
+
+def test_a_folder_of_another_tuning_is_refused(tmp_path: Path, experiments: Path) -> None:
+    data = find_group("small")[0].config.data
+    folder = tmp_path / "tune"
+    folder.mkdir()
+    begin_search(Request(trials=3, models=("tree", "lstm")), data, folder, ("wavemore", "tune"))
+    begin_search(Request(trials=9, models=("lstm", "tree")), data, folder, ("wavemore", "tune", "again"))
+    with pytest.raises(RunError, match=r"is another tuning \(`model` lstm,tree there, auto here"):
+        begin_search(Request(trials=3, max_seconds=2.0), data, folder, ())
