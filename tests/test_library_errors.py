@@ -36,6 +36,8 @@ def language_model() -> Any:
         (lambda: ANY.evaluate([gru(), OTHER], CORPUS.val), "a Linear is no model"),
         (lambda: ANY.score(OTHER, VOCABULARY, ["anna"]), "a Linear is no model"),
         (lambda: ANY.score(gru(), VOCABULARY, "anna"), "`texts` is one string"),
+        (lambda: ANY.export_onnx("names"), "`model` is a str; it must be a run"),
+        (lambda: ANY.export_folder(OTHER, "x"), "`model` is a Linear; it must be a run"),
         (lambda: list(ANY.generate(OTHER, VOCABULARY, 2, wm.Sampling())), "a Linear is no model"),
         (lambda: list(ANY.generate(gru(), VOCABULARY, 2, wm.Sampling(), "anna")), "`known` is one string"),
         (lambda: ANY.generate_text(OTHER, VOCABULARY, 2, 5, wm.Sampling()), "a Linear is no model"),

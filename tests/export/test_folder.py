@@ -191,9 +191,8 @@ def test_what_is_no_model_on_a_hub(hub: Hub, small_run: Callable[[str], Run], tm
     wm.export_folder(small_run("gru"), "good")
     good = {path.name: path.read_bytes() for path in Path("good").iterdir()}
     before = len(hub.requests)
-    hub.repositories["user/names"].commits.append(
-        {**good, "pytorch_model.bin": b"\x80\x04.", "model.safetensors": b"x"}
-    )
+    commits = hub.repositories["user/names"].commits
+    commits.append({**good, "pytorch_model.bin": b"\x80\x04.", "model.safetensors": b"x"})
     assert problem().startswith("user/names/model.safetensors is damaged or was changed")
     assert not any("pytorch_model" in request for request in hub.requests[before:])
     commits.append({name: good[name] for name in good if name != "vocabulary.json"})

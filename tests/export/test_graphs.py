@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from wavemore.export.graphs import first_at_least, has_step, one_step, whole_line
+from wavemore.export.graphs import has_step, one_step, whole_line
 from wavemore.export.onnx_file import random_lines
 from wavemore.nn.models import MODELS, build
 from wavemore.nn.ngram import Ngram
@@ -31,19 +29,17 @@ STEPPED: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("num_labels", [0, 2])
 @torch.no_grad()
 def test_steps_give_the_logits_of_whole_lines(name: str, settings: dict[str, Any], num_labels: int) -> None:
-    model = build(name, 9, num_labels=num_labels, **settings).eval()
+    model = build(name, 9, num_labels=num_labels, **settings).eval().double()
     for parameter in model.parameters():
         parameter += 0.2 * torch.randn_like(parameter)
     step = one_step(model)
     assert step is not None
     tokens = random_lines(model, 4, 21, torch.Generator().manual_seed(0))
     assert set(tokens[:, 0].tolist()) == ({0, 9, 10} if num_labels else {0})
-    state = torch.zeros(4, step.rows, step.channels)
+    state = torch.zeros(4, step.rows, step.channels, dtype=torch.float64)
     for position, expected in enumerate(model(tokens).unbind(1)):
         logits, state = step(tokens[:, position], state)
-        torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
-    again, _ = step(tokens[:2, 0], torch.zeros(2, step.rows, step.channels))
-    torch.testing.assert_close(again, model(tokens[:2, :1])[:, 0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits, expected)
 
 
 def test_which_models_have_a_step() -> None:
@@ -53,7 +49,7 @@ def test_which_models_have_a_step() -> None:
 @pytest.mark.parametrize("across_lines", [False, True])
 @pytest.mark.parametrize("order", [1, 2, 5])
 @torch.no_grad()
-def test_the_searches_of_an_ngram_are_its_lookups(order: int, across_lines: bool) -> None:
+def test_the_walk_through_an_ngram_is_its_lookups(order: int, across_lines: bool) -> None:
     model = build("ngram", 7, order=order).eval()
     assert isinstance(model, Ngram)
     lines = random_lines(model, 60, 9, torch.Generator().manual_seed(order))
@@ -61,12 +57,6 @@ def test_the_searches_of_an_ngram_are_its_lookups(order: int, across_lines: bool
     tokens = random_lines(model, 5, 14, torch.Generator().manual_seed(9))
     model = model.float()
     torch.testing.assert_close(whole_line(model)(tokens), model(tokens), rtol=1e-5, atol=1e-5)
-
-
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.lists(st.integers(-2, 45), max_size=20))
-def test_a_search_is_that_of_torch(table: list[int], keys: list[int]) -> None:
-    entries, wanted = torch.tensor(sorted(table)), torch.tensor(keys, dtype=torch.int64)
-    assert torch.equal(first_at_least(entries, wanted), torch.searchsorted(entries, wanted))
 
 
 def test_trained_models_are_taken_as_they_are(small_run: Callable[[str], Run]) -> None:

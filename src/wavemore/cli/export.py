@@ -72,7 +72,7 @@ class Export:
         run = find_run(self.run)
         writers = {"page": self._page, "onnx": self._onnx, "pt2": self._pt2, "folder": self._folder}
         screen = Screen()
-        with busy(f"reading {run.path}", screen):
+        with busy(f"exporting {run.path}", screen):
             said = writers[kind](run)
         screen.say(*said)
         say_run(run, is_named=self.run != "latest")

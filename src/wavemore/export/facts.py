@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE
-from wavemore.errors import RunError
+from wavemore.errors import RunError, require_kind
 from wavemore.runs.language_model import LanguageModel, from_pretrained
 from wavemore.runs.run import Run
 from wavemore.text.vocabulary import BOUNDARY
@@ -37,6 +37,7 @@ def facts_of(names: LanguageModel) -> dict[str, Any]:
 
 def loaded(model: LanguageModel | Run) -> LanguageModel:
     """Return a model that is to be exported, on the CPU. Raises `RunError` for a run that is not finished."""
+    require_kind(model, "model", LanguageModel | Run, "a run, such as `find_run` returns, or what `train` returns")
     if isinstance(model, LanguageModel):
         return model
     if model.summary() is None:

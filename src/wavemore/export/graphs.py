@@ -1,9 +1,9 @@
 """What is exported of a model as a graph: the whole line at once, and one step of its decoder with the state.
 
 torch's recurrent layers and an n-gram's lookups cannot be exported with free shapes as they are, so they are written
-here by operations that can: a scan over the line, and a binary search.
+here by operations that can: a scan over the line, and a walk through tables.
 
-Shapes: B lines, T time, C channels, G gates x channels, V vocabulary, R rows of a state, E n-grams.
+Shapes: B lines, T time, C channels, G gates x channels, V vocabulary, R rows of a state.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def one_step(model: Model) -> "Step | None":
     >>> step = one_step(build("wavenet", 27).eval())
     >>> logits, state = step(torch.tensor([0, 0]), torch.zeros(2, step.rows, step.channels))
     >>> logits.shape, state.shape
-    (torch.Size([2, 27]), torch.Size([2, 15, 64]))
+    (torch.Size([2, 27]), torch.Size([2, 16, 64]))
     """
     if isinstance(model, Recurrent):
         return _RecurrentStep(model)
@@ -139,7 +139,8 @@ CELLS: dict[type[nn.Module], Cell] = {nn.RNN: _rnn, nn.GRU: _gru, nn.LSTM: _lstm
 class _WaveNetStep(Step):
     """The state has, block after block, the earlier inputs of its convolution that it looks back at, the oldest first.
 
-    They are kept as differences from the input at all positions before a line, so that they are zeros there.
+    A last row is zeros before a line, and then ones: at the first step, all earlier inputs are those of the token that
+    the line begins with.
     """
 
     before: Tensor
@@ -147,100 +148,89 @@ class _WaveNetStep(Step):
     def __init__(self, model: WaveNet) -> None:
         super().__init__()
         self.embedding, self.blocks, self.head = model.embedding, model.blocks, model.head
-        self.first_label = model.vocabulary_size
         blocks = [block for block in model.blocks if isinstance(block, Block)]
         self.reaches = [block.conv.reach for block in blocks]
-        self.rows, self.channels = max(1, sum(self.reaches)), model.config.channels
-        # Lines that begin with a boundary, and with each label: (1 + K, L, C), the labels as differences.
-        starts = torch.tensor([0, *range(model.vocabulary_size, model.vocabulary_size + model.num_labels)])
-        inputs, x = [], model.embedding(starts.to(model.device))[:, None]
+        self.rows, self.channels = sum(self.reaches) + 1, model.config.channels
+        self.first_label = model.vocabulary_size
+        starts = [0, *range(self.first_label, self.first_label + model.num_labels)]
+        inputs, x = [], model.embedding(torch.tensor(starts))[:, None]
         with torch.no_grad():
             for block in blocks:
                 inputs.append(block.norm(x)[:, 0])
                 x, _ = block(x)
-        before = torch.stack(inputs, dim=1)
-        before[1:] -= before[:1]
-        self.register_buffer("before", before, persistent=False)
+        # The inputs of the blocks at all positions before a line, for a boundary and for each label: (1 + K, L, C).
+        self.register_buffer("before", torch.stack(inputs, dim=1).detach(), persistent=False)
 
     def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         x = self.embedding(tokens)  # (B, C)
-        skips = x.new_zeros(())
-        label = self.before[(tokens - self.first_label + 1).clamp(min=0)] if len(self.before) > 1 else None
-        rows, first = [], 0
+        before = self.before[(tokens - (self.first_label - 1)).clamp(min=0)]  # (B, L, C)
+        before = before * (1 - state[:, -1:])  # only at the first step
+        skips, rows, first = x.new_zeros(()), [], 0
         for number, (block, reach) in enumerate(zip(self.blocks, self.reaches, strict=True)):
             assert isinstance(block, Block)
-            h, before = block.norm(x), self.before[0, number]
-            earlier = state[:, first : first + reach]
-            if label is not None and len(self.before) > 1:
-                earlier = earlier + label[:, number, None] * (tokens >= self.first_label)[:, None, None]
-            seen = torch.cat([earlier, (h - before)[:, None]], dim=1)  # (B, reach + 1, C)
-            taps = (seen[:, :: block.conv.dilation] + before).flatten(1)  # (B, K C)
-            z = taps @ block.conv.weight.permute(2, 1, 0).flatten(0, 1) + block.conv.bias
-            u = block.gate(z)
+            assert block.conv.bias is not None
+            earlier = state[:, first : first + reach] + before[:, number, None]
+            seen = torch.cat([earlier, block.norm(x)[:, None]], dim=1)  # (B, reach + 1, C)
+            weight = block.conv.weight.permute(2, 1, 0).flatten(0, 1)  # (K C, 2C)
+            u = block.gate(seen[:, :: block.conv.dilation].flatten(1) @ weight + block.conv.bias)
             skips = skips + block.skip(u)
             x = x if block.residual is None else x + block.residual(u)
             rows.append(seen[:, 1:])
             first += reach
-        after = torch.cat(rows, dim=1) if first else state
-        return self.head(skips), after
+        return self.head(skips), torch.cat([*rows, torch.ones_like(state[:, :1])], dim=1)
 
 
 class _NgramLine(nn.Module):
-    """An n-gram whose contexts and n-grams are found by a binary search that is written out."""
+    """An n-gram as a walk from each context to the one with one more character: its children are neighbours in a table.
+
+    A table of positions has the first of each row, and at its end the length of what it points to.
+    """
 
     def __init__(self, model: Ngram) -> None:
         super().__init__()
         self.size, self.width = model.vocabulary_size, model.config.receptive_field
-        self.across_lines = bool(model.across_lines)
-        self.levels = 0
+        self.across_lines, self.depth, parents = bool(model.across_lines), 0, 1
         for level in model.levels:
             assert isinstance(level, Level)
             if not len(level.contexts):
                 break
-            owners = torch.repeat_interleave(torch.arange(len(level.contexts)), level.starts.diff().cpu())
+            children = torch.bincount(level.contexts.cpu() // self.size, minlength=parents)
             tables = {
-                "contexts": level.contexts,
-                "grams": owners * self.size + level.characters.cpu(),
+                "children": nn.functional.pad(children.cumsum(0), (1, 0)).int(),
+                "oldest": (level.contexts % self.size).int(),
+                "starts": level.starts.int(),
+                "characters": level.characters.int(),
                 "shares": level.shares.float(),
                 "backoffs": level.backoffs.float(),
             }
             for name, table in tables.items():
-                self.register_buffer(f"{name}{self.levels}", table.cpu(), persistent=False)
-            self.levels += 1
+                self.register_buffer(f"{name}{self.depth}", table.cpu(), persistent=False)
+            parents, self.depth = len(level.contexts), self.depth + 1
 
     def forward(self, tokens: Tensor) -> Tensor:
-        history = nn.functional.pad(tokens, (self.width - 1, 0))
-        length = tokens.shape[1]
-        p = torch.full((self.size,), 1 / self.size).expand(*tokens.shape, -1)
+        history, length = nn.functional.pad(tokens, (self.width - 1, 0)), tokens.shape[1]
+        p = torch.full((self.size,), 1 / self.size).expand(*tokens.shape, -1)  # (B, T, V)
         indices, known = torch.zeros_like(tokens), torch.ones_like(tokens, dtype=torch.bool)  # (B, T)
-        for k in range(self.levels):
-            contexts, grams = self.get_buffer(f"contexts{k}"), self.get_buffer(f"grams{k}")
-            shares, backoffs = self.get_buffer(f"shares{k}"), self.get_buffer(f"backoffs{k}")
+        for k in range(self.depth):
             if k > 0:
                 latest = history.narrow(1, self.width - k, length)  # the k-th latest character at each position
-                keys = indices * self.size + latest
-                indices = first_at_least(contexts, keys).clamp(max=len(contexts) - 1)
-                known = known & (contexts[indices] == keys)
-            wanted = indices[..., None] * self.size + torch.arange(self.size)  # (B, T, V)
-            places = first_at_least(grams, wanted).clamp(max=len(grams) - 1)
-            share = torch.where(grams[places] == wanted, shares[places], 0.0)
-            p = torch.where(known[..., None], p * backoffs[indices][..., None] + share, p)
+                children, is_child = self._row("children", k, indices)
+                oldest = self.get_buffer(f"oldest{k}")
+                is_next = is_child & (oldest[children.clamp(max=len(oldest) - 1)] == latest[..., None])
+                known = known & is_next.any(-1)
+                indices = (children * (is_next & known[..., None])).sum(-1)
+            characters, shares = self.get_buffer(f"characters{k}").long(), self.get_buffer(f"shares{k}")
+            grams, is_gram = self._row("starts", k, indices)
+            grams, is_gram = grams.clamp(max=len(shares) - 1), is_gram & known[..., None]
+            backoffs = torch.where(known, self.get_buffer(f"backoffs{k}")[indices], 1.0)
+            added = torch.where(is_gram, shares[grams], 0.0)
+            p = (p * backoffs[..., None]).scatter_add(2, characters[grams], added)
             if k > 0 and not self.across_lines:
                 known = known & (latest != 0)
         return p.log()
 
-
-def first_at_least(table: Tensor, keys: Tensor) -> Tensor:
-    """Return the index of the first entry of a sorted table (E,) that is at least each key; E if there is none.
-
-    It is `torch.searchsorted`, for which ONNX has no operator.
-
-    >>> first_at_least(torch.tensor([2, 3, 5]), torch.tensor([1, 3, 4, 9])).tolist()
-    [0, 1, 2, 3]
-    """
-    places, size = torch.zeros_like(keys), len(table)
-    for power in reversed(range(size.bit_length())):
-        ahead = places + 2**power
-        smaller = (ahead <= size) & (table[(ahead - 1).clamp(max=size - 1)] < keys)
-        places = torch.where(smaller, ahead, places)
-    return places
+    def _row(self, name: str, level: int, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return V positions from the first of a row on, and whether they are in that row: (B, T) -> (B, T, V) each."""
+        table = self.get_buffer(f"{name}{level}").long()
+        positions = table[indices][..., None] + torch.arange(self.size)
+        return positions, positions < table[indices + 1][..., None]
