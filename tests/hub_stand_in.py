@@ -38,6 +38,8 @@ class Hub:
     """What the stand-in has, and what was requested: "GET /user/name/resolve/main/config.json"."""
 
     address: str = ""
+    store: str = ""
+    """The address of large files: another host, as that of the hub is."""
     repositories: dict[str, Repository] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ def hub_stand_in() -> Iterator[Hub]:
             super().__init__(*arguments)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.address = f"http://127.0.0.1:{server.server_port}"
+    hub.address, hub.store = (f"http://{host}:{server.server_port}" for host in ("127.0.0.1", "localhost"))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -130,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         if file.endswith(".safetensors"):  # large files are elsewhere
             self.hub.large[tag] = content
             linked = {"X_Linked_Etag": f'"{tag}"', "X_Linked_Size": str(len(content))}
-            return self.answer(302, Location=f"{self.hub.address}/cdn/{tag}", **linked, **here)
+            return self.answer(302, Location=f"{self.hub.store}/cdn/{tag}", **linked, **here)
         return self.answer(200, content, ETag=f'"{tag}"', **here)
 
     def large(self, body: bytes, tag: str) -> None:
@@ -138,11 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.large[tag] = body
         self.answer(200, b"" if self.command == "PUT" else self.hub.large[tag], ETag=f'"{tag}"')
 
-    def info(self, body: bytes, name: str) -> None:
-        if found := self.repository(name):
-            files = [{"rfilename": file} for file in found.commits[-1]]
-            facts = {"id": name, "sha": oid(len(found.commits) - 1), "private": found.private, "siblings": files}
-            self.answer(200, facts)
+    def info(self, body: bytes, name: str, revision: str | None) -> None:
+        if (found := self.repository(name)) is None:
+            return None
+        if (commit := found.find(revision or "main")) is None:
+            return self.answer(404, {"error": "Invalid rev id"}, X_Error_Code="RevisionNotFound")
+        files = [{"rfilename": file} for file in found.commits[commit]]
+        return self.answer(200, {"id": name, "sha": oid(commit), "private": found.private, "siblings": files})
 
     def create(self, body: bytes) -> None:
         if not self.is_known:
@@ -171,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def batch(self, body: bytes, name: str) -> None:
         objects = [
-            {**each, "actions": {"upload": {"href": f"{self.hub.address}/cdn/{each['oid']}"}}}
+            {**each, "actions": {"upload": {"href": f"{self.hub.store}/cdn/{each['oid']}"}}}
             for each in json.loads(body)["objects"]
         ]
         self.answer(200, {"transfer": "basic", "objects": objects})
@@ -198,7 +202,7 @@ _REPOSITORY = "([^/]+/[^/]+)"
 ROUTES: dict[str, Any] = {
     f"(?:GET|HEAD) /{_REPOSITORY}/resolve/([^/]+)/(.+)": _Handler.resolve,
     "(?:GET|HEAD|PUT) /cdn/(.+)": _Handler.large,
-    f"GET /api/models/{_REPOSITORY}": _Handler.info,
+    f"GET /api/models/{_REPOSITORY}(?:/revision/(.+))?": _Handler.info,
     "POST /api/repos/create": _Handler.create,
     "POST /api/validate-yaml": _Handler.valid_yaml,
     f"POST /api/models/{_REPOSITORY}/preupload/main": _Handler.preupload,

@@ -9,7 +9,7 @@ from wavemore.export.card import is_unchanged, model_card
 from wavemore.export.facts import loaded
 from wavemore.files import path_of, read_file, write_atomic
 from wavemore.runs.config import RunConfig
-from wavemore.runs.hub import check_name, push
+from wavemore.runs.hub import check_hub_name, push
 from wavemore.runs.language_model import LanguageModel
 from wavemore.runs.layout import CARD, SAVED
 from wavemore.runs.run import Run
@@ -49,7 +49,7 @@ def export_folder(
     if license and not LICENSE.fullmatch(license):
         raise UsageError(f"`license` is {license!r:.60}; it must be an identifier such as mit or cc-by-4.0")
     if push_to:
-        check_name(push_to)
+        check_hub_name(push_to)
     names = loaded(model)
     names = replace(names, config=without_private(names.config))
     card = model_card(names, push_to or path.absolute().name, license)

@@ -142,12 +142,21 @@ def _exported(graph: nn.Module, facts: str) -> bytes:
     assert program is not None
     proto: Any = program.model_proto
     for part in (proto.graph, *proto.functions):
-        for each in (part, *part.node):
-            each.doc_string = ""
-            del each.metadata_props[:]
+        _forget(part)
     proto.metadata_props.add(key=KEY, value=facts)
     content: bytes = proto.SerializeToString()
     return content
+
+
+def _forget(part: Any) -> None:
+    """Remove what is noted about a graph or a function, its nodes, and the graphs in these."""
+    for each in (part, *part.node):
+        each.doc_string = ""
+        del each.metadata_props[:]
+    for node in part.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _forget(attribute.g)
 
 
 def signature(graph: nn.Module) -> tuple[tuple[Tensor, ...], tuple[Any, ...], tuple[list[str], list[str]]]:
