@@ -234,7 +234,7 @@ def test_what_cannot_be_pushed(hub: Hub, small_run: Callable[[str], Run], monkey
     hub.tokens = ()
     assert "does not let this token read or write user/names" in problem()
     monkeypatch.delenv("HF_TOKEN")
-    assert problem().startswith("no token of the Hugging Face hub was found: `hf auth login` stores one")
+    assert problem().startswith("no token of the Hugging Face hub was found: `hf auth login` stores a")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(wm.UsageError, match=r"uploading needs huggingface_hub: pip install 'wavemore\[hub\]'"):
         wm.export_folder(small_run("gru"), "out", push_to="user/names")

@@ -26,17 +26,15 @@ def model_card(names: LanguageModel, place: str, license: str = "") -> str:  # n
     config, summary = names.config, names.summary
     data, size = config.data, len(names.vocabulary)
     of_lines = data.format == "lines"
-    kind = "lines, one item each" if of_lines else "a continuous text"
-    lines = f"{len(names.known):,} distinct lines" if of_lines else "a continuous text"
+    read = f"the list {escape(data.name)} of {len(names.known):,} distinct lines" if of_lines else escape(data.name)
     parts = [
         _front_matter(config.model, license),
         f"# {escape(data.name)}",
-        f"A small character-level language model of {kind}. It has read {lines} of the data {escape(data.name)}, one "
-        f"character after the other, and makes {'new ones' if of_lines else 'more of it'}. Made by wavemore "
-        f"{__version__}: a {config.model} with {escape(config.model_config.describe())}, "
-        f"{names.model.parameter_count():,} parameters and a vocabulary of {size - 1:,} characters.",
+        f"A small character-level language model, trained on {read}: it makes "
+        f"{'lines like these' if of_lines else 'text like it'}, character by character.",
+        f"It is a {config.model} with {escape(config.model_config.describe())}: {names.model.parameter_count():,} "
+        f"parameters, a vocabulary of {size - 1:,} characters. Made by wavemore {__version__}.",
         "## Use",
-        "```sh\npip install wavemore\n```",
         f"```python\n{_usage(names, place)}```",
         "## Data",
         markdown_table(["", ""], _data_rows(names)),
@@ -123,7 +121,7 @@ def _limits(names: LanguageModel, of_lines: bool) -> str:
     if not of_lines:
         return "It can repeat parts of the text that it was trained on, and nothing that it writes need be true."
     return (
-        f"It makes lines of up to about {names.config.data.longest_line:,} characters that it knows; some are "
-        "lines of the data. `lines.safetensors` has hashes of the data's lines, by which new ones are recognised: "
-        "whoever guesses a line can find out whether it was in the data."
+        f"Its lines have up to about {names.config.data.longest_line:,} characters; some are lines of the data. "
+        "`lines.safetensors` has hashes of the data's lines, by which new ones are recognised: whoever guesses a line "
+        "can find out whether it was in the data."
     )

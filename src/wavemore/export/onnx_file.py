@@ -159,13 +159,14 @@ def _forget(part: Any) -> None:
                 _forget(attribute.g)
 
 
-def signature(graph: nn.Module) -> tuple[tuple[Tensor, ...], tuple[Any, ...], tuple[list[str], list[str]]]:
-    """Return example arguments of a graph, which of their dimensions are free, and the names of inputs and outputs."""
-    free = torch.export.Dim.DYNAMIC
+def signature(
+    graph: nn.Module,
+) -> tuple[tuple[Tensor, ...], tuple[dict[int, str], ...], tuple[list[str], list[str]]]:
+    """Return example arguments of a graph, the names of their free dimensions, and those of the inputs and outputs."""
     if isinstance(graph, Step):
         tokens, state = torch.zeros(2, dtype=torch.int64), torch.zeros(2, graph.rows, graph.channels)
-        return (tokens, state), ({0: free}, {0: free}), (["tokens", "state"], ["logits", "new_state"])
-    return (torch.zeros(2, 7, dtype=torch.int64),), ({0: free, 1: free},), (["tokens"], ["logits"])
+        return (tokens, state), ({0: "lines"}, {0: "lines"}), (["tokens", "state"], ["logits", "new_state"])
+    return (torch.zeros(2, 7, dtype=torch.int64),), ({0: "lines", 1: "length"},), (["tokens"], ["logits"])
 
 
 @contextmanager

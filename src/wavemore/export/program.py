@@ -43,7 +43,8 @@ def export_pt2(model: LanguageModel | Run) -> bytes:
 
 def _saved(model: Model, facts: str) -> bytes:
     graph = whole_line(model)
-    arguments, shapes, _ = signature(graph)
+    arguments, names, _ = signature(graph)
+    shapes = tuple(dict.fromkeys(free, torch.export.Dim.DYNAMIC) for free in names)
     with quiet(), torch.no_grad():
         program = torch.export.export(graph, arguments, dynamic_shapes=shapes)
         for module in program.graph_module.modules():
