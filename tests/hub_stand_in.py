@@ -91,7 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(500, {"error": "the stand-in fails"})
         for pattern, route in ROUTES.items():
             if found := re.fullmatch(pattern, f"{self.command} {path}"):
-                return route(self, body, *found.groups())
+                route(self, body, *found.groups())
+                return None
         return self.answer(404, {"error": "no such route"})
 
     def chunks(self) -> Iterator[bytes]:

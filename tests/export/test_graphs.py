@@ -31,7 +31,7 @@ STEPPED: list[tuple[str, dict[str, Any]]] = [
 def test_steps_give_the_logits_of_whole_lines(name: str, settings: dict[str, Any], num_labels: int) -> None:
     model = build(name, 9, num_labels=num_labels, **settings).eval().double()
     for parameter in model.parameters():
-        parameter += 0.2 * torch.randn_like(parameter)
+        parameter.add_(0.2 * torch.randn_like(parameter))
     step = one_step(model)
     assert step is not None
     tokens = random_lines(model, 4, 21, torch.Generator().manual_seed(0))

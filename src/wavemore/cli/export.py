@@ -35,8 +35,7 @@ FLAGS: dict[str, tuple[Kind, str]] = {
 class Export:
     """Write a run as an HTML page, an ONNX file, a torch program or a hub folder.
 
-    The page makes items in any browser; the files run in other programs; the
-    folder is for Python and the Hugging Face hub. The ending of -o decides.
+    The ending of -o decides. The page needs no network, and sends nothing anywhere.
 
     Example:
       wavemore export runs/names-1 -o names.html --title "New names"
@@ -81,20 +80,22 @@ class Export:
     def _kind(self) -> Kind:
         if self.output is None:
             return "folder" if self.push else "page"
-        if self.output.endswith(("/", "\\")) or Path(self.output).is_dir():
+        path = Path(self.output)
+        if self.output.endswith(("/", "\\")):
             return "folder"
-        suffix = Path(self.output).suffix.lower()
-        if suffix not in SUFFIXES:
-            raise UsageError(
-                f"--output is {self.output}; its ending must be .html (a page), .onnx, .pt2 (torch.export), or / (a "
-                "folder for the Hugging Face hub)"
-            )
-        return SUFFIXES[suffix]
+        if path.suffix.lower() in SUFFIXES:
+            return SUFFIXES[path.suffix.lower()]
+        if path.is_dir():  # its name has a dot
+            return "folder"
+        raise UsageError(
+            f"--output is {self.output}; its ending must be .html (a page), .onnx, .pt2 (torch.export), or / (a folder "
+            "for the Hugging Face hub)"
+        )
 
     def _page(self, run: "Run") -> list[str]:
         from wavemore.export.page import export_page
 
-        path = Path(self.output or f"{run.path.resolve().name}.html")
+        path = Path(f"{run.path.resolve().name}.html" if self.output is None else self.output)
         check_page_file(path, "names.html")
         page = export_page(run, title=self.title or "", about=self.about or "", float32=self.float32)
         written = _write({path: page.encode("utf-8", "xmlcharrefreplace")})
@@ -124,13 +125,15 @@ class Export:
         from wavemore.export.folder import export_folder
 
         with tempfile.TemporaryDirectory(prefix="wavemore-") as temporary:
-            folder = Path(self.output or temporary)
+            folder = Path(temporary if self.output is None else self.output)
             files = export_folder(
                 run, folder, license=self.license or "", push_to=self.push or "", private=self.private
             )
             size = sum(path.stat().st_size for path in files)
         said = [f"wrote {folder} ({len(files)} files, {size / 1e3:,.0f} KB): wm.from_pretrained reads it"]
-        return (said if self.output else []) + ([f"pushed {self.push} to the Hugging Face hub"] if self.push else [])
+        return ([] if self.output is None else said) + (
+            [f"pushed {self.push} to the Hugging Face hub"] if self.push else []
+        )
 
 
 def _write(contents: dict[Path, bytes]) -> str:

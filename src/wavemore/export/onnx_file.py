@@ -115,13 +115,13 @@ def _require_packages() -> None:
 
 
 def _check_size(model: Model) -> None:
-    count, is_ngram = model.parameter_count(), isinstance(model, Ngram)
-    size = count * (12 if is_ngram else 4)  # a key of 8 bytes with each count
-    if size > MAX_BYTES:
+    count, kind, each, advice = model.parameter_count(), "parameters", 4, "a smaller one"
+    if isinstance(model, Ngram):  # with positions and characters
+        kind, each, advice = "counts and backoffs", 16, f"one with an `order` below {model.config.order}"
+    if (size := count * each) > MAX_BYTES:
         raise UsageError(
-            f"the model has {count:,} {'counts and backoffs' if is_ngram else 'parameters'}, an ONNX file of "
-            f"{size / 1e9:.1f} GB; such a file has at most {MAX_BYTES / 1e9:.1f} GB: train "
-            + (f"one with an `order` below {model.config.order}" if is_ngram else "a smaller one")
+            f"the model has {count:,} {kind}, an ONNX file of {size / 1e9:.1f} GB; such a file has at most "
+            f"{MAX_BYTES / 1e9:.1f} GB: train {advice}"
         )
 
 

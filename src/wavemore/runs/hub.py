@@ -90,9 +90,10 @@ def push(files: Sequence[Path], name: str, *, private: bool, is_replaceable: Cal
         if found is None:
             with _errors(name):
                 api.create_repo(name, private=private or None)  # None: the default of the hub or the organisation
-        present = (found and found.files) or frozenset()
-        if found and private and not found.private:
+            found = _Repository(name, "main", frozenset(), private)
+        if private and not found.private:
             raise RunError(f"{name} is on the hub already, and public: make it private there, or choose another name")
+        present = found.files or frozenset()
         for file in present & {"config.json", CARD}:
             _fetch(hub, found, file, folder)
         if "config.json" in present and read_created(folder / "config.json") is None:
