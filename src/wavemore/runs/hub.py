@@ -61,7 +61,9 @@ def downloaded(name: str, revision: str = "") -> Iterator[Path]:
                 raise RunError(
                     f"there is no folder {name!r}, and no such model on the Hugging Face hub, or it is private: {LOGIN}"
                 )
-            _fetch(hub, found, "config.json", folder)
+            # By the name of the branch, as the cache then knows it without a network; the others by the commit.
+            place = _fetch(hub, found._replace(commit=revision or "main"), "config.json", folder)
+            found = found._replace(commit=place.parent.name)
             if read_created(folder / "config.json") is None:
                 raise RunError(f"{name} on the hub is no model of wavemore: its config.json is of another program")
             has_lines = read_config(folder / "config.json").data.format == "lines"
@@ -122,12 +124,15 @@ def _find(hub: Any, name: str, revision: str) -> _Repository | None:
     return _Repository(name, info.sha, frozenset(file.rfilename for file in info.siblings or ()), bool(info.private))
 
 
-def _fetch(hub: Any, found: _Repository, file: str, folder: Path) -> None:
-    """Copy a file of a repository into a folder, as the cache has links; a summary may be missing."""
+def _fetch(hub: Any, found: _Repository, file: str, folder: Path) -> Path:
+    """Copy a file of a repository into a folder, as the cache has links; return its place in the cache.
+
+    Only a summary may be missing.
+    """
     is_optional = file == "summary.json"
     if found.files is not None and file not in found.files:
         if is_optional:
-            return
+            return folder
         raise RunError(f"{found.name} on the hub is no model of wavemore: it has no {file}")
     with _errors(found.name):
         try:
@@ -136,9 +141,10 @@ def _fetch(hub: Any, found: _Repository, file: str, folder: Path) -> None:
             )
         except hub.errors.LocalEntryNotFoundError:
             if is_optional:
-                return
+                return folder
             raise
         shutil.copyfile(place, folder / file)
+    return Path(place)
 
 
 def _library(what: str) -> Any:
