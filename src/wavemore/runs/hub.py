@@ -179,7 +179,7 @@ def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except errors.LocalEntryNotFoundError:
-        raise RunError(f"{name} is not in the cache, and {_unreachable(constants)}") from None
+        raise RunError(f"there is no folder {name!r}, nor in the cache, and {_unreachable(constants)}") from None
     except Exception as error:  # noqa: BLE001 (its own, and those of the HTTP client that it happens to use)
         _refuse_forbidden(error, name)
         cause = error.__cause__ or error
