@@ -87,7 +87,7 @@ def language_model() -> Any:
         (lambda: ANY.train(CORPUS, {"epochs": 1}), "`plan` is a dict; it must be a Plan"),
         (lambda: ANY.LanguageModel.of(gru(), CORPUS).generate(2, hot=1), "there is no setting `hot`; choose from"),
         (lambda: ANY.Run("nowhere").model(), "there is no run at nowhere"),
-        (lambda: ANY.from_pretrained("user/name"), "there is no folder 'user/name' with a model"),
+        (lambda: ANY.from_pretrained("nowhere"), "there is no folder 'nowhere' with a model"),
         (lambda: ANY.find_run("nowhere").config, "there is no run 'nowhere'"),
         (lambda: ANY.load_corpus("nowhere"), "neither a file nor a data set"),
         (lambda: ANY.train(CORPUS, device="cuda:99"), "device 'cuda:99' cannot be used here"),

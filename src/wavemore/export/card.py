@@ -112,7 +112,9 @@ def _samples(names: LanguageModel) -> str:
         new = names.generate(SAMPLE_LINES, new=True, distinct=True, temperature=KEEPERS_TEMPERATURE, seed=0)
         samples = [sample.text for sample in new]
         how = f"New lines, at temperature {KEEPERS_TEMPERATURE}"
-    shown = "\n".join(visible(sample, keep="\n") for sample in samples)
+    layout = names.config.data.layout
+    between = f"\n{layout.separator}\n" if layout.kind == "separated" else "\n"  # items of several lines
+    shown = between.join(visible(sample, keep="\n") for sample in samples)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
     return f"{how}:\n\n{fence}text\n{shown}\n{fence}"
 
