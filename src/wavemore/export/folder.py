@@ -39,11 +39,6 @@ def export_folder(
 
     Raises `RunError` for an unfinished run, a folder that holds anything else, or a hub that refuses; `UsageError` for
     a wrong name or license, or if huggingface_hub is not installed.
-
-    >>> import wavemore as wm
-    >>> names = wm.train(wm.load_corpus("names"), model="bigram", steps=1)
-    >>> [path.name for path in wm.export_folder(names, "hub-names", license="mit")][-2:]
-    ['summary.json', 'README.md']
     """
     path = path_of(folder, "folder")
     if license and not LICENSE.fullmatch(license):

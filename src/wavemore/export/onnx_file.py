@@ -46,12 +46,6 @@ def export_onnx(model: LanguageModel | Run, *, step: bool = False) -> bytes:
 
     Raises `RunError` for an unfinished run; `UsageError` if the model has no step or is too large for a file, or onnx
     is not installed; and `ModelError` if onnxruntime computes other logits than torch.
-
-    >>> import wavemore as wm
-    >>> names = wm.train(wm.load_corpus("names"), model="bigram", steps=1)
-    >>> content = wm.export_onnx(names)
-    >>> 5_000 < len(content) < 20_000
-    True
     """
     _require_packages()
     names = loaded(model)

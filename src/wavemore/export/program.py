@@ -25,12 +25,6 @@ def export_pt2(model: LanguageModel | Run) -> bytes:
 
     The extra file "wavemore.json" has the characters, the labels and the settings. Raises `RunError` for an unfinished
     run, and `ModelError` if the program computes other logits than the model.
-
-    >>> import io, wavemore as wm
-    >>> names = wm.train(wm.load_corpus("names"), model="bigram", steps=1)
-    >>> program = torch.export.load(io.BytesIO(wm.export_pt2(names)))
-    >>> program.module()(torch.zeros(3, 8, dtype=torch.int64)).shape
-    torch.Size([3, 8, 27])
     """
     names = loaded(model)
     network = deepcopy(names.model).cpu().float().eval()
