@@ -90,7 +90,7 @@ def errors(corpus: wm.Corpus) -> list[str]:
     """Cause errors that a user causes."""
     found = list[str]()
     try:
-        wm.from_pretrained("user/name")
+        wm.from_pretrained("nowhere")
     except wm.RunError as error:
         found.append(str(error))
     try:

@@ -188,7 +188,12 @@ def _be_the_program(words: list[str], folder: Path, encoding: str) -> None:
         sys.stderr = io.TextIOWrapper(
             io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding=encoding, line_buffering=True
         )
-        os.environ |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "100"}
+        os.environ |= {
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "COLUMNS": "100",
+            "HF_HUB_OFFLINE": "1",
+        }
         in_use = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (in_use + MAX_MEMORY,) * 2)  # files that are mapped do not count
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -17,7 +17,12 @@ POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sample": ((), ("runs/run",), ("run",), ("list.txt",), ("nothing",)),
     "score": (("runs/run", "anna"), ("anna", "bo"), (), ("runs/run",), ("--", "-x")),
     "next": (("runs/run", "an"), ("an",), (), ("run",), ("--", "-x")),
-    "export": (("runs/run", "-o", "out.html"), ("-o", "out.html"), ("runs/run",), ("list.txt", "-o", "out.html")),
+    "export": (
+        ("runs/run", "-o", "out.html"),
+        ("-o", "out.html"),
+        ("runs/run", "-o", "out/"),
+        ("list.txt", "-o", "out.html"),
+    ),
     "evaluate": ((), ("runs/run",), ("list.txt",), (".",)),
     "inspect": ((), ("list.txt",), ("runs/run",), ("text.txt",)),
     "log": ((), ("runs/run",), ("runs",), ("list.txt",), ("run", "run")),

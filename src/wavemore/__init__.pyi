@@ -41,7 +41,10 @@ from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import UsageError as UsageError
 from .errors import WavemoreError as WavemoreError
 from .errors import WavemoreWarning as WavemoreWarning
+from .export.folder import export_folder as export_folder
+from .export.onnx_file import export_onnx as export_onnx
 from .export.page import export_page as export_page
+from .export.program import export_pt2 as export_pt2
 from .inspection.finding import Finding as Finding
 from .inspection.inspect import inspect as inspect
 from .inspection.inspect import inspect_model as inspect_model

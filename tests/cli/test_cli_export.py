@@ -22,8 +22,18 @@ def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
     ("words", "code", "message"),
     [
         (("nothing",), 1, "there is no run 'nothing'"),
-        (("done", "-o", "model.onnx"), 2, "--output is model.onnx; export writes one HTML file: give it a name that"),
-        (("done", "-o", "folder/"), 2, "export writes one HTML file"),
+        (("done", "-o", "model.gguf"), 2, "--output is model.gguf; its ending must be .html (a page), .onnx, .pt2 (to"),
+        (("done", "-o", "mine.onnx"), 2, "mine.onnx exists and was not exported by wavemore; choose another -o, or"),
+        (("done", "-o", "other.onnx"), 2, "other.step.onnx exists and was not exported by wavemore"),
+        (("done", "-o", "a/b.pt2"), 2, "there is no folder a; create it, or choose another -o"),
+        (("done", "-o", "mine.html/"), 1, "cannot save a model in mine.html: File exists"),
+        (("done", "-o", "runs/done"), 1, "runs/done holds a training or other files: choose another folder"),
+        (("done", "-o", "out/", "--title", "x"), 2, "--title is for a page, .html, and --output is out/"),
+        (("done", "--license", "mit"), 2, "--license is for a folder, and --output is a page by default"),
+        (("done", "-o", "x.onnx", "--push", "user/x"), 2, "--push is for a folder, and --output is x.onnx"),
+        (("done", "-o", "out", "--private"), 2, "--private is for --push: give the name on the Hugging Face hub too"),
+        (("done", "--push", "x"), 2, "'x' is no name on the Hugging Face hub: give one such as user/names"),
+        (("done", "-o", "out", "--license", "©"), 2, "--license is '©'; it must be an identifier such as mit or cc-"),
         (("done", "-o", "a/b.html"), 2, "there is no folder a; create it"),
         (("done", "-o", "runs/done/x.html", "--title", "x" * 300), 2, "--title has 300 characters; it may have 200"),
         (("done", "-o", "/proc/page.html"), 1, "cannot write /proc/page.html"),
@@ -31,23 +41,52 @@ def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
     ],
 )
 def test_wrong_words(run: Path, fails: Callable[..., str], words: tuple[str, ...], code: int, message: str) -> None:
-    Path("mine.html").write_text("<html>mine")
+    for name in ("mine.html", "mine.onnx", "other.step.onnx"):
+        Path(name).write_text("<html>mine")
     assert message in fails(code, "export", *words)
 
 
 def test_an_unfinished_run(run: Path, fails: Callable[..., str]) -> None:
     (run / "summary.json").unlink()
-    assert "is not finished" in fails(1, "export", "done")
+    for output in ("a.html", "a.onnx", "a.pt2", "a/"):
+        assert "is not finished (stopped at step 40 of 40): finish it with" in fails(1, "export", "done", "-o", output)
+    assert [path.name for path in Path().iterdir()] == ["runs"]
+
+
+def test_a_folder_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
+    for _ in range(2):
+        result = wavemore("export", "done", "-o", "names", "--license", "mit")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith("wrote names (6 files, ")
+    assert wavemore("sample", "names", "-n", "3").code == 0
 
 
 @pytest.mark.slow
-def test_a_full_disk(run: Path, program: Callable[..., Any]) -> None:
+def test_model_files_are_written(run: Path, names: str, wavemore: Callable[..., Any]) -> None:
+    for _ in range(2):
+        result = wavemore("export", "-o", "names.onnx")
+        assert result.code == 0
+        assert result.out.startswith("wrote names.onnx (")
+        result = wavemore("export", "done", "-o", "names.pt2")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith("wrote names.pt2 (")
+    assert wavemore("train", names, "--model", "gru", "--steps", "3").code == 0
+    assert "names.step.onnx (" in wavemore("export", "-o", "names.onnx").out
+    assert sorted(path.name for path in Path().iterdir()) == [
+        *("names.onnx", "names.pt2", "names.step.onnx", "names.txt", "runs")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["done.html", "done.onnx", "out/model.safetensors"])
+def test_a_full_disk(output: str, run: Path, program: Callable[..., Any]) -> None:
     resource = pytest.importorskip("resource", reason="needs the limits of Unix")
 
     def no_large_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500))
 
-    result = program("export", "done", preexec_fn=no_large_files)
+    result = program("export", "done", "-o", output.removesuffix("model.safetensors"), preexec_fn=no_large_files)
     assert (result.code, result.out) == (1, "")
-    assert result.err == "wavemore: cannot write done.html: File too large; its old content is unchanged\n"
-    assert [path.name for path in Path().iterdir()] == ["runs"]
+    assert result.err == f"wavemore: cannot write {output}: File too large; its old content is unchanged\n"
+    assert [path.name for path in Path().iterdir() if path.name != "out"] == ["runs"]
+    assert not Path("out/config.json").exists()

@@ -27,8 +27,11 @@ from wavemore.nn.model import Model, require_model
 from wavemore.nn.models import build_without_memory, model_name
 from wavemore.runs.config import RunConfig, read_created
 from wavemore.runs.find import find_run
+from wavemore.runs.hub import downloaded, is_hub_name
 from wavemore.runs.json_file import write_json
+from wavemore.runs.layout import BESIDE, SAVED
 from wavemore.runs.record import Summary
+from wavemore.runs.run import Run
 from wavemore.runs.run_sampling import run_sampling
 from wavemore.runs.tensors import write_hashes, write_tensors
 from wavemore.runs.training import config_of, data_config, data_name
@@ -36,9 +39,6 @@ from wavemore.text.corpus import Corpus
 from wavemore.text.layout import broken, joined
 from wavemore.text.parts import Part
 from wavemore.text.vocabulary import Vocabulary
-
-SAVED = ("config.json", "vocabulary.json", "lines.safetensors", "model.safetensors", "summary.json")
-"""The files of a saved model, in the order in which they are removed."""
 
 
 @dataclass(eq=False)
@@ -217,7 +217,7 @@ def _clear(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         present = {entry.name for entry in folder.iterdir()}
         is_ours = (folder / "config.json").exists() and read_created(folder / "config.json") is not None
-        if present and not (is_ours and present <= {*SAVED}):
+        if present - BESIDE and not (is_ours and present <= {*SAVED, *BESIDE}):
             raise RunError(f"{folder} holds a training or other files: choose another folder for the model")
         for name in SAVED:
             (folder / name).unlink(missing_ok=True)
@@ -225,15 +225,24 @@ def _clear(folder: Path) -> None:
         raise RunError(f"cannot save a model in {folder}: {error.strerror}") from None
 
 
-def from_pretrained(folder: str | Path, *, device: str | torch.device = "cpu") -> LanguageModel:
-    """Load a model that was saved or trained: a folder, the name of a run in `runs/`, or "latest".
+def from_pretrained(folder: str | Path, *, revision: str = "", device: str | torch.device = "cpu") -> LanguageModel:
+    """Load a model that was saved or trained: a folder, the name of a run in `runs/`, "latest", or one on a hub.
+
+    If there is no folder "user/name", it is downloaded from the Hugging Face hub: the latest commit of a `revision`, by
+    default of "main". Only files that wavemore writes are read, and none of them can run code.
 
     Raises `RunError` if there is none, or its files are damaged, and `UsageError` for a device that this machine does
     not have ("auto": the best that it has).
     """
     device, name = usable_device(device), str(path_of(folder, "folder")) if folder else ""
-    if not name or (name != "latest" and not (is_present(Path(name)) or is_present(Path("runs", name)))):
-        raise RunError(f"there is no folder {name!r} with a model; one on a hub must be downloaded first")
-    run = find_run(name)
+    if name == "latest" or (name and (is_present(Path(name)) or is_present(Path("runs", name)))):
+        return _loaded(find_run(name), device)
+    if not is_hub_name(name) or is_present(Path(name).parent):
+        raise RunError(f"there is no folder {name!r} with a model; one on the Hugging Face hub is called user/name")
+    with downloaded(name, revision) as downloads:
+        return _loaded(Run(downloads), device)
+
+
+def _loaded(run: Run, device: str) -> LanguageModel:
     known = run.line_hashes() if run.config.data.format == "lines" else np.zeros(0, np.uint64)
     return LanguageModel(run.model(device), run.vocabulary(), run.config, known, run.summary())

@@ -19,6 +19,15 @@ RESULTS = ("summary.json", "samples.txt", "val.safetensors", "test.safetensors",
 FILES = ("state.safetensors", "model.safetensors", "metrics.jsonl", *RESULTS, "config.json", *FIRST_FILES)
 """In the order of deletion: a half-deleted run is a run or, without config.json, nothing."""
 
+SAVED = ("config.json", "vocabulary.json", LINES, "model.safetensors", "summary.json")
+"""The files of a saved model, in the order in which they are removed."""
+
+CARD = "README.md"
+"""The model card of an exported one."""
+
+BESIDE = {CARD, ".git", ".gitattributes", ".cache"}
+"""What else may be in the folder of a saved model: it comes from the Hugging Face hub, or goes there."""
+
 REPLACEMENT = ".replacement"
 """A folder in a run's folder: a training that will replace the run once it has a model."""
 
