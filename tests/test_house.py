@@ -21,6 +21,7 @@ FLOORS = {
     "export": 6,
     "studies": 7,
     "reports": 8,
+    "app": 8,
     "cli": 9,
 }
 GROUND = {"errors", "files", "html", "markdown", "progress", "signs", "version"}

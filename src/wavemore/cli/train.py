@@ -91,7 +91,7 @@ class Train:
         from wavemore.cli.resume import resume
         from wavemore.cli.screen import Screen
         from wavemore.cli.training import train_run
-        from wavemore.runs.find import new_run
+        from wavemore.runs.find import new_run, run_name
         from wavemore.runs.teachers import create_teachers, own_teachers
 
         if self.tensorboard:
@@ -111,7 +111,7 @@ class Train:
         with busy("measuring the speed of this machine", screen) if self.minutes else nullcontext():
             config, teachers = self._config(corpus, source[0], run, arguments, begin)
         start = begin.model(corpus, config.recipe.seed) if begin else None
-        run = run or new_run(_run_name(source[0]))
+        run = run or new_run(run_name(source[0]))
         with run.lock():
             if teachers:
                 config = own_teachers(config, run.home, teachers)
@@ -215,11 +215,3 @@ class Train:
         elif settings.get("distill_weight"):
             raise UsageError("--distill-weight is for distillation: name the teachers with --teachers")
         return settings
-
-
-def _run_name(source: str) -> str:
-    """Return a run's name from its data: `lists/My names.txt` -> `My-names`."""
-    from wavemore.text.datasets import stem_of
-
-    stem = "".join(character if character.isalnum() else "-" for character in stem_of(source)).strip("-")
-    return stem[:60] or "run"

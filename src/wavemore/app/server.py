@@ -1,0 +1,173 @@
+"""The server of the page: on this machine unless told otherwise, and with nothing from elsewhere."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavemore.app.desk import Desk
+from wavemore.app.lists import MAX_BYTES
+from wavemore.app.shelf import Shelf
+from wavemore.engine.threads import set_threads
+from wavemore.errors import UsageError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SETTINGS = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+"""Environment variables of Gradio and of what it uses: nothing is reported or looked up anywhere."""
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+"""The browser itself refuses what would come from elsewhere, or go there."""
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+MAX_BODY = 2 * MAX_BYTES
+"""Bytes of a request: pasted text is escaped on its way."""
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "monospace")
+
+
+@contextmanager
+def served(host: str = "127.0.0.1", port: int | None = None, *, debug: bool = False) -> Iterator[tuple[str, Desk]]:
+    """Serve the page in the block; yield its address, and the trainings. Afterwards, all of them are saved.
+
+    Raises `UsageError` if Gradio is not installed, and if the host or the port cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="wavemore-app-") as folder:
+        _set_environment(folder)
+        gradio = require_gradio()
+        from wavemore.app.answers import Answers
+        from wavemore.app.page import Page
+
+        set_threads(1)  # the other processors are for the training
+        desk = Desk(debug=debug)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                blocks = Page(Answers(desk, Shelf(), Path(folder))).build()
+                blocks.queue(default_concurrency_limit=4, max_size=1_000)
+                try:
+                    _, url, _ = blocks.launch(
+                        server_name=host,
+                        server_port=port,
+                        share=False,
+                        inbrowser=False,
+                        quiet=True,
+                        prevent_thread_lock=True,
+                        show_error=False,
+                        footer_links=[],
+                        run_history=False,
+                        allowed_paths=[],
+                        max_file_size=MAX_BYTES,
+                        enable_monitoring=False,
+                        ssr_mode=False,
+                        pwa=False,
+                        mcp_server=False,
+                        theme=_theme(gradio),
+                        css=(files("wavemore.app") / "page.css").read_text(encoding="utf-8"),
+                        app_kwargs={"middleware": _middleware(host), "docs_url": None, "redoc_url": None},
+                    )
+                except OSError:
+                    raise UsageError(
+                        f"the page cannot be served at {host}:{port or 'any'}: choose another `port` or `host`"
+                    ) from None
+            try:
+                yield url, desk
+            finally:
+                blocks.close(verbose=False)
+        finally:
+            desk.close()
+
+
+def require_gradio() -> Any:
+    """Import Gradio. Raises `UsageError` if it is not installed."""
+    try:
+        import gradio
+    except ImportError:
+        raise UsageError("the page needs Gradio: pip install 'wavemore[app]'") from None
+    return gradio
+
+
+def _set_environment(folder: str) -> None:
+    """Set what Gradio reads from the environment when it is imported; its other settings are ours alone."""
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ.update(SETTINGS | {"GRADIO_TEMP_DIR": folder})
+
+
+def _theme(gradio: Any) -> Any:
+    """Colours of our own, and fonts that the machine has."""
+    return gradio.themes.Base(
+        primary_hue="blue", neutral_hue="slate", radius_size="md", font=list(FONTS), font_mono=list(MONO)
+    )
+
+
+def _middleware(host: str) -> list[Any]:
+    from starlette.middleware import Middleware
+
+    return [Middleware(Guard, hosts=("127.0.0.1", "localhost", "[::1]", host) if is_local(host) else ())]
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a host.
+
+    >>> is_local("127.0.0.1"), is_local("localhost"), is_local("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Adds headers to all answers; refuses huge requests, and those under a foreign name (DNS rebinding)."""
+
+    def __init__(self, app: "ASGIApp", hosts: Sequence[str]) -> None:
+        """Without `hosts`, every name is allowed."""
+        self.app, self.hosts = app, hosts
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        name = headers.get(b"host", b"").decode("latin-1").rpartition(":")
+        name = name[0] if name[1] and name[2].isdigit() else name[2] and "".join(name)
+        if self.hosts and name not in self.hosts:
+            await _refuse(send, 403, "this page is for this machine alone")
+            return
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            await _refuse(send, 413, f"at most {MAX_BYTES / 1e6:,.0f} MB can be read here: give a part of the list")
+            return
+
+        async def send_with_headers(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+async def _refuse(send: "Send", status: int, sentence: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode()})

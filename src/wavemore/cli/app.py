@@ -1,0 +1,51 @@
+"""`wavemore app`: a page in the browser, on this machine, for people with a list."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wavemore.cli.options import IntOrAuto, Name, YesOrNo
+from wavemore.cli.progress import busy, interrupts
+from wavemore.cli.screen import Screen
+from wavemore.errors import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """Open a page in the browser: give a list, make more like it, without commands.
+
+    Everything stays on this machine; runs are kept in runs/, as those of the other commands.
+
+    Example:
+      wavemore app
+    """
+
+    host: Name = "127.0.0.1"
+    """the address to listen on; with 0.0.0.0, everybody in your network can use the page, and your processor"""
+    port: IntOrAuto = "auto"
+    """the port (auto: the first free one from 7860)"""
+    open: YesOrNo = True
+    """whether to open the page in the browser"""
+
+    def run_command(self, arguments: Sequence[str]) -> int:
+        """Serve the page until Ctrl-C."""
+        from wavemore.app.server import is_local, require_gradio, served
+
+        require(self.port == "auto" or 0 < self.port < 2**16, "port", self.port, "between 1 and 65,535")
+        screen = Screen()
+        with busy("starting the page", screen):
+            require_gradio()
+        with interrupts() as interrupted, served(self.host, None if self.port == "auto" else self.port) as (url, desk):
+            screen.say(f"the page is at {url}; Ctrl-C ends it")
+            if not is_local(self.host):
+                screen.say("everybody in your network can use it")
+            if self.open:
+                import webbrowser
+
+                webbrowser.open(url)
+            while not interrupted():
+                time.sleep(0.2)
+            kept = desk.close()
+        for job in kept:
+            screen.say(f"{job.run.path} is kept; continue it with: wavemore train --resume {job.run.path}")
+        return 0
