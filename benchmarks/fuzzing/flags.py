@@ -24,6 +24,7 @@ POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "compare": (("runs/run", "runs/run"), ("run", "latest"), ("runs/run",), ("list.txt", "runs/run")),
     "study": ((), ("study.toml",), ("nothing",), ("list.txt",)),
     "report": ((), ("runs/run",), (FOLDER,), ("list.txt",), ("studies/x",)),
+    "app": ((), ("list.txt",)),
 }
 
 
@@ -65,6 +66,8 @@ def flags_case(random: Random, bases: dict[str, Files]) -> Case:
         words += ["--steps", "3", "--num-evals", "1"] if random.random() < 0.97 else []
     if name == "study":
         words += ["--jobs", "1"]
+    if name == "app":
+        words += ["--port", "0"]  # is refused: the page would be there for ever
     if random.random() < 0.1:
         place = random.randrange(1, len(words) + 1)
         words.insert(place, random.choice([*EVIL, *NUMBERS, "--debug", "--help", "--", "-n", "--no-json", "--json=x"]))

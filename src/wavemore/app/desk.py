@@ -64,6 +64,8 @@ class Job:
     """Of items that it does not learn from, the latest."""
     samples: list[str] = field(default_factory=list)
     wants: Literal["", "finish", "pause"] = ""
+    process: int | None = None
+    """The number of its process."""
     watched: float = field(default_factory=monotonic)
     version: int = 0
     """Grows with each change."""
@@ -225,7 +227,7 @@ class Desk:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        self._update(job, state="preparing")
+        self._update(job, state="preparing", process=process.pid)
         keeper = threading.Thread(target=self._pass_on, args=(job, process), daemon=True)
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(job.order | {"run": str(job.run.path)}) + "\n")

@@ -14,7 +14,7 @@ from wavemore.text.cleaning import describe_invisible
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS, detect_format, load_corpus
 from wavemore.text.layout import Wanted
-from wavemore.text.opening import COMPRESSED
+from wavemore.text.opening import COMPRESSED, open_file
 from wavemore.text.reports import LineReport, pluralize
 
 MAX_BYTES = 50_000_000
@@ -66,7 +66,7 @@ def load_list(source: str | Path, *, as_lines: bool = False, column: str | None 
 
 def read_list(source: str | Path, *, as_lines: bool = False, column: str | None = None, name: str = "") -> ListFacts:
     """Read a list, and say what it is. Raises `DataError` as `load_list` does, and for one that is too long."""
-    if isinstance(source, Path) and (size := source.stat().st_size) > MAX_BYTES:
+    if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
         raise DataError(too_large(size))
     corpus = load_list(source, as_lines=as_lines, column=column)
     report = corpus.report
@@ -87,6 +87,15 @@ def read_list(source: str | Path, *, as_lines: bool = False, column: str | None 
         as_lines=as_lines,
         column=column,
     )
+
+
+def _unpacked(path: Path) -> int:
+    """Return the bytes of a file that may be compressed, as far as they are not too many."""
+    size = 0
+    with open_file(path) as file:
+        while size <= MAX_BYTES and (piece := file.read(1 << 20)):
+            size += len(piece)
+    return size
 
 
 def too_large(size: int) -> str:
