@@ -1,9 +1,9 @@
 """Is the page quick while a model is being trained? `python -m benchmarks.app_load`.
 
-It serves the page as `wavemore app` does, in an empty folder, with a model of the bundled names. One client trains on the
-same names for as long as it takes; the others ask for new items, one request after the other, each with its own wishes,
-with a pause between two requests as people make (`--pause 0` for none). Latencies are those that a client sees over
-HTTP, on the same machine and its processors. The record is records/app-load.json.
+It serves the page as `wavemore app` does, in an empty folder, with a model of the bundled names. One client trains on
+the same names for as long as it takes; the others ask for new items, one request after the other, each with its own
+wishes, with a pause between two requests as people make (`--pause 0` for none). Latencies are those that a client sees
+over HTTP, on the same machine and its processors. The record is records/app-load.json.
 """
 
 import argparse

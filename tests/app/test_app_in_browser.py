@@ -61,7 +61,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     (folder / "secret.txt").write_text("secret", encoding="utf-8")
     app = App(folder)
     yield app
-    code, out, err = app.end()
+    code, _, err = app.end()
     assert (code, err) == (0, "")
     assert {path.name for path in folder.iterdir()} == {"runs", "secret.txt"}
 

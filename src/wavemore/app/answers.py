@@ -109,17 +109,17 @@ class Answers:
         except WavemoreError as error:
             yield (sentence(error), *[gr.skip()] * (STATE - 1))
             return
-        async for update in self._follow(job.name, memory):
+        async for update in self._follow(job.name, remembered(memory)):
             yield update
 
     async def go_on(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
         """Continue the run of the page."""
-        async for update in self._resume(memory, finish=False):
+        async for update in self._resume(remembered(memory), finish=False):
             yield update
 
     async def use_as_it_is(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
         """Make a finished run of what was learned."""
-        async for update in self._resume(memory, finish=True):
+        async for update in self._resume(remembered(memory), finish=True):
             yield update
 
     async def _resume(self, memory: Memory, *, finish: bool) -> AsyncIterator[tuple[Any, ...]]:
@@ -134,14 +134,15 @@ class Answers:
     def end_soon(self, memory: Memory) -> Any:
         """Stop, and keep what was learned."""
         try:
-            self.desk.finish(memory["run"])
+            self.desk.finish(remembered(memory)["run"])
         except WavemoreError as error:
             gr.Warning(sentence(error))
         return gr.update(interactive=False)
 
     async def open(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
         """Show the run that this browser used last, and follow it if it is being trained."""
-        name = memory.get("run", "")
+        memory = remembered(memory)
+        name = memory["run"]
         if self.desk.look(name) is not None:
             async for update in self._follow(name, memory):
                 yield update
@@ -180,12 +181,12 @@ class Answers:
 
     def choose(self, name: str | None, memory: Memory) -> tuple[Any, ...]:
         """Use another run."""
-        memory = {**memory, "run": name or ""}
+        memory = {**remembered(memory), "run": name or ""}
         return memory, self.show_kept(name, memory), gr.update(visible=False)
 
     def show_kept(self, name: str | None, memory: Memory) -> str:
         """Show the favourites of a run."""
-        return markup.favourites(memory["kept"].get(name or "", []), name or "")
+        return markup.favourites(remembered(memory)["kept"].get(name or "", []), name or "")
 
     def make_items(self, name: str | None, memory: Memory, *wishes: Any) -> tuple[Any, ...]:
         """Make new items."""
@@ -197,11 +198,12 @@ class Answers:
         said = ""
         if len(made) < wanted.count:
             said = markup.note(f"Only {len(made)} were found: be more daring, or wish for less.")
-        kept = [item["text"] for item in memory["kept"].get(name, [])]
+        kept = [item["text"] for item in remembered(memory)["kept"].get(name, [])]
         return said, markup.items(made, kept), markup.downloads(made, name or ""), made
 
     def toggle(self, name: str, made: Sequence[Any], memory: Memory, event: gr.EventData) -> tuple[Any, ...]:
         """Keep an item, or no longer."""
+        memory = remembered(memory)
         number, kept = event._data.get("number", -1), list(memory["kept"].get(name, []))
         if isinstance(number, int) and 0 <= number < len(made):
             item = made[number]

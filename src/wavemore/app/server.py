@@ -1,6 +1,7 @@
 """The server of the page: on this machine unless told otherwise, and with nothing from elsewhere."""
 
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,7 @@ def served(host: str = "127.0.0.1", port: int | None = None, *, debug: bool = Fa
 
     Raises `UsageError` if Gradio is not installed, and if the host or the port cannot be used.
     """
+    _check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="wavemore-app-") as folder:
         _set_environment(folder)
         gradio = require_gradio()
@@ -62,37 +64,47 @@ def served(host: str = "127.0.0.1", port: int | None = None, *, debug: bool = Fa
                 warnings.simplefilter("ignore")
                 blocks = Page(Answers(desk, Shelf(), Path(folder))).build()
                 blocks.queue(default_concurrency_limit=4, max_size=1_000)
-                try:
-                    _, url, _ = blocks.launch(
-                        server_name=host,
-                        server_port=port,
-                        share=False,
-                        inbrowser=False,
-                        quiet=True,
-                        prevent_thread_lock=True,
-                        show_error=False,
-                        footer_links=[],
-                        run_history=False,
-                        allowed_paths=[],
-                        max_file_size=MAX_BYTES,
-                        enable_monitoring=False,
-                        ssr_mode=False,
-                        pwa=False,
-                        mcp_server=False,
-                        theme=_theme(gradio),
-                        css=(files("wavemore.app") / "page.css").read_text(encoding="utf-8"),
-                        app_kwargs={"middleware": _middleware(host), "docs_url": None, "redoc_url": None},
-                    )
-                except OSError:
-                    raise UsageError(
-                        f"the page cannot be served at {host}:{port or 'any'}: choose another `port` or `host`"
-                    ) from None
+                _, url, _ = blocks.launch(
+                    server_name=f"[{host}]" if ":" in host.strip("[]") else host,
+                    server_port=port,
+                    share=False,
+                    inbrowser=False,
+                    quiet=True,
+                    prevent_thread_lock=True,
+                    show_error=False,
+                    footer_links=[],
+                    run_history=False,
+                    allowed_paths=[],
+                    max_file_size=MAX_BYTES,
+                    enable_monitoring=False,
+                    ssr_mode=False,
+                    pwa=False,
+                    mcp_server=False,
+                    theme=_theme(gradio),
+                    css=(files("wavemore.app") / "page.css").read_text(encoding="utf-8"),
+                    app_kwargs={"middleware": _middleware(host), "docs_url": None, "redoc_url": None},
+                )
             try:
                 yield url, desk
             finally:
                 blocks.close(verbose=False)
         finally:
             desk.close()
+
+
+def _check_address(host: str, port: int | None) -> None:
+    """Raise `UsageError` if nothing can be served there."""
+    name = host.strip("[]")
+    try:
+        family = socket.getaddrinfo(name, port or 0, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((name, port or 0))
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name of a host"
+        if port is None or not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+            raise UsageError(f"`host` is {host!r:.100}, where nothing can be served ({reason}): leave it out") from None
+        raise UsageError(f"`port` is {port}, which cannot be used ({reason}): choose another one") from None
 
 
 def require_gradio() -> Any:

@@ -3,8 +3,8 @@
 import secrets
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -108,17 +108,21 @@ class Loaded:
 
     def __init__(self, run: Run, stamp: int) -> None:
         self.run, self.stamp, self.checked = run, stamp, monotonic()
+        self._lock, self._sought = threading.Lock(), False
+        self._near: NearLines | None = None
         self.model: LanguageModel = from_pretrained(run.path, device="cpu")
         if self.model.config.data.format == "text":
             raise UsageError(f"{run.path.name} continues a text, and this page makes items: use `wavemore sample`")
 
-    @cached_property
+    @property
     def near(self) -> NearLines | None:
         """Finds the nearest known items; None if the list is no longer there."""
-        try:
-            return NearLines(known_lines(self.run))
-        except WavemoreError:
-            return None
+        with self._lock:
+            if not self._sought:
+                with suppress(WavemoreError):
+                    self._near = NearLines(known_lines(self.run))
+                self._sought = True
+        return self._near
 
 
 class Shelf:

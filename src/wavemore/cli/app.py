@@ -1,7 +1,10 @@
 """`wavemore app`: a page in the browser, on this machine, for people with a list."""
 
+import os
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from wavemore.cli.options import IntOrAuto, Name, YesOrNo
@@ -29,17 +32,17 @@ class App:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Serve the page until Ctrl-C."""
-        from wavemore.app.server import is_local, require_gradio, served
+        from wavemore.app.server import is_local, served
 
         require(self.port == "auto" or 0 < self.port < 2**16, "port", self.port, "between 1 and 65,535")
         screen = Screen()
-        with busy("starting the page", screen):
-            require_gradio()
-        with interrupts() as interrupted, served(self.host, None if self.port == "auto" else self.port) as (url, desk):
+        with interrupts() as interrupted, ExitStack() as stack:
+            with busy("starting the page", screen):
+                url, desk = stack.enter_context(served(self.host, None if self.port == "auto" else self.port))
             screen.say(f"the page is at {url}; Ctrl-C ends it")
             if not is_local(self.host):
                 screen.say("everybody in your network can use it")
-            if self.open:
+            if self.open and _has_windows():
                 import webbrowser
 
                 webbrowser.open(url)
@@ -49,3 +52,8 @@ class App:
         for job in kept:
             screen.say(f"{job.run.path} is kept; continue it with: wavemore train --resume {job.run.path}")
         return 0
+
+
+def _has_windows() -> bool:
+    """Whether a browser has somewhere to open; a text browser would take the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
