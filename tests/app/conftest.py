@@ -12,9 +12,9 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "names.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")
     corpus = wm.load_corpus(folder / "names.txt")
-    for number, settings in enumerate(({"fuse": (2, 2), "hidden": 24}, {"fuse": (2,), "hidden": 16}), 1):
-        run = folder / "runs" / f"names-{number}"
-        wm.train(corpus, model="tree", embedding=8, steps=60, num_evals=1, batch_size=64, run=run, **settings)
+    for number, fuse in enumerate(((2, 2), (2,)), 1):
+        plan = wm.plan(corpus, model="tree", fuse=fuse, embedding=8, hidden=24, steps=60, num_evals=1, batch_size=64)
+        wm.train(corpus, plan, run=folder / "runs" / f"names-{number}")
     return folder
 
 

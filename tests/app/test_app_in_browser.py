@@ -85,11 +85,15 @@ class Tab:
     def open(self) -> Any:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self._note_dialog)
         page.on("request", lambda request: self._note(request.url))
         page.goto(self.app.url)
         page.get_by_role("heading", name="wavemore").wait_for(timeout=WAIT)
         return page
+
+    def _note_dialog(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.app.url, "data:", "blob:")):

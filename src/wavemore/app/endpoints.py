@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from wavemore.app import board
 from wavemore.app.desk import Desk, Job
@@ -107,11 +108,11 @@ def add_endpoints(desk: Desk, shelf: Shelf, folder: Path) -> None:
         except WavemoreError as error:
             raise refused(error) from None
 
-    gr.api(sample, api_name="sample", **SAMPLERS)
-    gr.api(letters, api_name="letters", **SAMPLERS)
-    gr.api(train, api_name="train", concurrency_limit=None)
+    api(sample, api_name="sample", **SAMPLERS)
+    api(letters, api_name="letters", **SAMPLERS)
+    api(train, api_name="train", concurrency_limit=None)
     for each in (read, finish, runs, compare):
-        gr.api(each, api_name=each.__name__)
+        api(each, api_name=each.__name__)
 
 
 def progress(job: Job) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from wavemore.runs.item_file import Item, write_csv
 from wavemore.signs import sign
 from wavemore.text.reports import pluralize
 
-WIDTH, HEIGHT = 640, 200
+WIDTH, HEIGHT = 340, 120
 """Of the curve without its labels."""
 MAX_SHOWN = 200
 """Characters of an item that a table shows."""
@@ -91,7 +91,7 @@ def _state(job: Job, ahead: int) -> str:
             part = "Learning from all trials together: "
         return f"{part}{time}.{so_far}" if part else f"Learning, {time}.{so_far}"
     if job.state == "done":
-        return f"Done: {job.name} has learned your list.{so_far} Now make new items below."
+        return f"Done: {job.name} has learned your list.{so_far} Now make new ones."
     if job.state == "paused":
         return (
             f"{job.name} was stopped and is kept ({job.message})."
@@ -106,12 +106,13 @@ def curve(points: Sequence[Point]) -> Html:
     if len(points) < 2:
         return Html("")
     unsure = [choices(point.nats) for point in points]
-    high, low, last = max(unsure), min(unsure), max(points[-1].seconds, 0.1)
+    high, low, first = max(unsure), min(unsure), points[0].seconds
+    last = max(points[-1].seconds - first, 0.1)
     top = max(high, low + 1.0)
 
     def at(point: Point) -> str:
         y = HEIGHT * (top - choices(point.nats)) / (top - min(1.0, low))
-        return f"{WIDTH * point.seconds / last:.1f},{y:.1f}"
+        return f"{WIDTH * (point.seconds - first) / last:.1f},{y:.1f}"
 
     lines = []
     for teacher, part in groupby(points, key=lambda point: point.teacher):
@@ -119,11 +120,11 @@ def curve(points: Sequence[Point]) -> Html:
         lines.append(f"<polyline points='{places}' class='{'w-trial' if teacher else 'w-line'}'/>")
     said = f"How unsure it is: at first as between {unsure[0]:.0f} characters, now as between {unsure[-1]:.1f}"
     return Html(
-        f"<figure class='w-curve'><svg viewBox='-36 -12 {WIDTH + 46} {HEIGHT + 40}' role='img' aria-label='{said}'>"
+        f"<figure class='w-curve'><svg viewBox='-24 -10 {WIDTH + 30} {HEIGHT + 32}' role='img' aria-label='{said}'>"
         f"<path d='M0 0V{HEIGHT}H{WIDTH}' class='w-axes'/>{''.join(lines)}"
         f"<text x='-6' y='4' text-anchor='end'>{top:.0f}</text>"
         f"<text x='-6' y='{HEIGHT}' text-anchor='end'>1</text>"
-        f"<text x='{WIDTH}' y='{HEIGHT + 20}' text-anchor='end'>{text(duration(last))}</text></svg>"
+        f"<text x='{WIDTH}' y='{HEIGHT + 16}' text-anchor='end'>{text(duration(last))}</text></svg>"
         "<figcaption>Among how many characters it hesitates at each place: lower is better</figcaption></figure>"
     )
 

@@ -26,6 +26,7 @@ class Page:
 
     def build(self) -> gr.Blocks:
         """Lay out the page."""
+        blocks: gr.Blocks
         with gr.Blocks(title="wavemore", analytics_enabled=False) as blocks:
             gr.HTML("<header class='w-head'><h1>wavemore</h1><p>Give a list. Get more like it.</p></header>")
             self.memory = gr.BrowserState({"run": "", "kept": {}}, storage_key="wavemore", secret="wavemore")
@@ -48,7 +49,7 @@ class Page:
 
     def _list(self) -> None:
         gr.HTML("<h2><span>1</span> Your list</h2>")
-        self.file = gr.File(label="Drop a file here: one item on each line, or a table", type="filepath", height=110)
+        self.file = gr.File(label="A file: one item on each line, or a table", type="filepath", height=150)
         self.pasted = gr.Textbox(label="Or paste it", lines=4, max_lines=8, placeholder="one item on each line")
         with gr.Row():
             self.read = gr.Button("Read the pasted list", size="sm")
@@ -85,7 +86,18 @@ class Page:
         with gr.Accordion("A pattern", open=False):
             expression = gr.Textbox(label="Pattern", info="a regular expression, such as [aeiou].*[aeiou]")
         only_new = gr.Checkbox(True, label="Only new ones, which are not in the list")
-        self.wishes = [count, beginning, ending, contains, without, expression, shortest, longest, daring, only_new]
+        self.wishes: list[Any] = [
+            count,
+            beginning,
+            ending,
+            contains,
+            without,
+            expression,
+            shortest,
+            longest,
+            daring,
+            only_new,
+        ]
         self.make = gr.Button("Make", variant="primary")
         self.said = gr.HTML()
         self.items = gr.HTML(js_on_load=STAR)

@@ -41,6 +41,7 @@ HEADERS = (
 MAX_BODY = 2 * MAX_BYTES
 """Bytes of a request: pasted text is escaped on its way."""
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+INFO = ("block_info_text_color", "input_placeholder_color")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
@@ -125,9 +126,13 @@ def _set_environment(folder: str) -> None:
 
 def _theme(gradio: Any) -> Any:
     """Colours of our own, and fonts that the machine has."""
-    return gradio.themes.Base(
+    theme = gradio.themes.Base(
         primary_hue="blue", neutral_hue="slate", radius_size="md", font=list(FONTS), font_mono=list(MONO)
     )
+    subdued, blue = {"body_text_color_subdued": "#52617a", "body_text_color_subdued_dark": "#a9b7cc"}, "#1d5fb4"
+    subdued |= {f"{name}{dark}": subdued[f"body_text_color_subdued{dark}"] for name in INFO for dark in ("", "_dark")}
+    fills = {f"button_primary_background_fill{dark}": blue for dark in ("", "_dark")}
+    return theme.set(**subdued, **fills, button_primary_background_fill_hover="#174d94", color_accent=blue)
 
 
 def _middleware(host: str) -> list[Any]:

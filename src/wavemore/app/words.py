@@ -25,6 +25,7 @@ NAMES = {
     "data": "the list",
 }
 """Names of settings, as the page has them."""
+TOO_FEW = re.compile(r"(\d+ distinct lines?) cannot be split into train, val and test; at least (\d+) are needed")
 TYPICAL = ((0.75, "very typical"), (0.25, "typical"), (0.05, "unusual"), (-1.0, "very unusual"))
 """The least share of real items that are less typical, and the words for it."""
 
@@ -36,6 +37,7 @@ def plain(message: str) -> str:
     "“Beginning” is ' a'; lines never begin with a space, so it must not either."
     """
     text = re.sub(r"`(\w+)`", lambda match: f"“{NAMES[match[1]]}”" if match[1] in NAMES else match[0], message)
+    text = TOO_FEW.sub(r"too few to learn from: \1; at least \2 are needed", text)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
