@@ -37,8 +37,8 @@ def until(desk: Desk, job: Job, reached: Callable[[Job], object], *, watch: bool
     end = time.monotonic() + 90
     while not reached(job):
         assert time.monotonic() < end, job
-        if watch:
-            desk.look(job.name)
+        for each in desk.active() if watch else ():
+            desk.look(each.name)
         time.sleep(0.05)
 
 
