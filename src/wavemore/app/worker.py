@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -86,26 +87,31 @@ class _Training:
     def run(self, order: dict[str, Any]) -> None:
         """Begin or resume the run, and train to its end or until another order."""
         with self.target.lock():
-            started = None if order["resume"] else self.started
             corpus = self._resumed() if order["resume"] else self._begun(order)
             config = self.target.config
             tell("planned", model=config.model, teachers=len(config.teachers))
-            finishing: Path | None = None  # the run, or the teacher, that ends soon
-            for step in training_steps(self.target, corpus, started):
-                path = step.recorder.run.path
-                self._report(step, corpus)
-                if self.orders.pause:
-                    step.recorder.save(step.record)
-                    tell("paused", step=step.record.step)
-                    return
-                if self.orders.finish and finishing is None:
-                    step.deadline.end_in(WIND_DOWN)
-                    finishing = path
-                if finishing not in (None, path):  # the teacher that was to end soon has ended
-                    break
-            if finishing is not None:
-                keep_best_teacher(self.target)
-        tell("done")
+            with closing(training_steps(self.target, corpus, None if order["resume"] else self.started)) as steps:
+                if self._follow(steps, corpus):
+                    tell("done")
+
+    def _follow(self, steps: Iterable[TrainingStep], corpus: Corpus) -> bool:
+        """Train; return whether the run is finished."""
+        finishing: Path | None = None  # the run, or the teacher, that ends soon
+        for step in steps:
+            path = step.recorder.run.path
+            if finishing not in (None, path):  # the teacher that was to end soon has ended
+                break
+            self._report(step, corpus)
+            if self.orders.pause:
+                step.recorder.save(step.record)
+                tell("paused")
+                return False
+            if self.orders.finish and finishing is None:
+                step.deadline.end_in(WIND_DOWN)
+                finishing = path
+        if finishing is not None:
+            keep_best_teacher(self.target)
+        return True
 
     def _begun(self, order: dict[str, Any]) -> Corpus:
         corpus = load_list(order["data"], as_lines=order["as_lines"], column=order["column"])
@@ -145,12 +151,11 @@ class _Training:
 
     def _samples(self, step: TrainingStep, corpus: Corpus) -> list[str]:
         """Draw some items from the weights as they are now; the training goes on as if nothing had happened."""
-        run, checkpoint = step.recorder.run, step.record.checkpoint()
+        run = step.recorder.run
         if self.preview is None or self.preview[0] != run.path:
             self.preview = run.path, run.new_model()
         model = self.preview[1]
-        weights = checkpoint.part("averaged") or checkpoint.part("model") or checkpoint.part("best")
-        model.load_state_dict(weights)
+        model.load_state_dict(step.recorder.weights())
         sampling = Sampling(
             temperature=0.8, max_length=max(1, corpus.longest_line), distinct=True, seed=step.record.step
         )

@@ -1,6 +1,6 @@
 """A whole training in one call: run folder, checkpoints, exact losses."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from math import inf
 from pathlib import Path
@@ -118,7 +118,7 @@ class TrainingStep(NamedTuple):
     deadline: Deadline
 
 
-def training_steps(run: Run, corpus: Corpus, started: float | None = None) -> Iterator[TrainingStep]:
+def training_steps(run: Run, corpus: Corpus, started: float | None = None) -> Generator[TrainingStep, None, None]:
     """Train in a run folder, from its checkpoint if it has one, and finish the run: a student's own teachers first.
 
     The caller holds the run's lock. A time budget began when the training `started`, by `monotonic`; that of a run that
