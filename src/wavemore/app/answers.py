@@ -75,27 +75,29 @@ class Answers:
         """`folder` is for what is pasted and downloaded."""
         self.desk, self.shelf, self.folder = desk, shelf, folder
 
-    def read_file(self, path: str | None, as_lines: bool, column: str) -> tuple[Any, ...]:
+    def read_file(self, path: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
         """Say what an uploaded list is."""
         return self._read(lambda: Path(path or ""), as_lines, column) if path else (None, "", gr.skip())
 
-    def read_pasted(self, pasted: str, as_lines: bool, column: str) -> tuple[Any, ...]:
+    def read_pasted(self, pasted: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
         """Say what a pasted list is."""
-        return self._read(lambda: paste(pasted, self.folder), as_lines, column, "pasted list")
+        return self._read(lambda: paste(pasted or "", self.folder), as_lines, column, "pasted list")
 
     def read_example(self) -> tuple[Any, ...]:
         """Say what the bundled list is."""
         return self._read(lambda: "names", False, "", "first names")
 
-    def read_again(self, facts: ListFacts | None, path: str | None, pasted: str, *how: Any) -> tuple[Any, ...]:
+    def read_again(self, facts: ListFacts | None, path: str | None, pasted: str | None, *how: Any) -> tuple[Any, ...]:
         """Read the list in another way."""
-        if path or pasted.strip():
+        if path or (pasted or "").strip():
             return self.read_file(path, *how) if path else self.read_pasted(pasted, *how)
         return facts, gr.skip(), gr.skip()
 
-    def _read(self, source: Callable[[], str | Path], as_lines: bool, column: str, name: str = "") -> tuple[Any, ...]:
+    def _read(
+        self, source: Callable[[], str | Path], as_lines: bool, column: str | None, name: str = ""
+    ) -> tuple[Any, ...]:
         try:
-            found = read_list(source(), as_lines=as_lines, column=column.strip() or None, name=name)
+            found = read_list(source(), as_lines=as_lines, column=(column or "").strip() or None, name=name)
         except WavemoreError as error:
             return None, sentence(error), gr.update(interactive=False)
         return found, markup.facts(found), gr.update(interactive=True)
@@ -221,12 +223,13 @@ class Answers:
         size = f"{path.name} is ready ({path.stat().st_size / 1e3:,.0f} KB)."
         return markup.note(size, "good"), gr.update(value=str(path), visible=True, label=f"Save {path.name}")
 
-    def look_inside(self, name: str | None, word: str) -> str:
+    def look_inside(self, name: str | None, word: str | None) -> str:
         """Show a word as the model sees it."""
         try:
-            run, word = _required(name), word.strip()
-            parts = [markup.letters(self.shelf.letters(run, word), word)] if word else []
-            parts += [markup.following(self.shelf.following(run, word), word), markup.tree(self.shelf.tree(run, word))]
+            run, typed = _required(name), (word or "").strip()
+            parts = [markup.letters(self.shelf.letters(run, typed), typed)] if typed else []
+            parts.append(markup.following(self.shelf.following(run, typed), typed))
+            parts.append(markup.tree(self.shelf.tree(run, typed)))
         except WavemoreError as error:
             return sentence(error)
         return "".join(parts)
