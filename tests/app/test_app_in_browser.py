@@ -276,7 +276,7 @@ def test_programs_can_call_it(app: App) -> None:
         assert len(client.predict(word="stan", run="list-1", api_name="/letters")) == 5
         assert "list-1" in [row["name"] for row in client.predict(api_name="/runs")]
         for values, message in (
-            ({"beginning": "ß"}, "“Beginning”"),
+            ({"beginning": "ß"}, "unknown character"),
             ({"run": "../secret.txt"}, "there is no run"),
             ({"count": -1}, "“How many”"),
         ):
