@@ -97,7 +97,7 @@ def pages(text: str) -> list[str]:
         markup.items([item], [text]),
         markup.downloads([item], text),
         markup.favourites([item], text),
-        markup.letters([Letter("a", 0.5, ((text[:1], 0.25),)), Letter("", 0.0, ())], text),
+        markup.letters([Letter("a", 0.5, ((text[:1], 0.25),)), Letter("", 0.0, ())], text, text),
         markup.following([("a", 0.5), (text[:1], 0.1)], text),
         markup.tree(text),
         markup.runs([row]),

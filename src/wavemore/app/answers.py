@@ -227,7 +227,7 @@ class Answers:
         """Show a word as the model sees it."""
         try:
             run, typed = _required(name), (word or "").strip()
-            parts = [markup.letters(self.shelf.letters(run, typed), typed)] if typed else []
+            parts = [markup.letters(self.shelf.letters(run, typed), typed, run)] if typed else []
             parts.append(markup.following(self.shelf.following(run, typed), typed))
             parts.append(markup.tree(self.shelf.tree(run, typed)))
         except WavemoreError as error:

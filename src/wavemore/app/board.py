@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wavemore.app.desk import find_named
-from wavemore.app.words import choices, duration, quality
+from wavemore.app.words import choices, duration
 from wavemore.comparison.compare import compare
 from wavemore.comparison.result import Comparison, LineDifference
 from wavemore.errors import UsageError
@@ -23,6 +23,7 @@ class Row:
     name: str
     data: str
     quality: str
+    """Among how many characters it hesitates at each place."""
     state: str
     """Empty for a finished run."""
     model: str
@@ -46,7 +47,7 @@ def _row(entry: Entry) -> Row:
     return Row(
         name=entry.run.path.name,
         data=config.data.name,
-        quality="" if entry.val_nats is None else quality(entry.val_nats),
+        quality="" if entry.val_nats is None else f"{choices(entry.val_nats):.1f} characters",
         state=entry.problem,
         model=describe_model(config),
         parameters=summary.parameters if summary else 0,

@@ -147,7 +147,7 @@ def items(made: Sequence[Item], kept: Sequence[str]) -> Html:
     head = ("<span class='w-hidden'>Keep</span>", "Item", "How typical", "New?", "Nearest in your list")
     explained = "How typical: the share of the real items that are less typical, for this model."
     return Html(
-        "<div class='w-scroll' tabindex='0' role='region' aria-label='New items'><table class='w-table'>"
+        "<div class='w-scroll' tabindex='0' role='region' aria-label='New items'><table class='w-table w-items'>"
         f"<thead><tr>{''.join(f'<th scope=col>{name}</th>' for name in head)}</tr></thead>"
         f"<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table></div><p class='w-small'>{explained}</p>"
     )
@@ -178,19 +178,19 @@ def favourites(kept: Sequence[Item], name: str) -> Html:
     return Html(_chips(item["text"] for item in kept) + downloads(kept, f"{name}-favourites"))
 
 
-def letters(found: Sequence[Letter], word: str) -> Html:
+def letters(found: Sequence[Letter], word: str, name: str) -> Html:
     """A word letter by letter: how surprising each one was, and what was expected."""
     cells = []
     for letter in found:
         height = min(100.0, 100 * -log(max(letter.p, 1e-12)) / FULL)
-        expected = ", ".join(f"{sign(character)} {p:.0%}" for character, p in letter.expected)
+        expected = "".join(f"<span>{text(sign(character))} {p:.0%}</span>" for character, p in letter.expected)
         cells.append(
             f"<li><span class='w-column'><span style='height:{height:.0f}%'></span></span>"
             f"<b>{text(sign(letter.character))}</b><small>{letter.p:.0%}</small>"
-            f"<small class='w-expected'>{text(expected)}</small></li>"
+            f"<small class='w-expected'>{expected}</small></li>"
         )
     return Html(
-        f"<div class='w-card'><h3>{_bdi(word)}</h3><p class='w-small'>A high bar: it did not expect this letter. Below "
+        f"<div class='w-card'><h3>{_bdi(word)}, as {text(name)} sees it</h3><p class='w-small'>A high bar: it did not expect this letter. Below "
         "each letter: how likely it was, and what it expected most. ⏎ is the end.</p>"
         "<div class='w-scroll' tabindex='0' role='region' aria-label='Letter by letter'>"
         f"<ol class='w-letters'>{''.join(cells)}</ol></div></div>"
@@ -222,7 +222,7 @@ def runs(rows: Sequence[Row]) -> Html:
     """All runs in a table."""
     if not rows:
         return note("There is no run yet: give a list, and start.")
-    head = ("Name", "List", "How well it guesses", "Learned for", "Kind", "Begun")
+    head = ("Name", "List", "Hesitates between", "Learned for", "Kind", "Begun")
     body = []
     for row in rows:
         state = f" <small>({text(row.state)})</small>" if row.state else ""

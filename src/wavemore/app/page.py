@@ -79,9 +79,9 @@ class Page:
             contains = gr.Textbox(label="Contains", info="several with commas", min_width=140)
             without = gr.Textbox(label="Without", info="several with commas", min_width=140)
         with gr.Row():
-            count = gr.Number(20, label="How many", precision=0, minimum=1, maximum=MAX_COUNT, min_width=120)
-            shortest = gr.Number(0, label="Shortest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=120)
-            longest = gr.Number(0, label="Longest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=120)
+            count = gr.Number(20, label="How many", precision=0, minimum=1, maximum=MAX_COUNT, min_width=80)
+            shortest = gr.Number(0, label="Shortest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
+            longest = gr.Number(0, label="Longest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
         daring = gr.Slider(0.3, 1.6, 0.8, step=0.05, label="Daring", info="low: very typical; high: unusual")
         with gr.Accordion("A pattern", open=False):
             expression = gr.Textbox(label="Pattern", info="a regular expression, such as [aeiou].*[aeiou]")

@@ -1,5 +1,6 @@
 """The models that pages use: loaded once, then items by wishes, words letter by letter, and a page to hand on."""
 
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -34,7 +35,9 @@ MAX_TYPED = 60
 """Characters of a word that is looked at letter by letter."""
 EXPECTED = 3
 """What was expected instead of a letter: so many."""
-GREEDY_SEED = 2**31
+MOST_SEED = 2**31
+SIZES = re.compile(r" {3}T(/\d+)?(?=   then: |$)", re.MULTILINE)
+"""What a drawing of a tree says about the lengths of its levels."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Wishes:
             "match": self.expression,
             "new": self.only_new,
             "distinct": True,
-            "seed": self.seed if self.seed >= 0 else secrets.randbelow(GREEDY_SEED),
+            "seed": self.seed if self.seed >= 0 else secrets.randbelow(MOST_SEED),
         }
         if self.shortest > 0:
             settings["min_length"] = self.shortest
@@ -197,7 +200,8 @@ class Shelf:
             return ""
         context = config.receptive_field or 1
         best = next_characters(model.model, model.vocabulary, word)[0].character
-        return draw_tree(fuse, f"{chr(10) * context}{word}"[-context:], best or "⏎")
+        drawing = draw_tree(fuse, f"{chr(10) * context}{word}"[-context:], best or "⏎")
+        return SIZES.sub("", drawing)
 
     def export(self, name: str, folder: Path) -> Path:
         """Write the page of a run to a folder, and return its path."""
