@@ -30,6 +30,8 @@ RECORD = Path(__file__).resolve().parents[1] / "records" / "app-load.json"
 LIST = Path(__file__).resolve().parents[1] / "src" / "wavemore" / "text" / DATASETS["names"].file
 COUNT = 10
 """Items of a request."""
+REST = ["", "", "", "", 0, 0, 0.8, True, -1]
+"""The other wishes of a request: none."""
 TIMEOUT = 60.0
 MOST_MINUTES = 20.0
 """Of the training: the clients are done before."""
@@ -139,7 +141,7 @@ def _ask(url: str, seed: int, requests: int, pause: float, seconds: list[float],
             beginning = chance.choice(["", *"abcdefghjklmnrst"])
             start = perf_counter()
             try:
-                [items] = list(events(client, url, "sample", ["names-1", COUNT, beginning]))
+                [items] = list(events(client, url, "sample", ["names-1", COUNT, beginning, *REST]))
                 assert len(items) == COUNT, items
                 assert all(item["text"].startswith(beginning) and item["new"] for item in items), items
             except (httpx.HTTPError, AssertionError, ValueError, RuntimeError) as error:

@@ -190,8 +190,8 @@ def letters(found: Sequence[Letter], word: str, name: str) -> Html:
             f"<small class='w-expected'>{expected}</small></li>"
         )
     return Html(
-        f"<div class='w-card'><h3>{_bdi(word)}, as {text(name)} sees it</h3><p class='w-small'>A high bar: it did not expect this letter. Below "
-        "each letter: how likely it was, and what it expected most. ⏎ is the end.</p>"
+        f"<div class='w-card'><h3>{_bdi(word)}, as {text(name)} sees it</h3><p class='w-small'>A high bar: it did not "
+        "expect this letter. Below each letter: how likely it was, and what it expected most. ⏎ is the end.</p>"
         "<div class='w-scroll' tabindex='0' role='region' aria-label='Letter by letter'>"
         f"<ol class='w-letters'>{''.join(cells)}</ol></div></div>"
     )

@@ -5,7 +5,7 @@ import socket
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,48 +49,54 @@ MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "monos
 def served(host: str = "127.0.0.1", port: int | None = None, *, debug: bool = False) -> Iterator[tuple[str, Desk]]:
     """Serve the page in the block; yield its address, and the trainings. Afterwards, all of them are saved.
 
-    Raises `UsageError` if Gradio is not installed, and if the host or the port cannot be used.
+    Without `debug`, what Gradio would print about wrong requests is left out. Raises `UsageError` if Gradio is not
+    installed, and if the host or the port cannot be used.
     """
     _check_address(host, port)
-    with tempfile.TemporaryDirectory(prefix="wavemore-app-") as folder:
-        _set_environment(folder)
-        gradio = require_gradio()
-        from wavemore.app.answers import Answers
-        from wavemore.app.page import Page
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wavemore-app-"))
+        gradio = _require_gradio(folder)
+        if not debug:
+            stack.enter_context(redirect_stderr(stack.enter_context(open(os.devnull, "w"))))  # noqa: PTH123
+        yield from _served(gradio, Path(folder), host, port, Desk(debug=debug))
 
-        set_threads(1)  # the other processors are for the training
-        desk = Desk(debug=debug)
+
+def _served(gradio: Any, folder: Path, host: str, port: int | None, desk: Desk) -> Iterator[tuple[str, Desk]]:
+    from wavemore.app.answers import Answers
+    from wavemore.app.page import Page
+
+    set_threads(1)  # the other processors are for the training
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            blocks = Page(Answers(desk, Shelf(), folder)).build()
+            blocks.queue(default_concurrency_limit=4, max_size=1_000)
+            _, url, _ = blocks.launch(
+                server_name=f"[{host}]" if ":" in host.strip("[]") else host,
+                server_port=port,
+                share=False,
+                inbrowser=False,
+                quiet=True,
+                prevent_thread_lock=True,
+                show_error=False,
+                footer_links=[],
+                run_history=False,
+                allowed_paths=[],
+                max_file_size=MAX_BYTES,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                theme=_theme(gradio),
+                css=(files("wavemore.app") / "page.css").read_text(encoding="utf-8"),
+                app_kwargs={"middleware": _middleware(host), "docs_url": None, "redoc_url": None},
+            )
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                blocks = Page(Answers(desk, Shelf(), Path(folder))).build()
-                blocks.queue(default_concurrency_limit=4, max_size=1_000)
-                _, url, _ = blocks.launch(
-                    server_name=f"[{host}]" if ":" in host.strip("[]") else host,
-                    server_port=port,
-                    share=False,
-                    inbrowser=False,
-                    quiet=True,
-                    prevent_thread_lock=True,
-                    show_error=False,
-                    footer_links=[],
-                    run_history=False,
-                    allowed_paths=[],
-                    max_file_size=MAX_BYTES,
-                    enable_monitoring=False,
-                    ssr_mode=False,
-                    pwa=False,
-                    mcp_server=False,
-                    theme=_theme(gradio),
-                    css=(files("wavemore.app") / "page.css").read_text(encoding="utf-8"),
-                    app_kwargs={"middleware": _middleware(host), "docs_url": None, "redoc_url": None},
-                )
-            try:
-                yield url, desk
-            finally:
-                blocks.close(verbose=False)
+            yield url, desk
         finally:
-            desk.close()
+            blocks.close(verbose=False)
+    finally:
+        desk.close()
 
 
 def _check_address(host: str, port: int | None) -> None:
@@ -108,20 +114,16 @@ def _check_address(host: str, port: int | None) -> None:
         raise UsageError(f"`port` is {port}, which cannot be used ({reason}): choose another one") from None
 
 
-def require_gradio() -> Any:
-    """Import Gradio. Raises `UsageError` if it is not installed."""
+def _require_gradio(folder: str) -> Any:
+    """Import Gradio, which then keeps its files in a folder. Raises `UsageError` if it is not installed."""
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]  # settings of other pages
+    os.environ.update(SETTINGS | {"GRADIO_TEMP_DIR": folder})  # read when Gradio is imported, and later
     try:
         import gradio
     except ImportError:
         raise UsageError("the page needs Gradio: pip install 'wavemore[app]'") from None
     return gradio
-
-
-def _set_environment(folder: str) -> None:
-    """Set what Gradio reads from the environment when it is imported; its other settings are ours alone."""
-    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
-        del os.environ[name]
-    os.environ.update(SETTINGS | {"GRADIO_TEMP_DIR": folder})
 
 
 def _theme(gradio: Any) -> Any:

@@ -38,7 +38,8 @@ class App:
         screen = Screen()
         with interrupts() as interrupted, ExitStack() as stack:
             with busy("starting the page", screen):
-                url, desk = stack.enter_context(served(self.host, None if self.port == "auto" else self.port))
+                port = None if self.port == "auto" else self.port
+                url, desk = stack.enter_context(served(self.host, port, debug="--debug" in sys.argv))
             screen.say(f"the page is at {url}; Ctrl-C ends it")
             if not is_local(self.host):
                 screen.say("everybody in your network can use it")
