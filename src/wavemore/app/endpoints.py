@@ -32,7 +32,11 @@ def refused(error: WavemoreError) -> gr.Error:
 
 def add_endpoints(desk: Desk, shelf: Shelf, folder: Path) -> None:
     """Add the endpoints to the page that is being built."""
+    _add_training(desk, folder)
+    _add_models(shelf)
 
+
+def _add_training(desk: Desk, folder: Path) -> None:
     def listed(text: Any) -> ListFacts:
         return read_list(paste(typed(text, "text", str), folder), name="list")
 
@@ -67,6 +71,12 @@ def add_endpoints(desk: Desk, shelf: Shelf, folder: Path) -> None:
             raise refused(error) from None
         return True
 
+    api(train, api_name="train", concurrency_limit=None)
+    api(read, api_name="read")
+    api(finish, api_name="finish")
+
+
+def _add_models(shelf: Shelf) -> None:
     def sample(
         run: str = "latest",
         count: int = 20,
@@ -110,9 +120,8 @@ def add_endpoints(desk: Desk, shelf: Shelf, folder: Path) -> None:
 
     api(sample, api_name="sample", **SAMPLERS)
     api(letters, api_name="letters", **SAMPLERS)
-    api(train, api_name="train", concurrency_limit=None)
-    for each in (read, finish, runs, compare):
-        api(each, api_name=each.__name__)
+    api(runs, api_name="runs")
+    api(compare, api_name="compare")
 
 
 def progress(job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavemore.errors import DataError
+from wavemore.errors import DataError, WavemoreError
 from wavemore.files import write_atomic
 from wavemore.runs.find import run_name
 from wavemore.signs import sign
@@ -66,9 +66,12 @@ def load_list(source: str | Path, *, as_lines: bool = False, column: str | None 
 
 def read_list(source: str | Path, *, as_lines: bool = False, column: str | None = None, name: str = "") -> ListFacts:
     """Read a list, and say what it is. Raises `DataError` as `load_list` does, and for one that is too long."""
-    if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
-        raise DataError(too_large(size))
-    corpus = load_list(source, as_lines=as_lines, column=column)
+    try:
+        if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
+            raise DataError(too_large(size))
+        corpus = load_list(source, as_lines=as_lines, column=column)
+    except WavemoreError as error:  # where a page keeps the file is nobody's business
+        raise type(error)(str(error).replace(f"{source}: ", "").replace(str(source), "the file")) from None
     report = corpus.report
     assert isinstance(report, LineReport)
     left_out = [f"{pluralize(report.blank, 'blank line')} skipped"] if report.blank else []

@@ -25,7 +25,17 @@ NAMES = {
     "data": "the list",
 }
 """Names of settings, as the page has them."""
-TOO_FEW = re.compile(r"(\d+ distinct lines?) cannot be split into train, val and test; at least (\d+) are needed")
+PHRASES = (
+    (
+        r"(\d+ distinct lines?) cannot be split into train, val and test; at least (\d+) are needed",
+        r"too few to learn from: \1; at least \2 are needed",
+    ),
+    (r"set `encoding` to that of the file, for example latin-1", "save it as UTF-8"),
+    (r": set `long_lines` to skip .*", "; leave such lines out"),
+    (r"(one item per line): [a-z0-9]+ .*the file.*", r"\1"),
+    (r"^has ", "the file has "),
+)
+"""What the library says, for readers of its settings and users of a terminal, and how the page says it."""
 TYPICAL = ((0.75, "very typical"), (0.25, "typical"), (0.05, "unusual"), (-1.0, "very unusual"))
 """The least share of real items that are less typical, and the words for it."""
 
@@ -36,8 +46,9 @@ def plain(message: str) -> str:
     >>> plain("`prefix` is ' a'; lines never begin with a space, so it must not either")
     "“Beginning” is ' a'; lines never begin with a space, so it must not either."
     """
+    for pattern, words in PHRASES:
+        message = re.sub(pattern, words, message)
     text = re.sub(r"`(\w+)`", lambda match: f"“{NAMES[match[1]]}”" if match[1] in NAMES else match[0], message)
-    text = TOO_FEW.sub(r"too few to learn from: \1; at least \2 are needed", text)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
