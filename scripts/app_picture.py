@@ -25,10 +25,10 @@ def draw(picture: Path) -> None:
             browser = engine.chromium.launch(
                 executable_path=which("chromium") or which("google-chrome"), args=["--no-sandbox"]
             )
-            page = browser.new_page(viewport={"width": 1200, "height": 1180})
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.goto(url)
             _use(page)
-            page.screenshot(path=picture)
+            page.screenshot(path=picture, full_page=True)
             browser.close()
         os.chdir("/")
 

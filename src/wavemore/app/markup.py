@@ -144,7 +144,7 @@ def items(made: Sequence[Item], kept: Sequence[str]) -> Html:
         near = f"{_bdi(item['nearest'])} <small>{text(edits(item['distance']))}</small>" if "nearest" in item else ""
         cells = (star, _bdi(value), f"{text(typical(rank))} {percent}", "new" if item["new"] else "in the list", near)
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
-    head = ("<span class='w-hidden'>Keep</span>", "Item", "How typical", "New?", "Nearest in your list")
+    head = ("<span class='w-hidden'>Keep</span>", "Item", "How typical", "New?", "Nearest known")
     explained = "How typical: the share of the real items that are less typical, for this model."
     return Html(
         "<div class='w-scroll' tabindex='0' role='region' aria-label='New items'><table class='w-table w-items'>"

@@ -15,9 +15,9 @@ from wavemore.errors import require
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Open a page in the browser: give a list, make more like it, without commands.
+    """Open a page in the browser: give a list, and make more like it.
 
-    Everything stays on this machine; runs are kept in runs/, as those of the other commands.
+    Everything stays on this machine; runs are in runs/, as for all commands.
 
     Example:
       wavemore app
