@@ -30,6 +30,7 @@ POSITIONALS: dict[str, tuple[tuple[str, ...], ...]] = {
     "study": ((), ("study.toml",), ("nothing",), ("list.txt",)),
     "tune": (("list.txt",), ("list.txt",), ("text.txt",), (), ("nothing.txt",)),
     "report": ((), ("runs/run",), (FOLDER,), ("list.txt",), ("studies/x",)),
+    "app": ((), ("list.txt",)),
 }
 
 
@@ -73,6 +74,8 @@ def flags_case(random: Random, bases: dict[str, Files]) -> Case:
         words += ["--jobs", "1"]
     if name == "tune":
         words += ["--trials", "1", "--jobs", "1", "--max-seconds", "0.1", "--repeats", "1"]
+    if name == "app":
+        words += ["--port", "0"]  # is refused: the page would be there for ever
     if random.random() < 0.1:
         place = random.randrange(1, len(words) + 1)
         words.insert(place, random.choice([*EVIL, *NUMBERS, "--debug", "--help", "--", "-n", "--no-json", "--json=x"]))

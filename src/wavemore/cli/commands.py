@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from wavemore.cli.app import App
 from wavemore.cli.compare import Compare
 from wavemore.cli.evaluate import Evaluate
 from wavemore.cli.export import Export
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Any] = {
     "tune": Tune,
     "report": Report,
     "export": Export,
+    "app": App,
 }
 """Dataclasses whose fields are the flags and whose docstring is the help, its first line the purpose."""
 

@@ -108,7 +108,7 @@ class Train:
         from wavemore.cli.progress import busy
         from wavemore.cli.screen import Screen
         from wavemore.cli.training import train_run
-        from wavemore.runs.find import new_run
+        from wavemore.runs.find import new_run, run_name
         from wavemore.runs.identity import training_digest
         from wavemore.runs.ranks import received_run, send_run, together
         from wavemore.runs.teachers import create_teachers, own_teachers
@@ -237,11 +237,3 @@ class Train:
         elif settings.get("distill_weight"):
             raise UsageError("--distill-weight is for distillation: name the teachers with --teachers")
         return settings
-
-
-def run_name(source: str) -> str:
-    """Return a run's name from its data: `lists/My names.txt` -> `My-names`."""
-    from wavemore.text.datasets import stem_of
-
-    stem = "".join(character if character.isalnum() else "-" for character in stem_of(source)).strip("-")
-    return stem[:60] or "run"

@@ -195,6 +195,6 @@ def _show(record: "Record", folder: Path, page: Path | None, screen: Screen) -> 
 
 
 def _stem(source: str) -> str:
-    from wavemore.cli.train import run_name
+    from wavemore.runs.find import run_name
 
     return run_name(source)

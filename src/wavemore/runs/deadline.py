@@ -32,6 +32,10 @@ class Deadline:
             return None
         return cls(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)
 
+    def end_in(self, seconds: float) -> None:
+        """Let the training end in so many seconds, or one step later, however long it was to be."""
+        self.end, self.most_steps = monotonic() + seconds, 0
+
     def check(self, record: StepRecord) -> int | None:
         """Return how many steps the training should have, if it would not end in time with those of the record."""
         now = monotonic()

@@ -10,7 +10,7 @@ from wavemore.files import is_present
 from wavemore.runs.config import read_created
 from wavemore.runs.layout import FILES, REPLACEMENT
 from wavemore.runs.run import Run
-from wavemore.text.datasets import DATASETS
+from wavemore.text.datasets import DATASETS, stem_of
 
 ROOMS = (Path("runs"), Path("studies"))
 SEARCH = "search.json"
@@ -78,6 +78,16 @@ def find_group(name: str) -> list[Run]:
         path = find_run(name).path  # raises for a file, and a folder without a run
         raise RunError(f"{path} holds no run; `wavemore log` lists the runs")
     return runs
+
+
+def run_name(source: str) -> str:
+    """Return a name for runs on some data.
+
+    >>> run_name("lists/My names.txt"), run_name("...")
+    ('My-names', 'run')
+    """
+    stem = "".join(character if character.isalnum() else "-" for character in stem_of(source)).strip("-")
+    return stem[:60] or "run"
 
 
 def new_run(name: str) -> Run:

@@ -2,6 +2,8 @@
 
 import time
 
+from torch import Tensor
+
 from wavemore.engine.fit import Training
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.step_record import Checkpoint, StepRecord
@@ -41,6 +43,12 @@ class Recorder:
     def follow(self, training: Training) -> None:
         """Take the state and the weights from this training, whose records will be added."""
         self._training = training
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copy the weights as they are now: their running mean if there is one."""
+        assert self._training is not None
+        checkpoint = self._training.checkpoint()
+        return checkpoint.part("averaged") or checkpoint.part("model") or checkpoint.part("best")
 
     def add(self, step: StepRecord) -> None:
         """Add a record; write to disk at evaluations and every 20 seconds."""

@@ -6,6 +6,7 @@ A teacher that was trained on another split may know the student's val lines, so
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 from torch import Tensor
 
@@ -14,8 +15,11 @@ from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.config import DataConfig, RunConfig, TeacherConfig
 from wavemore.runs.describe import describe_model
+from wavemore.runs.entry import read_entry
 from wavemore.runs.find import find_group
 from wavemore.runs.identity import data_differences
+from wavemore.runs.json_file import write_json
+from wavemore.runs.layout import FILES
 from wavemore.runs.memory_check import check_soft_targets_fit
 from wavemore.runs.moved import places
 from wavemore.runs.run import Run
@@ -79,6 +83,29 @@ def keep_teacher(run: Run, index: int, teacher: Run) -> None:
     teachers = list(run.config.teachers)
     teachers[index] = _teacher(teacher, run.config.data)
     run.set_teachers(teachers)
+
+
+def keep_best_teacher(run: Run) -> bool:
+    """Let the best of a student's own teachers that are finished be the run, if it is better than the student so far.
+
+    The caller holds the run's lock. Returns whether it took the student's place; the folder of the teachers remains.
+    """
+    entries = [read_entry(Run(Path(teacher.run))) for teacher in run.config.teachers if teacher.sha256]
+    finished = [(entry.val_nats, entry) for entry in entries if entry.val_nats is not None]
+    if run.is_replacement or not finished:
+        return False
+    val_nats, best = min(finished, key=lambda pair: pair[0])
+    so_far = read_entry(run).val_nats
+    if best.config is None or (so_far is not None and so_far <= val_nats):
+        return False
+    new = run.replacement
+    new.path.mkdir(exist_ok=True)
+    for name in FILES:
+        if (file := best.run.path / name).is_file():
+            copyfile(file, new.path / name)
+    write_json(new.path / "config.json", replace(best.config, note=run.config.note))
+    new.take_place()
+    return True
 
 
 def _own_config(student: RunConfig, planned: Plan) -> RunConfig:

@@ -1,17 +1,19 @@
 """A whole training in one call: run folder, checkpoints, exact losses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import torch
 
 from wavemore.engine.devices import usable_device
 from wavemore.engine.plan import plan as plan_training
 from wavemore.engine.plan import uses_threads
+from wavemore.engine.step_record import StepRecord
 from wavemore.engine.threads import set_threads
 from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import PlanSettings
@@ -130,23 +132,43 @@ def _finished(run: Run, corpus: Corpus, started: float | None) -> LanguageModel:
 
 
 def _complete(run: Run, corpus: Corpus, started: float | None) -> LanguageModel:
-    """Train in a run folder to the end, a student's own teachers first; the caller holds its lock."""
+    """Train in a run folder to the end; the caller holds its lock."""
+    for _ in training_steps(run, corpus, started):
+        pass
+    return LanguageModel(run.model(), corpus.vocabulary, run.config, corpus.line_hashes, run.summary())
+
+
+class TrainingStep(NamedTuple):
+    """A step of a training in a run folder."""
+
+    recorder: Recorder
+    """That of the run, or of the teacher that is trained first."""
+    record: StepRecord
+    deadline: Deadline
+
+
+def training_steps(run: Run, corpus: Corpus, started: float | None = None) -> Generator[TrainingStep, None, None]:
+    """Train in a run folder, from its checkpoint if it has one, and finish the run: a student's own teachers first.
+
+    The caller holds the run's lock. A time budget began when the training `started`, by `monotonic`; that of a run that
+    is resumed goes on. A caller that ends the iteration earlier saves the last record: `recorder.save(record)`.
+    """
     while (following := next_teacher(run)) is not None:
         index, teacher = following
         with teacher.lock():
             teacher = teacher.replacement if teacher.replacement.exists() else teacher
             if teacher.summary() is None:
-                _complete(teacher, corpus, None)
+                yield from training_steps(teacher, corpus)
         keep_teacher(run, index, teacher)
     start = monotonic()
     soft_targets = teacher_probabilities(run.config, corpus)
     seconds = monotonic() - start if run.config.teachers else 0.0
     recorder, model = Recorder(run, run.checkpoint(), seconds=seconds), run.new_model()
-    deadline = Deadline.of(run.config, recorder.seconds_before if started is None else monotonic() - started)
-    for _ in training.train(run, model, corpus, recorder, soft_targets, deadline):
-        pass
-    summary, _, _ = training.finish(run, model, corpus, recorder)
-    return LanguageModel(model.eval(), corpus.vocabulary, run.config, corpus.line_hashes, summary)
+    used = recorder.seconds_before if started is None else monotonic() - started
+    deadline = Deadline.of(run.config, used) or Deadline(inf)
+    for record in training.train(run, model, corpus, recorder, soft_targets, deadline):
+        yield TrainingStep(recorder, record, deadline)
+    training.finish(run, model, corpus, recorder)
 
 
 @contextmanager

@@ -1,0 +1,248 @@
+"""What the page answers: each method is the answer to an event, as updates of the components that `page` lays out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from wavemore.app import board, markup
+from wavemore.app.desk import Desk, Job, find_named
+from wavemore.app.lists import ListFacts, paste, read_list
+from wavemore.app.shelf import Shelf, Wishes
+from wavemore.app.words import plain
+from wavemore.errors import RunError, WavemoreError
+
+TIMES = {"10 seconds": 1 / 6, "1 minute": 1.0, "5 minutes": 5.0, "20 minutes": 20.0}
+EVERY = 0.5
+"""Seconds between two looks at a training."""
+STATE = 7
+"""The components that show how far a training is."""
+Memory = dict[str, Any]
+"""What the browser keeps: the run that the page uses, and the favourites of each run."""
+
+
+def sentence(error: WavemoreError) -> str:
+    """Return an error as the page says it."""
+    return markup.note(plain(str(error)), "problem")
+
+
+def _buttons(state: str) -> tuple[Any, ...]:
+    """Return which of start, stop, continue and use-as-it-is are there."""
+    runs, paused = state in ("waiting", "preparing", "learning"), state == "paused"
+    return (
+        gr.update(visible=not runs),
+        gr.update(visible=runs, interactive=True),
+        gr.update(visible=paused),
+        gr.update(visible=paused),
+    )
+
+
+def _required(name: str | None) -> str:
+    if not name:
+        raise RunError("nothing has been learned yet: give a list, and start")
+    return name
+
+
+def wishes_of(values: Sequence[Any]) -> Wishes:
+    """Return wishes from the values of their fields on the page; an empty number is the default."""
+    names = [field.name for field in fields(Wishes)]
+    return Wishes(**{name: value for name, value in zip(names, values, strict=False) if value is not None})
+
+
+def remembered(memory: Any) -> Memory:
+    """Return what the browser keeps; whatever else it has sent is nothing.
+
+    >>> remembered({"run": 3, "kept": {"names-1": [{"text": "anna"}, {}]}})
+    {'run': '', 'kept': {'names-1': [{'text': 'anna'}]}}
+    """
+    memory = memory if isinstance(memory, dict) else {}
+    run, kept = memory.get("run"), memory.get("kept")
+    kept = {
+        str(name): [item for item in items if isinstance(item, dict) and isinstance(item.get("text"), str)]
+        for name, items in (kept if isinstance(kept, dict) else {}).items()
+        if isinstance(items, list)
+    }
+    return {"run": run if isinstance(run, str) else "", "kept": kept}
+
+
+class Answers:
+    """The answers to all browsers."""
+
+    def __init__(self, desk: Desk, shelf: Shelf, folder: Path) -> None:
+        """`folder` is for what is pasted and downloaded."""
+        self.desk, self.shelf, self.folder = desk, shelf, folder
+
+    def read_file(self, path: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
+        """Say what an uploaded list is."""
+        return self._read(lambda: Path(path or ""), as_lines, column) if path else (None, "", gr.skip())
+
+    def read_pasted(self, pasted: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
+        """Say what a pasted list is."""
+        return self._read(lambda: paste(pasted or "", self.folder), as_lines, column, "pasted list")
+
+    def read_example(self) -> tuple[Any, ...]:
+        """Say what the bundled list is."""
+        return self._read(lambda: "names", False, "", "first names")
+
+    def read_again(self, facts: ListFacts | None, path: str | None, pasted: str | None, *how: Any) -> tuple[Any, ...]:
+        """Read the list in another way."""
+        if path or (pasted or "").strip():
+            return self.read_file(path, *how) if path else self.read_pasted(pasted, *how)
+        return facts, gr.skip(), gr.skip()
+
+    def _read(
+        self, source: Callable[[], str | Path], as_lines: bool, column: str | None, name: str = ""
+    ) -> tuple[Any, ...]:
+        try:
+            found = read_list(source(), as_lines=as_lines, column=(column or "").strip() or None, name=name)
+        except WavemoreError as error:
+            return None, sentence(error), gr.update(interactive=False)
+        return found, markup.facts(found), gr.update(interactive=True)
+
+    async def begin(self, facts: ListFacts | None, time: str, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
+        """Train on the list, and show how far it is."""
+        try:
+            if facts is None:
+                raise WavemoreError("give a list first")
+            job = await asyncio.to_thread(self.desk.start, facts, TIMES[time])
+        except WavemoreError as error:
+            yield (sentence(error), *[gr.skip()] * (STATE - 1))
+            return
+        async for update in self._follow(job.name, remembered(memory)):
+            yield update
+
+    async def go_on(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
+        """Continue the run of the page."""
+        async for update in self._resume(remembered(memory), finish=False):
+            yield update
+
+    async def use_as_it_is(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
+        """Make a finished run of what was learned."""
+        async for update in self._resume(remembered(memory), finish=True):
+            yield update
+
+    async def _resume(self, memory: Memory, *, finish: bool) -> AsyncIterator[tuple[Any, ...]]:
+        try:
+            await asyncio.to_thread(self.desk.resume, memory["run"], finish=finish)
+        except WavemoreError as error:
+            yield (sentence(error), *[gr.skip()] * (STATE - 1))
+            return
+        async for update in self._follow(memory["run"], memory):
+            yield update
+
+    def end_soon(self, memory: Memory) -> Any:
+        """Stop, and keep what was learned."""
+        try:
+            self.desk.finish(remembered(memory)["run"])
+        except WavemoreError as error:
+            gr.Warning(sentence(error))
+        return gr.update(interactive=False)
+
+    async def open(self, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
+        """Show the run that this browser used last, and follow it if it is being trained."""
+        memory = remembered(memory)
+        name = memory["run"]
+        if self.desk.look(name) is not None:
+            async for update in self._follow(name, memory):
+                yield update
+            return
+        usable = [row.name for row in await asyncio.to_thread(board.rows) if row.is_usable]
+        unfinished = ""
+        try:
+            unfinished = "" if not name or (run := find_named(name)).summary() else run.progress()
+        except WavemoreError:
+            name = ""
+        said = (
+            markup.note(f"{name} is not finished ({unfinished}): continue it, or use it as it is.")
+            if unfinished
+            else ""
+        )
+        chosen = name if name in usable else usable[0] if usable else None
+        yield (said, *_buttons("paused" if unfinished else ""), gr.update(choices=usable, value=chosen), memory)
+
+    async def _follow(self, name: str, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
+        """Show a training until it has ended."""
+        memory, seen = {**memory, "run": name}, -1
+        while (job := self.desk.look(name)) is not None:
+            if job.version == seen:
+                yield tuple([gr.skip()] * STATE)  # who no longer takes it has gone
+            else:
+                seen = job.version
+                yield (*self._shown(job), memory)
+            if job.ended:
+                return
+            await asyncio.sleep(EVERY)
+
+    def _shown(self, job: Job) -> tuple[Any, ...]:
+        names = [row.name for row in board.rows() if row.is_usable] if job.ended else []
+        choice = gr.update(choices=names, value=job.name if job.name in names else None) if job.ended else gr.skip()
+        return (markup.learning(job, self.desk.ahead_of(job)), *_buttons(job.state), choice)
+
+    def choose(self, name: str | None, memory: Memory) -> tuple[Any, ...]:
+        """Use another run."""
+        memory = {**remembered(memory), "run": name or ""}
+        return memory, self.show_kept(name, memory), gr.update(visible=False)
+
+    def show_kept(self, name: str | None, memory: Memory) -> str:
+        """Show the favourites of a run."""
+        return markup.favourites(remembered(memory)["kept"].get(name or "", []), name or "")
+
+    def make_items(self, name: str | None, memory: Memory, *wishes: Any) -> tuple[Any, ...]:
+        """Make new items."""
+        try:
+            wanted = wishes_of(wishes)
+            made = self.shelf.sample(_required(name), wanted)
+        except WavemoreError as error:
+            return sentence(error), "", "", []
+        said = ""
+        if len(made) < wanted.count:
+            said = markup.note(f"Only {len(made)} were found: be more daring, or wish for less.")
+        kept = [item["text"] for item in remembered(memory)["kept"].get(name, [])]
+        return said, markup.items(made, kept), markup.downloads(made, name or ""), made
+
+    def toggle(self, name: str, made: Sequence[Any], memory: Memory, event: gr.EventData) -> tuple[Any, ...]:
+        """Keep an item, or no longer."""
+        memory = remembered(memory)
+        number, kept = event._data.get("number", -1), list(memory["kept"].get(name, []))
+        if isinstance(number, int) and 0 <= number < len(made):
+            item = made[number]
+            others = [each for each in kept if each["text"] != item["text"]]
+            kept = others if len(others) < len(kept) else [*kept, item]
+        memory = {**memory, "kept": {**memory["kept"], name: kept}}
+        return memory, markup.favourites(kept, name)
+
+    def prepare_file(self, name: str | None) -> tuple[Any, ...]:
+        """Write the page that makes such items anywhere."""
+        try:
+            path = self.shelf.export(_required(name), self.folder)
+        except WavemoreError as error:
+            return sentence(error), gr.update(visible=False)
+        size = f"{path.name} is ready ({path.stat().st_size / 1e3:,.0f} KB)."
+        return markup.note(size, "good"), gr.update(value=str(path), visible=True, label=f"Save {path.name}")
+
+    def look_inside(self, name: str | None, word: str | None) -> str:
+        """Show a word as the model sees it."""
+        try:
+            run, typed = _required(name), (word or "").strip()
+            parts = [markup.letters(self.shelf.letters(run, typed), typed, run)] if typed else []
+            parts.append(markup.following(self.shelf.following(run, typed), typed))
+            parts.append(markup.tree(self.shelf.tree(run, typed)))
+        except WavemoreError as error:
+            return sentence(error)
+        return "".join(parts)
+
+    def list_runs(self) -> tuple[Any, ...]:
+        """Show all runs."""
+        found = board.rows()
+        choice = gr.update(choices=[row.name for row in found if row.is_usable])
+        return markup.runs(found), choice, choice
+
+    def compare_runs(self, a: str | None, b: str | None) -> str:
+        """Say which of two runs guesses better."""
+        try:
+            return markup.verdict(board.judge(a or "", b or ""), a or "", b or "")
+        except WavemoreError as error:
+            return sentence(error)

@@ -1,0 +1,151 @@
+"""What a list is before anything is learned from it, in plain values; and where the lists of runs are kept."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wavemore.errors import DataError, WavemoreError
+from wavemore.files import write_atomic
+from wavemore.runs.find import run_name
+from wavemore.signs import sign
+from wavemore.text.cleaning import describe_invisible
+from wavemore.text.corpus import Corpus
+from wavemore.text.datasets import DATASETS, detect_format, load_corpus
+from wavemore.text.layout import Wanted
+from wavemore.text.opening import COMPRESSED, open_file
+from wavemore.text.reports import LineReport, pluralize
+
+MAX_BYTES = 50_000_000
+"""Of a list, uploaded or pasted."""
+FOLDER = Path("runs") / "lists"
+"""The lists that runs were trained on: they are read again for the nearest known item and for comparisons."""
+SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", *COMPRESSED}
+EXAMPLES = 12
+FEW = 200
+"""Items below which a list is short."""
+
+
+@dataclass(frozen=True)
+class ListFacts:
+    """What a list is."""
+
+    source: str
+    """A path, or the name of a data set."""
+    name: str
+    items: int
+    distinct: int
+    longest: int
+    characters: str
+    """All different ones, in order."""
+    examples: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """What was left out or changed, in words."""
+    kinds: tuple[str, ...] = ()
+    """The labels of its items, if it has any."""
+    as_lines: bool = False
+    column: str | None = None
+
+
+def load_list(source: str | Path, *, as_lines: bool = False, column: str | None = None) -> Corpus:
+    """Read a list: one item per line, a table, JSON, ...; with `as_lines`, whatever it is, each line is an item.
+
+    Raises `DataError` for what cannot be read, and for a continuous text.
+    """
+    if isinstance(source, Path) or source not in DATASETS:
+        source = Path(source)
+        found = None if as_lines else detect_format(source, wanted=Wanted(column))
+        if found is not None and found.format == "text":
+            raise DataError(
+                "this looks like one continuous text, not like a list: put one item on each line, or tick “Each "
+                "line is an item”"
+            )
+    return load_corpus(source, format="lines" if as_lines else "auto", column=None if as_lines else column)
+
+
+def read_list(source: str | Path, *, as_lines: bool = False, column: str | None = None, name: str = "") -> ListFacts:
+    """Read a list, and say what it is. Raises `DataError` as `load_list` does, and for one that is too long."""
+    try:
+        if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
+            raise DataError(too_large(size))
+        corpus = load_list(source, as_lines=as_lines, column=column)
+    except WavemoreError as error:  # where a page keeps the file is nobody's business
+        raise type(error)(str(error).replace(f"{source}: ", "").replace(str(source), "the file")) from None
+    report = corpus.report
+    assert isinstance(report, LineReport)
+    left_out = [f"{pluralize(report.blank, 'blank line')} skipped"] if report.blank else []
+    if report.invisible:
+        left_out.append(f"invisible characters are kept ({describe_invisible(report.invisible)})")
+    return ListFacts(
+        source=str(source),
+        name=name or corpus.name,
+        items=report.lines,
+        distinct=report.distinct,
+        longest=report.longest,
+        characters=corpus.vocabulary.characters,
+        examples=_examples(corpus),
+        left_out=(*left_out, *report.repairs),
+        kinds=corpus.vocabulary.labels.names,
+        as_lines=as_lines,
+        column=column,
+    )
+
+
+def _unpacked(path: Path) -> int:
+    """Return the bytes of a file that may be compressed, as far as they are not too many."""
+    size = 0
+    with open_file(path) as file:
+        while size <= MAX_BYTES and (piece := file.read(1 << 20)):
+            size += len(piece)
+    return size
+
+
+def too_large(size: int) -> str:
+    """Return the sentence for a list of too many bytes."""
+    return (
+        f"this list has {size / 1e6:,.0f} MB, and at most {MAX_BYTES / 1e6:,.0f} MB can be read here: give a part of it"
+    )
+
+
+def paste(text: str, folder: Path) -> Path:
+    """Write a pasted list to a file of its own in a folder. Raises `DataError` if it is empty or too long."""
+    content = text.encode("utf-8", "replace")
+    if not text.strip():
+        raise DataError("there is no list yet: drop a file, or paste some lines")
+    if len(content) > MAX_BYTES:
+        raise DataError(too_large(len(content)))
+    path = folder / f"pasted-{hashlib.sha256(content).hexdigest()[:8]}.txt"
+    write_atomic(path, content)
+    return path
+
+
+def keep(facts: ListFacts) -> str:
+    """Copy a list to where those of runs are kept, under a harmless name; return its path, or the data set's name."""
+    if facts.source in DATASETS:
+        return facts.source
+    path = Path(facts.source)
+    content = path.read_bytes()
+    suffix = "".join(each for each in path.suffixes[-2:] if each.lower() in SUFFIXES) or ".txt"
+    kept = FOLDER / f"{run_name(facts.name)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+    if not kept.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        write_atomic(kept, content)
+    return str(kept)
+
+
+def _examples(corpus: Corpus) -> tuple[str, ...]:
+    """Return some lines from all over the list."""
+    lines = corpus.train.as_lines(corpus.vocabulary).lines
+    places = np.linspace(0, len(lines) - 1, min(EXAMPLES, len(lines))).astype(int)
+    return tuple(lines[int(place)] for place in places)
+
+
+def shown_characters(characters: str, most: int = 120) -> str:
+    """Return different characters in one row; spaces and control characters become visible.
+
+    >>> shown_characters("ab "), shown_characters("abcdef", 3)
+    ('a b ␣', 'a b c and 3 others')
+    """
+    shown = " ".join(map(sign, characters[:most]))
+    return shown if len(characters) <= most else f"{shown} and {len(characters) - most:,} others"

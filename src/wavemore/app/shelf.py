@@ -1,0 +1,218 @@
+"""The models that pages use: loaded once, then items by wishes, words letter by letter, and a page to hand on."""
+
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from wavemore.app.desk import find_named
+from wavemore.engine.generate_lines import generate
+from wavemore.engine.next_characters import next_characters
+from wavemore.engine.ranked import KEEPERS_TEMPERATURE, keepers, keepers_pool
+from wavemore.errors import DataError, RunError, UsageError, WavemoreError, require, require_types
+from wavemore.export.page import export_page
+from wavemore.files import write_atomic
+from wavemore.inspection.tree_text import draw_tree
+from wavemore.runs.find import find_run
+from wavemore.runs.item_file import Item, sample_items
+from wavemore.runs.known_lines import known_lines
+from wavemore.runs.language_model import LanguageModel, from_pretrained
+from wavemore.runs.run import Run
+from wavemore.runs.run_sampling import run_sampling
+from wavemore.text.nearest import NearLines
+
+MOST_LOADED = 4
+"""Models in memory; the one that was used least recently gives way."""
+FRESH = 1.0
+"""Seconds for which a model is used without a look at its file."""
+MAX_COUNT, MAX_LENGTH, MAX_WISH = 500, 1_000, 1_000
+MAX_TYPED = 60
+"""Characters of a word that is looked at letter by letter."""
+EXPECTED = 3
+"""What was expected instead of a letter: so many."""
+MOST_SEED = 2**31
+SIZES = re.compile(r" {3}T(/\d+)?(?=   then: |$)", re.MULTILINE)
+"""What a drawing of a tree says about the lengths of its levels."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What new items are to be like, as a person says it."""
+
+    count: int = 20
+    beginning: str = ""
+    ending: str = ""
+    contains: str = ""
+    """Several, separated by commas."""
+    without: str = ""
+    """The same."""
+    expression: str = ""
+    shortest: int = 0
+    longest: int = 0
+    """0: as long as those of the list."""
+    daring: float = KEEPERS_TEMPERATURE
+    only_new: bool = True
+    seed: int = -1
+    """-1: others each time."""
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(1 <= self.count <= MAX_COUNT, "count", self.count, f"between 1 and {MAX_COUNT}")
+        require(0 <= self.longest <= MAX_LENGTH, "longest", self.longest, f"at most {MAX_LENGTH:,}")
+        require(0.1 <= self.daring <= 3, "daring", self.daring, "between 0.1 and 3")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str) and len(value) > MAX_WISH:
+                raise UsageError(f"`{field.name}` has {len(value):,} characters; at most {MAX_WISH:,} are possible")
+
+    def settings(self) -> dict[str, Any]:
+        """Return them as settings of a `Sampling`."""
+        settings: dict[str, Any] = {
+            "temperature": self.daring,
+            "prefix": self.beginning,
+            "suffix": self.ending,
+            "contains": _parts(self.contains),
+            "without": _parts(self.without),
+            "match": self.expression,
+            "new": self.only_new,
+            "distinct": True,
+            "seed": self.seed if self.seed >= 0 else secrets.randbelow(MOST_SEED),
+        }
+        if self.shortest > 0:
+            settings["min_length"] = self.shortest
+        if self.longest > 0:
+            settings["max_length"] = self.longest
+        return settings
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (each.strip() for each in text.split(",")) if part)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter of a word as a model sees it."""
+
+    character: str
+    """Empty for the end."""
+    p: float
+    """How likely it was."""
+    expected: tuple[tuple[str, float], ...]
+    """What was most likely, with how likely it was."""
+
+
+class Loaded:
+    """A model in use."""
+
+    def __init__(self, run: Run, stamp: int) -> None:
+        self.run, self.stamp, self.checked = run, stamp, monotonic()
+        self._lock, self._sought = threading.Lock(), False
+        self._near: NearLines | None = None
+        self.model: LanguageModel = from_pretrained(run.path, device="cpu")
+        if self.model.config.data.format == "text":
+            raise UsageError(f"{run.path.name} continues a text, and this page makes items: use `wavemore sample`")
+
+    @property
+    def near(self) -> NearLines | None:
+        """Finds the nearest known items; None if the list is no longer there."""
+        with self._lock:
+            if not self._sought:
+                with suppress(WavemoreError):
+                    self._near = NearLines(known_lines(self.run))
+                self._sought = True
+        return self._near
+
+
+class Shelf:
+    """Keeps the models that were used last."""
+
+    def __init__(self) -> None:
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+        self._latest, self._looked = "", -FRESH
+
+    def get(self, name: str) -> Loaded:
+        """Return the model of a run by its name, or of the latest one. Raises `RunError` if it has none."""
+        with self._lock:
+            name = self._latest_name() if name == "latest" else name
+            loaded = self._loaded.get(name)
+            if loaded is None or monotonic() - loaded.checked > FRESH:
+                run = loaded.run if loaded else find_named(name)
+                stamp = _stamp(run)
+                if loaded is None or loaded.stamp != stamp:
+                    loaded = self._loaded[name] = Loaded(run, stamp)
+                loaded.checked = monotonic()
+            self._loaded.move_to_end(name)
+            while len(self._loaded) > MOST_LOADED:
+                self._loaded.popitem(last=False)
+            return loaded
+
+    def _latest_name(self) -> str:
+        if monotonic() - self._looked > FRESH:
+            self._latest, self._looked = find_run().path.name, monotonic()
+        return self._latest
+
+    def sample(self, name: str, wishes: Wishes, *, nearest: bool = True) -> list[Item]:
+        """Make new items: text, nats, percentile_rank, new, and the nearest known item with its distance.
+
+        Raises `UsageError` for wishes that no item can meet.
+        """
+        loaded = self.get(name)
+        model = loaded.model
+        sampling = run_sampling(model.config.data, wishes.settings())
+        pool = generate(model.model, model.vocabulary, keepers_pool(wishes.count), sampling, model.known)
+        samples = list(keepers(pool, wishes.count))
+        percentiles = model.summary.val_line_percentiles if model.summary else None
+        return sample_items(samples, percentiles, loaded.near if nearest and samples else None)
+
+    def letters(self, name: str, word: str) -> list[Letter]:
+        """Go through a word letter by letter, its end included: what was expected, and what came."""
+        model = self.get(name).model
+        word = model.vocabulary.clean(word)
+        if len(word) > MAX_TYPED:
+            raise UsageError(f"this word has {len(word):,} characters; at most {MAX_TYPED} can be looked at")
+        found = []
+        for place, character in enumerate([*word, ""]):
+            guesses = next_characters(model.model, model.vocabulary, word[:place])
+            p = next((p for guess, p in guesses if guess == character), None)
+            if p is None:
+                raise DataError(f"the character {character!r} is not in the list, so nothing is known about it")
+            found.append(Letter(character, p, tuple((guess, p) for guess, p in guesses[:EXPECTED])))
+        return found
+
+    def following(self, name: str, word: str, most: int = 8) -> list[tuple[str, float]]:
+        """Return what may come after a beginning, the likeliest first."""
+        model = self.get(name).model
+        found = next_characters(model.model, model.vocabulary, model.vocabulary.clean(word)[:MAX_TYPED])
+        return [(character, p) for character, p in found[:most]]
+
+    def tree(self, name: str, word: str) -> str:
+        """Draw which letters of a word meet where; empty for a model that is no tree."""
+        model = self.get(name).model
+        config, word = model.config.model_config, model.vocabulary.clean(word)
+        fuse = getattr(config, "fuse", None)
+        if fuse is None:
+            return ""
+        context = config.receptive_field or 1
+        best = next_characters(model.model, model.vocabulary, word)[0].character
+        drawing = draw_tree(fuse, f"{chr(10) * context}{word}"[-context:], best or "⏎")
+        return SIZES.sub("", drawing)
+
+    def export(self, name: str, folder: Path) -> Path:
+        """Write the page of a run to a folder, and return its path."""
+        run = find_named(name)
+        path = folder / f"{run.path.name}.html"
+        write_atomic(path, export_page(run).encode("utf-8", "xmlcharrefreplace"))
+        return path
+
+
+def _stamp(run: Run) -> int:
+    try:
+        return (run.path / "model.safetensors").stat().st_mtime_ns
+    except OSError:
+        raise RunError(f"{run.path.name} has learned nothing yet: start it, or choose another one") from None
