@@ -1,9 +1,9 @@
 """Is the page quick while a model is being trained? `python -m benchmarks.app_load`.
 
 It serves the page as `wavemore app` does, in an empty folder, with a model of the bundled names. One client trains on
-the same names for as long as it takes; the others ask for new items, one request after the other, each with its own
-wishes, with a pause between two requests as people make (`--pause 0` for none). Latencies are those that a client sees
-over HTTP, on the same machine and its processors. The record is records/app-load.json.
+the same names for as long as it takes; the others ask for new items, one request after the other, with a pause between
+two as people make (`--pause 0` for none), and with other wishes after every fifth one. Latencies are those that a
+client sees over HTTP, on the same machine and its processors. The record is records/app-load.json.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from wavemore.text.datasets import DATASETS
 
 RECORD = Path(__file__).resolve().parents[1] / "records" / "app-load.json"
 LIST = Path(__file__).resolve().parents[1] / "src" / "wavemore" / "text" / DATASETS["names"].file
-COUNT = 10
-"""Items of a request."""
-REST = ["", "", "", "", 0, 0, 0.8, True, -1]
+COUNT, SAME = 10, 5
+"""Items of a request, and requests of a client with the same wishes."""
+REST = ["", "", "", 0, 0, 0.8, True, -1]
 """The other wishes of a request: none."""
 TIMEOUT = 60.0
 MOST_MINUTES = 20.0
@@ -50,6 +50,7 @@ def main() -> None:
         run = ["train", "names", "--run", "runs/names-1", "--threads", "1"]
         subprocess.run([sys.executable, "-m", "wavemore", *run], check=True, cwd=folder, capture_output=True)
         with served(Path(folder)) as url:
+            _ask(url, 0, 3, 0.0, [], [])  # the first request loads the model
             alone = load(url, arguments.clients, arguments.requests // 4, arguments.pause)
             with training(url) as trained:
                 beside = load(url, arguments.clients, arguments.requests, arguments.pause)
@@ -134,20 +135,25 @@ def load(url: str, clients: int, requests: int, pause: float) -> dict[str, Any]:
 
 def _ask(url: str, seed: int, requests: int, pause: float, seconds: list[float], errors: list[str]) -> None:
     """Ask for items, one request after the other."""
-    chance = random.Random(seed)
+    chance, beginning, ending = random.Random(seed), "", ""
     with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-        for _ in range(requests):
+        for number in range(requests):
             sleep(chance.expovariate(1 / pause) if pause else 0)
-            beginning = chance.choice(["", *"abcdefghjklmnrst"])
+            if number % SAME == 0:
+                beginning, ending = chance.choice(["", *"abcdefghjklmnrst"]), chance.choice(["", "", "", "a", "n"])
             start = perf_counter()
             try:
-                [items] = list(events(client, url, "sample", ["names-1", COUNT, beginning, *REST]))
+                [items] = list(events(client, url, "sample", ["names-1", COUNT, beginning, ending, *REST]))
                 assert len(items) == COUNT, items
-                assert all(item["text"].startswith(beginning) and item["new"] for item in items), items
+                assert all(_meets(item, beginning, ending) for item in items), items
             except (httpx.HTTPError, AssertionError, ValueError, RuntimeError) as error:
                 errors.append(repr(error))
             else:
                 seconds.append(perf_counter() - start)
+
+
+def _meets(item: dict[str, Any], beginning: str, ending: str) -> bool:
+    return item["text"].startswith(beginning) and item["text"].endswith(ending) and item["new"]
 
 
 def events(client: httpx.Client, url: str, name: str, values: list[Any]) -> Iterator[Any]:

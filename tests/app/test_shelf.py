@@ -11,7 +11,7 @@ from tests.app.conftest import NAMES
 from wavemore.app import board
 from wavemore.app.answers import remembered
 from wavemore.app.desk import find_named
-from wavemore.app.shelf import MOST_LOADED, Shelf, Wishes
+from wavemore.app.shelf import MOST_LOADED, MOST_STREAMS, Shelf, Wishes
 from wavemore.errors import RunError, WavemoreError
 
 
@@ -39,9 +39,19 @@ def test_items_meet_the_wishes_and_have_marks(shelf: Shelf) -> None:
         assert 0 <= item["percentile_rank"] <= 1
 
 
-def test_each_time_others_unless_a_seed_is_given(shelf: Shelf) -> None:
-    made = [[item["text"] for item in shelf.sample("names-1", Wishes(20))] for _ in range(2)]
-    assert made[0] != made[1]
+def test_each_time_others_come_until_there_are_no_more(shelf: Shelf) -> None:
+    made = [item["text"] for _ in range(3) for item in shelf.sample("names-1", Wishes(10))]
+    assert len(set(made)) == 30
+    few = Wishes(3, expression="mar[aeiou]{2}")
+    found = [[item["text"] for item in shelf.sample("names-1", few)] for _ in range(4)]
+    assert all(found[:1])
+    assert sum(map(len, found)) > len({text for texts in found for text in texts}), "it begins anew"
+    for number in range(30):
+        shelf.sample("names-1", Wishes(1, daring=0.5 + number / 100))
+    assert len(shelf._streams) == MOST_STREAMS
+    for _ in range(2):
+        with pytest.raises(WavemoreError):
+            shelf.sample("names-1", Wishes(3, expression="m[q]"))
 
 
 def test_known_items_are_marked_if_they_are_wished(shelf: Shelf) -> None:
@@ -100,6 +110,13 @@ def test_threads_do_not_disturb_each_other(shelf: Shelf) -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda each: shelf.sample("names-1", each), wishes))
     assert json.dumps(together) == json.dumps(alone)
+    with ThreadPoolExecutor(4) as pool:
+        made = [
+            item["text"]
+            for items in pool.map(lambda _: shelf.sample("names-1", Wishes(5)), range(12))
+            for item in items
+        ]
+    assert len(set(made)) == 60
 
 
 def test_a_word_letter_by_letter(shelf: Shelf) -> None:

@@ -4,14 +4,17 @@ import re
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from wavemore.app.desk import find_named
 from wavemore.engine.generate_lines import generate
+from wavemore.engine.line_source import Sample
 from wavemore.engine.next_characters import next_characters
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE, keepers, keepers_pool
 from wavemore.errors import DataError, RunError, UsageError, WavemoreError, require, require_types
@@ -28,6 +31,8 @@ from wavemore.text.nearest import NearLines
 
 MOST_LOADED = 4
 """Models in memory; the one that was used least recently gives way."""
+STREAM, MOST_STREAMS = 2_000, 24
+"""Items that are drawn before the same wishes begin anew, and wishes whose items are on their way."""
 FRESH = 1.0
 """Seconds for which a model is used without a look at its file."""
 MAX_COUNT, MAX_LENGTH, MAX_WISH = 500, 1_000, 1_000
@@ -117,6 +122,12 @@ class Loaded:
         if self.model.config.data.format == "text":
             raise UsageError(f"{run.path.name} continues a text, and this page makes items: use `wavemore sample`")
 
+    def draw(self, wishes: Wishes, count: int) -> Iterator[Sample]:
+        """Draw items one after the other; the first one raises `UsageError` for wishes that no item can meet."""
+        model = self.model
+        sampling = run_sampling(model.config.data, wishes.settings())
+        return generate(model.model, model.vocabulary, count, sampling, model.known)
+
     @property
     def near(self) -> NearLines | None:
         """Finds the nearest known items; None if the list is no longer there."""
@@ -128,11 +139,27 @@ class Loaded:
         return self._near
 
 
+class Stream:
+    """Items of some wishes, drawn when they are needed: none comes twice, and preparations are made once."""
+
+    def __init__(self, lines: Iterator[Sample], left: int) -> None:
+        self.left = left
+        """How many can still be drawn, if there are so many."""
+        self._lines, self._lock = lines, threading.Lock()
+
+    def take(self, count: int) -> list[Sample]:
+        """Draw so many items; fewer if there are no more."""
+        self.left -= count
+        with self._lock:
+            return list(islice(self._lines, count))
+
+
 class Shelf:
-    """Keeps the models that were used last."""
+    """Keeps the models, and the items on their way, that were used last."""
 
     def __init__(self) -> None:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._streams: OrderedDict[tuple[str, int, Wishes], Stream] = OrderedDict()
         self._lock = threading.Lock()
         self._latest, self._looked = "", -FRESH
 
@@ -164,11 +191,31 @@ class Shelf:
         """
         loaded = self.get(name)
         model = loaded.model
-        sampling = run_sampling(model.config.data, wishes.settings())
-        pool = generate(model.model, model.vocabulary, keepers_pool(wishes.count), sampling, model.known)
-        samples = list(keepers(pool, wishes.count))
+        samples = list(keepers(self._pool(loaded, wishes), wishes.count))
         percentiles = model.summary.val_line_percentiles if model.summary else None
         return sample_items(samples, percentiles, loaded.near if nearest and samples else None)
+
+    def _pool(self, loaded: Loaded, wishes: Wishes) -> list[Sample]:
+        """Draw the items to choose from; without a seed, others than those of the last times with these wishes."""
+        count = keepers_pool(wishes.count)
+        if wishes.seed >= 0:
+            return list(loaded.draw(wishes, count))
+        key = loaded.run.path.name, loaded.stamp, replace(wishes, count=1)
+        with self._lock:
+            stream = self._streams.pop(key, None)
+            if stream is None or stream.left < count:
+                stream = Stream(loaded.draw(wishes, max(count, STREAM)), max(count, STREAM))
+            self._streams[key] = stream
+            while len(self._streams) > MOST_STREAMS:
+                self._streams.popitem(last=False)
+        pool: list[Sample] = []
+        try:
+            pool = stream.take(count)
+        finally:
+            if len(pool) < count:  # there are no more, or it has failed: the next time begins anew
+                with self._lock:
+                    self._streams.pop(key, None)
+        return pool
 
     def letters(self, name: str, word: str) -> list[Letter]:
         """Go through a word letter by letter, its end included: what was expected, and what came."""
