@@ -165,7 +165,7 @@ def train_on_worker(task: Task, *data: bytes) -> Outcome:
 
 @contextmanager
 def _without_profiler(worker: Any) -> Iterator[None]:
-    """Dask looks at the stack of a task a hundred times a second, which takes some 2 % of the time of a training."""
+    """Dask looks at the stack of a task a hundred times a second, which takes time from a training."""
     profiler = worker.periodic_callbacks.get("profile")
     if profiler is None:
         yield
