@@ -51,6 +51,14 @@ def test_a_trial_begins_only_if_the_repeats_fit_after_it() -> None:
         Clock(Request(minutes=1, max_seconds=10.0), monotonic()).check(Limits(max_seconds=10.0))
 
 
+def test_fewer_trials_are_repeated_if_time_is_short() -> None:
+    for minutes, finalists in ((20, 3), (4, 3), (3.2, 2), (2, 1)):
+        clock = Clock(Request(minutes=minutes, jobs=2, max_seconds=10.0), monotonic())
+        clock.begin([tried(1, wall_seconds=15.0)])
+        assert clock.finalists() == finalists
+    assert Clock(Request(trials=3), monotonic()).finalists() == 3
+
+
 def test_more_trials_or_minutes_go_on_with_a_search_that_ended() -> None:
     for before, request, more in (
         ((50, None), Request(trials=50), False),

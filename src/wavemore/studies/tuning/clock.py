@@ -10,8 +10,10 @@ from wavemore.studies.tuning.request import Request
 from wavemore.studies.tuning.space import Limits
 from wavemore.studies.tuning.trials import Tried
 
-REPEATED = 4
-"""Trials that are repeated: the best three and the defaults."""
+FINALISTS = 3
+"""Trials that are repeated, besides the defaults; fewer if the repeats would take more than `MOST_FOR_REPEATS`."""
+MOST_FOR_REPEATS = 0.4
+"""Of the time."""
 ENDING = 6.0
 """Seconds for the verdicts and the page."""
 OVERHEAD, STARTING = 1.25, 4.0
@@ -44,7 +46,7 @@ class Clock:
         """Raise `UsageError` if the time is too short for one trial of the search and one repeat of each finalist."""
         if self.request.minutes is None or limits.max_seconds is None:
             return
-        rounds = 1 + ceil(REPEATED * self.request.repeats / self.jobs)
+        rounds = 1 + self._rounds(1)
         least = self.used_before + rounds * (OVERHEAD * limits.max_seconds + 0.5) + STARTING + ENDING
         if 60 * self.request.minutes < least:
             raise UsageError(
@@ -80,10 +82,21 @@ class Clock:
         longest = sorted(self._walls)[-max(1, len(self._walls) // 4) :]
         return median(longest)
 
+    def finalists(self) -> int:
+        """Return how many of the best trials are repeated, besides the defaults."""
+        if self.request.minutes is None:
+            return FINALISTS
+        most = MOST_FOR_REPEATS * 60 * self.request.minutes
+        counts = (count for count in range(FINALISTS, 1, -1) if self._rounds(count) * self.expected() <= most)
+        return next(counts, 1)
+
     def reserve(self) -> float:
         """Return the seconds for the repeats and what follows."""
-        rounds = ceil(REPEATED * self.request.repeats / self.jobs)
-        return RESERVED * rounds * self.expected() + STARTING + ENDING
+        return RESERVED * self._rounds(self.finalists()) * self.expected() + STARTING + ENDING
+
+    def _rounds(self, finalists: int) -> int:
+        """Return how many trainings follow each other in the repeats of some finalists and the defaults."""
+        return ceil((finalists + 1) * self.request.repeats / self.jobs)
 
     def has_time_for_a_trial(self, trials: int) -> bool:
         """Whether another trial may begin after so many."""

@@ -40,8 +40,6 @@ from wavemore.studies.tuning.trials import Trials, Tried, with_facts
 from wavemore.text.corpus import Corpus
 
 PROBE_SECONDS = 0.4
-FINALISTS = 3
-"""Trials that are repeated on fresh seeds, besides the defaults."""
 ATTEMPTS = 2
 """How often the process of a trial may be killed, perhaps as memory ran out, before the trial is given up."""
 
@@ -264,7 +262,7 @@ class Tuner:
         numbers: dict[str, int] = {}
         for each in finished:  # the same settings may have been tried twice
             numbers.setdefault(str((each.facts.model, each.facts.settings)), each.number)
-        best = list(numbers.values())[:FINALISTS]
+        best = list(numbers.values())[: self.clock.finalists()]
         return best if 1 in best or not tried[0].facts.settings or tried[0].facts.failed else [*best, 1]
 
     def _repeat(self, finalists: Sequence[int]) -> Iterator[Event]:
