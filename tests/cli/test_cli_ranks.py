@@ -61,7 +61,7 @@ def torchrun(folder: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
         options = ("--nproc-per-node", str(count), "--master-port", free_port())
         program = ("-m", "--", "wavemore") if module else ()
         command = [sys.executable, "-m", "torch.distributed.run", *options, *program, *words]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
 
     return run
 
@@ -84,7 +84,7 @@ def until_it_trains(process: "subprocess.Popen[str]", lines: int = 2) -> None:
 
 def ends(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str, str]]:
     """The exit code, output and errors of each process."""
-    return [(process.returncode, out, err) for process in processes for out, err in [process.communicate(timeout=60)]]
+    return [(process.returncode, out, err) for process in processes for out, err in [process.communicate(timeout=240)]]
 
 
 @pytest.mark.slow

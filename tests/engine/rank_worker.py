@@ -155,7 +155,7 @@ def main() -> None:
     task, folder = sys.argv[1], Path(sys.argv[2])
     set_threads(1)
     if "RANK" in os.environ:
-        dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+        dist.init_process_group("gloo", timeout=timedelta(seconds=240))
     tasks = {each.__name__: each for each in (whole, first, rest, dropout, run, refused, different)}
     found = tasks[task](folder)
     (folder / f"{task}-{size()}-{rank()}.json").write_text(json.dumps(found))

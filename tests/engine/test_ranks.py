@@ -63,7 +63,7 @@ def task(data: Path) -> Task:
         of_rank = [environment | {"RANK": str(rank)} if size > 1 else environment for rank in range(size)]
         processes = [subprocess.Popen([sys.executable, WORKER, name, data], env=each) for each in of_rank]
         try:
-            assert [process.wait(timeout=300) for process in processes] == [0] * size
+            assert [process.wait(timeout=600) for process in processes] == [0] * size
         finally:
             for process in processes:
                 process.kill()
