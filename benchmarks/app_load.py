@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.app_load", description="The page under load.")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--requests", type=int, default=1_000, help="of all clients together")
-    parser.add_argument("--pause", type=float, default=1.0, help="mean seconds between two requests of a client")
+    parser.add_argument("--pause", type=float, default=2.0, help="mean seconds between two requests of a client")
     parser.add_argument("--output", type=Path, default=RECORD)
     arguments = parser.parse_args()
     words = [f"--clients {arguments.clients}", f"--requests {arguments.requests}", f"--pause {arguments.pause:g}"]
@@ -153,7 +153,8 @@ def _ask(url: str, seed: int, requests: int, pause: float, seconds: list[float],
 
 
 def _meets(item: dict[str, Any], beginning: str, ending: str) -> bool:
-    return item["text"].startswith(beginning) and item["text"].endswith(ending) and item["new"]
+    text = str(item["text"])
+    return bool(item["new"]) and text.startswith(beginning) and text.endswith(ending)
 
 
 def events(client: httpx.Client, url: str, name: str, values: list[Any]) -> Iterator[Any]:

@@ -19,8 +19,8 @@ from wavemore.app.shelf import Shelf, Wishes
 from wavemore.app.words import plain
 from wavemore.errors import WavemoreError, typed
 
-SAMPLERS: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "sample"}
-"""Requests for items that are answered at once; the others wait for their turn."""
+SAMPLERS: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "sample"}
+"""Two requests for items are answered at once, so that one that takes long stops no other; the rest wait in turn."""
 EVERY = 0.5
 """Seconds between two looks at a training."""
 
