@@ -156,6 +156,7 @@ def test_errors_are_found_before_anything_is_trained(fails: Any, wavemore: Any, 
     assert "arm 'Three'" in fails(2, "study", "wrong.toml", "--data", names)
     assert "there is no study" in fails(2, "study", "nothing.toml")
     assert "--jobs is -1" in fails(2, "study", tiny, "--data", names, "--jobs", "-1")
+    assert "--jobs is for this machine" in fails(2, "study", tiny, "--cluster", "tcp://a:1", "--jobs", "2")
     assert "--seeds: " in fails(2, "study", tiny, "--data", names, "--seeds", "-1")
     fails(1, "study", tiny, "--data", "nowhere.txt")
     assert not Path("studies").exists()

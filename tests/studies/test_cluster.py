@@ -76,6 +76,17 @@ def wait_for(process: "subprocess.Popen[str]", words: str) -> str:
     raise AssertionError(f"it did not say {words!r}: {process.communicate()}")
 
 
+def run_script(text: str, *words: str) -> "subprocess.Popen[str]":
+    """Run Python in a process of its own, where Dask may warn."""
+    return subprocess.Popen(
+        [sys.executable, "-c", text, *words],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, names_file: Path) -> Path:
     """A folder with data in a file."""
@@ -266,7 +277,82 @@ assert Run(long.path).checkpoint().position.step > step
 
 def test_one_training_is_stopped_and_goes_on_later(cluster: DaskCluster, data: Path, tmp_path: Path) -> None:
     cluster.add_worker()
-    words = [sys.executable, "-c", POOL, str(tmp_path), str(data), cluster.address]
-    variables = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-    done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr) == (0, "")
+    with run_script(POOL, str(tmp_path), str(data), cluster.address) as process:
+        assert end(process) == ("", "")
+
+
+LOST = """
+import sys, time
+from pathlib import Path
+from tests.studies.test_pool import make_job
+from wavemore.runs.run import Run
+from wavemore.studies import cluster
+from wavemore.studies.job import read_result, train_job
+from wavemore.studies.pool import open_pool
+cluster.CHECKPOINT_SECONDS = 0.2
+folder, data, address = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+job = make_job(folder, data, "long", steps=4_000, num_evals=100)
+with open_pool(1, address) as pool:
+    future = pool.submit(job)
+    while Run(job.path).metrics()[-1:] == [] or Run(job.path).metrics()[-1]["step"] < 800:
+        assert not future.done()
+        time.sleep(0.02)
+    pool.progress()
+    print("kill it", flush=True)
+    while not pool.news():
+        time.sleep(0.02)
+    step = Run(job.path).checkpoint().position.step
+    known = {progress.step for progress in pool.progress()}
+    result = future.result(200)
+    again = [progress.step for progress in pool.progress()]
+    print("checkpoint", step, "first after it", again[:3], flush=True)
+    assert again[-1] == 4_000
+    assert len([each for each in again if each <= step]) < step // 40, "it did not begin at its checkpoint"
+here = make_job(folder, data, "here", steps=4_000, num_evals=100)
+for _ in train_job(here):
+    pass
+assert read_result(here) | {"seconds": 0} == result | {"seconds": 0}
+for name in ("model", "val", "test"):
+    assert (here.path / f"{name}.safetensors").read_bytes() == (job.path / f"{name}.safetensors").read_bytes()
+assert [each["step"] for each in Run(here.path).metrics()] == [each["step"] for each in Run(job.path).metrics()]
+"""
+
+
+def test_a_lost_training_begins_again_at_its_last_checkpoint(cluster: DaskCluster, data: Path, tmp_path: Path) -> None:
+    worker = cluster.add_worker()
+    with run_script(LOST, str(tmp_path), str(data), cluster.address) as process:
+        wait_for(process, "kill it")
+        kill(worker)
+        cluster.add_worker()
+        end(process)
+
+
+GPU = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+from tests.studies.test_pool import make_job
+from wavemore.errors import WavemoreError
+from wavemore.studies.pool import open_pool
+folder, data, address = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+job = make_job(folder, data, "gpu")
+job = replace(job, config=replace(job.config, device="cuda"))
+with open_pool(1, address) as pool:
+    future = pool.submit(job)
+    time.sleep(3)
+    assert not future.done()
+    print("it waits", flush=True)
+    error = future.exception(200)
+    assert error is None or (isinstance(error, WavemoreError) and "cuda" in str(error)), repr(error)
+"""
+
+
+def test_a_training_on_a_gpu_waits_for_a_worker_that_offers_one(
+    cluster: DaskCluster, data: Path, tmp_path: Path
+) -> None:
+    cluster.add_worker()
+    cluster.wait_for_workers(1)
+    with run_script(GPU, str(tmp_path), str(data), cluster.address) as process:
+        wait_for(process, "it waits")
+        cluster.add_worker("--resources", "GPU=1")
+        end(process)

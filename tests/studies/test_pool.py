@@ -14,6 +14,9 @@ from wavemore.studies.job import Job, read_result, train_job
 from wavemore.studies.pool import open_pool
 from wavemore.text.datasets import load_corpus
 
+PATIENCE = 300.0
+"""Seconds until something counts as hanging."""
+
 
 def make_job(folder: Path, data: Path, name: str, steps: int = 40, num_evals: int = 4) -> Job:
     corpus = load_corpus(str(data))
@@ -50,16 +53,16 @@ def test_one_training_is_stopped_and_saved_and_goes_on_in_another_pool(tmp_path:
     short = make_job(tmp_path, names_file, "short")
     with open_pool(1) as pool:
         stopped, unbegun, finished = (pool.submit(job) for job in (long, replace(long, path=tmp_path / "no"), short))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (losses := pool.progress()):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert losses[0].job == long
         pool.stop(replace(long, path=tmp_path / "no"))
         pool.stop(long)
-        assert stopped.result(60) is None
-        assert unbegun.result(60) is None
-        assert finished.result(60) is not None
+        assert stopped.result(PATIENCE) is None
+        assert unbegun.result(PATIENCE) is None
+        assert finished.result(PATIENCE) is not None
     assert not (tmp_path / "no").exists()
     checkpoint = Run(long.path).checkpoint()
     assert checkpoint is not None

@@ -42,7 +42,7 @@ class StudyCommand:
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
     cluster: Annotated[Text, arg(metavar="ADDRESS")] = None
-    """train on the workers of this Dask scheduler, such as tcp://192.168.0.5:8786"""
+    """train on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786"""
     json: Flag = False
     """print the record as JSON at the end; everything else goes to standard error"""
 

@@ -167,12 +167,25 @@ class Cluster:
                 continue
             try:
                 training.held.enter_context(Run(training.job.path).lock())
-                self._submit(training)
             except WavemoreError as error:
-                training.held.close()
                 training.future.set_exception(error)
+            else:
+                self._submit(training)
 
     def _submit(self, training: _Training) -> None:
+        try:
+            self._send_task(training)
+        except Exception as error:  # noqa: BLE001 (who waits for the training gets it)
+            self._refuse(training, error)
+
+    def _refuse(self, training: _Training, error: Exception) -> None:
+        """Give a training up."""
+        self._release(training)
+        if isinstance(error, OSError):
+            error = RunError(f"cannot train {training.job.path} on {self._address} ({first_line(error)}); {AGAIN}")
+        training.future.set_exception(error)
+
+    def _send_task(self, training: _Training) -> None:
         job = training.job
         data = _shared_data(job.config.data)
         task = Task(replace(job, data=data), read_files(job.path), self._facts, self._topic)
@@ -201,8 +214,7 @@ class Cluster:
         if done.status == "cancelled":
             raise RunError(f"the connection to the Dask scheduler at {self._address} was lost; {AGAIN}")
         if done.status == "error":
-            self._release(training)
-            training.future.set_exception(explained(done.exception(), self._address))
+            self._refuse(training, explained(done.exception(), self._address))
             return
         try:
             outcome = done.result(training.gather_seconds)
@@ -213,18 +225,16 @@ class Cluster:
         self._take(training, outcome)
 
     def _take(self, training: _Training, outcome: Outcome) -> None:
-        data = _shared_data(training.job.config.data)
         self._running.pop(training.key)
         training.dask_future = None  # so that the worker forgets the files
-        if outcome.lacks_data:
-            self._share(data)
-        else:
-            try:
+        try:
+            if outcome.lacks_data:
+                self._share(_shared_data(training.job.config.data))
+            else:
                 write_files(training.job.path, outcome.contents)
-            except WavemoreError as error:
-                training.held.close()
-                training.future.set_exception(error)
-                return
+        except (OSError, WavemoreError) as error:
+            self._refuse(training, error)
+            return
         if outcome.result is None and not training.is_stopped:  # the worker lacks the data, or has to end
             self._submit(training)
             return
@@ -257,7 +267,7 @@ class Cluster:
         training.checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
         if lost:
             self._news.append(f"the worker {lost} was lost; its training begins again on {worker}")
-        if lost and training.is_stopped:
+        if training.is_stopped:  # a worker that has come since then does not know
             self._client.run(stop_tasks, [training.key], workers=[worker], on_error="ignore")
         elif lost and training.has_checkpoint:  # the task was sent with an older one
             del self._running[training.key]

@@ -20,7 +20,7 @@ class Pool(Protocol):
 
     @property
     def size(self) -> int:
-        """How many trainings it runs at a time; of a cluster, the most that there were."""
+        """How many trainings it runs at a time; of a cluster the most that it did, at first 0 without workers."""
 
     def submit(self, job: Job) -> Future[Result | None]:
         """Queue a training; the first submitted are the first to start.
@@ -64,7 +64,8 @@ def open_pool(processes: int, cluster: str = "") -> Iterator[Pool]:
                         pool.stop(job)
 
     With the address of a Dask scheduler as `cluster`, the trainings run on its workers, as many at a time as there are
-    at that moment; `processes` does not count then. Where they run does not change their results.
+    at that moment; `processes` does not count then. Where they run does not change their results. Jobs for another
+    device than the CPU wait for a worker that offers one: `dask worker --resources GPU=1`.
 
     The processes never see Ctrl-C, which the caller handles by leaving the block. Raises `RunError` if a process was
     killed, if no scheduler answers, or if a worker would give other results.

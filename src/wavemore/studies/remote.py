@@ -8,7 +8,8 @@ import hashlib
 import platform
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.threads import set_threads
 from wavemore.errors import DataError, RunError
+from wavemore.files import move
 from wavemore.runs.config import DataConfig
 from wavemore.runs.transfer import read_files, write_files
 from wavemore.studies.job import Job, Result, load, train_until
@@ -142,7 +144,7 @@ def train_on_worker(task: Task, *data: bytes) -> Outcome:
             raise
         return Outcome({}, None, lacks_data=True)
     job = replace(task.job, path=home / key, data=where)
-    with _training:  # two at a time would change each other's number of threads
+    with _training, _without_profiler(worker):  # two at a time would change each other's number of threads
         set_threads(1)
         keep_freed_memory()
         _folders[key] = job.path
@@ -159,6 +161,20 @@ def train_on_worker(task: Task, *data: bytes) -> Outcome:
         finally:
             del _folders[key]
             shutil.rmtree(job.path, ignore_errors=True)
+
+
+@contextmanager
+def _without_profiler(worker: Any) -> Iterator[None]:
+    """Dask looks at the stack of a task a hundred times a second, which takes time from a training."""
+    profiler = worker.periodic_callbacks.get("profile")
+    if profiler is None:
+        yield
+        return
+    worker.loop.add_callback(profiler.stop)
+    try:
+        yield
+    finally:
+        worker.loop.add_callback(profiler.start)
 
 
 def _is_wanted(worker: Any, key: str) -> bool:
@@ -190,7 +206,7 @@ def _kept(folder: Path, file: DataFile, content: bytes) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_bytes(content)
-        part.replace(path)
+        move(part, path)
     return str(path)
 
 
