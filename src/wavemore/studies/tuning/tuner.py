@@ -151,12 +151,13 @@ class Tuner:
     @contextmanager
     def _pool(self) -> Iterator[Pool]:
         with open_pool(self.request.jobs, self.request.cluster) as pool:
-            self.clock.jobs = pool.size
+            self.clock.jobs = max(1, pool.size)
             yield pool
 
     def _train_trials(self, pool: Pool) -> Iterator[Event]:
         while True:
-            while len(self._trainings) < pool.size and self.clock.has_time_for_a_trial(len(self.trials)):
+            self.clock.jobs = max(1, pool.size)  # a cluster may get its workers later
+            while len(self._trainings) < self.clock.jobs and self.clock.has_time_for_a_trial(len(self.trials)):
                 tried = self.trials.ask()
                 if tried.state == "running":
                     self._submit(pool, tried.number, self._job(tried, self.request.seed))
