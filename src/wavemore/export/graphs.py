@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from wavemore.nn.kernels.torch_internals import exported_scan
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Level, Ngram
 from wavemore.nn.recurrent import Recurrent
@@ -72,8 +73,7 @@ class _RecurrentLine(nn.Module):
         self.kind = type(model.cells)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        from torch._higher_order_ops.scan import scan
-
+        scan = exported_scan()
         x = self.embedding(tokens.T)  # (T, B, C)
         for from_input, from_state, input_bias, state_bias in self.cells.all_weights:
             inputs = x @ from_input.T + input_bias  # (T, B, G)

@@ -2,6 +2,7 @@
 
 - Hooks and modes decide between a fast path and the plain one: see `is_bare` and `needs_plain`.
 - torch's own backward operators take half the time of the same formulas in Python, and give autograd's own bits.
+- A loop of a length that is not known, in a graph that is exported, is a `scan`, which torch has not documented yet.
 - A device without float64 gets float32: torch has no public way to change how a module is moved.
 """
 
@@ -11,6 +12,8 @@ from typing import Any, Self, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from wavemore.errors import UsageError
 
 M = TypeVar("M", bound=nn.Module)
 Backward = Callable[..., Tensor]
@@ -113,3 +116,13 @@ sigmoid_backward = _operator("sigmoid_backward")
 threshold_backward = _operator("threshold_backward")
 gelu_backward = _operator("gelu_backward")
 silu_backward = _operator("silu_backward")
+
+
+def exported_scan() -> Callable[..., Any]:
+    """Return torch's `scan`. Raises `UsageError` if this torch has none."""
+    try:
+        from torch._higher_order_ops.scan import scan
+    except ImportError:
+        raise UsageError("this version of torch cannot export a loop: use torch 2.13, or another model") from None
+    found: Callable[..., Any] = scan
+    return found
