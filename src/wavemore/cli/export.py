@@ -33,7 +33,7 @@ FLAGS: dict[str, tuple[Kind, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a run as a page, an ONNX file, a torch program or a hub folder.
+    """Write a run as a page, ONNX file, torch program or hub folder.
 
     The ending of -o decides. The page needs no network, and sends nothing anywhere.
 
