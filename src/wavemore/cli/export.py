@@ -81,6 +81,8 @@ class Export:
         if self.output is None:
             return "folder" if self.push else "page"
         path = Path(self.output)
+        if self.output in ("", "-") or path.name in (".html", ".htm", ".onnx", ".pt2"):
+            raise UsageError(f"--output is {self.output!r}; give a name too, such as names.html, names.onnx or names/")
         if self.output.endswith(("/", "\\")):
             return "folder"
         if path.suffix.lower() in SUFFIXES:
