@@ -33,6 +33,10 @@ def test_a_table_needs_a_column_if_it_is_not_clear(folder: Path) -> None:
     with pytest.raises(DataError, match="2 columns have texts"):
         read_list(path)
     assert read_list(path, column="town").longest == 9
+    assert (
+        read_list(path, column="town").part
+        == "the column town of a table of 3 columns, separated by commas, with a header"
+    )
     assert read_list(path, as_lines=True).longest > 18
 
 

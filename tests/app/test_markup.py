@@ -162,7 +162,15 @@ def test_a_saved_table_holds_no_formula() -> None:
         ({"seconds": 20.0}, "about 40 seconds left"),
         ({"wants": "finish"}, "what was learned is kept"),
         ({"state": "paused"}, "is kept"),
-        ({"state": "failed", "message": "no room"}, "could not be trained: no room"),
+        ({"state": "failed", "message": "no room"}, "has not learned the list. No room."),
+        (
+            {
+                "state": "failed",
+                "message": "`minutes` is 0.05, which is too short for 10 steps and the val loss of this model: give at "
+                "least 0.3",
+            },
+            "There is too little time for this list: choose a longer one.",
+        ),
         ({"state": "done", "val_nats": 2.0}, "as unsure as between 7.4 characters"),
     ],
 )

@@ -11,7 +11,7 @@ from wavemore.app.board import Row, Verdict, took
 from wavemore.app.desk import Job, Point
 from wavemore.app.lists import FEW, ListFacts, shown_characters
 from wavemore.app.shelf import Letter
-from wavemore.app.words import choices, duration, edits, quality, typical
+from wavemore.app.words import choices, duration, edits, plain, quality, typical
 from wavemore.html import Html, text
 from wavemore.runs.item_file import Item, write_csv
 from wavemore.signs import sign
@@ -45,9 +45,14 @@ def facts(found: ListFacts) -> Html:
     """What a list is."""
     alike = "all different" if found.items == found.distinct else f"{found.distinct:,} different"
     rows = [
-        ("Items", f"{pluralize(found.items, 'item')}, {alike}; the longest has {found.longest:,} characters"),
+        (
+            "Items",
+            f"{pluralize(found.items, 'item')}, {alike}; the longest has {pluralize(found.longest, 'character')}",
+        ),
         ("Characters", f"{len(found.characters):,} different: {shown_characters(found.characters)}"),
     ]
+    if found.part:
+        rows.append(("Read from", found.part))
     if found.kinds:
         rows.append(("Kinds", ", ".join(found.kinds[:20])))
     rows += [("Left out", "; ".join(found.left_out) or "nothing")]
@@ -98,7 +103,7 @@ def _state(job: Job, ahead: int) -> str:
             if job.message
             else f"{job.name} is kept. Continue it when you like."
         )
-    return f"{job.name} could not be trained: {job.message}."
+    return f"{job.name} has not learned the list. {plain(job.message)}"
 
 
 def curve(points: Sequence[Point]) -> Html:
