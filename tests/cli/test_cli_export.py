@@ -77,6 +77,8 @@ def test_model_files_are_written(run: Path, names: str, wavemore: Callable[..., 
     assert sorted(path.name for path in Path().iterdir()) == [
         *("names.onnx", "names.pt2", "names.step.onnx", "names.txt", "runs")
     ]
+    assert wavemore("export", "done", "-o", "names.onnx").code == 0
+    assert not Path("names.step.onnx").exists(), "it would be of another model than names.onnx"
 
 
 @pytest.mark.slow
