@@ -138,9 +138,9 @@ def keep(facts: ListFacts) -> str:
     path = Path(facts.source)
     content = path.read_bytes()
     suffix = "".join(each for each in path.suffixes[-2:] if each.lower() in SUFFIXES) or ".txt"
-    kept = FOLDER / f"{run_name(facts.name)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+    kept = FOLDER / hashlib.sha256(content).hexdigest()[:8] / f"{run_name(facts.name)}{suffix}"  # pages show the name
     if not kept.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, content)
     return str(kept)
 
