@@ -98,11 +98,9 @@ def _state(job: Job, ahead: int) -> str:
     if job.state == "done":
         return f"Done: {job.name} has learned your list.{so_far} Now make new ones."
     if job.state == "paused":
-        return (
-            f"{job.name} was stopped and is kept ({job.message})."
-            if job.message
-            else f"{job.name} is kept. Continue it when you like."
-        )
+        return f"{job.name} is kept. Continue it when you like."
+    if job.state == "dropped":
+        return f"{job.name} was stopped before it had begun. Start it again when you like."
     return f"{job.name} has not learned the list. {plain(job.message)}"
 
 
