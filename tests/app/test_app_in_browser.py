@@ -152,7 +152,7 @@ def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
 
 
 def test_words_are_looked_at_and_runs_compared(tab: Tab, app: App) -> None:
-    data = next((app.folder / "runs" / "lists").glob("*.txt"))
+    data = next((app.folder / "runs" / "lists").rglob("*.txt"))
     words = ["train", str(data), "--run", "runs/other", "--model", "tree", "--steps", "60", "--threads", "1"]
     subprocess.run([sys.executable, "-m", "wavemore", *words], cwd=app.folder, check=True, capture_output=True)
     page = tab.open()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from wavemore.app import lists
 from wavemore.app.lists import ListFacts, keep, paste, read_list
 from wavemore.errors import DataError, WavemoreError
+from wavemore.runs.find import run_name
+from wavemore.text.datasets import stem_of
 
 TOWNS = [f"{a}{b}" for a in ("Neu", "Alt", "Bad ", "Ober") for b in ("burg", "dorf", "heim", "stadt")]
 
@@ -33,6 +35,10 @@ def test_a_table_needs_a_column_if_it_is_not_clear(folder: Path) -> None:
     with pytest.raises(DataError, match="2 columns have texts"):
         read_list(path)
     assert read_list(path, column="town").longest == 9
+    assert (
+        read_list(path, column="town").part
+        == "the column town of a table of 3 columns, separated by commas, with a header"
+    )
     assert read_list(path, as_lines=True).longest > 18
 
 
@@ -89,7 +95,8 @@ def test_a_list_is_kept_under_a_harmless_name(name: str, folder: Path) -> None:
     facts = ListFacts(str(path), name, 1, 1, 1, "a", (), ())
     kept = Path(keep(facts))
     assert kept.read_bytes() == b"content"
-    assert kept.parent == Path("runs/lists")
+    assert kept.parent == Path("runs/lists/ed7002b4")
+    assert stem_of(kept) == run_name(name)
     assert kept.name.endswith(".csv.gz")
     assert kept.name.replace("-", "").replace(".", "").isalnum()
     assert keep(facts) == str(kept)

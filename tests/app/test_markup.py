@@ -91,7 +91,7 @@ def pages(text: str) -> list[str]:
         markup.facts(ListFacts(text, text, 3, 2, 9, text, (text,), (text,), (text,))),
         *(
             markup.learning(job(text, state=state, message=text), 2)
-            for state in ("waiting", "done", "failed", "paused")
+            for state in ("waiting", "done", "failed", "paused", "dropped")
         ),
         markup.learning(job(text)),
         markup.items([item], [text]),
@@ -162,7 +162,16 @@ def test_a_saved_table_holds_no_formula() -> None:
         ({"seconds": 20.0}, "about 40 seconds left"),
         ({"wants": "finish"}, "what was learned is kept"),
         ({"state": "paused"}, "is kept"),
-        ({"state": "failed", "message": "no room"}, "could not be trained: no room"),
+        ({"state": "dropped"}, "was stopped before it had begun"),
+        ({"state": "failed", "message": "no room"}, "has not learned the list. No room."),
+        (
+            {
+                "state": "failed",
+                "message": "`minutes` is 0.05, which is too short for 10 steps and the val loss of this model: give at "
+                "least 0.3",
+            },
+            "There is too little time for this list: choose a longer one.",
+        ),
         ({"state": "done", "val_nats": 2.0}, "as unsure as between 7.4 characters"),
     ],
 )

@@ -73,6 +73,7 @@ def test_known_items_are_marked_if_they_are_wished(shelf: Shelf) -> None:
         {"daring": 0},
         {"shortest": 9, "longest": 3},
         {"longest": 10**7},
+        {"shortest": 1_001},
         {"beginning": "mar", "without": "a"},
         {"only_new": "perhaps"},
         {"seed": 2**63},

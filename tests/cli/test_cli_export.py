@@ -23,6 +23,8 @@ def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
     [
         (("nothing",), 1, "there is no run 'nothing'"),
         (("done", "-o", "model.gguf"), 2, "--output is model.gguf; its ending must be .html (a page), .onnx, .pt2 (to"),
+        (("done", "-o", ".onnx"), 2, "--output is '.onnx'; give a name too, such as names.html, names.onnx or names/"),
+        (("done", "-o", "-"), 2, "--output is '-'; give a name too"),
         (("done", "-o", "mine.onnx"), 2, "mine.onnx exists and was not exported by wavemore; choose another -o, or"),
         (("done", "-o", "other.onnx"), 2, "other.step.onnx exists and was not exported by wavemore"),
         (("done", "-o", "a/b.pt2"), 2, "there is no folder a; create it, or choose another -o"),
@@ -75,6 +77,8 @@ def test_model_files_are_written(run: Path, names: str, wavemore: Callable[..., 
     assert sorted(path.name for path in Path().iterdir()) == [
         *("names.onnx", "names.pt2", "names.step.onnx", "names.txt", "runs")
     ]
+    assert wavemore("export", "done", "-o", "names.onnx").code == 0
+    assert not Path("names.step.onnx").exists(), "it would be of another model than names.onnx"
 
 
 @pytest.mark.slow

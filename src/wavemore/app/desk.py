@@ -20,8 +20,9 @@ from wavemore.runs.config import read_created
 from wavemore.runs.find import new_run, run_name
 from wavemore.runs.run import Run
 
-State = Literal["waiting", "preparing", "learning", "done", "paused", "failed"]
-ENDED = ("done", "paused", "failed")
+State = Literal["waiting", "preparing", "learning", "done", "paused", "dropped", "failed"]
+"""paused: it can be continued; dropped: it had not begun, so there is nothing to continue."""
+ENDED = ("done", "paused", "dropped", "failed")
 ROOM = Path("runs")
 GRACE = 15.0
 """Seconds for which a training goes on that no page watches: enough to load a page again."""
@@ -209,7 +210,7 @@ class Desk:
         for job in self.active():
             stopped = job.wants == "pause" or (job.wants == "finish" and not job.order["resume"])
             if job.state == "waiting" and (stopped or self._closed or self._is_left(job)):
-                self._end(job, "paused", "it had not begun yet")
+                self._end(job, "paused" if job.order["resume"] else "dropped", "")
 
     def _is_left(self, job: Job) -> bool:
         return monotonic() - job.watched > self.grace

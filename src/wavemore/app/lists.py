@@ -46,6 +46,8 @@ class ListFacts:
     """The labels of its items, if it has any."""
     as_lines: bool = False
     column: str | None = None
+    part: str = ""
+    """What of the file is read, in words, such as "the column town of a table"; empty for all lines."""
 
 
 def load_list(source: str | Path, *, as_lines: bool = False, column: str | None = None) -> Corpus:
@@ -70,6 +72,7 @@ def read_list(source: str | Path, *, as_lines: bool = False, column: str | None 
         if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
             raise DataError(too_large(size))
         corpus = load_list(source, as_lines=as_lines, column=column)
+        part = "" if as_lines else _part(source, column)
     except WavemoreError as error:  # where a page keeps the file is nobody's business
         raise type(error)(str(error).replace(f"{source}: ", "").replace(str(source), "the file")) from None
     report = corpus.report
@@ -89,7 +92,15 @@ def read_list(source: str | Path, *, as_lines: bool = False, column: str | None 
         kinds=corpus.vocabulary.labels.names,
         as_lines=as_lines,
         column=column,
+        part=part,
     )
+
+
+def _part(source: str | Path, column: str | None) -> str:
+    """Say what of a file is read, if it is a part."""
+    found = None if source in DATASETS else detect_format(Path(source), wanted=Wanted(column))
+    recognized = found and found.recognized
+    return f"{recognized.items} of {recognized.name}" if recognized else ""
 
 
 def _unpacked(path: Path) -> int:
@@ -127,9 +138,9 @@ def keep(facts: ListFacts) -> str:
     path = Path(facts.source)
     content = path.read_bytes()
     suffix = "".join(each for each in path.suffixes[-2:] if each.lower() in SUFFIXES) or ".txt"
-    kept = FOLDER / f"{run_name(facts.name)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+    kept = FOLDER / hashlib.sha256(content).hexdigest()[:8] / f"{run_name(facts.name)}{suffix}"  # pages show the name
     if not kept.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, content)
     return str(kept)
 

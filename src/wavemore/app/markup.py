@@ -11,7 +11,7 @@ from wavemore.app.board import Row, Verdict, took
 from wavemore.app.desk import Job, Point
 from wavemore.app.lists import FEW, ListFacts, shown_characters
 from wavemore.app.shelf import Letter
-from wavemore.app.words import choices, duration, edits, quality, typical
+from wavemore.app.words import choices, duration, edits, plain, quality, typical
 from wavemore.html import Html, text
 from wavemore.runs.item_file import Item, write_csv
 from wavemore.signs import sign
@@ -45,9 +45,14 @@ def facts(found: ListFacts) -> Html:
     """What a list is."""
     alike = "all different" if found.items == found.distinct else f"{found.distinct:,} different"
     rows = [
-        ("Items", f"{pluralize(found.items, 'item')}, {alike}; the longest has {found.longest:,} characters"),
+        (
+            "Items",
+            f"{pluralize(found.items, 'item')}, {alike}; the longest has {pluralize(found.longest, 'character')}",
+        ),
         ("Characters", f"{len(found.characters):,} different: {shown_characters(found.characters)}"),
     ]
+    if found.part:
+        rows.append(("Read from", found.part))
     if found.kinds:
         rows.append(("Kinds", ", ".join(found.kinds[:20])))
     rows += [("Left out", "; ".join(found.left_out) or "nothing")]
@@ -93,12 +98,10 @@ def _state(job: Job, ahead: int) -> str:
     if job.state == "done":
         return f"Done: {job.name} has learned your list.{so_far} Now make new ones."
     if job.state == "paused":
-        return (
-            f"{job.name} was stopped and is kept ({job.message})."
-            if job.message
-            else f"{job.name} is kept. Continue it when you like."
-        )
-    return f"{job.name} could not be trained: {job.message}."
+        return f"{job.name} is kept. Continue it when you like."
+    if job.state == "dropped":
+        return f"{job.name} was stopped before it had begun. Start it again when you like."
+    return f"{job.name} has not learned the list. {plain(job.message)}"
 
 
 def curve(points: Sequence[Point]) -> Html:

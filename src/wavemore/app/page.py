@@ -50,7 +50,7 @@ class Page:
     def _list(self) -> None:
         gr.HTML("<h2><span>1</span> Your list</h2>")
         self.file = gr.File(label="A file: one item on each line, or a table", type="filepath", height=150)
-        self.pasted = gr.Textbox(label="Or paste it", lines=4, max_lines=8, placeholder="one item on each line")
+        self.pasted = gr.Textbox(label="Or paste it", lines=5, max_lines=5, placeholder="one item on each line")
         with gr.Row():
             self.read = gr.Button("Read the pasted list", size="sm")
             self.example = gr.Button("Try 29,687 first names", size="sm")

@@ -68,7 +68,8 @@ class Wishes:
     def __post_init__(self) -> None:
         require_types(self)
         require(1 <= self.count <= MAX_COUNT, "count", self.count, f"between 1 and {MAX_COUNT}")
-        require(0 <= self.longest <= MAX_LENGTH, "longest", self.longest, f"at most {MAX_LENGTH:,}")
+        require(0 <= self.longest <= MAX_LENGTH, "longest", self.longest, f"between 0 and {MAX_LENGTH:,}")
+        require(0 <= self.shortest <= MAX_LENGTH, "shortest", self.shortest, f"between 0 and {MAX_LENGTH:,}")
         require(0.1 <= self.daring <= 3, "daring", self.daring, "between 0.1 and 3")
         for field in fields(self):
             value = getattr(self, field.name)

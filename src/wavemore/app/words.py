@@ -33,9 +33,18 @@ PHRASES = (
     (r"set `encoding` to that of the file, for example latin-1", "save it as UTF-8"),
     (r": set `long_lines` to skip .*", "; leave such lines out"),
     (r"(one item per line): [a-z0-9]+ .*the file.*", r"\1"),
+    (r"`minutes` is .* too short for \d+ steps and .*", "there is too little time for this list: choose a longer one"),
+    (
+        r"^runs/(\S+) is (?:not finished|unfinished) .*",
+        r"\1 is not finished: choose it in “Learned from”, load the page again, and continue it",
+    ),
+    (r"name two different sets of runs", "choose two different ones"),
+    (r"\bruns/(?=\S+ is on both sides)", ""),
     (r"^has ", "the file has "),
 )
 """What the library says, for readers of its settings and users of a terminal, and how the page says it."""
+FILE_NAME = re.compile(r"[^\s:,]*[\d/.][^\s:,]*\s")
+"""A first word that is written as it is: the name of a run or a file."""
 TYPICAL = ((0.75, "very typical"), (0.25, "typical"), (0.05, "unusual"), (-1.0, "very unusual"))
 """The least share of real items that are less typical, and the words for it."""
 
@@ -45,11 +54,16 @@ def plain(message: str) -> str:
 
     >>> plain("`prefix` is ' a'; lines never begin with a space, so it must not either")
     "“Beginning” is ' a'; lines never begin with a space, so it must not either."
+    >>> plain("runs/towns-1 is unfinished (stopped at step 4 of 9): finish its training, or name another run")
+    'towns-1 is not finished: choose it in “Learned from”, load the page again, and continue it.'
+    >>> plain("towns-1 is not being trained now")
+    'towns-1 is not being trained now.'
     """
     for pattern, words in PHRASES:
         message = re.sub(pattern, words, message)
     text = re.sub(r"`(\w+)`", lambda match: f"“{NAMES[match[1]]}”" if match[1] in NAMES else match[0], message)
-    text = text[:1].upper() + text[1:]
+    if not FILE_NAME.match(text):
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

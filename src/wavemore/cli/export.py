@@ -81,6 +81,8 @@ class Export:
         if self.output is None:
             return "folder" if self.push else "page"
         path = Path(self.output)
+        if self.output in ("", "-") or path.name in (".html", ".htm", ".onnx", ".pt2"):
+            raise UsageError(f"--output is {self.output!r}; give a name too, such as names.html, names.onnx or names/")
         if self.output.endswith(("/", "\\")):
             return "folder"
         if path.suffix.lower() in SUFFIXES:
@@ -112,7 +114,10 @@ class Export:
         contents = {path: export_onnx(run)}
         if has_step(run.config.model):
             contents[step] = export_onnx(run, step=True)
-        return [f"wrote {_write(contents)}: onnxruntime computes the same logits as torch"]
+        written = _write(contents)
+        if step not in contents:
+            step.unlink(missing_ok=True)  # an earlier export's, of another model than the file beside it now
+        return [f"wrote {written}: onnxruntime computes the same logits as torch"]
 
     def _pt2(self, run: "Run") -> list[str]:
         from wavemore.export.program import export_pt2
