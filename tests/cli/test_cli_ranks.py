@@ -112,6 +112,18 @@ def test_torchrun_trains_one_run_and_one_process_speaks(torchrun: Any, names: st
 
 
 @pytest.mark.slow
+def test_the_process_that_speaks_may_be_the_last_to_fail(
+    torchrun: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = 'import os, time\n\nif os.environ.get("RANK") == "0":\n    time.sleep(2)\n'
+    (folder / "late").mkdir()
+    (folder / "late/sitecustomize.py").write_text(late, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "late"), prepend=os.pathsep)
+    failed = torchrun(2, "train", "names", "--hiden", "3")
+    assert failed.stderr.count("Unrecognized options: --hiden, 3") == 1
+
+
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(torchrun: Any, folder: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (folder / "two.py").write_text(script.replace("epochs=1", "epochs=0.1"), encoding="utf-8")
