@@ -28,11 +28,13 @@ def run() -> None:
     # On a Mac, numpy multiplies by Accelerate, whose threads can be limited only here. Where several are wanted, torch
     # multiplies.
     os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
-    from wavemore.cli import main
+    from wavemore.cli import main, wait_for_speaker
 
     code = main()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if code in (1, 2):
+        wait_for_speaker()
     sys.exit(code)
 
 

@@ -112,6 +112,18 @@ def test_torchrun_trains_one_run_and_one_process_speaks(torchrun: Any, names: st
 
 
 @pytest.mark.slow
+def test_the_process_that_speaks_may_be_the_last_to_fail(
+    torchrun: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = 'import os, time\n\nif os.environ.get("RANK") == "0":\n    time.sleep(2)\n'
+    (folder / "late").mkdir()
+    (folder / "late/sitecustomize.py").write_text(late, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "late"), prepend=os.pathsep)
+    failed = torchrun(2, "train", "names", "--hiden", "3")
+    assert failed.stderr.count("Unrecognized options: --hiden, 3") == 1
+
+
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(torchrun: Any, folder: Path) -> None:
     scripts = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (script,) = (script for script in scripts if "torch.distributed" in script)

@@ -170,6 +170,7 @@ def test_wrong_flags_are_one_line(fails: Any, names: str) -> None:
     assert "--model is 'lstn'; it must be one of tree" in fails(
         2, "tune", names, "--trials", "1", "--model", "tree,lstn"
     )
+    assert "--model is ''; it must be one of tree" in fails(2, "tune", names, "--trials", "1", "--model", "tree,")
     assert not Path("runs").exists()
 
 

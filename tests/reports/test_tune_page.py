@@ -90,6 +90,9 @@ RECORD: dict[str, Any] = {
 def test_a_page_says_what_was_found() -> None:
     html = tune_page(RECORD)
     assert "<h1>Better settings for &lt;x&gt;</h1>" in html
+    assert "below the defaults by" in html  # whether that is better is for the verdict to say
+    assert "Trials of lstm, the winner&#x27;s kind: 17." in html
+    assert "below the defaults by" not in tune_page({**RECORD, "finalists": [finalist(1, 1.94)], "comparisons": []})
     assert "Trial 5 is better than the defaults (trial 1) by " in html
     assert "so the search made it look 0.0100 too good" in html
     assert "wavemore train &#x27;a list.txt&#x27; --hidden 118" in html

@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from wavemore.version import __version__
 OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedding, or less data"
 MAX_ERROR = 1_600
 """Characters of an error."""
+SECONDS_TO_SPEAK = 5
+"""For which a silent process that has failed waits before it ends."""
 _silence: IO[str] | None = None  # where a process writes that does not speak
 
 
@@ -131,6 +134,15 @@ def _mute_other_ranks() -> None:
         if rank_of_environment():
             global _silence
             sys.stdout = sys.stderr = _silence = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def wait_for_speaker() -> None:
+    """Give the process that speaks time to say what went wrong, if this one is silent.
+
+    torchrun ends all processes as soon as it sees that one has failed.
+    """
+    if _silence is not None and sys.stderr is _silence:
+        time.sleep(SECONDS_TO_SPEAK)
 
 
 def _is_known(error: BaseException) -> bool:

@@ -71,7 +71,7 @@ class Tune:
 
         if self.cluster is not None and self.jobs != "auto":
             raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
-        models = tuple(name.strip() for name in self.model.split(",") if name.strip()) if self.model else ()
+        models = () if self.model is None else tuple(name.strip() for name in self.model.split(","))
         request = Request(
             trials=self.trials,
             minutes=self.minutes,

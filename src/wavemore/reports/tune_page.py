@@ -35,10 +35,10 @@ def _page(record: Record) -> str:
     winner = finalists[0]
     states = [trial["state"] for trial in record["trials"]]
     default = next((each for each in finalists if each["trial"] == 1), None)
-    gain = default and _mean(default) - _mean(winner)
+    gain = _mean(default) - _mean(winner) if default and default is not winner else None
     numbers = [
         ("val on fresh seeds", f"{_mean(winner):.4f}", "nats per character"),
-        ("better than the defaults by", "" if gain is None else f"{gain:+.4f}", "nats per character"),
+        ("below the defaults by", "" if gain is None else f"{gain:.4f}", "nats per character"),
         ("parameters", f"{winner['parameters']:,}", ""),
         ("training", f"{winner['train_seconds']:.1f}", "seconds"),
         ("trials", f"{len(states):,}", f"{states.count('pruned'):,} pruned"),
@@ -137,7 +137,7 @@ def _settings(record: Record) -> list[Html]:
     names = list(own[0]["values"]) if own else []
     scales = {name: record["ranges"].get(f"{model}.{name}") for name in names[:MOST_SLICES]}
     values = {str(name): float(value) for name, value in record["importance"]["values"].items()}
-    parts = [paragraph(f"Of the {len(own)} trials of {model}, the winner's kind.")]
+    parts = [paragraph(f"Trials of {model}, the winner's kind: {len(own)}.")]
     if values:
         caption = (
             "How differently the best quarter of the trials and all of them chose each setting (PED-ANOVA). It says "

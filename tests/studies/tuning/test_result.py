@@ -11,8 +11,9 @@ from wavemore.errors import RunError, UsageError
 from wavemore.runs.find import find_group
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.pruning import Curve, is_hopeless
+from wavemore.studies.tuning.record import curse_text
 from wavemore.studies.tuning.request import Request, begin_search
-from wavemore.studies.tuning.result import Finalist, judge_finalists
+from wavemore.studies.tuning.result import Finalist, _curse, judge_finalists
 from wavemore.studies.tuning.space import Limits
 from wavemore.studies.tuning.trials import Facts, Tried
 
@@ -33,6 +34,26 @@ def test_finalists_are_judged_as_compare_does() -> None:
     assert outcome.p == pytest.approx(expected.p)
     assert outcome.difference == pytest.approx(expected.difference)
     assert outcome.better == expected.better == "b"
+
+
+def repeated(number: int, *nats: float) -> Finalist:
+    config = find_group("small")[0].config
+    return Finalist(tried(number), "x", config, (), (), tuple({"val_nats": each} for each in nats))
+
+
+@pytest.mark.usefixtures("experiments")
+def test_how_much_too_good_the_best_of_the_repeats_looks_is_said_only_if_known() -> None:
+    for finalists, of_repeats, text in (
+        ([repeated(2, 1.9, 2.1), repeated(1, 2.1, 2.3)], 0.56 * 0.1, "the best of 2 on fresh seeds, which can make it"),
+        ([repeated(2, 1.9), repeated(1, 2.1, 2.3)], None, "look too good: two repeats of each would show by how much."),
+        ([repeated(2, 1.9, 2.1)], None, "so the search did not make it look too good."),
+    ):
+        curse = _curse(finalists, finalists)
+        assert curse is not None
+        assert curse["of_repeats"] == (of_repeats and pytest.approx(of_repeats))
+        [sentence] = curse_text({"curse": curse, "finalists": finalists})
+        assert text in sentence
+        assert ("can make it" in sentence) == (len(finalists) > 1)
 
 
 def test_a_trial_begins_only_if_the_repeats_fit_after_it() -> None:

@@ -102,6 +102,13 @@ def test_the_first_points_are_in_the_space(corpus: Corpus, most: int | None, sec
         assert most is None or count <= most
 
 
+def test_a_time_shorter_than_a_step_leaves_one_step() -> None:
+    space = Space(LIST, ("tree", "bow"), Limits(max_seconds=1e-3))
+    for point in space.starts(lambda planned: 0.5):
+        planned, _ = space.planned(space.suggest(InRange(point)), 0.5)
+        assert planned.recipe.steps == 1
+
+
 class InRange:
     """A trial with given values, which must be in the ranges."""
 

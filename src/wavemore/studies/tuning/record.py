@@ -76,11 +76,16 @@ def curse_text(record: Record) -> list[str]:
         return []
     search, fresh = curse["search"], curse["fresh"]
     too_good = f"made it look {fresh - search:.4f} too good" if fresh > search else "did not make it look too good"
-    return [
+    text = (
         f"Winner's curse: the lowest val loss of the search is {search:.4f}, of {name_of(curse['trial'])}; on fresh "
-        f"seeds the same settings have {fresh:.4f}, so the search {too_good}. The winner is the best of "
-        f"{len(record['finalists'])} on fresh seeds, which can make it look up to {curse['of_repeats']:.4f} too good."
-    ]
+        f"seeds the same settings have {fresh:.4f}, so the search {too_good}."
+    )
+    number, of_repeats = len(record["finalists"]), curse["of_repeats"]
+    if number > 1:
+        size = "look too good: two repeats of each would show by how much"
+        size = size if of_repeats is None else f"look up to {of_repeats:.4f} too good"
+        text += f" The winner is the best of {number} on fresh seeds, which can make it {size}."
+    return [text]
 
 
 def mean_text(finalist: Record) -> str:

@@ -158,13 +158,14 @@ def _curse(finalists: Sequence[Finalist], repeated: Sequence[Finalist]) -> dict[
     if not best.results:
         return None
     deviations = [mean_std([run["val_nats"] for run in each.results]) for each in repeated]
-    errors = [(each.std or 0.0) / each.n**0.5 for each in deviations]
+    errors = [each.std / each.n**0.5 for each in deviations if each.std is not None]
     least = LEAST_OF_NORMAL[min(len(repeated), len(LEAST_OF_NORMAL) - 1)]
+    known = len(repeated) > 1 and len(errors) == len(repeated)  # one repeat alone says nothing about its error
     return {
         "trial": best.tried.number,
         "search": best.tried.val_nats,
         "fresh": best.mean,
-        "of_repeats": least * float(np.sqrt(np.mean(np.square(errors)))),
+        "of_repeats": least * float(np.sqrt(np.mean(np.square(errors)))) if known else None,
     }
 
 

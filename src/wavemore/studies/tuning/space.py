@@ -156,12 +156,15 @@ class Space:
         return plan(self.corpus, model=choice.model, **settings), settings
 
     def longest(self, planned: Plan, step_seconds: float | None) -> int:
-        """Return the most steps of a training: those that fit into the time, and `LONGEST` times the default epochs."""
+        """Return the most steps of a training: those that fit into the time, and `LONGEST` times the default epochs.
+
+        At least one, even if it takes longer.
+        """
         base = self.kinds[planned.model].base.recipe
         steps = max(LEAST_STEPS, round(LONGEST * base.steps * base.batch_size / planned.recipe.batch_size))
         if self.limits.max_seconds is None or not step_seconds:
             return steps
-        return min(steps, int(TIME_SHARE * self.limits.max_seconds / step_seconds))
+        return max(1, min(steps, int(TIME_SHARE * self.limits.max_seconds / step_seconds)))
 
     def _sized(self, name: str, settings: Mapping[str, Any], parameters: int) -> dict[str, Any]:
         """Return the settings of the widest model with so many parameters; a long embedding is cut for that."""
