@@ -115,7 +115,7 @@ def train(
 
     Raises `TrainingError` if the loss is no longer finite; the run keeps the reason as its `failure`.
     """
-    if deadline is not None:
+    if run.config.budget is not None:
         require_one_process(NO_MINUTES)
     try:
         training = fit(model, corpus, run.config.recipe, soft_targets=soft_targets, resume=recorder.checkpoint)
