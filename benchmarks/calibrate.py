@@ -16,6 +16,7 @@ This takes about eight minutes on one core.
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,7 +125,7 @@ class Effects:
     def _line_effects(self, random: np.random.Generator) -> Array:
         """Effects of mean 0 and deviation 1."""
         if self.skewed:
-            skewed: Array = (random.lognormal(0, 1, self.lines) - np.exp(0.5)) / ((np.e - 1) * np.e) ** 0.5
+            skewed: Array = (random.lognormal(0, 1, self.lines) - np.exp(0.5)) / ((math.e - 1) * math.e) ** 0.5
             return skewed
         fresh: Array = random.normal(0, 1, self.lines)
         if not self.correlation:

@@ -191,6 +191,7 @@ def test_a_run_that_is_killed_three_times_ends_bit_identically(
     assert not list(Path("killed").glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_two_trainings_into_one_folder(program: Any, names: str, fails: Any) -> None:
     process = program.start("train", names, "--run", "mine", *LONG)
     until_it_trains(process)
@@ -228,6 +229,7 @@ def test_closed_output(program: Any, run: Path) -> None:
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_the_output(program: Any, run: Path) -> None:
     if Path("/dev/full").exists():
         with Path("/dev/full").open("w") as full:
@@ -278,6 +280,7 @@ def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wave
     assert bits(Path("mine")) == bits(whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(folder: Path, names: str) -> None:
     mount = f"mount -t tmpfs -o size=16k none {folder}/disk"
     (folder / "disk").mkdir()
@@ -292,6 +295,7 @@ def test_a_disk_that_is_really_full(folder: Path, names: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_file_system_that_is_read_only(folder: Path, names: str) -> None:
     mount = f"mount -t tmpfs -o ro none {folder}/disk"
     (folder / "disk").mkdir()
