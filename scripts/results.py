@@ -148,6 +148,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Labels\n", *_labels(found["labels"])]
     if "like" in found:
         parts += ["", "## More like these\n", *_like(found["like"])]
+    if "app-load" in found:
+        parts += ["", "## The page under load\n", *_app_load(found["app-load"])]
     if "wishes" in found:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
     if "ranks" in found:
@@ -431,6 +433,22 @@ def _ranks(record: dict[str, Any]) -> list[str]:
         f"`{record['command']}`, medians of {len(record['runs']['threads'])} interleaved trainings of "
         f"{record['steps']} steps: {record['what']}: {speeds['processes']:,.0f} against {speeds['threads']:,.0f} "
         f"{record['unit']}, **{record['ratio']:.2f}x**. {_machine(record)}",
+    ]
+
+
+def _app_load(record: dict[str, Any]) -> list[str]:
+    """Return the table of the page's answers to many clients."""
+    rows = (("beside a training", record["beside_training"]), ("without one", record["without_training"]))
+    return [
+        f"`{record['command']}`: so many browsers at once, each asking `wavemore app` for {record['items']} items and then "
+        f"pausing for {record['pause_seconds']:g} s on average. {_machine(record)}\n",
+        "| | requests | errors | median | 95 of 100 within | slowest |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {what} | {row['requests']:,} | {row['errors']} | {row['median_ms']:.0f} ms | {row['p95_ms']:.0f} ms "
+            f"| {row['slowest_ms']:.0f} ms |"
+            for what, row in rows
+        ),
     ]
 
 
