@@ -440,8 +440,8 @@ def _app_load(record: dict[str, Any]) -> list[str]:
     """Return the table of the page's answers to many clients."""
     rows = (("beside a training", record["beside_training"]), ("without one", record["without_training"]))
     return [
-        f"`{record['command']}`: so many browsers at once, each asking `wavemore app` for {record['items']} items and then "
-        f"pausing for {record['pause_seconds']:g} s on average. {_machine(record)}\n",
+        f"`{record['command']}`: so many browsers at once, each asking `wavemore app` for {record['items']} items and "
+        f"then pausing for {record['pause_seconds']:g} s on average. {_machine(record)}\n",
         "| | requests | errors | median | 95 of 100 within | slowest |",
         "|---|---|---|---|---|---|",
         *(
