@@ -66,6 +66,7 @@ class Tune:
     def run_command(self, arguments: Sequence[str]) -> int:
         """Search, or continue."""
         from wavemore.runs.environment import cores
+        from wavemore.runs.find import run_name
         from wavemore.studies.tuning.request import Request
         from wavemore.studies.tuning.tuner import Tuner
 
@@ -87,7 +88,7 @@ class Tune:
         corpus, explanation = self.reading.load(source)
         if "-" in source:  # which was kept as a file
             source = (corpus.source,)
-        folder = Path(self.folder or f"runs/tune-{_stem(source[0])}")
+        folder = Path(self.folder or f"runs/tune-{run_name(source[0])}")
         words, command = (*source, *data_words(self.reading)), ("wavemore", *arguments)
         tuner = Tuner(request, corpus, folder, words=words, command=command, started=started())
         screen = Screen(stderr=self.json)
@@ -192,9 +193,3 @@ def _show(record: "Record", folder: Path, page: Path | None, screen: Screen) -> 
     screen.say(f"runs    wavemore log {shlex.quote(str(folder))}")
     if page is not None:
         screen.say(f"page    {page}")
-
-
-def _stem(source: str) -> str:
-    from wavemore.runs.find import run_name
-
-    return run_name(source)
