@@ -162,7 +162,7 @@ class _Descent:
         val = val_in_training(corpus)
         self.val, self.val_weights = evaluation_batcher(val, self.averaged), val.target_weights()
         self.val.ranks = self.ranks
-        self.optimizers = Optimizers(model, recipe) if own is None else OwnOptimizer(own, model, recipe)
+        self.optimizers = Optimizers(model, recipe, self.ranks) if own is None else OwnOptimizer(own, model, recipe)
         self.parameters = [value for value in model.parameters() if value.requires_grad]
         self.work = f"training, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}

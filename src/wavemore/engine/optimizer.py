@@ -16,6 +16,7 @@ from torch import Tensor
 from wavemore.engine.recipe import Recipe
 from wavemore.nn.layers import CausalConv1d, Linear
 from wavemore.nn.precision import fast_bfloat16
+from wavemore.nn.ranks import ALONE, Ranks
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: the steepest at 0, so few iterations are enough
 NEWTON_SCHULZ_STEPS = 5
@@ -26,11 +27,21 @@ class Muon:
     """Orthogonalised momentum: every direction of a matrix moves equally far.
 
     Keller Jordan, https://kellerjordan.github.io/posts/muon/. Like `torch.optim.Muon` it has Nesterov momentum,
-    decoupled weight decay, and steps that are sqrt(rows / columns) times longer for tall matrices.
+    decoupled weight decay, and steps that are sqrt(rows / columns) times longer for tall matrices. Several ranks
+    orthogonalise a part of the matrices each.
     """
 
-    def __init__(self, matrices: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self,
+        matrices: Sequence[Tensor],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        *,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self.parameters, self.lr, self.weight_decay, self.momentum = list(matrices), lr, weight_decay, momentum
+        self.ranks = ranks
         self.buffers = [torch.zeros_like(matrix) for matrix in self.parameters]
         self.state = {f"momentum.{number}": buffer for number, buffer in enumerate(self.buffers)}
 
@@ -43,7 +54,7 @@ class Muon:
             gradient = _gradient(matrix)
             buffer.lerp_(gradient, 1 - self.momentum)
             updates.append(gradient.lerp(buffer, self.momentum).flatten(1))  # a convolution becomes a matrix
-        for matrix, update in zip(self.parameters, orthogonal(updates), strict=True):
+        for matrix, update in zip(self.parameters, orthogonal_by_ranks(updates, self.ranks), strict=True):
             rows, columns = update.shape
             matrix.mul_(1 - lr * self.weight_decay)
             matrix.add_(update.view_as(matrix), alpha=-lr * sqrt(max(1.0, rows / columns)))
@@ -104,7 +115,7 @@ class Optimizers:
     (`requires_grad_(False)`) do not change.
     """
 
-    def __init__(self, model: torch.nn.Module, recipe: Recipe) -> None:
+    def __init__(self, model: torch.nn.Module, recipe: Recipe, ranks: Ranks = ALONE) -> None:
         self.recipe = recipe
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         matrices = [matrix for matrix in hidden_matrices(model) if matrix.requires_grad]
@@ -116,7 +127,8 @@ class Optimizers:
         if rest:
             self.parts["rest"] = kind(rest, recipe.adamw_learning_rate if recipe.optimizer == "muon" else lr)
         if matrices:
-            self.parts["hidden"] = (Muon if recipe.optimizer == "muon" else kind)(matrices, lr, decay)
+            muon = recipe.optimizer == "muon"
+            self.parts["hidden"] = Muon(matrices, lr, decay, ranks=ranks) if muon else kind(matrices, lr, decay)
 
     def zero_grad(self) -> None:
         """Remove the gradients of the previous step."""
@@ -155,6 +167,21 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
         tall = shape[0] > shape[1]
         result = _newton_schulz(stack.mT if tall else stack)
         results |= zip(numbers, (result.mT if tall else result).to(stack.dtype), strict=True)
+    return [results[number] for number in range(len(matrices))]
+
+
+def orthogonal_by_ranks(matrices: Sequence[Tensor], ranks: Ranks) -> list[Tensor]:
+    """Do as `orthogonal` does; each rank computes its share of the matrices, which are then exchanged."""
+    if ranks.size == 1:
+        return orthogonal(matrices)
+    shares = ranks.deal([matrix.numel() * min(matrix.shape) for matrix in matrices])
+    own = orthogonal([matrices[number] for number in shares[ranks.rank]])
+    sizes = [sum(matrices[number].numel() for number in share) for share in shares]
+    parts = ranks.exchange(torch.cat([matrices[0].new_empty(0), *(each.flatten() for each in own)]), sizes)
+    results: dict[int, Tensor] = {}
+    for share, part in zip(shares, parts, strict=True):
+        values = torch.split(part, [matrices[number].numel() for number in share])
+        results |= {number: value.view_as(matrices[number]) for number, value in zip(share, values, strict=True)}
     return [results[number] for number in range(len(matrices))]
 
 

@@ -41,6 +41,19 @@ class Ranks:
         """
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
+    def deal(self, costs: Sequence[float]) -> list[list[int]]:
+        """Return the tasks of each rank: the dearest first, each goes to the rank that has the least to do.
+
+        >>> Ranks(0, 2).deal([1, 5, 2, 3])
+        [[1, 0], [3, 2]]
+        """
+        loads, shares = [0.0] * self.size, [list[int]() for _ in range(self.size)]
+        for task in sorted(range(len(costs)), key=lambda task: -costs[task]):
+            rank = loads.index(min(loads))
+            loads[rank] += costs[task]
+            shares[rank].append(task)
+        return shares
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of the ranks' tensors, which have one shape; it has no gradient."""
         if self.size == 1:
@@ -57,6 +70,15 @@ class Ranks:
         whole = part.new_zeros(shape)
         whole.movedim(dim, 0)[self.span(count)] = part.movedim(dim, 0)
         return self.sum(whole)
+
+    def exchange(self, own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """Return the tensors of all ranks, (size,) each; `own` is that of this rank."""
+        padded = own.new_zeros(max(sizes))  # every rank sends as much
+        padded[: len(own)] = own
+        tensors = [torch.empty_like(padded) for _ in sizes]
+        with _answering():
+            dist.all_gather(tensors, padded)
+        return [tensor[:size] for tensor, size in zip(tensors, sizes, strict=True)]
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order."""

@@ -12,6 +12,7 @@ import numpy
 import torch
 
 from wavemore.engine.threads import balance_threads, set_threads
+from wavemore.nn.precision import fast_bfloat16
 from wavemore.nn.ranks import current_ranks
 from wavemore.version import __version__
 
@@ -29,7 +30,7 @@ def environment() -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": f"{_cpu()}, {_instructions()}",
         "cores": cores(),
         "threads": torch.get_num_threads(),
         **({} if current_ranks().size == 1 else {"processes": current_ranks().size}),
@@ -62,6 +63,12 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """Return the widest instructions that torch computes with here: processors of one name can differ in them."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{capability} with bfloat16" if fast_bfloat16() else capability
 
 
 def _commit() -> str:
