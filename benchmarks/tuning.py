@@ -2,7 +2,8 @@
 
 `python -m benchmarks.tuning` tunes on the lecture's names and split, with at most 76,579 parameters and 15 seconds of
 training. The val losses are those of the repeats on fresh seeds. Test is computed once, for the repeats of the winner
-and of the defaults, after all decisions. Writes records/tuning.json. Let nothing else run beside it.
+and of the defaults, after all decisions. Writes records/tuning.json; other limits need another --output, such as
+records/tuning-60-s.json. Let nothing else run beside it.
 """
 
 import json

@@ -140,8 +140,9 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     if "rivals" in found:
         how = "the rival trained once, wavemore with several seeds, interleaved; the median"
         parts += ["", "## Against rivals\n", *_speed(found["rivals"], RIVALS, how)]
-    if "tuning" in found:
-        parts += ["", "## A search for better settings\n", *_tuning(found["tuning"])]
+    searches = [record for name, record in found.items() if name.startswith("tuning")]
+    if searches:
+        parts += ["", "## A search for better settings", *(line for each in searches for line in _tuning(each))]
     if "carry-over" in found:
         parts += ["", "## From another run\n", *_carry_over(found["carry-over"])]
     if "labels" in found:
@@ -154,6 +155,10 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
     if "ranks" in found:
         parts += ["", "## Several processes\n", *_ranks(found["ranks"])]
+    if "cluster" in found:
+        parts += ["", "## A cluster\n", *_cluster(found["cluster"])]
+    if "busy" in found:
+        parts += ["", "## Beside a busy process\n", *_busy(found["busy"])]
     if "nearest" in found:
         parts += ["", "## Near known items, and ranked lists\n", *_nearest(found["nearest"])]
     if "calibration" in found:
@@ -340,7 +345,7 @@ def _like(record: dict[str, Any]) -> list[str]:
 def _tuning(record: dict[str, Any]) -> list[str]:
     """Return a table of the winner of a search and of the defaults, and the verdict in sentences."""
     rows = [
-        f"`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, {record['pruned']} of them",
+        f"\n`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, {record['pruned']} of them",
         f"pruned; the whole command took {record['seconds']:.0f} s. Losses are those of fresh seeds, which the search",
         f"did not use. {_machine(record)}\n",
         "| | model | parameters | val in the search | val | test | training | seeds |",
@@ -433,6 +438,45 @@ def _ranks(record: dict[str, Any]) -> list[str]:
         f"`{record['command']}`, medians of {len(record['runs']['threads'])} interleaved trainings of "
         f"{record['steps']} steps: {record['what']}: {speeds['processes']:,.0f} against {speeds['threads']:,.0f} "
         f"{record['unit']}, **{record['ratio']:.2f}x**. {_machine(record)}",
+    ]
+
+
+def _cluster(record: dict[str, Any]) -> list[str]:
+    """Return what a Dask cluster costs, and what becomes of studies in which something is killed."""
+    rows = []
+    if "costs" in record:
+        part = record["costs"]
+        seconds, runs = part["medians"], part["seconds"]["cluster"]
+        rows.append(
+            f"- `{part['command']}`: a study of {part['trainings']} trainings takes {seconds['cluster']:.0f} s on two "
+            f"Dask workers of this machine and {seconds['processes']:.0f} s on two local processes, "
+            f"**{part['overhead']:+.1%}**; medians of {len(runs)}, in turns, "
+            f"{'with the same weights to the bit' if part['same'] else 'WITH OTHER WEIGHTS'}. {_machine(part)}"
+        )
+    if "kills" in record:
+        part = record["kills"]
+        rows.append(
+            f"- `{part['command']}`: a worker, the scheduler or the study itself was killed at a random moment of a "
+            f"study of {part['trainings']} trainings on two workers, and what was killed was started again. "
+            f"**{part['same']} of {len(part['rows'])}** studies came to the record and weights, to the bit, of one "
+            f"that nothing had disturbed. {_machine(part)}"
+        )
+    return rows
+
+
+def _busy(record: dict[str, Any]) -> list[str]:
+    """Return the speed of training beside a busy process, with the default threads and with one."""
+    return [
+        f"`{record['command']}`: `wavemore train` on two cores, one of which another process keeps busy, with the "
+        "threads that it chooses and with one thread, in turns; characters per second of training, medians. "
+        f"{_machine(record)}\n",
+        "| training | default threads | one thread | ratio |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['training']} | {row['chars_per_second']['auto']:,.0f} | {row['chars_per_second']['1']:,.0f} "
+            f"| {row['chars_per_second']['auto'] / row['chars_per_second']['1']:.2f}x |"
+            for row in record["rows"]
+        ),
     ]
 
 
