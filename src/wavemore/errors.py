@@ -29,6 +29,15 @@ class UsageError(WavemoreError):
     exit_code = 2
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, or that of a GPU.
+
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+    True
+    """
+    return isinstance(error, MemoryError) or any(each in str(error) for each in ("allocate memory", "out of memory"))
+
+
 class WavemoreWarning(UserWarning):
     """Something that a user should know, and that is no error."""
 

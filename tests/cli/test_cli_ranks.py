@@ -4,16 +4,17 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wavemore as wm
+from benchmarks.cluster import free_port
+from tests.cli.conftest import Program
 from wavemore.runs.run import Run
 
 TINY = ("--hidden", "8", "--embedding", "4", "--fuse", "2", "2")
@@ -23,42 +24,26 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 Start = Callable[..., list["subprocess.Popen[str]"]]
 
 
-def free_port() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return str(one.getsockname()[1])
-
-
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
-    """Start the processes of one training, each with its own words."""
-    started: list[subprocess.Popen[str]] = []
+def start(program: Program) -> Start:
+    """Start the processes of one command, each with its own words."""
 
     def run(*words_of_rank: tuple[str, ...], folders: tuple[Path, ...] = ()) -> list["subprocess.Popen[str]"]:
-        names = {"WORLD_SIZE": str(len(words_of_rank)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-        for rank, words in enumerate(words_of_rank):
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "wavemore", *words],
-                    cwd=folders[rank] if folders else folder,
-                    env=os.environ | names | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
-        return started[-len(words_of_rank) :]
+        several = {"WORLD_SIZE": str(len(words_of_rank)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        environment = os.environ | several | {"OMP_NUM_THREADS": "1"}
+        homes = folders or (program.folder,) * len(words_of_rank)
+        return [
+            program.start(*words, cwd=home, env=environment | {"RANK": str(rank)})
+            for rank, (words, home) in enumerate(zip(words_of_rank, homes, strict=True))
+        ]
 
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+    return run
 
 
 @pytest.fixture
 def torchrun(folder: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     def run(count: int, *words: str, module: bool = True) -> "subprocess.CompletedProcess[str]":
-        options = ("--nproc-per-node", str(count), "--master-port", free_port())
+        options = ("--nproc-per-node", str(count), "--master-port", str(free_port()))
         program = ("-m", "--", "wavemore") if module else ()
         command = [sys.executable, "-m", "torch.distributed.run", *options, *program, *words]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
@@ -202,13 +187,20 @@ def test_one_rank_has_other_data_or_settings(start: Start, names: str, folder: P
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "ngram"), "wavemore: an ngram is counted by one process: train it without torchrun\n"),
-        (("--minutes", "1"), "wavemore: --minutes goes by the speed and the clock of one process: with several, set"),
-        (("--device", "meta"), "wavemore: device 'meta' cannot be used here: "),
+        (("train", "--model", "ngram"), "wavemore: an ngram is counted by one process: train it without torchrun\n"),
+        (
+            ("train", "--minutes", "1"),
+            "wavemore: --minutes goes by the speed and the clock of one process: with several, set",
+        ),
+        (("train", "--device", "meta"), "wavemore: device 'meta' cannot be used here: "),
+        (
+            ("tune", "--trials", "2"),
+            "wavemore: torchrun is for `wavemore train` alone: run `wavemore tune` without torchrun\n",
+        ),
     ],
 )
 def test_what_is_for_one_process_is_refused(start: Start, names: str, words: tuple[str, ...], message: str) -> None:
-    ended = ends(start(("train", names, *words), ("train", names, *words)))
+    ended = ends(start((*words, names), (*words, names)))
     assert ended[0][0] == 2
     assert ended[0][2].startswith(message)
     assert ended[0][2].count("\n") == 1

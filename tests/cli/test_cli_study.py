@@ -172,7 +172,7 @@ def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny
     result = wavemore("study", tiny, "--data", names)
     assert result.code == 1
     assert result.err.count("\n") == 1
-    assert "was trained otherwise than the study says now (hidden 6 → 7)" in result.err
+    assert "was trained with other settings or data (hidden 6 → 7)" in result.err
 
 
 def test_the_studies_of_wavemore_are_listed(wavemore: Any) -> None:

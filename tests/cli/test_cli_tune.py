@@ -101,7 +101,9 @@ def test_a_search_ends_with_a_winner_that_can_be_trained_again(
 
 
 @pytest.mark.slow
-def test_a_killed_search_is_resumed_to_the_same_trials(program: Any, tune: Callable[..., str], few: str) -> None:
+def test_a_killed_search_is_resumed_to_the_same_trials(
+    program: Any, tune: Callable[..., str], wavemore: Any, few: str
+) -> None:
     words = ("tune", few, *SMALL, "--jobs", "1")
     tune(*words, "--folder", "whole")
     for after in (2, 5):
@@ -129,6 +131,11 @@ def test_a_killed_search_is_resumed_to_the_same_trials(program: Any, tune: Calla
     assert trials_of(Path("cut")) == trials_of(Path("whole"))
     assert [path.stat().st_mtime_ns for path in files] == before or not Path("cut/trials/6/summary.json").exists()
 
+    journal.unlink()
+    result = wavemore(*words, "--folder", "cut")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "cut/journal.jsonl lacks trials/1, which is in cut: put the whole journal back, or choose" in result.err
+
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(program: Any, tune: Callable[..., str], few: str) -> None:
@@ -148,7 +155,8 @@ def test_ctrl_c_says_how_to_go_on(program: Any, tune: Callable[..., str], few: s
 
 @pytest.mark.slow
 def test_the_time_is_shared_by_trials_and_repeats(tune: Callable[..., str], few: str) -> None:
-    words = ("tune", few, "--minutes", "0.5", "--model", "tree", "--jobs", "2", "--max-seconds", "0.2")
+    limits = ("--minutes", "0.4", "--max-seconds", "0.2", "--repeats", "1")
+    words = ("tune", few, *limits, "--model", "tree", "--jobs", "2")
     assert " s left: trial 1, tree " in tune(*words)
     record = read_tuning(FOLDER)
     assert record["search"]["seconds"] == 0.2

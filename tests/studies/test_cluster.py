@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.cluster import DaskCluster, free_port, kill, outcome
+from tests.cli.conftest import Program
+from wavemore.studies.tuning.record import read_tuning
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """
@@ -35,36 +38,73 @@ name = "Three"
 fuse = [3]
 """
 PATIENCE = 240.0
+Study = Callable[..., "subprocess.Popen[str]"]
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
-    """A scheduler without workers."""
-    with DaskCluster(tmp_path / "dask") as cluster:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A scheduler, which the tests share, as the workers that are still there."""
+    with DaskCluster(tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """Start `wavemore study` there."""
+def have(cluster: DaskCluster, count: int) -> list["subprocess.Popen[bytes]"]:
+    """Kill or start workers until there are so many, and return them."""
+    alive = [worker for worker in cluster.workers if worker.poll() is None]
+    for worker in alive[count:]:
+        kill(worker)
+    alive = alive[:count] + [cluster.add_worker() for _ in range(count - len(alive))]
+    cluster.wait_for_workers(len(cluster.workers))
+    return alive
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, names_file: Path) -> Path:
+    """A folder with the study, and data in a file."""
+    folder = tmp_path_factory.mktemp("project")
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, "-m", "wavemore", "study", "study.toml", *words],
-        cwd=folder,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-    )
+    shutil.copy(names_file, folder / "list.txt")
+    return folder / "list.txt"
+
+
+@pytest.fixture(scope="module")
+def program(data: Path) -> Iterator[Program]:
+    """The program in that folder."""
+    with closing(Program(data.parent)) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def start(data: Path, program: Program) -> Study:
+    """Start the study."""
+
+    def study(folder: str, *words: str, data: str = str(data)) -> "subprocess.Popen[str]":
+        flags = ("--data", data, "--folder", folder, *words)
+        return program.start("study", "study.toml", *flags, start_new_session=True)
+
+    return study
+
+
+@pytest.fixture(scope="module")
+def expected(data: Path, start: Study) -> dict[str, Any]:
+    """What the study comes to on this machine."""
+    end(start("here", "--jobs", "1"))
+    return outcome(data.parent / "here")
 
 
 def end(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, out + err
     return out, err
+
+
+def ends_in_one_line(process: "subprocess.Popen[str]") -> str:
+    """Wait for a program that must fail; return its error."""
+    _, err = end(process, 1)
+    assert err.count("\n") == 1
+    return err
 
 
 def wait_for(process: "subprocess.Popen[str]", words: str) -> str:
@@ -87,32 +127,13 @@ def run_script(text: str, *words: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, names_file: Path) -> Path:
-    """A folder with data in a file."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copy(names_file, folder / "list.txt")
-    return folder / "list.txt"
-
-
-@pytest.fixture(scope="module")
-def expected(data: Path) -> dict[str, Any]:
-    """What the study comes to on this machine."""
-    end(start(data.parent, "--data", str(data), "--folder", "here", "--jobs", "1"))
-    return outcome(data.parent / "here")
-
-
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs a path that is another one for each process")
 def test_two_workers_without_the_file_give_the_same_record(
-    cluster: DaskCluster, data: Path, expected: dict[str, Any]
+    cluster: DaskCluster, data: Path, start: Study, expected: dict[str, Any]
 ) -> None:
-    cluster.add_worker()
-    decoy = Path(cluster.folder) / "worker-2" / "list.txt"
-    cluster.add_worker()
+    decoy = Path(f"/proc/{have(cluster, 2)[1].pid}/cwd/list.txt")
     decoy.write_bytes(data.read_bytes()[::-1])  # as long, and not the same
-    out, err = end(
-        start(data.parent, "--data", "/proc/self/cwd/list.txt", "--folder", "a", "--cluster", cluster.address)
-    )
+    out, err = end(start("a", "--cluster", cluster.address, data="/proc/self/cwd/list.txt"))
     assert err == ""
     assert "2 arms, seeds 0, 1, workers of tcp://127.0.0.1:" in out
     assert len({line.rpartition(" on ")[2] for line in out.splitlines() if " of 8" in line and "val" in line}) == 2
@@ -128,22 +149,36 @@ def test_two_workers_without_the_file_give_the_same_record(
 
 
 def test_a_worker_that_is_killed_is_replaced_by_the_others(
-    cluster: DaskCluster, data: Path, expected: dict[str, Any]
+    cluster: DaskCluster, data: Path, start: Study, expected: dict[str, Any]
 ) -> None:
-    for _ in range(2):
-        cluster.add_worker()
-    cluster.wait_for_workers(2)
-    study = start(data.parent, "--data", str(data), "--folder", "b", "--cluster", cluster.address)
+    first, _ = have(cluster, 2)
+    study = start("b", "--cluster", cluster.address)
     wait_for(study, "1 of 8")
-    kill(cluster.workers[0])
+    kill(first)
     out, err = end(study)
     assert err == ""
     assert "1 worker instead of 2" in out
     assert outcome(data.parent / "b") == expected
 
 
-def test_without_workers_it_waits_for_one(cluster: DaskCluster, data: Path, expected: dict[str, Any]) -> None:
-    study = start(data.parent, "--data", str(data), "--folder", "c", "--cluster", cluster.address)
+def test_tuning_gives_the_weights_of_this_machine(cluster: DaskCluster, data: Path, program: Program) -> None:
+    have(cluster, 2)
+    words = ("--trials", "2", "--model", "tree", "--max-parameters", "1500", "--repeats", "1", "--folder", "tuned")
+    out, err = end(program.start("tune", "list.txt", *words, "--cluster", cluster.address))
+    assert err == ""
+    assert "2 of 2: trial " in out
+    assert " on 127.0.0.1:" in out
+    winner = read_tuning(data.parent / "tuned")["finalists"][0]
+    end(program.start(*winner["command"][1:], "--run", "again"))
+    again, there = (data.parent / folder / "model.safetensors" for folder in ("again", winner["paths"][0]))
+    assert again.read_bytes() == there.read_bytes()
+
+
+def test_without_workers_it_waits_for_one(
+    cluster: DaskCluster, data: Path, start: Study, expected: dict[str, Any]
+) -> None:
+    have(cluster, 0)
+    study = start("c", "--cluster", cluster.address)
     wait_for(study, "no worker is there yet")
     worker = cluster.add_worker()
     wait_for(study, "1 of 8")
@@ -154,92 +189,99 @@ def test_without_workers_it_waits_for_one(cluster: DaskCluster, data: Path, expe
     assert outcome(data.parent / "c") == expected
 
 
-def test_a_killed_study_ends_on_the_workers_too_and_is_continued(
-    cluster: DaskCluster, data: Path, expected: dict[str, Any]
+def test_what_was_stopped_or_killed_is_continued_by_the_same_command(
+    cluster: DaskCluster, data: Path, start: Study, expected: dict[str, Any]
 ) -> None:
-    cluster.add_worker()
-    words = ("--data", str(data), "--folder", "d", "--cluster", cluster.address)
-    study = start(data.parent, *words)
+    have(cluster, 1)
+    words, before = ("d", "--cluster", cluster.address), left_by_trainings(cluster)
+    study = start(*words)
     wait_for(study, "1 of 8")
-    kill(study)
-    study.communicate()
-    until = time.monotonic() + PATIENCE
-    while list(cluster.folder.rglob("config.json")):
-        assert time.monotonic() < until, "a training goes on, for which nobody waits"
-        time.sleep(0.1)
-    out, _ = end(start(data.parent, *words))
-    assert "\n1 of 8" not in out
-    assert outcome(data.parent / "d") == expected
-
-
-def test_ctrl_c_brings_home_what_was_learned(cluster: DaskCluster, data: Path, expected: dict[str, Any]) -> None:
-    cluster.add_worker()
-    words = ("--data", str(data), "--folder", "e", "--cluster", cluster.address)
-    study = start(data.parent, *words)
-    wait_for(study, "1 of 8")
-    until = time.monotonic() + PATIENCE
-    while not list(cluster.folder.rglob("metrics.jsonl")):  # the next one
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: left_by_trainings(cluster) > before)  # the next one
     study.send_signal(signal.SIGINT)
     out, err = end(study, 130)
     assert err == ""
     assert "Continue with the same command: wavemore study study.toml" in out
-    assert len(list((data.parent / "e").rglob("state.safetensors"))) == 1
-    end(start(data.parent, *words))
-    assert outcome(data.parent / "e") == expected
+    assert len(list((data.parent / "d").rglob("state.safetensors"))) == 1, "what was learned is brought home"
 
+    study = start(*words)
+    wait_for(study, "3 of 8")
+    kill(study)
+    wait_until(lambda: left_by_trainings(cluster) == before)  # it ends, as nobody waits for it
 
-def test_a_killed_scheduler_is_one_line(cluster: DaskCluster, data: Path, expected: dict[str, Any]) -> None:
-    cluster.add_worker()
-    words = ("--data", str(data), "--folder", "f", "--cluster", cluster.address)
-    study = start(data.parent, *words)
-    wait_for(study, "1 of 8")
+    study = start(*words)
+    wait_for(study, "5 of 8")
     assert cluster.scheduler is not None
     kill(cluster.scheduler)
-    _, err = end(study, 1)
-    assert err.count("\n") == 1
-    assert "run the same command again" in err
-    kill(cluster.workers[0])
+    assert "run the same command again" in ends_in_one_line(study)
+
+    have(cluster, 0)
     cluster.start_scheduler()
-    cluster.add_worker()
-    end(start(data.parent, *words))
-    assert outcome(data.parent / "f") == expected
+    have(cluster, 1)
+    out, _ = end(start(*words))
+    assert "\n5 of 8" not in out
+    assert outcome(data.parent / "d") == expected
 
 
-def test_no_scheduler_is_one_line(data: Path) -> None:
-    for address in (f"tcp://127.0.0.1:{free_port()}", "nowhere", "tcp://"):
-        _, err = end(start(data.parent, "--data", str(data), "--folder", "g", "--cluster", address), 1)
-        assert err.startswith(f"wavemore: no Dask scheduler answers at {address} (")
-        assert err.count("\n") == 1
+def left_by_trainings(cluster: DaskCluster) -> set[Path]:
+    """What is in the folders of workers while they train, and after they were killed."""
+    return set(cluster.folder.rglob("metrics.jsonl"))
 
 
-@pytest.mark.parametrize("joins_late", [False, True])
-def test_a_worker_with_another_wavemore_is_named(
-    cluster: DaskCluster, data: Path, tmp_path: Path, joins_late: bool
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def without_wavemore(tmp_path: Path) -> str:
+    """A folder that hides wavemore if it is in PYTHONPATH."""
+    package = tmp_path / "bare" / "wavemore"
+    package.mkdir(parents=True)
+    error = "raise ModuleNotFoundError(\"No module named 'wavemore'\")"
+    (package / "__init__.py").write_text(error, encoding="utf-8")
+    return str(package.parent)
+
+
+def test_no_scheduler_or_one_without_wavemore_is_one_line(
+    start: Study, without_wavemore: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for address in (f"tcp://127.0.0.1:{free_port()}", "tcp://"):
+        error = ends_in_one_line(start("g", "--cluster", address))
+        assert error.startswith(f"wavemore: no Dask scheduler answers at {address} (")
+    monkeypatch.setenv("PYTHONPATH", without_wavemore)
+    with DaskCluster(tmp_path / "dask") as cluster:
+        monkeypatch.undo()
+        error = ends_in_one_line(start("g", "--cluster", cluster.address))
+    assert error.startswith("wavemore: the scheduler has no wavemore that can train (")
+    assert "No module named 'wavemore'" in error
+
+
+def test_workers_that_would_give_other_results_are_named(
+    cluster: DaskCluster, start: Study, without_wavemore: str, tmp_path: Path
+) -> None:
+    have(cluster, 0)
     shutil.copytree(ROOT / "src" / "wavemore", tmp_path / "old" / "wavemore")
     with (tmp_path / "old" / "wavemore" / "version.py").open("a", encoding="utf-8") as file:
         file.write('__version__ = "0.0.1"\n')
-    words = ("--data", str(data), "--folder", "h", "--cluster", cluster.address)
-    if not joins_late:
-        cluster.add_worker(PYTHONPATH=str(tmp_path / "old"))
-        cluster.wait_for_workers(1)
-    study = start(data.parent, *words)
-    if joins_late:
-        wait_for(study, "no worker is there yet")
-        cluster.add_worker(PYTHONPATH=str(tmp_path / "old"))
-    _, err = end(study, 1)
-    assert " has wavemore 0.0.1 (" in err
-    assert err.count("\n") == 1
-
-
-def test_workers_with_several_threads_are_refused(cluster: DaskCluster, data: Path) -> None:
-    cluster.add_worker("--nthreads", "2")
-    cluster.wait_for_workers(1)
-    _, err = end(start(data.parent, "--data", str(data), "--folder", "i", "--cluster", cluster.address), 1)
-    assert "1 of 1 workers would give other results" in err
-    assert "2 threads in one process (start it with --nthreads 1)" in err
+    words = ("h", "--cluster", cluster.address)
+    late = start(*words)
+    wait_for(late, "no worker is there yet")
+    cluster.add_worker(PYTHONPATH=str(tmp_path / "old"))
+    assert " has wavemore 0.0.1 (" in ends_in_one_line(late)
+    error = ends_in_one_line(start(*words))
+    assert "1 of 1 workers would give other results: " in error
+    assert " has wavemore 0.0.1 (" in error
+    for flags, variables, reason in (
+        (("--nthreads", "2"), {}, "has 2 threads in one process (start it with --nthreads 1)"),
+        ((), {"PYTHONPATH": without_wavemore}, "has no wavemore that can train ("),
+    ):
+        have(cluster, 0)
+        cluster.add_worker(*flags, **variables)
+        cluster.wait_for_workers(len(cluster.workers))
+        assert reason in ends_in_one_line(start(*words))
+    have(cluster, 0)
 
 
 POOL = """
@@ -276,7 +318,7 @@ assert Run(long.path).checkpoint().position.step > step
 
 
 def test_one_training_is_stopped_and_goes_on_later(cluster: DaskCluster, data: Path, tmp_path: Path) -> None:
-    cluster.add_worker()
+    have(cluster, 1)
     with run_script(POOL, str(tmp_path), str(data), cluster.address) as process:
         assert end(process) == ("", "")
 
@@ -302,7 +344,7 @@ with open_pool(1, address) as pool:
     while not pool.news():
         time.sleep(0.02)
     step = Run(job.path).checkpoint().position.step
-    known = {progress.step for progress in pool.progress()}
+    pool.progress()
     result = future.result(200)
     again = [progress.step for progress in pool.progress()]
     print("checkpoint", step, "first after it", again[:3], flush=True)
@@ -319,7 +361,7 @@ assert [each["step"] for each in Run(here.path).metrics()] == [each["step"] for 
 
 
 def test_a_lost_training_begins_again_at_its_last_checkpoint(cluster: DaskCluster, data: Path, tmp_path: Path) -> None:
-    worker = cluster.add_worker()
+    [worker] = have(cluster, 1)
     with run_script(LOST, str(tmp_path), str(data), cluster.address) as process:
         wait_for(process, "kill it")
         kill(worker)
@@ -350,9 +392,9 @@ with open_pool(1, address) as pool:
 def test_a_training_on_a_gpu_waits_for_a_worker_that_offers_one(
     cluster: DaskCluster, data: Path, tmp_path: Path
 ) -> None:
-    cluster.add_worker()
-    cluster.wait_for_workers(1)
+    have(cluster, 1)
     with run_script(GPU, str(tmp_path), str(data), cluster.address) as process:
         wait_for(process, "it waits")
-        cluster.add_worker("--resources", "GPU=1")
+        worker = cluster.add_worker("--resources", "GPU=1")
         end(process)
+    kill(worker)

@@ -1,15 +1,19 @@
 """Which workers would give other results, and where the data of a training is on another machine."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed.scheduler import KilledWorker
 
 from wavemore.errors import DataError, RunError
 from wavemore.runs.config import RunConfig
 from wavemore.studies.connection import differing, explained
+from wavemore.studies.job import Result
 from wavemore.studies.remote import Facts, _local_data, facts, files_of, with_places
+from wavemore.studies.tuning.trainings import KILLED, outcome
 
 HERE = Facts("1 (aa)", "3.13", "2.13.0", "2.3.1", machine="x86_64 AVX2")
 
@@ -45,9 +49,14 @@ def test_another_processor_is_only_mentioned() -> None:
     assert line.startswith("b computes with x86_64 AVX512, and this machine with x86_64 AVX2")
 
 
-def test_an_error_of_a_task_stays_what_it_is() -> None:
+def test_an_error_of_a_task_stays_what_it_is_unless_its_workers_were_killed() -> None:
     error = KeyError("x")
     assert explained(error, "tcp://a:1") is error
+    future: Future[Result | None] = Future()
+    future.set_exception(explained(KilledWorker("x", None, 3), "tcp://a:1"))  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="a training has ended 4 workers of tcp://a:1, perhaps because memory ran out"):
+        future.result()
+    assert outcome(future) == {"failed": KILLED, "seconds": 0.0}, "tuning goes on without that trial"
 
 
 def test_data_is_read_at_its_path_or_from_what_was_sent(config: RunConfig, tmp_path: Path) -> None:

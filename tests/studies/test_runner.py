@@ -1,4 +1,4 @@
-"""Studies are run once, continue after an interruption, and take no runs that were trained otherwise."""
+"""Studies are run once, continue after an interruption, and take no runs with other settings or data."""
 
 import json
 from pathlib import Path

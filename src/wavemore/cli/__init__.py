@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from wavemore.cli.screen import discard, print_error
 from wavemore.cli.start import start
-from wavemore.errors import RankError, WavemoreError, WavemoreWarning
+from wavemore.errors import RankError, UsageError, WavemoreError, WavemoreWarning, is_out_of_memory
 from wavemore.version import __version__
 
 OUT_OF_MEMORY = "out of memory: use a smaller --batch-size, --hidden or --embedding, or less data"
@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         _harden_streams()
-        if arguments[:1] == ["train"]:
-            _mute_other_ranks()
+        _mute_other_ranks()
     else:
         start()
     if list(arguments) == ["--version"]:
@@ -50,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = [word for word in arguments[:end] if word != "--debug"]
         arguments = [*words, *arguments[end:]]
         command = parse(arguments)
+        if own_process and arguments[0] != "train":
+            _refuse_ranks(arguments[0])
         from wavemore.cli.progress import busy
 
         if own_process:
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(error: BaseException, command: Any, *, debug: bool) -> int:
     """Print an error in one line, with `debug` after its traceback, and return the exit code; raise a bug again."""
     interrupt = None if isinstance(error, WavemoreError) else _interrupt(error)
-    out_of_memory = isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+    out_of_memory = is_out_of_memory(error)
     if sys.stderr is _silence and not (interrupt or _is_known(error)):
         sys.stderr = sys.__stderr__
     if not (isinstance(error, (WavemoreError, OSError)) or interrupt or out_of_memory):
@@ -127,13 +128,22 @@ def _print_error(message: str, code: int) -> int:
 
 
 def _mute_other_ranks() -> None:
-    """Let only one of the processes speak that torchrun started for one training."""
+    """Let only one of the processes speak that torchrun started for one command."""
     if "RANK" in os.environ:
         from wavemore.runs.ranks import rank_of_environment
 
         if rank_of_environment():
             global _silence
             sys.stdout = sys.stderr = _silence = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def _refuse_ranks(name: str) -> None:
+    """Raise `UsageError` under torchrun, where each process would do all of a command other than `train`."""
+    if "RANK" in os.environ:
+        from wavemore.runs.ranks import are_several
+
+        if are_several():
+            raise UsageError(f"torchrun is for `wavemore train` alone: run `wavemore {name}` without torchrun")
 
 
 def wait_for_speaker() -> None:

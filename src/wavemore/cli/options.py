@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from wavemore.errors import UsageError
+
 Auto = Literal["auto"]
 
 
@@ -67,6 +69,19 @@ def given(flags: Any) -> dict[str, Any]:
     """Return the settings that are not left to "auto", by name; a text may be that word."""
     automatic = {field.name for field in fields(flags) if field.default == "auto"}
     return {name: value for name, value in vars(flags).items() if value != "auto" or name not in automatic}
+
+
+def trainings_at_a_time(jobs: int | Auto, cluster: str | None) -> int:
+    """Return the number of --jobs: by default one per core. Raises `UsageError` beside --cluster."""
+    if jobs == "auto":
+        from wavemore.runs.environment import cores
+
+        return cores()
+    if cluster is not None:
+        raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
+    if not 1 <= jobs <= 1024:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1 and at most 1,024")
+    return jobs
 
 
 def option_names(arguments: Sequence[str]) -> list[str]:

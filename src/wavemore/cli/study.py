@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from wavemore.cli.options import File, Flag, Folder, IntOrAuto, Ints, Text
+from wavemore.cli.options import File, Flag, Folder, IntOrAuto, Ints, Text, trainings_at_a_time
 from wavemore.cli.progress import interrupts
 from wavemore.cli.screen import Screen, print_json, seconds, table
-from wavemore.errors import UsageError
 
 if TYPE_CHECKING:
     from wavemore.studies.runner import Event
@@ -42,7 +41,7 @@ class StudyCommand:
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
     cluster: Annotated[Text, arg(metavar="ADDRESS")] = None
-    """train on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786"""
+    """train on the workers of this Dask scheduler, such as tcp://192.168.0.5:8786"""
     json: Flag = False
     """print the record as JSON at the end; everything else goes to standard error"""
 
@@ -53,10 +52,7 @@ class StudyCommand:
         screen = Screen(stderr=self.json)
         if self.study is None:
             return self._list(screen)
-        if self.jobs != "auto" and not 1 <= self.jobs <= 1024:
-            raise UsageError(f"--jobs is {self.jobs}; it must be at least 1 and at most 1024")
-        if self.cluster is not None and self.jobs != "auto":
-            raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
+        jobs = trainings_at_a_time(self.jobs, self.cluster)
         study = read_study(self.study)
         if self.seeds is not None:
             study = study.with_seeds(self.seeds)
@@ -67,7 +63,6 @@ class StudyCommand:
         folder = Path(self.folder or f"studies/{study.name}")
         tuned = read_record(Path(self.tuned)) if self.tuned else None
         command = ("wavemore", *arguments)
-        jobs = 0 if self.jobs == "auto" else self.jobs
         runner = StudyRunner(study, folder, self.data or "", jobs, tuned, command, self.cluster or "")
         screen.say(study.file.question, style="bold")
         seeds = ", ".join(map(str, study.file.seeds))

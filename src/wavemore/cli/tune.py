@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from wavemore.cli.data_flags import DataFlags, source_of
-from wavemore.cli.options import NO_HINT, Flag, Folder, IntOrAuto, Length, Minutes, Number, RealOrNone, Text
+from wavemore.cli.options import (
+    NO_HINT,
+    Flag,
+    Folder,
+    IntOrAuto,
+    Length,
+    Minutes,
+    Number,
+    RealOrNone,
+    Text,
+    trainings_at_a_time,
+)
 from wavemore.cli.progress import interrupts
 from wavemore.cli.screen import Screen, print_json, seconds
 from wavemore.cli.start import started
@@ -19,7 +30,7 @@ from wavemore.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wavemore.studies.tuning.record import Record
+    from wavemore.studies.record import Record
     from wavemore.studies.tuning.trainings import Event
     from wavemore.studies.tuning.tuner import Tuner
 
@@ -48,7 +59,7 @@ class Tune:
     max_parameters: Length = None
     """most parameters of a model"""
     max_seconds: RealOrNone = None
-    """most CPU-seconds of a training, evaluations excluded (default with --minutes: a part of the time)"""
+    """most CPU time of a training, in seconds, evaluations excluded (default with --minutes: a part of the time)"""
     repeats: Number = 3
     """fresh seeds on which the best trials are repeated"""
     seed: Number = 0
@@ -65,13 +76,10 @@ class Tune:
 
     def run_command(self, arguments: Sequence[str]) -> int:
         """Search, or continue."""
-        from wavemore.runs.environment import cores
         from wavemore.runs.find import run_name
         from wavemore.studies.tuning.request import Request
         from wavemore.studies.tuning.tuner import Tuner
 
-        if self.cluster is not None and self.jobs != "auto":
-            raise UsageError("--jobs is for this machine; with --cluster, each worker trains one run at a time")
         models = () if self.model is None else tuple(name.strip() for name in self.model.split(","))
         request = Request(
             trials=self.trials,
@@ -81,7 +89,7 @@ class Tune:
             max_seconds=self.max_seconds,
             seed=self.seed,
             repeats=self.repeats,
-            jobs=cores() if self.jobs == "auto" else self.jobs,
+            jobs=trainings_at_a_time(self.jobs, self.cluster),
             cluster=self.cluster or "",
         )
         source = source_of(self.source, None)
@@ -163,7 +171,7 @@ def _describe(tuner: "Tuner") -> str:
     if limits.max_parameters is not None:
         parts.append(f"at most {limits.max_parameters:,} parameters")
     if limits.max_seconds is not None:
-        parts.append(f"at most {limits.max_seconds:g} s of training")
+        parts.append(f"at most {limits.max_seconds:g} s of CPU time per training")
     return "; ".join(parts)
 
 

@@ -9,7 +9,8 @@ from wavemore.html import Html, table, text
 from wavemore.plots import Trial, importances, slices, trials_over_time
 from wavemore.reports.tags import command, facts, page, paragraph, picture, tiles
 from wavemore.studies.file import format_value
-from wavemore.studies.tuning.record import FILE, Record, answer, mean_text, name_of, read_tuning
+from wavemore.studies.record import Record
+from wavemore.studies.tuning.record import FILE, answer, mean_text, name_of, read_tuning
 
 MOST_ROWS = 15
 """Trials in the table."""

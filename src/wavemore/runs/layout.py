@@ -87,10 +87,10 @@ def replace_files(folder: Path, *, has_lines: bool, has_initial: bool) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, timeout: float = 0.5) -> Iterator[None]:
-    """Hold a folder for one training; the lock of a killed process is released.
+def locked(folder: Path, *, what: str = "training", parameter: str = "run", timeout: float = 0.5) -> Iterator[None]:
+    """Hold a folder for one training, or what else it is; the lock of a killed process is released.
 
-    Raises `RunError` if another process holds it for longer than `timeout` seconds.
+    Raises `RunError` if another process holds it for longer than `timeout` seconds; another `parameter` would help.
     """
     try:
         with suppress(FileNotFoundError):
@@ -99,7 +99,7 @@ def locked(folder: Path, *, timeout: float = 0.5) -> Iterator[None]:
             raise RunError(f"{folder / REPLACEMENT} is a symbolic link, and would be written elsewhere: remove it")
         lock = filelock.FileLock(folder / "lock").acquire(timeout=timeout)
     except filelock.Timeout:
-        message = f"another training is writing to {folder}: wait for it, or choose another `run`"
+        message = f"another {what} is writing to {folder}: wait for it, or choose another `{parameter}`"
         raise RunError(message) from None
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """The processes of a training: how they find each other, and the run folder, which only rank 0 has.
 
-The other ranks train in a temporary folder with a copy of its files, so that all do the same and one is kept.
+The other ranks train in temporary folders with copies of its files, so that all run the same code and only one is kept.
 """
 
 import os
@@ -17,10 +17,9 @@ import torch.distributed as dist
 from wavemore.engine.devices import usable_device
 from wavemore.engine.ranks import compare
 from wavemore.errors import RankError, UsageError, WavemoreError
-from wavemore.files import write_atomic
 from wavemore.nn.ranks import ALONE, TIMEOUT, Ranks, current_ranks
-from wavemore.runs.layout import FILES
 from wavemore.runs.run import Run
+from wavemore.runs.transfer import read_files, write_files
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that torchrun sets in each process; all are needed."""
@@ -29,10 +28,11 @@ VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def rank_of_environment() -> int:
     """The rank that torchrun gave this process; 0 without it."""
     rank = os.environ.get("RANK", "")
-    return int(rank) if _are_several() and rank.isascii() and rank.isdigit() else 0
+    return int(rank) if are_several() and rank.isascii() and rank.isdigit() else 0
 
 
-def _are_several() -> bool:
+def are_several() -> bool:
+    """Whether torchrun started this process as one of several."""
     return all(name in os.environ for name in VARIABLES) and os.environ["WORLD_SIZE"] != "1"
 
 
@@ -43,7 +43,7 @@ def joined(device: str | None) -> Iterator[Ranks]:
     Without a `device`, it is not known yet: a GPU if there is one, else the CPU.
     Raises `UsageError` for a device that the processes cannot share, and `RankError` if the others are not reached.
     """
-    if not _are_several():
+    if not are_several():
         yield ALONE
         return
     backend = "gloo" if _own_device(device) == "cpu" else "cpu:gloo,cuda:nccl"
@@ -102,15 +102,12 @@ def together(ranks: Ranks) -> Iterator[dict[str, Any]]:
 def send_run(ranks: Ranks, run: Run) -> None:
     """Send the files of a run from rank 0 to the others, which wait in `received_run`."""
     if ranks.size > 1 and ranks.rank == 0:
-        ranks.send({name: (run.path / name).read_bytes() for name in FILES if (run.path / name).exists()})
+        ranks.send(read_files(run.path))
 
 
 @contextmanager
 def received_run(ranks: Ranks) -> Iterator[Run]:
     """Yield a run with the files of that of rank 0, in a temporary folder."""
     with TemporaryDirectory(prefix="wavemore-") as folder:
-        files: dict[str, bytes] = ranks.send(None)
-        for name in FILES:
-            if name in files:
-                write_atomic(Path(folder) / name, files[name])
+        write_files(Path(folder), ranks.send(None))
         yield Run(folder)

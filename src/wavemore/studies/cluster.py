@@ -1,7 +1,7 @@
 """Trainings on the workers of a Dask cluster: the pool of `pool.open_pool` with the address of a scheduler.
 
-One thread of this process owns all that is known of them: it sends as many trainings as there are workers, writes the
-folders that come back to their place, and sends again what was lost. All others leave it their wishes in its inbox.
+One thread of this process keeps the state: it sends as many trainings as there are workers, writes the folders that
+come back to their place, and sends again what was lost. Other threads put calls for it into its inbox.
 """
 
 import threading
@@ -40,7 +40,7 @@ from wavemore.text.datasets import DATASETS, locate
 LOOK_SECONDS = 1.0
 """How often the workers are counted."""
 CHECKPOINT_SECONDS = 60.0
-"""A checkpoint is brought home so often, or more rarely if that takes more than a twentieth of the time."""
+"""The least time between two checkpoints that are brought home; longer if that takes over a twentieth of the time."""
 SAVE_SECONDS = 60.0
 """How long the end waits for the folders of the trainings that it stops."""
 
@@ -63,6 +63,7 @@ class _Training:
     """Whether the folder has a newer state than the task was sent with."""
     is_stopped: bool = False
     gather_seconds: float = 60.0
+    """How long to wait for its outcome."""
 
 
 class Cluster:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from wavemore.errors import RunError, UsageError
-from wavemore.studies.remote import Facts, facts
+from wavemore.studies.job import KilledError
+from wavemore.studies.remote import Facts, content, facts
 
 CONNECT_SECONDS = 5.0
 
@@ -45,7 +46,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 async def _find_scheduler(address: str) -> None:
-    """Raise an error unless there is a scheduler; `Client` would wait for ever for the words of another server."""
+    """Raise an error unless there is a scheduler; `Client` would wait forever for an answer of another server."""
     import distributed
     import distributed.comm.core
 
@@ -89,8 +90,14 @@ def submit(client: Any, function: Any, *arguments: Any, **options: Any) -> Any:
 def check_workers(client: Any) -> list[str]:
     """Return a line for each worker whose results may have other last bits.
 
-    Raises `RunError` if a worker would give other results.
+    Raises `RunError` if a worker would give other results, or if the scheduler cannot read what it hands on.
     """
+    try:
+        client.run_on_scheduler(content, b"")
+    except Exception as error:  # noqa: BLE001 (any import may fail there)
+        raise RunError(
+            f"the scheduler has no wavemore that can train ({first_line(error)}); install the same there as here"
+        ) from None
     ours, theirs = facts(), client.run(facts, on_error="return")
     return differing(ours, theirs)
 
@@ -117,7 +124,7 @@ def explained(error: Any, address: str) -> Exception:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return RunError(
+        return KilledError(
             f"a training has ended {error.allowed_failures + 1} workers of {address}, perhaps because memory ran out; "
             f"`dask worker` logs why, and has --memory-limit; {AGAIN}"
         )

@@ -1,4 +1,4 @@
-"""One training of a study: started, resumed where it was stopped, or read if it is finished.
+"""One training of a study or a tuning: started, resumed where it was stopped, or read if it is finished.
 
 It runs in this process, or in a worker process with one thread, beside others: see `pool.py`.
 """
@@ -38,27 +38,30 @@ from wavemore.text.parts import Part
 Result = dict[str, Any]
 """Losses, parameters, steps and seconds of a run; of a run that failed: `failed`, the reason, and seconds."""
 
-
 load = lru_cache(maxsize=2)(DataConfig.load)  # a worker of a cluster may live for many studies
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a study."""
+    """One training."""
 
     key: tuple[int, int, int]
-    """Number of the arm, number of its trial, and seed."""
+    """Number of the arm, 0 in a tuning; number of the trial, and seed."""
     config: RunConfig
     path: Path
     measures: tuple[str, ...]
     judged: bool
-    """Whether the run counts in the verdict, so that its test loss is computed; those of the tuning do not."""
+    """Whether the verdict is on its test loss, which is then computed: not for trials, nor in a tuning."""
     data: DataConfig | None = None
     """Where the data is on this machine, if that is not where the config says."""
 
     def corpus(self) -> Corpus:
         """The data, which is read once."""
         return load(self.data or self.config.data)
+
+
+class KilledError(RunError):
+    """A process that trained was killed or, on a cluster, several in turn by one training; perhaps memory ran out."""
 
 
 class Progress(NamedTuple):
@@ -82,8 +85,8 @@ def read_result(job: Job) -> Result | None:
         differences = [*data_differences(config.data, job.config.data), *changed_settings(config, job.config)]
         seeds = f"seed {config.recipe.seed} and {job.config.recipe.seed}"
         raise RunError(
-            f"{job.path} was trained otherwise than the study says now ({'; '.join(differences) or seeds}): use "
-            "another `folder`, or delete that run"
+            f"{job.path} was trained with other settings or data ({'; '.join(differences) or seeds}): use another "
+            "`folder`, or delete that run"
         )
     failure = read_json(job.path / "failed.json", msgspec.json.Decoder(Failure).decode, "delete that run")
     if failure is not None:
@@ -107,6 +110,16 @@ def read_result(job: Job) -> Result | None:
     if "mode_gap" in job.measures:
         result["mode_gap"] = mode_gap(run.model(), job.corpus().train, job.config.recipe.batch_size)
     return result
+
+
+def in_words(result: Result) -> str:
+    """Say what a run has reached, or why it failed.
+
+    >>> in_words({"val_nats": 2.1, "seconds": 3.0}), in_words({"failed": "out of memory", "seconds": 3.0})
+    ('val 2.1000, 3.0 s', 'failed, out of memory')
+    """
+    failed = result.get("failed")
+    return f"failed, {failed}" if failed else f"val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
 
 
 def test_losses(job: Job) -> UnitLosses:

@@ -6,8 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Protocol
 
-from wavemore.errors import RunError
-from wavemore.studies.job import Job, Progress, Result
+from wavemore.studies.job import Job, KilledError, Progress, Result
 from wavemore.studies.processes import Processes
 
 
@@ -20,7 +19,7 @@ class Pool(Protocol):
 
     @property
     def size(self) -> int:
-        """How many trainings it runs at a time; of a cluster the most that it did, at first 0 without workers."""
+        """How many trainings it runs at a time; for a cluster the most workers so far, 0 before the first."""
 
     def submit(self, job: Job) -> Future[Result | None]:
         """Queue a training; the first submitted are the first to start.
@@ -64,11 +63,11 @@ def open_pool(processes: int, cluster: str = "") -> Iterator[Pool]:
                         pool.stop(job)
 
     With the address of a Dask scheduler as `cluster`, the trainings run on its workers, as many at a time as there are
-    at that moment; `processes` does not count then. Where they run does not change their results. Jobs for another
-    device than the CPU wait for a worker that offers one: `dask worker --resources GPU=1`.
+    at that moment; `processes` is ignored then. Where they run does not change their results. Jobs for another device
+    than the CPU wait for a worker that offers one: `dask worker --resources GPU=1`.
 
-    The processes never see Ctrl-C, which the caller handles by leaving the block. Raises `RunError` if a process was
-    killed, if no scheduler answers, or if a worker would give other results.
+    The processes never see Ctrl-C, which the caller handles by leaving the block. Raises `KilledError` if a process was
+    killed, and `RunError` if no scheduler answers, or if a worker would give other results.
     """
     if cluster:
         from wavemore.studies.cluster import Cluster  # only with the extra `cluster`
@@ -79,7 +78,7 @@ def open_pool(processes: int, cluster: str = "") -> Iterator[Pool]:
     try:
         yield pool
     except BrokenProcessPool:
-        raise RunError(
+        raise KilledError(
             "a training process was killed, perhaps because memory ran out: run the same command again; fewer `jobs` "
             "need less memory"
         ) from None

@@ -37,28 +37,32 @@ def read_record(folder: Path) -> Record:
 
     Raises `RunError` if there is none, or if it is damaged or of another format.
     """
-    path = folder / FILE
-    record = read_json(path, _decode, "`wavemore study` makes it again from the runs", MAX_RECORD)
+    return read_finished(folder / FILE, FORMAT, "study", "study")
+
+
+def read_finished(path: Path, version: int, what: str, command: str) -> Record:
+    """Read the record of a finished study or tuning, which `wavemore` and a command have written: see `read_record`."""
+    record = read_json(path, _decode, f"`wavemore {command}` makes it again from the runs", MAX_RECORD)
     if record is None:
-        raise RunError(f"{folder} has no finished study (no {FILE}): run `wavemore study` first")
-    if record.get("format") != FORMAT:
+        raise RunError(f"{path.parent} has no finished {what} (no {path.name}): run `wavemore {command}` first")
+    if record.get("format") != version:
         found = repr(record.get("format"))[:40]
-        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
+        raise RunError(f"{path} has format {found}; this version of wavemore reads format {version}")
     return record
 
 
 def _decode(content: bytes) -> Record:
     record = msgspec.json.decode(content, type=dict[str, Any])
-    check_numbers(record)
+    _check_numbers(record)
     return record
 
 
-def check_numbers(value: Any) -> None:
-    """Raise ValueError for a number that no study has, and that cannot be drawn."""
+def _check_numbers(value: Any) -> None:
+    """Raise ValueError for a number that no record has, and that cannot be drawn."""
     if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
         raise ValueError(f"a number is above {MAX_NUMBER:g}")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        check_numbers(item)
+        _check_numbers(item)
 
 
 def keep_other_seeds(folder: Path, seeds: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
-"""What runs on the workers of a Dask cluster: a training in the worker's own folder, and what `cluster.py` asks for.
+"""What runs on the workers of a Dask cluster: a training in the worker's own folder, and answers to `cluster.py`.
 
-Everything that a training needs is in its task, and everything that it leaves is in its result, so that it can be done
-again on any other worker.
+A task holds all that its training needs, and its outcome all that the training leaves, so that any other worker can do
+it again.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import torch
 
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.threads import set_threads
-from wavemore.errors import DataError, RunError
+from wavemore.errors import DataError, RunError, WavemoreError
 from wavemore.files import move
 from wavemore.runs.config import DataConfig
 from wavemore.runs.transfer import read_files, write_files
@@ -34,16 +34,16 @@ BEGUN = -1
 
 @dataclass(frozen=True)
 class Facts:
-    """What has to be equal on all machines, for the same results on all of them."""
+    """What has to be equal on all machines so that all give the same results."""
 
     wavemore: str
     python: str
     torch: str
     numpy: str
     threads: int = 1
-    """Trainings at a time in one process: several would share the number of threads, and wait for each other."""
+    """Tasks at a time in one process: trainings in one process would share torch's setting of its threads."""
     machine: str = field(default="", compare=False)
-    """What the processor can do; the last bits of a result may depend on it."""
+    """The processor's instruction set; the last bits of a result may depend on it."""
 
     def differences(self, other: "Facts") -> str:
         """What is different there; empty if nothing is."""
@@ -139,7 +139,7 @@ def train_on_worker(task: Task, *data: bytes) -> Outcome:
     key, home = worker.get_current_task(), Path(worker.local_directory) / "wavemore"
     try:
         where = _local_data(task.job.data or task.job.config.data, home / "data", data)
-    except DataError:
+    except WavemoreError:  # another file is at that path, perhaps one that cannot be read in this way
         if data:
             raise
         return Outcome({}, None, lacks_data=True)

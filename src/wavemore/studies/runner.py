@@ -25,7 +25,7 @@ from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug
-from wavemore.studies.job import Job, Result, read_result, test_losses, train_job
+from wavemore.studies.job import Job, Result, in_words, read_result, test_losses, train_job
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.record import FILE, FORMAT, Record, compare_arms, keep_other_seeds
 from wavemore.text.datasets import load_corpus
@@ -298,10 +298,7 @@ class StudyRunner:
     def _message(self, job: Job, result: Result) -> str:
         arm, _, seed = job.key
         trial = f" ({job.config.note})" if job.config.note else ""
-        run = f"{self.study.arms[arm].name}, seed {seed}{trial}"
-        if "failed" in result:
-            return f"{run}: failed, {result['failed']}"
-        return f"{run}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
+        return f"{self.study.arms[arm].name}, seed {seed}{trial}: {in_words(result)}"
 
 
 def _seconds(results: Iterable[Result]) -> float:

@@ -60,24 +60,45 @@ def test_a_trial_begins_only_if_the_repeats_fit_after_it() -> None:
     request = Request(minutes=10, jobs=2, max_seconds=10.0)
     for elapsed, fits in ((0, True), (400, True), (470, True), (490, False), (700, False)):
         clock = Clock(request, started=monotonic() - elapsed)
-        clock.begin([tried(1, wall_seconds=15.0)])
+        clock.begin([tried(1, wall_seconds=15.0)], request.limits)
         assert clock.has_time_for_a_trial(5) == fits
     clock = Clock(request, started=monotonic())
-    clock.begin([tried(1, wall_seconds=15.0, elapsed=500.0)])
+    clock.begin([tried(1, wall_seconds=15.0, elapsed=500.0)], request.limits)
     assert not clock.has_time_for_a_trial(5), "the time before an interruption counts"
     assert clock.left == pytest.approx(100, abs=5)
     assert Clock(Request(trials=3), monotonic()).has_time_for_a_trial(2)
     assert not Clock(Request(trials=3), monotonic()).has_time_for_a_trial(3)
+    short = Request(minutes=1, max_seconds=10.0)
     with pytest.raises(UsageError, match=r"`minutes` is 1, too short .* at least \d[.\d]*, or a smaller"):
-        Clock(Request(minutes=1, max_seconds=10.0), monotonic()).check(Limits(max_seconds=10.0))
+        Clock(short, monotonic()).begin([], short.limits)
+    Clock(short, monotonic()).begin([tried(1, wall_seconds=2.0)], short.limits)  # it was long enough for a trial
+
+
+def test_the_repeats_are_expected_to_take_as_long_as_their_trials() -> None:
+    request = Request(minutes=10, jobs=2, repeats=2, max_seconds=50.0)
+    trials = [
+        tried(1, 2.3, wall_seconds=10.0, settings={"hidden": 1}),
+        *(tried(number, 2.2, wall_seconds=60.0, settings={"hidden": number}) for number in (2, 3, 4)),
+        *(tried(number, 2.1, wall_seconds=20.0, settings={"hidden": number}) for number in (5, 6, 7)),
+    ]
+    for elapsed, fits in ((450, True), (465, False)):  # (3 * 20 + 10) * 2 / 2 seconds, a tenth more, and the end
+        clock = Clock(request, started=monotonic() - elapsed)
+        clock.begin(trials, request.limits)
+        assert [each.number for each in clock.finalists()] == [5, 6, 7, 1]
+        assert clock.expected() == 60
+        assert clock.has_time_for_a_trial(7) == fits
 
 
 def test_fewer_trials_are_repeated_if_time_is_short() -> None:
-    for minutes, finalists in ((20, 3), (4, 3), (3.2, 2), (2, 1)):
-        clock = Clock(Request(minutes=minutes, jobs=2, max_seconds=10.0), monotonic())
-        clock.begin([tried(1, wall_seconds=15.0)])
-        assert clock.finalists() == finalists
-    assert Clock(Request(trials=3), monotonic()).finalists() == 3
+    trials = [tried(n, 2.5 - n / 10, wall_seconds=15.0, settings={"hidden": n}) for n in range(1, 6)]
+    for minutes, finalists in ((20, [5, 4, 3, 1]), (4, [5, 4, 3, 1]), (3.2, [5, 4, 1]), (2, [5, 1])):
+        request = Request(minutes=minutes, jobs=2, max_seconds=10.0)
+        clock = Clock(request, monotonic())
+        clock.begin(trials, request.limits)
+        assert [each.number for each in clock.finalists()] == finalists
+    clock = Clock(Request(trials=3), monotonic())
+    clock.begin([tried(1, None, failed=True, settings={"hidden": 1}), *trials[1:]], Limits())
+    assert [each.number for each in clock.finalists()] == [5, 4, 3], "defaults that failed are not repeated"
 
 
 def test_more_trials_or_minutes_go_on_with_a_search_that_ended() -> None:
@@ -88,7 +109,7 @@ def test_more_trials_or_minutes_go_on_with_a_search_that_ended() -> None:
         ((None, 5.0), Request(minutes=6, trials=2), True),
         ((50, None), Request(minutes=5), True),
     ):
-        assert Clock(request, monotonic()).asks_for_more(before) == more
+        assert Clock(request, monotonic()).asks_for_more(*before) == more
 
 
 def test_the_time_of_a_training_follows_from_the_minutes() -> None:

@@ -127,6 +127,15 @@ def test_a_storage_of_a_stranger_is_read_or_refused(
     assert [path.name for path in folder.iterdir()] == ["journal.jsonl"]
 
 
+def test_a_storage_of_another_search_is_refused(tmp_path: Path) -> None:
+    trials_in(tmp_path).ask()
+    trials = Trials(Space(LIST, ("tree", "gru")), tmp_path, seed=3, step_seconds=lambda planned: 0.001)
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    with pytest.raises(RunError, match=r"journal.jsonl is of another search, .*: choose another `folder`"):
+        trials.ask()
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("{}\n", encoding="utf-8")
     (tmp_path / "journal.jsonl").symlink_to("other")

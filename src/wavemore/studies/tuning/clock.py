@@ -1,8 +1,11 @@
-"""The time of a tuning: when the last trial may begin, and how much is kept for the repeats."""
+"""The time of a tuning: when the last trial may begin, and which trials are repeated in the time that is kept for that.
+
+A repeat is expected to take as long as the same trial took in the search, and the next trial as long as the slowest.
+"""
 
 from collections.abc import Sequence
+from heapq import heapreplace
 from math import ceil
-from statistics import median
 from time import monotonic
 
 from wavemore.errors import UsageError
@@ -19,7 +22,7 @@ ENDING = 6.0
 OVERHEAD, STARTING = 1.25, 4.0
 """Before any trial has ended, a training is expected to take so many times its limit, and so many seconds to start."""
 RESERVED = 1.1
-"""The repeats are given so many times the time that they are expected to take."""
+"""A trial begins only if so many times the time that the repeats are expected to take remains after it."""
 LATE = 0.04
 """By how much of `minutes` the repeats may end late before the rest of them is left out."""
 
@@ -33,27 +36,34 @@ class Clock:
         """Trainings at a time."""
         self.used_before = 0.0
         """Seconds of the search before it was interrupted."""
+        self._limit = request.limits.max_seconds or 0.0
+        self._tried: Sequence[Tried] = ()
         self._walls: list[float] = []
         self._only_repeats = False
-        self._expected = OVERHEAD * (request.limits.max_seconds or 0.0) + STARTING
 
-    def begin(self, tried: Sequence[Tried]) -> None:
-        """Take over what is known of earlier trials."""
+    def begin(self, tried: Sequence[Tried], limits: Limits) -> None:
+        """Take over what is known of earlier trials, and the limits that all have.
+
+        Raises `UsageError` if the time is too short for one trial and the repeats of this one and the defaults.
+        """
         self.used_before = max((each.facts.elapsed for each in tried), default=0.0)
-        self._walls = [t.facts.wall_seconds for t in tried if t.val_nats is not None and t.facts.wall_seconds]
-
-    def check(self, limits: Limits) -> None:
-        """Raise `UsageError` if the time is too short for one trial of the search and one repeat of each finalist."""
-        if self.request.minutes is None or limits.max_seconds is None:
+        self._limit = limits.max_seconds or 0.0
+        self.learn(tried)
+        if self.request.minutes is None or not self._limit or tried:
             return
-        rounds = 1 + self._rounds(1)
-        least = self.used_before + rounds * (OVERHEAD * limits.max_seconds + 0.5) + STARTING + ENDING
+        rounds = 1 + ceil(2 * self.request.repeats / self.jobs)
+        least = rounds * (OVERHEAD * self._limit + 0.5) + STARTING + ENDING
         if 60 * self.request.minutes < least:
             raise UsageError(
                 f"`minutes` is {self.request.minutes:g}, too short for a trial and the repeats of the best ones, "
-                f"which take up to {limits.max_seconds:g} s each: give at least {1.05 * least / 60:.2g}, or a smaller "
+                f"which take up to {self._limit:g} s each: give at least {1.05 * least / 60:.2g}, or a smaller "
                 "`max_seconds`"
             )
+
+    def learn(self, tried: Sequence[Tried]) -> None:
+        """Note what is known now of all trials."""
+        self._tried = tried
+        self._walls = sorted(t.facts.wall_seconds for t in tried if t.val_nats is not None and t.facts.wall_seconds)
 
     @property
     def elapsed(self) -> float:
@@ -68,35 +78,38 @@ class Clock:
 
     @property
     def left(self) -> float | None:
-        """The seconds that are left; without `minutes`, what the trials are expected to take."""
+        """The seconds that are left; None without `minutes`."""
         return None if self.end is None else max(0.0, self.end - monotonic())
 
-    def learn(self, wall_seconds: float, train_seconds: float) -> None:
-        """Note how long a finished trial took."""
-        self._walls.append(wall_seconds)
-
     def expected(self) -> float:
-        """Return the seconds that a training is expected to take, all that belongs to it included."""
-        if not self._walls:
-            return self._expected
-        longest = sorted(self._walls)[-max(1, len(self._walls) // 4) :]
-        return median(longest)
+        """Return the seconds that the next trial is expected to take: seven in eight finished ones took no longer."""
+        return self._walls[len(self._walls) * 7 // 8] if self._walls else OVERHEAD * self._limit + STARTING
 
-    def finalists(self) -> int:
-        """Return how many of the best trials are repeated, besides the defaults."""
-        if self.request.minutes is None:
-            return FINALISTS
-        most = MOST_FOR_REPEATS * 60 * self.request.minutes
-        counts = (count for count in range(FINALISTS, 1, -1) if self._rounds(count) * self.expected() <= most)
-        return next(counts, 1)
+    def finalists(self) -> list[Tried]:
+        """Return the trials that are repeated: the best ones, as many as there is time for, and the defaults."""
+        return self._repeated()[0]
 
-    def reserve(self) -> float:
-        """Return the seconds for the repeats and what follows."""
-        return RESERVED * self._rounds(self.finalists()) * self.expected() + STARTING + ENDING
+    def _repeated(self) -> tuple[list[Tried], float]:
+        """Return the trials that are repeated, and the seconds that their repeats are expected to take."""
+        for count in range(FINALISTS, 0, -1):
+            finalists = self._best(count)
+            walls = [(t.val_nats is not None and t.facts.wall_seconds) or self.expected() for t in finalists]
+            walls += [self.expected()] * (count + 1 - len(walls))
+            ends = [0.0] * self.jobs
+            for wall in walls * self.request.repeats:  # the process that is free first trains the next
+                heapreplace(ends, ends[0] + wall)
+            if self.request.minutes is None or max(ends) <= MOST_FOR_REPEATS * 60 * self.request.minutes:
+                break
+        return finalists, max(ends)
 
-    def _rounds(self, finalists: int) -> int:
-        """Return how many trainings follow each other in the repeats of some finalists and the defaults."""
-        return ceil((finalists + 1) * self.request.repeats / self.jobs)
+    def _best(self, count: int) -> list[Tried]:
+        """Return the best trials, and the defaults, which are the first trial, if they did not fail."""
+        different: dict[str, Tried] = {}
+        for each in sorted(self._tried, key=lambda each: each.val_nats or 0.0):
+            if each.val_nats is not None:  # the same settings may have been tried twice
+                different.setdefault(str((each.facts.model, each.facts.settings)), each)
+        best, defaults = list(different.values())[:count], [t for t in self._tried[:1] if t.facts.settings]
+        return best + [t for t in defaults if t not in best and not t.facts.failed]
 
     def has_time_for_a_trial(self, trials: int) -> bool:
         """Whether another trial may begin after so many."""
@@ -104,11 +117,11 @@ class Clock:
             return False
         if self.end is None or trials == 0:
             return True
-        return monotonic() + self.expected() <= self.end - self.reserve()
+        return monotonic() + self.expected() <= self.end - ENDING - RESERVED * self._repeated()[1]
 
     def must_end_search(self) -> bool:
         """Whether the trials that are still running must be stopped for the repeats."""
-        return self.end is not None and bool(self._walls) and monotonic() > self.end - 0.9 * self.reserve()
+        return self.end is not None and bool(self._walls) and monotonic() > self.end - ENDING - self._repeated()[1]
 
     def search_is_over(self) -> None:
         """Note that the search ended before this program began: its repeats are then not cut short."""
@@ -121,9 +134,8 @@ class Clock:
         late = LATE * 60 * (self.request.minutes or 0.0)
         return self.end is not None and monotonic() > self.end + late - ENDING
 
-    def asks_for_more(self, searched: tuple[int | None, float | None]) -> bool:
-        """Whether more is asked for than the search that has ended."""
-        trials, minutes = searched
+    def asks_for_more(self, trials: int | None, minutes: float | None) -> bool:
+        """Whether more is asked for than a search that has ended was."""
         for now, before in ((self.request.trials, trials), (self.request.minutes, minutes)):
             if before is not None and (now is None or now > before):
                 return True

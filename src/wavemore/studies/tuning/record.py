@@ -1,33 +1,19 @@
 """`tune.json`, the record of a finished tuning, and what it says in sentences. Nothing here needs Optuna."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from wavemore.comparison.statistics import mean_std
 from wavemore.comparison.verdict import Outcome, p_text
-from wavemore.errors import RunError
-from wavemore.runs.json_file import read_json
-from wavemore.studies.record import check_numbers
+from wavemore.studies.record import Record, read_finished
 
 FILE, FORMAT = "tune.json", 1
-MAX_RECORD = 1 << 26
-
-Record = Mapping[str, Any]
 
 
 def read_tuning(folder: Path) -> Record:
     """Read the result of the tuning in a folder. Raises `RunError` if there is none, or if it is damaged."""
-    path = folder / FILE
-    record = read_json(path, _decode, "`wavemore tune` makes it again from the runs", MAX_RECORD)
-    if record is None:
-        raise RunError(f"{folder} has no finished tuning (no {FILE}): run `wavemore tune` first")
-    if record.get("format") != FORMAT:
-        found = repr(record.get("format"))[:40]
-        raise RunError(f"{path} has format {found}; this version of wavemore reads format {FORMAT}")
-    return record
+    return read_finished(folder / FILE, FORMAT, "tuning", "tune")
 
 
 def answer(record: Record) -> list[str]:
@@ -96,9 +82,3 @@ def mean_text(finalist: Record) -> str:
 def _seeds_text(finalist: Record) -> str:
     seeds = [str(run["seed"]) for run in finalist["runs"]]
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)}"
-
-
-def _decode(content: bytes) -> Record:
-    record = msgspec.json.decode(content, type=dict[str, Any])
-    check_numbers(record)
-    return record

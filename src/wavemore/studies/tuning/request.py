@@ -1,7 +1,7 @@
 """What is asked of a tuning, and `search.json`, which keeps what its trials depend on."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from wavemore.version import __version__
 
 FORMAT = 1
 TRAININGS = 40
-"""With `minutes` and without `max_seconds`, a training takes at most so many parts of the time of all processes."""
+"""With `minutes` and without `max_seconds`, this many of the longest trainings fill the time of all processes."""
 MOST_MINUTES = 60 * 24 * 100
 
 
@@ -35,6 +35,7 @@ class Request:
     """The kinds to search; by default those that suit the data."""
     max_parameters: int | None = None
     max_seconds: float | None = None
+    """Of CPU time, for each training."""
     seed: int = 0
     """Of all trials; the repeats have the seeds after it."""
     repeats: int = 3
@@ -144,8 +145,3 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "auto"
     return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def to_dict(search: Search) -> dict[str, object]:
-    """Return a search as plain values."""
-    return asdict(search)

@@ -125,7 +125,7 @@ class Space:
 
     def choice(self, name: str, values: Values) -> Choice:
         """Turn values of the ranges into settings of `plan` that keep the limit of the parameters."""
-        values, kind = dict(values), self.kinds[name]
+        values = dict(values)
         length, parameters = float(values.pop("length", 1.0)), values.pop("parameters", None)
         settings: dict[str, Any] = {}
         for setting, value in values.items():
@@ -140,11 +140,12 @@ class Space:
             settings["weight_decay"] = rounded(float(values["decay"]) / forgotten)
         if parameters is not None:
             settings |= self._sized(name, settings, int(parameters))
-        try:
-            plan(self.corpus, model=name, steps=1, **settings) if length and "length" in kind.ranges else None
-        except UsageError:  # such as blocks that are too long for a short text
-            for setting in ("batch_size", "block_size", "dilations", "cycles", "context"):
-                settings.pop(setting, None)
+        if "length" in self.kinds[name].ranges:
+            try:
+                plan(self.corpus, model=name, steps=1, **settings)
+            except UsageError:  # such as blocks that are too long for a short text
+                for setting in ("batch_size", "block_size", "dilations", "cycles", "context"):
+                    settings.pop(setting, None)
         return Choice(name, settings, length)
 
     def planned(self, choice: Choice, step_seconds: float | None = None) -> tuple[Plan, dict[str, Any]]:

@@ -1,12 +1,11 @@
 """The trainings of a tuning that are under way, what becomes of them, and how that is said."""
 
-from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
 
-from wavemore.studies.job import Job, Result
+from wavemore.errors import is_out_of_memory
+from wavemore.studies.job import Job, KilledError, Result, in_words
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,25 @@ class Training:
     """Why it was stopped."""
 
 
-def outcome(future: "Future[Result | None]") -> Result | None:
-    """Return the result of a training, None if it was stopped; one whose memory ran out has failed."""
+KILLED = "its process was killed, perhaps because memory ran out"
+
+
+def outcome(future: Future[Result | None]) -> Result | None:
+    """Return the result of a training, None if it was stopped; one whose memory ran out has failed.
+
+    Raises `BrokenProcessPool` if a process of this machine was killed.
+    """
     try:
         return future.result()
+    except KilledError:
+        return {"failed": KILLED, "seconds": 0.0}
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, BrokenProcessPool):
+        if isinstance(error, BrokenProcessPool) or not is_out_of_memory(error):
             raise
-        if isinstance(error, MemoryError) or "memory" in str(error):
-            return {"failed": "out of memory", "seconds": 0.0}
-        raise
+        return {"failed": "out of memory", "seconds": 0.0}
 
 
-def repeat_message(training: Training, result: Mapping[str, Any] | None) -> str:
+def repeat_message(training: Training, result: Result | None) -> str:
     """Say how a repeat has ended."""
     name = f"trial {training.number} on seed {training.job.config.recipe.seed}"
-    if result is None:
-        return f"{name}: left out, as the time was over"
-    if "failed" in result:
-        return f"{name}: failed, {result['failed']}"
-    return f"{name}: val {result['val_nats']:.4f}, {result['seconds']:.1f} s"
+    return f"{name}: {'left out, as the time was over' if result is None else in_words(result)}"

@@ -5,7 +5,7 @@ seed, the number of the trial, and the trials that were finished before.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -17,7 +17,7 @@ import numpy as np
 
 from wavemore.engine.plan import plan
 from wavemore.engine.training_plan import Plan
-from wavemore.errors import UsageError
+from wavemore.errors import RunError, UsageError
 from wavemore.runs.memory_check import check_fits
 from wavemore.studies.tuning.journal import NAME, Journal, damaged, open_study, optuna
 from wavemore.studies.tuning.pruning import Curve, is_hopeless
@@ -116,6 +116,11 @@ class Trials:
                 model = choice.model if choice else ""
                 self._set(trial.number, Facts(model=model, why=str(error), failed=True))
                 self.study.tell(trial.number, state=State.PRUNED)
+            except ValueError as error:  # Optuna's, as a setting had other choices before
+                raise RunError(
+                    f"{self.journal.path} is of another search, perhaps by another version of wavemore "
+                    f"({str(error)[:100]}): choose another `folder`"
+                ) from None
         return self.all()[-1]
 
     def _seconds(self, choice: Choice) -> float | None:
@@ -155,15 +160,15 @@ class Trials:
             self._set(number - 1, facts)
             self.study.tell(number - 1, state=State.PRUNED)
 
-    def end_search(self, trials: int | None, minutes: float | None) -> None:
-        """Keep what was asked of the search, which has ended."""
-        self.study.set_user_attr("search", [trials, minutes])
+    def end_search(self, trials: int | None, minutes: float | None, finalists: Sequence[int]) -> None:
+        """Keep what was asked of the search, which has ended, and the numbers of the trials to be repeated."""
+        self.study.set_user_attr("search", [trials, minutes, finalists])
 
-    def ended_search(self) -> tuple[int | None, float | None] | None:
-        """Return what was asked of the search if it has ended."""
+    def ended_search(self) -> tuple[int | None, float | None, tuple[int, ...]] | None:
+        """Return what `end_search` has kept, if the search has ended."""
         try:
-            asked = self.study.user_attrs.get("search")
-            return None if asked is None else msgspec.convert(asked, tuple[int | None, float | None])
+            kept = self.study.user_attrs.get("search")
+            return None if kept is None else msgspec.convert(kept, tuple[int | None, float | None, tuple[int, ...]])
         except msgspec.ValidationError as error:
             raise damaged(self.journal.path, error) from None
 

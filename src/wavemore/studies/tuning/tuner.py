@@ -8,8 +8,6 @@ the same bits.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
@@ -27,7 +25,7 @@ from wavemore.runs.layout import locked
 from wavemore.runs.run import Run
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.studies.budget import seconds_per_step, step_type
-from wavemore.studies.job import Job, Result, read_result
+from wavemore.studies.job import Job, KilledError, Result, read_result
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.command import train_command
@@ -35,7 +33,7 @@ from wavemore.studies.tuning.record import FILE
 from wavemore.studies.tuning.request import Request, begin_search
 from wavemore.studies.tuning.result import Finalist, result_of
 from wavemore.studies.tuning.space import Space
-from wavemore.studies.tuning.trainings import Event, Training, outcome, repeat_message
+from wavemore.studies.tuning.trainings import KILLED, Event, Training, outcome, repeat_message
 from wavemore.studies.tuning.trials import Trials, Tried, with_facts
 from wavemore.text.corpus import Corpus
 
@@ -67,6 +65,7 @@ class Tuner:
         self.clock = Clock(request, monotonic() if started is None else started)
         self.data = data_config(corpus, data_name(corpus))
         self.space = Space(corpus, request.models, request.limits)
+        self.finalists: list[Tried] = []
         self.result: dict[str, Any] | None = None
         self._step_seconds: dict[str, float] = {}
         self._trainings: dict[Path, Training] = {}
@@ -83,31 +82,18 @@ class Tuner:
         except OSError as error:
             raise RunError(f"cannot create the folder {self.folder}: {error.strerror}") from None
         threads = torch.get_num_threads()
-        with self._locked():
+        with locked(self.folder, what="tuning", parameter="folder"):
             set_threads(1)
             try:
                 search = begin_search(self.request, self.data, self.folder, self.command)
                 self.space = Space(self.corpus, self.request.models, search.limits)
                 self.trials = Trials(self.space, self.folder, self.request.seed, self.step_seconds)
-                self.clock.begin(self.trials.all())
-                yield from self._search()
-                finalists = self._finalists()
-                yield from self._repeat(finalists)
-                self.result = result_of(self, search, [self._finalist(number) for number in finalists])
+                self.clock.begin(self.trials.all(), search.limits)
+                yield from self._train()
+                self.result = result_of(self, search, [self._finalist(tried) for tried in self.finalists])
                 write_json(self.folder / FILE, self.result)
             finally:
                 set_threads(threads)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            with locked(self.folder):
-                yield
-        except RunError as error:
-            if "another training is writing" in str(error):
-                message = f"another tuning is writing to {self.folder}: wait for it, or choose another `folder`"
-                raise RunError(message) from None
-            raise
 
     def step_seconds(self, planned: Plan) -> float:
         """Measure the CPU time of a step, once for each type of step."""
@@ -125,39 +111,45 @@ class Tuner:
         """All trials so far."""
         return self.trials.all()
 
-    def _search(self) -> Iterator[Event]:
-        done = self.trials.ended_search()
-        if done is not None and not self.clock.asks_for_more(done):
+    def _train(self) -> Iterator[Event]:
+        """Search, and repeat the best trials; if a process is killed during the search, go on with new ones."""
+        ended = self.trials.ended_search()
+        is_over = ended is not None and not self.clock.asks_for_more(*ended[:2])
+        if ended and is_over:
             self.clock.search_is_over()
-            return
-        self.clock.check(self.space.limits)
-        while True:  # again, if a process was killed
+            self.finalists = [tried for tried in self.trials.all() if tried.number in ended[2]]
+        while True:
             try:
-                with self._pool() as pool:
-                    for tried in self.trials.all():
-                        if tried.state == "running":
-                            yield from self._resume(pool, tried)
-                    yield from self._train_trials(pool)
-                break
-            except RunError as error:
-                if not isinstance(error.__context__, BrokenProcessPool):
+                with open_pool(self.request.jobs, self.request.cluster) as pool:
+                    self.clock.jobs = max(1, pool.size)
+                    if not is_over:
+                        yield from self._search(pool)
+                        is_over = True
+                    yield from self._repeat(pool)
+                return
+            except KilledError:
+                if is_over:
                     raise
                 yield from self._after_kill()
+
+    def _search(self, pool: Pool) -> Iterator[Event]:
+        for tried in self.trials.all():
+            if tried.state == "running":
+                yield from self._resume(pool, tried)
+        yield from self._train_trials(pool)
+        self.clock.learn(self.trials.all())
         if not self.trials.curves():
             reasons = [tried.facts.why for tried in self.trials.all() if tried.facts.why]
             raise UsageError(f"no trial could be trained to its end: {reasons[0] if reasons else 'there was no time'}")
-        self.trials.end_search(self.request.trials, self.request.minutes)
-
-    @contextmanager
-    def _pool(self) -> Iterator[Pool]:
-        with open_pool(self.request.jobs, self.request.cluster) as pool:
-            self.clock.jobs = max(1, pool.size)
-            yield pool
+        self.finalists = self.clock.finalists()
+        numbers = [tried.number for tried in self.finalists]
+        self.trials.end_search(self.request.trials, self.request.minutes, numbers)
 
     def _train_trials(self, pool: Pool) -> Iterator[Event]:
         while True:
             self.clock.jobs = max(1, pool.size)  # a cluster may get its workers later
             while len(self._trainings) < self.clock.jobs and self.clock.has_time_for_a_trial(len(self.trials)):
+                self._check_unknown(f"trials/{len(self.trials) + 1}")
                 tried = self.trials.ask()
                 if tried.state == "running":
                     self._submit(pool, tried.number, self._job(tried, self.request.seed))
@@ -167,6 +159,14 @@ class Tuner:
                 return
             for message in self._wait(pool):
                 yield self._event(message)
+
+    def _check_unknown(self, name: str) -> None:
+        """Raise `RunError` if the folder of a new trial is there already: its journal is not the whole one."""
+        if Run(self.folder / name).exists():
+            raise RunError(
+                f"{self.trials.journal.path} lacks {name}, which is in {self.folder}: put the whole journal back, or "
+                "choose another `folder`"
+            )
 
     def _wait(self, pool: Pool) -> Iterator[str]:
         """Wait for what happens next; yield it in words, or nothing after half a second."""
@@ -201,7 +201,8 @@ class Tuner:
         """Store the end of a trial, and return it in words."""
         result, number = outcome(training.future), training.number  # raises if its process was killed
         del self._trainings[training.job.path]
-        seconds = monotonic() - training.started
+        # a trial that was resumed has taken longer than this process knows
+        seconds = max(monotonic() - training.started, float((result or {}).get("seconds", 0.0)))
         tried = self.trials.all()[number - 1]
         facts = with_facts(tried.facts, elapsed=self.clock.elapsed, wall_seconds=round(seconds, 3))
         name = f"trial {number}, {describe_model(training.job.config)}"
@@ -213,7 +214,7 @@ class Tuner:
         own = {"parameters": result["parameters"], "train_seconds": result["seconds"]}
         before = min((curve.result for curve in self.trials.curves()), default=None)
         self.trials.finish(number, nats, with_facts(facts, **own))
-        self.clock.learn(seconds, float(result["seconds"]))
+        self.clock.learn(self.trials.all())
         best = "" if before is not None and before <= nats else ", the best so far"
         return f"{name}: val {nats:.4f}{best}, {result['seconds']:.1f} s"
 
@@ -230,7 +231,7 @@ class Tuner:
             return
         future: Future[Result | None] = Future()  # the program was killed between the end of the training and its note
         future.set_result(result)
-        self._trainings[job.path] = Training(tried.number, job, future, monotonic() - float(result["seconds"]))
+        self._trainings[job.path] = Training(tried.number, job, future, monotonic())
         for record in Run(job.path).metrics():
             if "val_nats" in record:
                 self._measured(pool, job, record["step"], record["val_nats"])
@@ -248,57 +249,37 @@ class Tuner:
             number = training.number
             self._killed[number] = self._killed.get(number, 0) + 1
             if self._killed[number] >= ATTEMPTS:
-                why = "its process was killed, perhaps because memory ran out"
-                facts = with_facts(
-                    self.trials.all()[number - 1].facts, elapsed=self.clock.elapsed, why=why, failed=True
-                )
-                self.trials.prune(number, facts)
-                yield self._event(f"trial {number}: pruned, {why}")
+                facts = self.trials.all()[number - 1].facts
+                self.trials.prune(number, with_facts(facts, elapsed=self.clock.elapsed, why=KILLED, failed=True))
+                yield self._event(f"trial {number}: pruned, {KILLED}")
         self._trainings.clear()
 
-    def _finalists(self) -> list[int]:
-        """Return the numbers of the best trials, and of the defaults, which are the first trial."""
-        tried = self.trials.all()
-        finished = sorted((each for each in tried if each.val_nats is not None), key=lambda each: each.val_nats or 0.0)
-        numbers: dict[str, int] = {}
-        for each in finished:  # the same settings may have been tried twice
-            numbers.setdefault(str((each.facts.model, each.facts.settings)), each.number)
-        best = list(numbers.values())[: self.clock.finalists()]
-        return best if 1 in best or not tried[0].facts.settings or tried[0].facts.failed else [*best, 1]
-
-    def _repeat(self, finalists: Sequence[int]) -> Iterator[Event]:
+    def _repeat(self, pool: Pool) -> Iterator[Event]:
         """Train the best trials on fresh seeds; if the time is over, all but the first seed are left out."""
-        tried = self.trials.all()
-        jobs = [
-            (number, self._job(tried[number - 1], seed)) for seed in self.request.fresh_seeds for number in finalists
-        ]
+        jobs = [(each.number, self._job(each, seed)) for seed in self.request.fresh_seeds for each in self.finalists]
         waiting = [(number, job) for number, job in jobs if read_result(job) is None]
         done = len(jobs) - len(waiting)
-        if not waiting:
-            return
-        with self._pool() as pool:
-            for number, job in waiting:
-                yield from self._until_free(job)
-                self._submit(pool, number, job)
-            while self._trainings:
-                futures = {training.future: training for training in self._trainings.values()}
-                finished, _ = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
-                if self.clock.must_end():
-                    for training in self._trainings.values():
-                        if training.job.config.recipe.seed != self.request.fresh_seeds[0]:  # else there is no result
-                            pool.stop(training.job)
-                for line in pool.news():
-                    yield self._event(line, done, len(jobs))
-                for future in finished:
-                    training = futures[future]
-                    del self._trainings[training.job.path]
-                    done += (result := outcome(future)) is not None
-                    yield self._event(repeat_message(training, result), done, len(jobs))
-                if not finished:
-                    yield self._event("", done, len(jobs))
+        for number, job in waiting:
+            yield from self._until_free(job)
+            self._submit(pool, number, job)
+        while self._trainings:
+            futures = {training.future: training for training in self._trainings.values()}
+            finished, _ = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
+            if self.clock.must_end():
+                for training in self._trainings.values():
+                    if training.job.config.recipe.seed != self.request.fresh_seeds[0]:  # else there is no result
+                        pool.stop(training.job)
+            for line in pool.news():
+                yield self._event(line, done, len(jobs))
+            for future in finished:
+                training = futures[future]
+                del self._trainings[training.job.path]
+                done += (result := outcome(future)) is not None
+                yield self._event(repeat_message(training, result), done, len(jobs))
+            if not finished:
+                yield self._event("", done, len(jobs))
 
-    def _finalist(self, number: int) -> Finalist:
-        tried = self.trials.all()[number - 1]
+    def _finalist(self, tried: Tried) -> Finalist:
         jobs = [self._job(tried, seed) for seed in self.request.fresh_seeds]
         results = {job: result for job in jobs if (result := read_result(job)) is not None and "failed" not in result}
         planned = self._planned(tried)
