@@ -106,10 +106,12 @@ def step_type(planned: Plan, corpus: Corpus) -> str:
     )
 
 
-def seconds_per_step(planned: Plan, corpus: Corpus, seconds: float = SECONDS_PER_ROUND) -> float:
+def seconds_per_step(
+    planned: Plan, corpus: Corpus, seconds: float = SECONDS_PER_ROUND, most_steps: int = STEPS_PER_ROUND
+) -> float:
     """Measure the CPU time of a step, which other processes on the machine disturb less than the clock.
 
-    The measurement takes at most about `seconds`, and a little before.
+    The measurement takes at most about `seconds`, or `most_steps`, and a little before.
     """
     # With so many steps the last one, which evaluates, is never reached; every tenth step is logged.
     recipe = replace(planned.recipe, steps=2_000, num_evals=1)
@@ -122,6 +124,6 @@ def seconds_per_step(planned: Plan, corpus: Corpus, seconds: float = SECONDS_PER
         if not warm_up:
             if len(times) > WARM_UP_STEPS or times[-1] - times[0] > WARM_UP_SECONDS:
                 warm_up = len(times)
-        elif len(times) - warm_up >= STEPS_PER_ROUND or times[-1] - times[warm_up - 1] > seconds:
+        elif len(times) - warm_up >= most_steps or times[-1] - times[warm_up - 1] > seconds:
             break
     return (times[-1] - times[warm_up - 1]) / (len(times) - warm_up)

@@ -37,7 +37,8 @@ from wavemore.studies.tuning.trainings import KILLED, Event, Training, outcome, 
 from wavemore.studies.tuning.trials import Trials, Tried, with_facts
 from wavemore.text.corpus import Corpus
 
-PROBE_SECONDS = 0.4
+PROBE_SECONDS, PROBE_STEPS = 0.8, 1_000
+"""A step is measured for so long: of shorter measurements, those that are too low give a trial more steps, and win."""
 ATTEMPTS = 2
 """How often the process of a trial may be killed, perhaps as memory ran out, before the trial is given up."""
 
@@ -99,7 +100,7 @@ class Tuner:
         """Measure the CPU time of a step, once for each type of step."""
         key = step_type(planned, self.corpus)
         if key not in self._step_seconds:
-            self._step_seconds[key] = seconds_per_step(planned, self.corpus, PROBE_SECONDS)
+            self._step_seconds[key] = seconds_per_step(planned, self.corpus, PROBE_SECONDS, PROBE_STEPS)
         return self._step_seconds[key]
 
     @property
