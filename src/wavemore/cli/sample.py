@@ -44,7 +44,7 @@ class Sample:
     """Print new lines, or new text, from a trained model.
 
     Examples:
-      wavemore sample -n 50 --prefix St --contains berg --max-length 12 --new
+      wavemore sample -n 50 --prefix St --contains berg --max-length 12
       wavemore sample runs/towns-1 --suffix a --min-distance 2 -o towns.csv
       wavemore sample runs/story-1 --length 500 --stop .
     """
