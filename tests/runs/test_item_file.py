@@ -98,7 +98,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(tmp_path: Path) 
     (tmp_path / "folder.csv").mkdir()
     for name, message in (
         ("names.xlsx", "must end in .txt, .csv or .jsonl, for a list of items"),
-        ("names", "let it end in"),
+        ("names", "must end in"),
         ("no/names.csv", "cannot be written, as there is no folder"),
         ("pipe.csv", "cannot be written, as it is a pipe"),
         ("folder.csv", "cannot be written, as it is a folder"),
