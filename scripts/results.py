@@ -20,22 +20,22 @@ RULES = {
     "1, first, 1": "temperature 1, as drawn",
     "0.8, first, 1": "0.8, as drawn",
     "0.6, first, 1": "0.6, as drawn",
-    "0.8, typical, 4": "0.8, of 80 the nearest to the middle of val",
-    "0.8, best, 4": "0.8, of 80 the likeliest",
-    "0.8, best in turn, 4": "0.8, the likeliest of each four",
-    "0.8, best neighbour, 4": "0.8, the likeliest of each four neighbours in the alphabet",
-    "1, best by quotas, 4": "1, of 80 the likeliest within the quotas",
-    "0.8, best by quotas, 4": "**0.8, of 80 the likeliest within the quotas**",
-    "0.6, best by quotas, 4": "0.6, of 80 the likeliest within the quotas",
+    "0.8, typical, 4": "0.8, the 20 of 80 that are nearest to the val median",
+    "0.8, best, 4": "0.8, the likeliest 20 of 80",
+    "0.8, best in turn, 4": "0.8, the likeliest of each four in the order drawn",
+    "0.8, best neighbour, 4": "0.8, the likeliest of each four in alphabetical order",
+    "1, best by quotas, 4": "1, the likeliest 20 of 80 within the quotas",
+    "0.8, best by quotas, 4": "**0.8, the likeliest 20 of 80 within the quotas**",
+    "0.6, best by quotas, 4": "0.6, the likeliest 20 of 80 within the quotas",
 }
 """Rules of the record `keepers` that are shown."""
 
 METHODS = {
     "unchanged": "the model as it is",
-    "reranked": "of 20 times as many, those that n-grams of the examples favour",
+    "reranked": "the model as it is, the 1 in 20 that n-grams of the examples favour most",
     "tuned": "a copy trained on the examples and on its own lines",
     "adapted": "adapted, as drawn",
-    "chosen": "**adapted, of 16 times as many the most alike**",
+    "chosen": "**adapted, the 1 in 16 most like the examples**",
 }
 """Methods of the record `like`."""
 
@@ -173,8 +173,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
 def _published(found: list[dict[str, Any]]) -> list[str]:
     """Return a table of `wavemore train --minutes M` beside what others reached."""
     rows = [
-        "`wavemore train FILE --minutes M` without other settings: the whole command by the clock, its peak memory by",
-        "the operating system (`python -m benchmarks.published`). Published figures took hours or minutes of a GPU.\n",
+        "`wavemore train FILE --minutes M` without other settings (`python -m benchmarks.published`): *time* is that",
+        "of the whole command by the clock, *memory* its peak. The published figures took minutes or hours on a GPU.\n",
         "| data | published | minutes | wavemore | time | not training | memory | model | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -326,11 +326,11 @@ def _percent(share: float) -> str:
 def _like(record: dict[str, Any]) -> list[str]:
     """Return a table of the methods on each list, and of other numbers of examples."""
     rows = [
-        f"`{record['command']}`: the default model learns half of each kind of items, all kinds mixed. It is shown",
-        "some items of one kind and makes 50 new lines at temperature 0.8. *fits*: lines that the other half, or a",
-        "rule, finds to be of this kind; *near*: within one edit of an example; *plausible*: as likely to an n-gram of",
-        f"the other half as 95 % of real items. Means over the kinds and {len(record['seeds'])} choices of examples, ±",
-        f"their standard deviation. {_machine(record)}\n",
+        f"`{record['command']}`: the default model learns half of each kind of items, all kinds mixed. It is given",
+        "examples of one kind and makes 50 new lines at temperature 0.8. *fits*: lines that an n-gram model of the",
+        "other half, or a rule, finds to be of this kind; *near*: within one edit of an example; *plausible*: more",
+        "likely, by an n-gram model, than the least likely 5 % of real items. Means over the kinds and",
+        f"{len(record['seeds'])} choices of examples, ± their standard deviation. {_machine(record)}\n",
         "| list | examples | lines | fits | near | plausible | seconds |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -345,9 +345,9 @@ def _like(record: dict[str, Any]) -> list[str]:
 def _tuning(record: dict[str, Any]) -> list[str]:
     """Return a table of the winner of a search and of the defaults, and the verdict in sentences."""
     rows = [
-        f"\n`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, {record['pruned']} of them",
-        f"pruned; the whole command took {record['seconds']:.0f} s. Losses are those of fresh seeds, which the search",
-        f"did not use. {_machine(record)}\n",
+        f"\n`{record['command']}` (`python -m benchmarks.tuning`): {record['trials']} trials, of which",
+        f"{record['pruned']} were pruned; the whole command took {record['seconds']:.0f} s. Val and test are those of",
+        f"fresh seeds, which the search did not use. {_machine(record)}\n",
         "| | model | parameters | val in the search | val | test | training | seeds |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -363,11 +363,11 @@ def _tuning(record: dict[str, Any]) -> list[str]:
 def _carry_over(record: dict[str, Any]) -> list[str]:
     """Return a table of trainings on short lists from random weights and from those of a related run."""
     rows = [
-        f"`{record['command']}`: short lists drawn from those in `benchmarks/data/`, trained on with default settings,",
-        "from random weights and from those of a run on a related list (`--from`); from random weights again with",
-        "other seeds until it took as long, of which the one with the best val loss counts. *val*: on the val lines,",
-        "which are not in train; *known*: the share of them that is in the data of the other run. *new*: on all other",
-        "lines of the list that are in no such run's data either. Nats per character, means of",
+        f"`{record['command']}`: trainings with default settings on short lists from `benchmarks/data/`, from random",
+        "weights and from the weights of a run on a related list (`--from`). The training from random weights is",
+        "repeated with other seeds until it took as long; the one with the best val loss counts. *val*: the loss on",
+        "the val lines; *known*: the share of them that is in the data of the other run; *new*: the loss on all other",
+        "lines of the list that are in the data of no other run. Nats per character, means of",
         f"{len(record['seeds'])} seeds, each with another short list; gains ± their standard deviation.\n",
         "| lines | begun with a run on | val | with `--from` | gain | known | new | with `--from` | gain | seconds |",
         "|---" * 10 + "|",
@@ -387,11 +387,11 @@ def _carry_over(record: dict[str, Any]) -> list[str]:
 def _wishes(record: dict[str, Any]) -> list[str]:
     """Return how fast lines that meet wishes are made, and how likely they are."""
     rows = [
-        f"`{record['command']}`: the default model of {record['lines']:,} names. *rate*: of the lines that are drawn",
-        "without wishes, those that meet them; *nats*: mean per item, ± standard error, of these and of lines made",
-        "with wishes; *seconds*: until 50 distinct new ones are there, drawn until they fit and with wishes, the model",
-        f"loaded; medians, interleaved. {_machine(record)}\n",
-        "| wishes | rate | nats, drawn until they fit | nats, wishes | seconds, drawn until they fit | wishes | |",
+        f"`{record['command']}`: the default model of {record['lines']:,} names. *rate*: how many of the lines drawn",
+        "without wishes meet them; *nats*: mean per item, ± standard error, of these lines and of lines made with",
+        "wishes; *seconds*: until there are 50 distinct new lines, drawn until they fit and made with wishes, without",
+        f"loading the model; medians, interleaved. {_machine(record)}\n",
+        "| wishes | rate | nats, drawn | nats, with wishes | seconds, drawn | seconds, with wishes | faster |",
         "|---" * 7 + "|",
     ]
     for case in record["cases"]:
@@ -421,8 +421,8 @@ def _labels(record: dict[str, Any]) -> list[str]:
         f"`{record['command']}`: {record['words']:,} words of {len(record['labels'])} languages "
         f"({', '.join(record['labels'])}), {len(runs)} splits with one training each, mean ± standard deviation. "
         f"*naive Bayes*: an n-gram model of {order} characters per language. *recovered*: test words, about "
-        f"{runs[0]['test_words']} per split, whose likeliest language is their own. *samples*: new words, as many per "
-        f"language, that naive Bayes finds to be of the language that was asked for. {_machine(record)}\n",
+        f"{runs[0]['test_words']} per split, whose most likely language is their own. *samples*: new words, the same "
+        f"number for each language, that naive Bayes assigns to the requested language. {_machine(record)}\n",
         "| | recovered | test, nats per character given the language | samples | training |",
         "|---|---|---|---|---|",
         f"| `{runs[0]['model']}`, one model of all languages | {figure('recovered')} | {nats('test_nats')} | "
@@ -484,9 +484,9 @@ def _app_load(record: dict[str, Any]) -> list[str]:
     """Return the table of the page's answers to many clients."""
     rows = (("beside a training", record["beside_training"]), ("without one", record["without_training"]))
     return [
-        f"`{record['command']}`: so many browsers at once, each asking `wavemore app` for {record['items']} items and "
-        f"then pausing for {record['pause_seconds']:g} s on average. {_machine(record)}\n",
-        "| | requests | errors | median | 95 of 100 within | slowest |",
+        f"`{record['command']}`: {record['clients']} clients at the same time, each of which asks `wavemore app` for "
+        f"{record['items']} items and then pauses for {record['pause_seconds']:g} s on average. {_machine(record)}\n",
+        "| | requests | errors | median | 95th percentile | slowest |",
         "|---|---|---|---|---|---|",
         *(
             f"| {what} | {row['requests']:,} | {row['errors']} | {row['median_ms']:.0f} ms | {row['p95_ms']:.0f} ms "
@@ -517,8 +517,8 @@ def _nearest(record: dict[str, Any]) -> list[str]:
         f"|{'---|' * (3 + len(searches))}",
         *rows,
         "",
-        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found known "
-        f"names one edit away: {_rounded(ranking['lines_per_second'])} per second, imports not counted.",
+        f"`wavemore score RUN FILE` ranked {ranking['ranked']:,} names in {ranking['seconds']:.1f} s, and found the "
+        f"known names one edit away: {_rounded(ranking['lines_per_second'])} names per second, imports not counted.",
     ]
 
 
@@ -539,7 +539,7 @@ def _calibration(record: dict[str, Any]) -> list[str]:
     ]
     return [
         f"`{record['command']}`: the verdict of `compare`, `log` and `study` on {record['trials']:,} draws of seeds "
-        "and lines per row, of two recipes that are equally good over all of them, and of two whose difference is "
+        "and lines per row, for two recipes that are equally good over all of them, and for two whose difference is "
         f"{record['power_errors']:g} times its standard error. *trained*: {record['models']} real trainings per "
         f"recipe on {record['train_names']:,} names each, evaluated on 21,000 others. {_machine(record)}\n",
         header,

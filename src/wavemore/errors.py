@@ -39,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class WavemoreWarning(UserWarning):
-    """Something that a user should know, and that is no error."""
+    """Something that a user should know, but that is not an error."""
 
 
 def require(valid: bool, name: str, value: object, rule: str) -> None:

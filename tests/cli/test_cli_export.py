@@ -34,7 +34,7 @@ def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
         (("done", "--license", "mit"), 2, "--license is for a folder, and --output is a page by default"),
         (("done", "-o", "x.onnx", "--push", "user/x"), 2, "--push is for a folder, and --output is x.onnx"),
         (("done", "-o", "out", "--private"), 2, "--private is for --push: give the name on the Hugging Face hub too"),
-        (("done", "--push", "x"), 2, "'x' is no name on the Hugging Face hub: give one such as user/names"),
+        (("done", "--push", "x"), 2, "'x' cannot be a name on the Hugging Face hub: give one such as user/names"),
         (("done", "-o", "out", "--license", "©"), 2, "--license is '©'; it must be an identifier such as mit or cc-"),
         (("done", "-o", "a/b.html"), 2, "there is no folder a; create it"),
         (("done", "-o", "runs/done/x.html", "--title", "x" * 300), 2, "--title has 300 characters; it may have 200"),

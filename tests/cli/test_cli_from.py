@@ -177,7 +177,7 @@ def test_a_run_that_began_with_another_one_can_be_the_source_again(run: Path, ci
         (2, "--from done --hidden 9", "--hidden is 9, and 8 in the run to begin with, whose weights fit no other"),
         (2, "--from done --fuse 2 2 2", "--fuse is 2 2 2, and 2 2 in the run to begin with"),
         (2, "--from done --context 8", "--context is 8, and 4 in the run to begin with"),
-        (2, "--from done --model lstm", "--model is lstm, and runs/done is of tree: leave --model out"),
+        (2, "--from done --model lstm", "--model is lstm, and runs/done has the model tree: leave --model out"),
         (2, "--from done --minutes 1", "--minutes chooses the size of the model, which the run to begin with has"),
         (2, "--from done --preset lecture", "--preset lecture begins with random weights: leave it out"),
         (2, "--from done --teachers done", "--from and --teachers are two ways to use other runs: leave out one"),

@@ -103,7 +103,7 @@ def test_losses_per_label(wavemore: Any, labelled: str, fails: Callable[..., str
     (folder / "others.txt").write_text("kena\nmuna\nkisa\n")
     given = json.loads(wavemore("evaluate", labelled, "others.txt", "--label", "de", "--json").out)
     assert set(given["file_nats_by_label"]) == {"de"}
-    assert "no table like its data: give one with the same columns, or a --label of all items" in fails(
+    assert "is not a table like its data: give one with the same columns, or a --label of all items" in fails(
         2, "evaluate", labelled, "others.txt"
     )
     (folder / "other-labels.csv").write_text("word,land\nkesa,sv\nmesa,da\nuso,sv\n")
@@ -117,8 +117,8 @@ def test_losses_per_label(wavemore: Any, labelled: str, fails: Callable[..., str
         (("people.csv", "--label-column", "land"), "--label-column is 'land'; the data has word, country, number"),
         (("people.csv", "--column", "word", "--label-column", "word"), "--label-column and --column are both 'word'"),
         (("people.csv", "--label-column", "country", "--format", "lines"), "--label-column is for tables and JSON"),
-        (("list.txt", "--label-column", "country"), "the data is no table and no JSON: leave it out"),
-        (("text.txt", "--label-column", "country"), "the data is no table and no JSON: leave it out"),
+        (("list.txt", "--label-column", "country"), "the data is neither a table nor JSON: leave it out"),
+        (("text.txt", "--label-column", "country"), "the data is neither a table nor JSON: leave it out"),
         (("names", "--label-column", "country"), "names is a data set, not a table: leave it out"),
         (("strings.json", "--label-column", "country"), "the data is an array of strings: leave it out"),
     ],

@@ -46,7 +46,7 @@ def test_counts_are_said_and_kept(wavemore: Callable[..., Any], table: Path) -> 
     ("flags", "message"),
     [
         (["--no-by-count"], "--no-by-count is for data with counts: name their column with --count-column"),
-        (["--count-column", "kind"], "table.csv: the row that ends in line 2: the count is 'x', no whole number"),
+        (["--count-column", "kind"], "table.csv: the row that ends in line 2: the count is 'x', not a whole number"),
         (["--count-column", "year"], "--count-column is 'year'; the data has name, times, kind"),
         (["--count-column", "times", "--format", "lines"], "--count-column is for tables and JSON"),
         (["--val", "nowhere.csv"], "'nowhere.csv' is neither a file nor a data set"),
@@ -137,7 +137,7 @@ def test_items_of_several_lines(wavemore: Callable[..., Any], folder: Path) -> N
 
 def test_what_looks_like_a_header_or_a_count_is_said(wavemore: Callable[..., Any], folder: Path) -> None:
     Path("header.txt").write_text("Name\n" + "\n".join(NAMES) + "\n")
-    note = "note    the first item is Name, as a header would be: take that line out if it is none of your items\n"
+    note = "note    the first item is Name, which looks like a header: remove that line if it is not an item\n"
     assert note in wavemore("train", "header.txt", *TINY, "--run", "header").out
     Path("counted.txt").write_text("".join(f"{name} {number}\n" for number, name in enumerate(NAMES)))
     out = wavemore("train", "counted.txt", *TINY, "--run", "counted").out

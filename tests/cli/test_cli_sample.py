@@ -121,7 +121,7 @@ def test_lines_are_written_to_a_file(wavemore: Any, run: Path, ending: str) -> N
 
 
 def test_a_file_that_cannot_be_written_is_refused_first(fails: Callable[..., str], run: Path) -> None:
-    assert "out.xlsx is no name for a list of items" in fails(2, "sample", "done", "-o", "out.xlsx")
+    assert "out.xlsx must end in .txt, .csv or .jsonl" in fails(2, "sample", "done", "-o", "out.xlsx")
     assert "there is no folder nowhere" in fails(2, "sample", "done", "-o", "nowhere/out.csv")
     assert "use one of them" in fails(2, "sample", "done", "-o", "out.csv", "--json")
 

@@ -203,7 +203,7 @@ def test_a_list_is_ranked_into_a_table(wavemore: Any, fails: Callable[..., str],
     wavemore("score", "Bona", "anna", "--output", "words.csv")
     assert Path("words.csv").read_text(encoding="utf-8").splitlines()[1].startswith("anna,")
     assert "no/such.csv cannot be written" in fails(2, "score", "anna", "-o", "no/such.csv")
-    assert "let it end in .txt, .csv or .jsonl" in fails(2, "score", "anna", "-o", "ranked")
+    assert "must end in .txt, .csv or .jsonl" in fails(2, "score", "anna", "-o", "ranked")
     assert "leave out --json" in fails(2, "score", "anna", "-o", "a.csv", "--json")
     assert "leave out --json" in fails(2, "score", "anna", "--csv", "--json")
     for name in ("ranked.txt", "ranked.jsonl"):

@@ -147,7 +147,7 @@ def test_what_was_written_by_hand_stays(small_run: Callable[[str], Run], tmp_pat
         wm.export_folder(small_run("tree"), small_run("gru").path)
     with pytest.raises(wm.UsageError, match="`license` is 'My License'; it must be an identifier such as mit"):
         wm.export_folder(small_run("tree"), folder, license="My License")
-    with pytest.raises(wm.UsageError, match="is no name on the Hugging Face hub: give one such as user/names"):
+    with pytest.raises(wm.UsageError, match="cannot be a name on the Hugging Face hub: give one such as user/names"):
         wm.export_folder(small_run("tree"), folder, push_to="../names")
 
 
@@ -189,10 +189,10 @@ def test_what_is_no_model_on_a_hub(hub: Hub, small_run: Callable[[str], Run], tm
 
     assert "no such model on the Hugging Face hub, or it is private" in problem()
     hub.repositories["user/names"] = Repository()
-    assert problem() == "user/names on the hub is no model of wavemore: it has no config.json"
+    assert problem() == "user/names on the hub is not a wavemore model: it has no config.json"
     pickle = {"pytorch_model.bin": b"\x80\x04.", "model.safetensors": b"x" * 100}
     hub.repositories["user/names"].commits.append({"config.json": b'{"model_type": "gpt2"}', **pickle})
-    assert problem().endswith("is no model of wavemore: its config.json is of another program")
+    assert problem().endswith("is not a wavemore model: another program wrote its config.json")
     wm.export_folder(small_run("gru"), "good")
     good = {path.name: path.read_bytes() for path in Path("good").iterdir()}
     before = len(hub.requests)
@@ -201,7 +201,7 @@ def test_what_is_no_model_on_a_hub(hub: Hub, small_run: Callable[[str], Run], tm
     assert problem().startswith("user/names/model.safetensors is damaged or was changed")
     assert not any("pytorch_model" in request for request in hub.requests[before:])
     commits.append({name: good[name] for name in good if name != "vocabulary.json"})
-    assert problem() == "user/names on the hub is no model of wavemore: it has no vocabulary.json"
+    assert problem() == "user/names on the hub is not a wavemore model: it has no vocabulary.json"
     hub.repositories["user/names"].commits.append(
         good | {"config.json": good["config.json"].replace(b'"gru"', b'"GRU"')}
     )
@@ -215,7 +215,8 @@ def test_what_is_no_model_on_a_hub(hub: Hub, small_run: Callable[[str], Run], tm
     assert "cannot be reached" in problem("user/other")
     (tmp_path / "user").mkdir()
     requests = len(hub.requests)
-    assert problem() == "there is no folder 'user/names' with a model; one on the Hugging Face hub is called user/name"
+    message = "there is no folder 'user/names' with a model; models on the Hugging Face hub are named user/name"
+    assert problem() == message
     assert "there is no folder 'names'" in problem("names")
     assert len(hub.requests) == requests, "a path of this machine is not sent to the hub"
 
@@ -227,7 +228,7 @@ def test_what_cannot_be_pushed(hub: Hub, small_run: Callable[[str], Run], monkey
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert problem("other/names").startswith("the hub does not let this token read or write other/names")
+    assert problem("other/names").startswith("this token may not read or write other/names")
     hub.repositories["user/gpt"] = Repository(commits=[{"config.json": b'{"model_type": "gpt2"}'}])
     assert "has a model of another library: choose another name" in problem("user/gpt")
     assert "and public: make it private there, or choose" in problem("user/gpt", private=True)
@@ -236,7 +237,7 @@ def test_what_cannot_be_pushed(hub: Hub, small_run: Callable[[str], Run], monkey
     assert problem(private=True).startswith(f"the Hugging Face hub at {hub.address} cannot be reached: check the")
     hub.fails = False
     hub.tokens = ()
-    assert "does not let this token read or write user/names" in problem()
+    assert "token may not read or write user/names" in problem()
     monkeypatch.delenv("HF_TOKEN")
     assert problem().startswith("no token of the Hugging Face hub was found: `hf auth login` stores a")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)

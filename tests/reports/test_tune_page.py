@@ -96,7 +96,7 @@ def test_a_page_says_what_was_found() -> None:
     assert "Trial 5 is better than the defaults (trial 1) by " in html
     assert "so the search made it look 0.0100 too good" in html
     assert "wavemore train &#x27;a list.txt&#x27; --hidden 118" in html
-    assert "6 of 25 trials were pruned, 1 of them failed." in html
+    assert "6 of 25 trials were pruned, 1 after a failure." in html
     assert "Failed: failed: &lt;i&gt;the loss is not finite&lt;/i&gt;" in html
     assert html.count("<figure>") == 3
     assert re.search(r"<td[^>]*>the defaults \(trial 1\)</td>", html)

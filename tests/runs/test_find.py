@@ -50,7 +50,7 @@ def test_the_config_of_another_program_is_no_run(
         folder.mkdir()
         (folder / "config.json").write_text(content)
         assert not is_run(str(folder))
-        with pytest.raises(RunError, match=f"{folder}/config.json is not of wavemore"):
+        with pytest.raises(RunError, match=f"{folder}/config.json was not written by wavemore"):
             _ = Run(folder).config
     assert [run.path.name for run in find_runs()] == [run.path.name for run in find_group("runs")] == ["mine"]
     assert find_run().path == Path("runs/mine")

@@ -97,8 +97,8 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(tmp_path: Path) 
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "folder.csv").mkdir()
     for name, message in (
-        ("names.xlsx", "is no name for a list of items: let it end in .txt, .csv or .jsonl"),
-        ("names", "let it end in"),
+        ("names.xlsx", "must end in .txt, .csv or .jsonl, for a list of items"),
+        ("names", "must end in"),
         ("no/names.csv", "cannot be written, as there is no folder"),
         ("pipe.csv", "cannot be written, as it is a pipe"),
         ("folder.csv", "cannot be written, as it is a folder"),

@@ -72,7 +72,7 @@ def test_rare_items_are_left_out_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", ["many", "-1", "1e3", "", "1000000000000", "1.5", "NaN"])
 def test_a_wrong_count_is_an_error_that_names_its_line(tmp_path: Path, count: str) -> None:
     path = write(tmp_path, "table.csv", FILES["table.csv"] + f"kit,{count}\n")
-    with pytest.raises(DataError, match=r"table.csv: the row that ends in line 12: the count is .*, no whole number"):
+    with pytest.raises(DataError, match=r"table.csv: the row that ends in line 12: the count is .*, not a whole"):
         load_corpus(path, column="name", count_column="times")
 
 
@@ -81,7 +81,7 @@ def test_a_count_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`count_column` is 'births'; the data has name, times"):
         load_corpus(path, column="name", count_column="births")
     plain = write(tmp_path, "plain.txt", "\n".join(ITEMS))
-    with pytest.raises(UsageError, match="`count_column` is 'times', but the data is no table and no JSON"):
+    with pytest.raises(UsageError, match="`count_column` is 'times', but the data is neither a table nor JSON"):
         load_corpus(plain, count_column="times")
     with pytest.raises(UsageError, match="`count_column` is for lists"):
         load_corpus(plain, format="text", count_column="times")

@@ -130,7 +130,7 @@ def test_a_few_damaged_bytes_in_utf8_are_left_out_by_the_command_that_is_given(t
     assert isinstance(result, str)
     command = result.partition("leave such bytes out: ")[2]
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False)  # iconv says that it left something out
-    assert read(tmp_path / "mended.txt") == (["Zoë", "José", "Anaïs", "Ren"], "utf-8")
+    assert read(tmp_path / "corrected.txt") == (["Zoë", "José", "Anaïs", "Ren"], "utf-8")
 
 
 def test_a_text_with_a_zero_byte_is_no_binary_file(tmp_path: Path) -> None:

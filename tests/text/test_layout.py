@@ -140,7 +140,7 @@ def test_a_file_whose_items_are_not_clear(text: str, column: str | None, message
         (PEOPLE, "4", "`column` is '4'; the data has name, city, sex"),
         (NESTED, "user.age", "`column` is 'user.age'; the data has id, user.name, user.tags.0, user.tags.1"),
         ('{"a\\nb": "x", "c": 1}\n' * 3, "d", "the data has a␊b, c$"),
-        ("anna\nbo\ncleo\n", "name", "`column` is 'name', but the data is no table and no JSON"),
+        ("anna\nbo\ncleo\n", "name", "`column` is 'name', but the data is neither a table nor JSON"),
         ('["anna", "bo"]', "name", "`column` is 'name', but the data is an array of strings"),
     ],
 )
@@ -167,10 +167,10 @@ def test_what_is_left_out_is_counted() -> None:
     ("layout", "text", "message"),
     [
         (Layout("table", ","), 'a,1\n"b,2\n' + "c,3\n" * 60_000, "quotation mark may not be closed"),
-        (Layout("json-lines"), '["a"]\n["b"\n', "line 2 is no JSON"),
-        (Layout("json-lines"), '["a"]\n' + "[" * 100_000, "line 2 is no JSON"),
-        (Layout("json"), '["a", "b"', "the file is no JSON"),
-        (Layout("json"), '{"a": "b"}', "is JSON, but no array"),
+        (Layout("json-lines"), '["a"]\n["b"\n', "line 2 is not JSON"),
+        (Layout("json-lines"), '["a"]\n' + "[" * 100_000, "line 2 is not JSON"),
+        (Layout("json"), '["a", "b"', "the file is not JSON"),
+        (Layout("json"), '{"a": "b"}', "is JSON, but not an array"),
     ],
 )
 def test_a_damaged_file_is_one_line_of_advice(layout: Layout, text: str, message: str) -> None:

@@ -40,13 +40,13 @@ class DataFlags:
     format: Annotated[Literal["auto", "lines", "text"], NO_HINT] = "auto"
     """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
-    """of a table or JSON: name or number of the column or field that has the items (default: the only one of texts)"""
+    """of a table or JSON: name or number of the column or field with the items (default: the only one with texts)"""
     label_column: Annotated[Text, NO_HINT, arg(aliases=("--label-field",))] = None
-    """of a table or JSON: name or number of the column that has a label of each item, which the model is told"""
+    """of a table or JSON: name or number of the column with the labels of the items, which condition the model"""
     count_column: Annotated[Text, NO_HINT] = None
     """name or number of the column that says how often each item occurs: its weight in training and in losses"""
     by_count: YesOrNo = True
-    """whether counts weigh in training and in losses, as they do by default, or only serve --min-count"""
+    """whether counts are weights in training and in losses (the default), or used for --min-count only"""
     separator: Annotated[Text, NO_HINT] = None
     """for items of several lines: the line between them, such as ---; '' for blank lines"""
     val: File = None
@@ -86,7 +86,7 @@ class DataFlags:
         kept = ""
         if "-" in sources:
             if len(sources) > 1:
-                raise UsageError("standard input, -, is all of the data: give it alone, or files only")
+                raise UsageError("standard input (-) cannot be joined with files: give one or the other")
             sources = [str(_keep_input())]
             kept = f"standard input, kept as {sources[0]}: "
         files = files_of(sources)

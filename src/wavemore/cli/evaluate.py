@@ -35,7 +35,7 @@ class Evaluate:
     file: Annotated[Positional[Text], arg(metavar="[FILE]")] = None
     """another list or text, instead of the run's own data; lines with unknown characters are left out and counted"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
-    """of a file that is a table or JSON: name or number of the column or field that has the items"""
+    """for a table or JSON: name or number of the column or field with the items"""
     count_column: Annotated[Text, NO_HINT] = None
     """of such a file: name or number of the column that says how often each item occurs, its weight in the loss"""
     label: Text = None

@@ -44,7 +44,7 @@ class Sample:
     """Print new lines, or new text, from a trained model.
 
     Examples:
-      wavemore sample -n 50 --prefix St --contains berg --max-length 12 --new
+      wavemore sample -n 50 --prefix St --contains berg --max-length 12
       wavemore sample runs/towns-1 --suffix a --min-distance 2 -o towns.csv
       wavemore sample runs/story-1 --length 500 --stop .
     """
@@ -54,11 +54,11 @@ class Sample:
     n: Annotated[IntOrAuto, arg(name="num", aliases=["-n"])] = "auto"
     """how many (auto: 20 lines, or one text)"""
     like: Texts = ()
-    """more like these: the model is adapted to them, and the lines that are most like them are chosen"""
+    """examples: the model is adapted to them, and the lines that are most like them are chosen"""
     rank: Annotated[Literal["auto", "best", "typical", "surprising"], NO_HINT] = "auto"
-    """of many lines, those that are likeliest, nearest to the list's middle, or unusual (auto: good, varied ones)"""
+    """best: the likeliest of many lines; typical: near the list's median; surprising: unusual (auto: varied, good)"""
     raw: Flag = False
-    """draw from the model as it is: at temperature 1, without a choice, known and repeated lines too"""
+    """draw from the model as it is: at temperature 1, without selection, known and repeated lines too"""
     ensemble: Runs = None
     """more runs on the same data: draw from the mean of the probabilities of all"""
     nearest: Flag = False

@@ -39,7 +39,7 @@ MAX_COLUMN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Rank a list by how typical its items are, or show words by letter.
+    """Rank items by how typical they are, or show words letter by letter.
 
     Examples:
       wavemore score runs/names-1 emma xqzt

@@ -37,7 +37,7 @@ class StudyCommand:
     seeds: Ints = None
     """seeds other than the study's"""
     tuned: Folder = None
-    """folder of an earlier run of this study: take its tuned settings and steps, and tune nothing again"""
+    """folder of an earlier run of this study: use its tuned settings and steps, without tuning again"""
     jobs: IntOrAuto = "auto"
     """training runs at a time, one thread each (auto: one per core)"""
     cluster: Annotated[Text, arg(metavar="ADDRESS")] = None

@@ -213,7 +213,7 @@ class Train:
         source = find_source(self.carried_from)
         model = source.config.model
         if self.model not in ("auto", model):
-            raise UsageError(f"--model is {self.model}, and {source.run.path} is of {model}: leave --model out")
+            raise UsageError(f"--model is {self.model}, and {source.run.path} has the model {model}: leave --model out")
         return source
 
     def _plan(self, corpus: "Corpus", begin: "Source | None") -> "Plan":

@@ -81,7 +81,7 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         screen.say(f"model   {config.model}: {config.model_config.describe()}; {model.parameter_count():,} parameters")
         screen.say(f"recipe  {_recipe(config.recipe, corpus)}")
         if _is_limited(config, corpus):
-            screen.say("note    this is a short training for so much data; a longer one, of half an hour: --minutes 30")
+            screen.say("note    this is a short training for so much data; --minutes 30 trains for half an hour")
     if config.carried_from is not None:
         screen.say(*_carried(config.carried_from, config))
     if config.budget is not None:
@@ -143,7 +143,7 @@ def _oddities(corpus: "Corpus") -> Iterator[str]:
         return
     if corpus.first_line.lower() in HEADERS:
         first = visible(corpus.first_line)
-        yield f"the first item is {first}, as a header would be: take that line out if it is none of your items"
+        yield f"the first item is {first}, which looks like a header: remove that line if it is not an item"
     lines = list(corpus.train.as_lines(corpus.vocabulary).lines[:LOOKED_AT])
     numbered = [line for line in lines if ENDS_IN_NUMBER.search(line)]
     if len(numbered) >= MOSTLY * len(lines):

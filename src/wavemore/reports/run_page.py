@@ -118,7 +118,7 @@ def _interpretation(config: RunConfig, summary: Summary, size: int) -> Html:
     choices = f"{exp(summary.val_nats):,.1f}" if summary.val_nats < 20 else f"more than {exp(20):,.0f}"
     return tags.paragraph(
         f"Guessing uniformly among the {size - 1:,} characters and the {end} costs ln {size:,} = {log(size):.3f} nats. "
-        f"On {noun} outside its training data this model needs {summary.val_nats:.3f} nats, as many as a choice among "
+        f"On {noun} outside its training data this model needs {summary.val_nats:.3f} nats, as much as a choice among "
         f"{choices} equally likely characters; on its training {noun} it needs "
         f"{abs(difference):.3f} nats {'less' if difference >= 0 else 'more'}."
     )

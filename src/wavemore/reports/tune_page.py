@@ -117,7 +117,7 @@ def _left_out(record: Record) -> list[Html]:
     parts = []
     if pruned:
         parts.append(
-            paragraph(f"{len(pruned)} of {len(trials)} trials were pruned, {len(failed)} of them failed.", "note")
+            paragraph(f"{len(pruned)} of {len(trials)} trials were pruned, {len(failed)} after a failure.", "note")
         )
     reasons = dict.fromkeys(each["why"] for each in failed)
     if reasons:
@@ -141,7 +141,7 @@ def _settings(record: Record) -> list[Html]:
     parts = [paragraph(f"Trials of {model}, the winner's kind: {len(own)}.")]
     if values:
         caption = (
-            "How differently the best quarter of the trials and all of them chose each setting (PED-ANOVA). It says "
+            "How much the best quarter of the trials differs from all trials in each setting (PED-ANOVA). It shows "
             "what mattered in this search, not what would matter elsewhere."
         )
         description = "Importance of each setting: " + ", ".join(
@@ -149,11 +149,11 @@ def _settings(record: Record) -> list[Html]:
         )
         parts.append(picture(importances(values), description, caption))
     else:
-        parts.append(paragraph(f"Fewer than ten trials of {model} say nothing about which settings mattered.", "note"))
+        parts.append(paragraph(f"Fewer than ten trials of {model} cannot show which settings mattered.", "note"))
     if scales:
         caption = (
             "decay: learning rate * weight decay * steps per epoch; averaging: steps in the running average of the "
-            "weights; length: the part of the longest training. Hollow: pruned. Circle: the winner."
+            "weights; length: fraction of the longest training. Hollow: pruned. Circle: the winner."
         )
         drawn = slices([_drawn(each) for each in own], winner, scales)
         parts.append(picture(drawn, f"The val loss against {', '.join(scales)}", caption))
@@ -168,9 +168,9 @@ def _method(record: Record) -> list[str]:
     within = f", with {' and '.join(limits)}" if limits else ""
     return [
         f"Searched: {', '.join(search['models'])}{within}. The first trial has the settings of `wavemore train`, "
-        "within the limits; a few further points are given, the others are chosen by Optuna's TPE sampler. All trials "
-        "have the same seed. A trial is pruned if even a fall as large as that of nine in ten finished trials of its "
-        "kind, from the same part of the training on, would leave it above the third best.",
+        "within the limits; a few others are fixed starting points, and Optuna's TPE sampler chooses the rest. All "
+        "trials have the same seed. A trial is pruned if it would stay worse than the third best even if its loss fell "
+        "further than that of nine in ten finished trials of its kind did from the same point of the training.",
         "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are "
         "t-tests at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by "
         "Holm's method; the intervals are not adjusted. The settings were chosen on val, so val is a little too good "

@@ -256,7 +256,7 @@ def read_created(path: Path) -> float | None:
 def _decode(path: Path, content: bytes) -> RunConfig:
     header = msgspec.json.decode(content, type=_Header)
     if not header.wavemore:
-        raise RunError(f"{path} is not of wavemore: name the folder of a run")
+        raise RunError(f"{path} was not written by wavemore: name the folder of a run")
     if header.format != FORMAT:
         raise RunError(
             f"{path} has format {header.format} (written by wavemore {header.wavemore}); this version reads format "

@@ -22,7 +22,7 @@ STUDY_DEPTH = 3
 def find_runs(folders: Sequence[Path] = (Path("runs"),), *, depth: int = 1) -> list[Run]:
     """The runs in some folders, in those themselves and `depth` below, in the order in which they began.
 
-    A damaged run comes first; the config.json of another program is no run.
+    A damaged run comes first; the config.json of another program is not a run.
     """
     dates: dict[Path, float] = {}
     for folder in folders:

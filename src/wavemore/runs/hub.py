@@ -31,7 +31,7 @@ def is_hub_name(name: str) -> bool:
 def check_hub_name(name: str) -> None:
     """Raise `UsageError` for a name that no repository can have."""
     if not is_hub_name(name):
-        raise UsageError(f"{name!r:.80} is no name on the Hugging Face hub: give one such as user/names")
+        raise UsageError(f"{name!r:.80} cannot be a name on the Hugging Face hub: give one such as user/names")
 
 
 class _Repository(NamedTuple):
@@ -52,7 +52,7 @@ def downloaded(name: str, revision: str = "") -> Iterator[Path]:
 
     Raises `RunError` if there is no model of wavemore, or the hub cannot be reached.
     """
-    hub = _library(f"there is no folder {name!r}, and a model of the Hugging Face hub")
+    hub = _library(f"there is no folder {name!r}, and downloading a model")
     with tempfile.TemporaryDirectory(prefix="wavemore-") as temporary:
         folder = Path(temporary)
         try:
@@ -65,7 +65,7 @@ def downloaded(name: str, revision: str = "") -> Iterator[Path]:
             place = _fetch(hub, found._replace(commit=revision or "main"), "config.json", folder)
             found = found._replace(commit=place.parent.name)
             if read_created(folder / "config.json") is None:
-                raise RunError(f"{name} on the hub is no model of wavemore: its config.json is of another program")
+                raise RunError(f"{name} on the hub is not a wavemore model: another program wrote its config.json")
             has_lines = read_config(folder / "config.json").data.format == "lines"
             for file in SAVED:
                 if file != "config.json" and (file != LINES or has_lines):
@@ -133,7 +133,7 @@ def _fetch(hub: Any, found: _Repository, file: str, folder: Path) -> Path:
     if found.files is not None and file not in found.files:
         if is_optional:
             return folder
-        raise RunError(f"{found.name} on the hub is no model of wavemore: it has no {file}")
+        raise RunError(f"{found.name} on the hub is not a wavemore model: it has no {file}")
     with _errors(found.name):
         try:
             place = hub.hf_hub_download(
@@ -161,7 +161,7 @@ def _library(what: str) -> Any:
 def _refuse_forbidden(error: Exception, name: str) -> None:
     """Raise `RunError` if an error is the answer to a token that is wrong or may not do this."""
     if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
-        raise RunError(f"the hub does not let this token read or write {name}: {LOGIN}, another one") from None
+        raise RunError(f"this token may not read or write {name} on the hub: use another one ({LOGIN})") from None
 
 
 def _unreachable(constants: Any) -> str:

@@ -50,7 +50,7 @@ def sample_items(
 def check_item_file(path: Path) -> None:
     """Raise `UsageError` if items cannot be written there; call it before they are made."""
     if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{path} is no name for a list of items: let it end in {', '.join(ENDINGS[:-1])} or .jsonl")
+        raise UsageError(f"{path} must end in {', '.join(ENDINGS[:-1])} or .jsonl, for a list of items")
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written, as there is no folder {path.parent}: create it")
     if is_present(path) and (kind := special_kind(path, follow=True)):

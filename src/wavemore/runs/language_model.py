@@ -238,7 +238,7 @@ def from_pretrained(folder: str | Path, *, revision: str = "", device: str | tor
     if name == "latest" or (name and (is_present(Path(name)) or is_present(Path("runs", name)))):
         return _loaded(find_run(name), device)
     if not is_hub_name(name) or is_present(Path(name).parent):
-        raise RunError(f"there is no folder {name!r} with a model; one on the Hugging Face hub is called user/name")
+        raise RunError(f"there is no folder {name!r} with a model; models on the Hugging Face hub are named user/name")
     with downloaded(name, revision) as downloads:
         return _loaded(Run(downloads), device)
 

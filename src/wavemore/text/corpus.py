@@ -83,7 +83,7 @@ class Corpus:
 
     @property
     def case_variants(self) -> int:
-        """The number of val lines that train has in upper or lower case only; 0 for a text."""
+        """The number of val lines that differ from a train line in upper and lower case only; 0 for a text."""
         return 0
 
     @property

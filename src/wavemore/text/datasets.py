@@ -209,7 +209,7 @@ def _resolved(
 ) -> tuple[Format, Layout]:
     """Return whether the data is lines or a text, and where the items of its first file are."""
     if any(wanted) and (format == "text" or layout is not PLAIN):
-        raise UsageError(f"`{wanted.settings[0]}` is for lists, of which no `layout` is given: leave it out")
+        raise UsageError(f"`{wanted.settings[0]}` is for lists without a `layout`: leave it out")
     if separator is not None:
         if format == "text" or any(wanted) or layout is not PLAIN:
             raise UsageError("`separator` is for lists of items of several lines, which have no columns: leave it out")

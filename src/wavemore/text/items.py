@@ -121,7 +121,7 @@ class ItemReader:
         except csv.Error as error:
             raise DataError(
                 f"the row that begins before line {rows.line_num:,} cannot be read ({error}): a quotation mark may not "
-                "be closed; mend it, or set `format` to lines to read lines as they are"
+                "be closed; correct it, or set `format` to lines to read lines as they are"
             ) from None
 
     def _json_lines(self, pieces: Iterable[str]) -> Iterator[str]:
@@ -132,16 +132,16 @@ class ItemReader:
             try:
                 value = decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-                raise DataError(f"line {number:,} is no JSON ({error}); mend it or take it out") from None
+                raise DataError(f"line {number:,} is not JSON ({error}); correct it or remove it") from None
             yield from self._item(value, f"line {number:,}")
 
     def _json(self, pieces: Iterable[str]) -> Iterator[str]:
         try:
             values = msgspec.json.decode("".join(pieces))
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise DataError(f"the file is no JSON ({error}); mend it, or give one item per line") from None
+            raise DataError(f"the file is not JSON ({error}); correct it, or give one item per line") from None
         if not isinstance(values, list):
-            raise DataError("the file is JSON, but no array; give an array, or one item per line")
+            raise DataError("the file is JSON, but not an array; give an array, or one item per line")
         for number, value in enumerate(values, 1):
             yield from self._item(value, f"value {number:,} of the array")
 
@@ -201,8 +201,8 @@ def _times(text: str, place: str) -> int:
     if not 0 <= count <= MAX_TIMES:
         shown = repr(text.strip()[:40])
         raise DataError(
-            f"{place}: the count is {shown}, no whole number from 0 to {MAX_TIMES:,}; mend it, or leave `count_column` "
-            "out"
+            f"{place}: the count is {shown}, not a whole number from 0 to {MAX_TIMES:,}; correct it, or leave "
+            "`count_column` out"
         )
     return count
 

@@ -96,8 +96,8 @@ def read_other(
         lines = lines.with_labels(LabelColumn(names, np.full(len(lines), number, np.uint16)))
     elif vocabulary.labels and lines.labels is None:
         raise UsageError(
-            f"the items of the run have labels, and {data} is no table like its data: give one with the same columns, "
-            "or a `label` of all items"
+            f"the items of the run have labels, and {data} is not a table like its data: give one with the same "
+            "columns, or a `label` of all items"
         )
     return of_lines(lines, vocabulary, known, how=how, name=str(data))
 

@@ -130,7 +130,7 @@ class TextReader:
             data = sample if whole else sample + data
         if self.codec.name == "utf-8" and is_mostly_utf8(data):
             path = shlex.quote(self._path)
-            return f"the rest is UTF-8, so leave such bytes out: iconv -c -f utf-8 -t utf-8 < {path} > mended.txt"
+            return f"the rest is UTF-8, so leave such bytes out: iconv -c -f utf-8 -t utf-8 < {path} > corrected.txt"
         name = suggest_encoding(data, self.codec.name, whole=whole)
         if name is None:
             return "it looks like a binary file: give a text file"

@@ -71,7 +71,7 @@ def recognize(text: str, wanted: Wanted = ANY) -> Recognized | None:
     for name in wanted.settings if found is None else ():
         if name != "count_column" or counted is None:
             value = getattr(wanted, name)
-            raise UsageError(f"`{name}` is {value!r}, but the data is no table and no JSON: leave it out")
+            raise UsageError(f"`{name}` is {value!r}, but the data is neither a table nor JSON: leave it out")
     if found is None and counted is not None and wanted.count_column is not None:
         if wanted.count_column != "1":
             raise UsageError(f"`count_column` is {wanted.count_column!r}; the counts of uniq -c are column 1")

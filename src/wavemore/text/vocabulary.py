@@ -46,7 +46,7 @@ class Vocabulary:
         given: Any = characters
         found = {*given} if isinstance(given, Iterable) else {given}
         if other := [character for character in found if not isinstance(character, str)]:
-            raise DataError(f"{other[0]!r:.60} is no character; give a string, or a list of characters")
+            raise DataError(f"{other[0]!r:.60} is not a character; give a string, or a list of characters")
         distinct = sorted(found)
         for character in distinct:
             if len(character) != 1:
