@@ -44,7 +44,7 @@ def test_a_table_may_have_kinds(folder: Path) -> None:
     rows = "".join(f"{town},{'north' if town < 'C' else 'south'}\n" for town in TOWNS)
     facts = read_list(written(folder / "towns.csv", f"town,where\n{rows}"), How(column="town", kinds="where"))
     assert (facts.items, facts.kinds) == (16, ("north", "south"))
-    with pytest.raises(DataError, match="no item has a label|different"):
+    with pytest.raises(DataError, match="no item has a label"):
         read_list(written(folder / "empty.csv", "town,where\n" + "".join(f"{town},\n" for town in TOWNS)), facts.how)
 
 

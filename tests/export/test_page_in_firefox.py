@@ -48,7 +48,7 @@ class Firefox:
         self.connection.sendall(b"%d:%b" % (len(message), message))
         _, _, error, result = self._read()
         assert error is None, error
-        return result["value"] if "value" in result else result
+        return result.get("value", result)
 
     def _read(self) -> Any:
         length = b""
@@ -74,7 +74,7 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
 
 
 def test_pages_compute_and_make_the_same(small_run: Callable[[str], Run], firefox: Firefox, tmp_path: Path) -> None:
-    for name in MODELS:
+    for name in (name for name in MODELS if "-" not in name):
         run, path = small_run(name), tmp_path / f"{name}.html"
         path.write_text(export_page(run, float32=True), encoding="utf-8")
         firefox.call("WebDriver:Navigate", url=path.as_uri())

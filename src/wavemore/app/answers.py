@@ -178,7 +178,8 @@ class Answers:
         choice = gr.skip()
         if job.ended:
             names = board.usable()
-            choice = gr.update(choices=names, **({"value": job.name} if job.name in names else {}))
+            is_usable = job.name in names
+            choice = gr.update(choices=names, value=job.name) if is_usable else gr.update(choices=names)
         return (markup.learning(job, self.desk.ahead_of(job)), *_buttons(job.state), choice)
 
     def choose(self, name: str | None, memory: Memory) -> Memory:

@@ -94,8 +94,8 @@ def judge(a: str, b: str) -> Verdict:
 def _sentence(a: str, b: str, of: str, result: Comparison) -> str:
     overall = result.overall
     sizes = [f"{choices(nats):.2f}" for nats in (overall.a.mean, overall.b.mean)]
-    numbers = f"On {result.num_lines:,} {of} that neither has learned from, {a} hesitates between {sizes[0]} characters "
-    numbers += f"at each place, {b} between {sizes[1]}."
+    numbers = f"On {result.num_lines:,} {of} that neither has learned from, {a} hesitates between {sizes[0]} "
+    numbers += f"characters at each place, {b} between {sizes[1]}."
     if overall.units is None:
         return f"These are too few {of} to say which is better. {numbers}"
     if not overall.units.excludes_zero:
