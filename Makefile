@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow check docs notebooks format clean
+.PHONY: demo test test-slow browsers check docs notebooks format clean
 
 demo: .venv/installed ## train on the bundled names and print new ones
 	$(BIN)/wavemore train
@@ -12,8 +12,15 @@ demo: .venv/installed ## train on the bundled names and print new ones
 test: .venv/installed-dev ## all tests but the slow ones: at most 5 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: .venv/installed-dev ## the slow tests: documentation, notebooks, studies, killed processes
+test-slow: .venv/installed-dev browsers ## the slow tests: documentation, notebooks, studies, browsers, killed processes
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Pages are tested in real browsers: those of Debian, if root runs this there. Without them these tests are skipped.
+browsers:
+	@for browser in chromium firefox-esr; do \
+		command -v $$browser > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || \
+		{ apt-get update -qq && apt-get install -qq --no-install-recommends $$browser > /dev/null; } || true; \
+	done
 
 check: .venv/installed-dev ## lint, format and types, as pre-commit does
 	$(BIN)/ruff check .

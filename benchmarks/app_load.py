@@ -30,7 +30,7 @@ RECORD = Path(__file__).resolve().parents[1] / "records" / "app-load.json"
 LIST = Path(__file__).resolve().parents[1] / "src" / "wavemore" / "text" / DATASETS["names"].file
 COUNT, SAME = 10, 5
 """Items of a request, and requests of a client with the same wishes."""
-REST = ["", "", "", 0, 0, 0.8, True, -1]
+REST = ["", "", "", 0, 0, 0.8, True, -1, ""]
 """The other wishes of a request: none."""
 TIMEOUT = 60.0
 MOST_MINUTES = 20.0

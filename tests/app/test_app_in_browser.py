@@ -111,9 +111,13 @@ def tab(chromium: Any, app: App) -> Iterator[Tab]:
     tab.close()
 
 
-def learn(page: Any, lines: list[str]) -> None:
-    page.get_by_label("Or paste it").fill("\n".join(lines))
+def learn(page: Any, lines: list[str], heading: str = "") -> None:
+    page.get_by_label("Or paste it").fill("\n".join([*([heading] if heading else []), *lines]))
     page.get_by_role("button", name="Read the pasted list").click()
+    if heading:
+        page.get_by_text(f"The first item is {heading}, as a heading would be").wait_for(timeout=WAIT)
+        page.get_by_role("button", name="Read it in another way").click()
+        page.get_by_label("The first line is a heading").check()
     page.get_by_text(f"{len(lines)} items").wait_for(timeout=WAIT)
     page.get_by_label("10 seconds").check()
     page.get_by_role("button", name="Start").click()
@@ -121,9 +125,13 @@ def learn(page: Any, lines: list[str]) -> None:
 
 def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
     page = tab.page
-    learn(page, LIST)
+    page.get_by_role("button", name="Make", exact=True).click()
+    nothing = page.get_by_text("Nothing has been learned yet")
+    nothing.wait_for(timeout=WAIT)
+    learn(page, LIST, heading="Name")
+    nothing.wait_for(state="hidden", timeout=WAIT)
     page.get_by_text("What it makes now").wait_for(timeout=WAIT)
-    page.locator("svg[aria-label^='How unsure it is']").wait_for(timeout=WAIT)
+    page.locator("svg[aria-label^='It hesitates between']").wait_for(timeout=WAIT)
     page.get_by_text("has learned your list").wait_for(timeout=WAIT)
     page.get_by_label("Beginning").fill("m")
     page.get_by_label("How many").fill("7")
@@ -140,8 +148,7 @@ def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
     links = page.locator("a[download$='-favourites.txt']")
     links.wait_for(timeout=WAIT)
     playwright.expect(page.locator(".w-chips").last.locator("li")).to_have_count(2)
-    content = base64.b64decode(links.get_attribute("href").partition("base64,")[2]).decode()
-    assert content.splitlines() == [made[2], made[4]]
+    assert content_of(links).splitlines() == [made[2], made[4]]
     page.get_by_role("button", name="Prepare the file").click()
     with page.expect_download(timeout=WAIT) as found:
         page.get_by_text("Save pasted-list-1.html").click(timeout=WAIT)
@@ -153,11 +160,10 @@ def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
 
 def test_words_are_looked_at_and_runs_compared(tab: Tab, app: App) -> None:
     data = next((app.folder / "runs" / "lists").rglob("*.txt"))
-    words = ["train", str(data), "--run", "runs/other", "--model", "tree", "--steps", "60", "--threads", "1"]
-    subprocess.run([sys.executable, "-m", "wavemore", *words], cwd=app.folder, check=True, capture_output=True)
+    words = ["--run", "runs/other", "--model", "tree", "--steps", "60", "--threads", "1"]
+    train(app, "train", str(data), "--column", "Name", *words)
     page = tab.open()
-    page.get_by_label("Learned from").click()
-    page.get_by_role("option", name="other").click()
+    choose(page, "Learned from", "other")
     page.get_by_role("tab", name="Look inside").click()
     page.get_by_label("An item").fill("mari")
     page.get_by_role("button", name="Look", exact=True).click()
@@ -170,6 +176,45 @@ def test_words_are_looked_at_and_runs_compared(tab: Tab, app: App) -> None:
         page.keyboard.press("Enter")
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("items that neither has learned from").first.wait_for(timeout=WAIT)
+
+
+def test_runs_of_kinds_and_of_texts_are_used(tab: Tab, app: App, tmp_path: Path) -> None:
+    rows = "".join(f"{name},{'fi' if name[-1] in 'ae' else 'de'}\n" for name in LIST)
+    (tmp_path / "kinds.csv").write_text(f"name,country\n{rows}", encoding="utf-8")
+    (tmp_path / "story.txt").write_text("It was\na dark and stormy night, and it rained.\n" * 80, encoding="utf-8")
+    kinds = ["--label-column", "country", "--model", "gru", "--steps", "60", "--threads", "1"]
+    train(app, "train", str(tmp_path / "kinds.csv"), "--run", "runs/kinds", *kinds)
+    train(app, "train", str(tmp_path / "story.txt"), "--format", "text", "--run", "runs/story", "--model", "ngram")
+    page = tab.open()
+    choose(page, "Learned from", "kinds")
+    choose(page, "Kind", "fi")
+    page.get_by_role("button", name="Make", exact=True).click()
+    page.locator(".w-star").nth(19).wait_for(timeout=WAIT)
+    assert {*page.locator(".w-items tbody td:last-child").all_inner_texts()} == {"fi"}
+    choose(page, "Learned from", "story")
+    page.locator(".w-items").wait_for(state="detached", timeout=WAIT)
+    page.get_by_label("Beginning").fill("It was\na d")
+    page.get_by_label("How many characters").fill("60")
+    page.get_by_role("button", name="Write on").click()
+    end, content = time.monotonic() + WAIT / 1000, ""
+    while len(content) < len("It was\na d") + 60:  # it grows
+        assert time.monotonic() < end, content
+        content = content_of(page.locator("a[download='story.txt']"))
+    assert content.startswith("It was\na d")
+    playwright.expect(page.get_by_label("Kind")).to_be_hidden()
+
+
+def train(app: App, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "wavemore", *words], cwd=app.folder, check=True, capture_output=True)
+
+
+def content_of(link: Any) -> str:
+    return base64.b64decode(link.get_attribute("href", timeout=WAIT).partition("base64,")[2]).decode()
+
+
+def choose(page: Any, label: str, option: str) -> None:
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
 
 
 def test_a_page_that_is_opened_again_finds_its_run(chromium: Any, app: App) -> None:

@@ -85,10 +85,13 @@ def test_what_nobody_watches_is_saved_and_can_be_continued(desk: Desk, facts: Li
     assert (job.state, waiting.state) == ("paused", "dropped")
     assert not waiting.run.path.exists()
     assert "stopped at step" in Run(job.run.path).progress()
+    trained = [Run(path.parent) for path in job.run.path.rglob("metrics.jsonl")]
+    used = sum(run.metrics()[-1]["seconds"] for run in trained)
     again = desk.resume(job.name, finish=True)
     assert desk.resume(job.name) is again
     until(desk, again, lambda job: job.ended)
     assert again.state == "done"
+    assert again.seconds > used > 1
     assert Run(job.run.path).summary() is not None
 
 

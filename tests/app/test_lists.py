@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wavemore.app import lists
-from wavemore.app.lists import ListFacts, keep, paste, read_list
+from wavemore.app.lists import How, ListFacts, keep, paste, read_list
 from wavemore.errors import DataError, WavemoreError
 from wavemore.runs.find import run_name
 from wavemore.text.datasets import stem_of
@@ -34,12 +34,30 @@ def test_a_table_needs_a_column_if_it_is_not_clear(folder: Path) -> None:
     path = written(folder / "towns.csv", f"town,backwards,number\n{rows}")
     with pytest.raises(DataError, match="2 columns have texts"):
         read_list(path)
-    assert read_list(path, column="town").longest == 9
-    assert (
-        read_list(path, column="town").part
-        == "the column town of a table of 3 columns, separated by commas, with a header"
-    )
-    assert read_list(path, as_lines=True).longest > 18
+    facts = read_list(path, How(column="town", heading=True))
+    assert facts.longest == 9
+    assert facts.part == "the column town of a table of 3 columns, separated by commas, with a header"
+    assert read_list(path, How(as_lines=True)).longest > 18
+
+
+def test_a_table_may_have_kinds(folder: Path) -> None:
+    rows = "".join(f"{town},{'north' if town < 'C' else 'south'}\n" for town in TOWNS)
+    facts = read_list(written(folder / "towns.csv", f"town,where\n{rows}"), How(column="town", kinds="where"))
+    assert (facts.items, facts.kinds) == (16, ("north", "south"))
+    with pytest.raises(DataError, match="no item has a label"):
+        read_list(written(folder / "empty.csv", "town,where\n" + "".join(f"{town},\n" for town in TOWNS)), facts.how)
+
+
+@pytest.mark.parametrize("as_lines", [False, True])
+@pytest.mark.parametrize("name", ["Name", "Our towns", '"Name"'])
+def test_a_heading_is_no_item_if_a_person_says_so(name: str, as_lines: bool, folder: Path) -> None:
+    path = written(folder / "towns.csv", "\n".join(["", name, *TOWNS]))
+    facts = read_list(path)
+    assert (facts.items, facts.header) == (17, "Name" if name == "Name" else "")
+    assert facts.examples[0] == name
+    facts = read_list(path, How(as_lines=as_lines, heading=True))
+    assert (facts.items, facts.header) == (16, "")
+    assert read_list(keep(facts), facts.how).examples == facts.examples
 
 
 def test_a_text_is_refused_unless_each_line_is_an_item(folder: Path) -> None:
@@ -49,7 +67,7 @@ def test_a_text_is_refused_unless_each_line_is_an_item(folder: Path) -> None:
     path = written(folder / "story.txt", lines)
     with pytest.raises(DataError, match="one continuous text"):
         read_list(path)
-    assert read_list(path, as_lines=True).items == 80
+    assert read_list(path, How(as_lines=True)).items == 80
 
 
 @pytest.mark.parametrize(

@@ -84,18 +84,20 @@ def job(text: str, **values: Any) -> Job:
 
 def pages(text: str) -> list[str]:
     item = {"text": text, "nats_per_char": 2.0, "percentile_rank": 0.5, "new": True, "nearest": text, "distance": 2}
-    row = Row(text, text, text, text, text, 3, 4.0, text, is_usable=True)
+    row = Row(text, text, text, text, text, text, 3, 4.0, text, is_usable=True)
     verdict = Verdict(text, text, [LineDifference(text, 1.0, 2.0, 1.0)], [LineDifference(text, 2.0, 1.0, -1.0)])
     return [
         markup.note(text, "problem"),
-        markup.facts(ListFacts(text, text, 3, 2, 9, text, (text,), (text,), (text,))),
+        markup.facts(ListFacts(text, text, 3, 2, 9, text, (text,), (text,), (text,), header=text, part=text)),
         *(
             markup.learning(job(text, state=state, message=text), 2)
             for state in ("waiting", "done", "failed", "paused", "dropped")
         ),
         markup.learning(job(text)),
         markup.items([item], [text]),
-        markup.downloads([item], text),
+        markup.items([item | {"label": text}], []),
+        markup.downloads([item | {"label": text}], text),
+        markup.written(text, text),
         markup.favourites([item], text),
         markup.letters([Letter("a", 0.5, ((text[:1], 0.25),)), Letter("", 0.0, ())], text, text),
         markup.following([("a", 0.5), (text[:1], 0.1)], text),
@@ -129,7 +131,7 @@ def test_any_text_stays_text(text: str) -> None:
 
 def test_the_curve_is_described_for_a_screen_reader() -> None:
     page = markup.learning(job("anna"))
-    assert "at first as between 20 characters, now as between 6.0" in page
+    assert "It hesitates between 6.0 characters; at first, between 20" in page
     assert page.count("<polyline") == 2
     assert markup.curve([Point(0, 1.0, 2.0)]) == ""
 
@@ -157,8 +159,8 @@ def test_a_saved_table_holds_no_formula() -> None:
     ("values", "words"),
     [
         ({"state": "waiting"}, "2 trainings before this one"),
-        ({"teachers": 4, "teacher": 2}, "Trial 2 of 4"),
-        ({"teachers": 4}, "all trials together"),
+        ({"teachers": 4, "teacher": 2}, "Learning, part 2 of 5"),
+        ({"teachers": 4}, "part 5 of 5"),
         ({"seconds": 20.0}, "about 40 seconds left"),
         ({"wants": "finish"}, "what was learned is kept"),
         ({"state": "paused"}, "is kept"),
@@ -172,7 +174,7 @@ def test_a_saved_table_holds_no_formula() -> None:
             },
             "There is too little time for this list: choose a longer one.",
         ),
-        ({"state": "done", "val_nats": 2.0}, "as unsure as between 7.4 characters"),
+        ({"state": "done", "val_nats": 2.0}, "It hesitates between 7.4 characters at each place. Now"),
     ],
 )
 def test_a_training_is_told_in_words(values: dict[str, Any], words: str) -> None:

@@ -13,6 +13,8 @@ from wavemore.app.answers import remembered
 from wavemore.app.desk import find_named
 from wavemore.app.shelf import MOST_LOADED, MOST_STREAMS, Shelf, Wishes
 from wavemore.errors import RunError, WavemoreError
+from wavemore.nn.models import MODELS
+from wavemore.runs.describe import PLAIN_MODELS
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def test_known_items_are_marked_if_they_are_wished(shelf: Shelf) -> None:
         {"shortest": 1_001},
         {"beginning": "mar", "without": "a"},
         {"only_new": "perhaps"},
+        {"kind": "fi"},
         {"seed": 2**63},
     ],
 )
@@ -83,6 +86,32 @@ def test_wrong_wishes_are_one_line(wishes: dict[str, Any], shelf: Shelf) -> None
     with pytest.raises(WavemoreError) as error:
         shelf.sample("names-1", Wishes(**wishes))
     assert "\n" not in str(error.value)
+
+
+def test_items_of_one_kind(shelf: Shelf) -> None:
+    assert shelf.makes("kinds-1") == ("lines", ("de", "fi"))
+    assert {item["label"] for item in shelf.sample("kinds-1", Wishes(8, kind="fi"))} == {"fi"}
+    assert {item["label"] for item in shelf.sample("kinds-1", Wishes(40, seed=1))} == {"de", "fi"}
+    with pytest.raises(WavemoreError, match="the data has de, fi"):
+        shelf.sample("kinds-1", Wishes(kind="sv"))
+    assert "label" not in shelf.sample("names-1", Wishes(3))[0]
+
+
+def test_a_run_of_a_text_writes_on(shelf: Shelf) -> None:
+    assert shelf.makes("story-1") == ("text", ())
+    beginning = "It was\na d"
+    texts = list(shelf.write("story-1", beginning, 100, seed=1))
+    assert [len(text) - len(beginning) for text in texts] == [40, 80, 100]
+    assert texts[-1].startswith(texts[0])
+    assert texts[0].startswith(beginning)
+    assert texts == list(shelf.write("story-1", beginning, 100, seed=1))
+    assert [letter.character for letter in shelf.letters("story-1", "dark")] == [*"dark"]
+    assert shelf.following("story-1", "a dar")[0][0] == "k"
+    with pytest.raises(WavemoreError, match="makes no items"):
+        shelf.sample("story-1", Wishes(3))
+    for name, text, length in (("names-1", "m", 9), ("story-1", "ß", 9), ("story-1", "a", 0), ("story-1", "a", 10**6)):
+        with pytest.raises(WavemoreError):
+            list(shelf.write(name, text, length))
 
 
 @pytest.mark.parametrize(
@@ -139,11 +168,13 @@ def test_a_word_letter_by_letter(shelf: Shelf) -> None:
 
 def test_all_runs_are_listed_and_two_are_compared(trained: Path) -> None:
     rows = board.rows()
-    assert [row.name for row in rows] == ["names-2", "names-1"]
-    assert all(row.is_usable and row.state == "" and row.seconds > 0 for row in rows)
+    assert [row.name for row in rows] == board.usable() == ["names-2", "names-1", "story-1", "kinds-1"]
+    assert all(row.state == "" and row.seconds > 0 for row in rows)
+    assert rows[0].kind == f"joins neighbouring characters step by step; {rows[0].parameters:,} numbers"
+    assert PLAIN_MODELS.keys() == MODELS.keys()
     verdict = board.judge("names-1", "names-2")
     assert "8 items that neither has learned from" in verdict.sentence
-    for pair in (("", "names-1"), ("names-1", "names-1"), ("names-1", "nothing")):
+    for pair in (("", "names-1"), ("names-1", "names-1"), ("names-1", "nothing"), ("names-1", "story-1")):
         with pytest.raises(WavemoreError):
             board.judge(*pair)
 

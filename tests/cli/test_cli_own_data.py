@@ -137,8 +137,11 @@ def test_items_of_several_lines(wavemore: Callable[..., Any], folder: Path) -> N
 
 def test_what_looks_like_a_header_or_a_count_is_said(wavemore: Callable[..., Any], folder: Path) -> None:
     Path("header.txt").write_text("Name\n" + "\n".join(NAMES) + "\n")
-    note = "note    the first item is Name, which looks like a header: remove that line if it is not an item\n"
+    note = "note    the first item is Name, which looks like a header: if it is one, add --column Name\n"
     assert note in wavemore("train", "header.txt", *TINY, "--run", "header").out
+    out = wavemore("train", "header.txt", *TINY, "--run", "column", "--column", "Name").out
+    assert "the column Name of a table of 1 column, with a header" in out
+    assert f"{len(NAMES)} lines" in out
     Path("counted.txt").write_text("".join(f"{name} {number}\n" for number, name in enumerate(NAMES)))
     out = wavemore("train", "counted.txt", *TINY, "--run", "counted").out
     assert "note    most items end with a number, as in 'anna 0', which is learned as a part of them" in out

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -207,6 +208,9 @@ def test_what_cannot_be_exported(
         export_page(small_run("ngram"))
     with pytest.raises(UsageError, match=r"has .* parameters: a page of about .* MB.*smaller `hidden`"):
         export_page(small_run("tree"))
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="only the results of a training say: export a run"):
+        export_page(replace(wm.from_pretrained(small_run("tree").path), summary=None))
 
 
 @given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=20))

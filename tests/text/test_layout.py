@@ -111,6 +111,7 @@ NESTED = "".join(
         (NESTED, "id", "0"),
         (NESTED, "user.tags.1", "y"),
         ("a,1\nb,2\nc\nd,4\n", "1", "a"),
+        ('Town \n"Reno, Nevada"\nTroy, Ohio\nRome\n', "Town", "Reno, Nevada"),
     ],
 )
 def test_a_column_by_its_name_or_number(text: str, column: str | None, first: str) -> None:

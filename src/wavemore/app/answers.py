@@ -1,7 +1,8 @@
 """What the page answers: each method is the answer to an event, as updates of the components that `page` lays out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,13 @@ from typing import Any
 import gradio as gr
 
 from wavemore.app import board, markup
-from wavemore.app.desk import Desk, Job, find_named
-from wavemore.app.lists import ListFacts, paste, read_list
+from wavemore.app.desk import EVERY, Desk, Job, find_named
+from wavemore.app.lists import AS_IT_LOOKS, How, ListFacts, paste, read_list
 from wavemore.app.shelf import Shelf, Wishes
 from wavemore.app.words import plain
 from wavemore.errors import RunError, WavemoreError
 
 TIMES = {"10 seconds": 1 / 6, "1 minute": 1.0, "5 minutes": 5.0, "20 minutes": 20.0}
-EVERY = 0.5
-"""Seconds between two looks at a training."""
 STATE = 7
 """The components that show how far a training is."""
 Memory = dict[str, Any]
@@ -52,6 +51,11 @@ def wishes_of(values: Sequence[Any]) -> Wishes:
     return Wishes(**{name: value for name, value in zip(names, values, strict=False) if value is not None})
 
 
+def how_of(as_lines: bool, heading: bool, column: str | None, kinds: str | None) -> How:
+    """Return how a list is to be read, from the values of the fields on the page."""
+    return How(as_lines, heading, (column or "").strip() or None, (kinds or "").strip() or None)
+
+
 def remembered(memory: Any) -> Memory:
     """Return what the browser keeps; whatever else it has sent is nothing.
 
@@ -75,29 +79,29 @@ class Answers:
         """`folder` is for what is pasted and downloaded."""
         self.desk, self.shelf, self.folder = desk, shelf, folder
 
-    def read_file(self, path: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
-        """Say what an uploaded list is."""
-        return self._read(lambda: Path(path or ""), as_lines, column) if path else (None, "", gr.skip())
+    def read_file(self, path: str | None, *how: Any) -> tuple[Any, ...]:
+        """Say what an uploaded list is; nothing if it was taken away."""
+        if not path:
+            return None, "", gr.update(interactive=False)
+        return self._read(lambda: Path(path), how_of(*how))
 
-    def read_pasted(self, pasted: str | None, as_lines: bool, column: str | None) -> tuple[Any, ...]:
+    def read_pasted(self, pasted: str | None, *how: Any) -> tuple[Any, ...]:
         """Say what a pasted list is."""
-        return self._read(lambda: paste(pasted or "", self.folder), as_lines, column, "pasted list")
+        return self._read(lambda: paste(pasted or "", self.folder), how_of(*how), "pasted list")
 
     def read_example(self) -> tuple[Any, ...]:
         """Say what the bundled list is."""
-        return self._read(lambda: "names", False, "", "first names")
+        return self._read(lambda: "names", AS_IT_LOOKS, "first names")
 
     def read_again(self, facts: ListFacts | None, path: str | None, pasted: str | None, *how: Any) -> tuple[Any, ...]:
-        """Read the list in another way."""
-        if path or (pasted or "").strip():
-            return self.read_file(path, *how) if path else self.read_pasted(pasted, *how)
-        return facts, gr.skip(), gr.skip()
+        """Read the list in another way, if that is another one."""
+        if (facts is not None and facts.how == how_of(*how)) or not (path or (pasted or "").strip()):
+            return facts, gr.skip(), gr.skip()
+        return self.read_file(path, *how) if path else self.read_pasted(pasted, *how)
 
-    def _read(
-        self, source: Callable[[], str | Path], as_lines: bool, column: str | None, name: str = ""
-    ) -> tuple[Any, ...]:
+    def _read(self, source: Callable[[], str | Path], how: How, name: str = "") -> tuple[Any, ...]:
         try:
-            found = read_list(source(), as_lines=as_lines, column=(column or "").strip() or None, name=name)
+            found = read_list(source(), how, name=name)
         except WavemoreError as error:
             return None, sentence(error), gr.update(interactive=False)
         return found, markup.facts(found), gr.update(interactive=True)
@@ -149,19 +153,13 @@ class Answers:
             async for update in self._follow(name, memory):
                 yield update
             return
-        usable = [row.name for row in await asyncio.to_thread(board.rows) if row.is_usable]
-        unfinished = ""
-        try:
-            unfinished = "" if not name or (run := find_named(name)).summary() else run.progress()
-        except WavemoreError:
-            name = ""
-        said = (
-            markup.note(f"{name} is not finished ({unfinished}): continue it, or use it as it is.")
-            if unfinished
-            else ""
-        )
+        usable, said = await asyncio.to_thread(board.usable), ""
+        with suppress(WavemoreError):  # it may be gone
+            run = find_named(name)
+            if run.summary() is None:
+                said = markup.note(f"{name} is not finished ({run.progress()}): continue it, or use it as it is.")
         chosen = name if name in usable else usable[0] if usable else None
-        yield (said, *_buttons("paused" if unfinished else ""), gr.update(choices=usable, value=chosen), memory)
+        yield (said, *_buttons("paused" if said else ""), gr.update(choices=usable, value=chosen), memory)
 
     async def _follow(self, name: str, memory: Memory) -> AsyncIterator[tuple[Any, ...]]:
         """Show a training until it has ended."""
@@ -171,24 +169,37 @@ class Answers:
                 yield tuple([gr.skip()] * STATE)  # who no longer takes it has gone
             else:
                 seen = job.version
-                yield (*self._shown(job), memory)
+                yield (*await asyncio.to_thread(self._shown, job), memory)
             if job.ended:
                 return
             await asyncio.sleep(EVERY)
 
     def _shown(self, job: Job) -> tuple[Any, ...]:
-        names = [row.name for row in board.rows() if row.is_usable] if job.ended else []
-        choice = gr.update(choices=names, value=job.name if job.name in names else None) if job.ended else gr.skip()
+        choice = gr.skip()
+        if job.ended:
+            names = board.usable()
+            is_usable = job.name in names
+            choice = gr.update(choices=names, value=job.name) if is_usable else gr.update(choices=names)
         return (markup.learning(job, self.desk.ahead_of(job)), *_buttons(job.state), choice)
 
-    def choose(self, name: str | None, memory: Memory) -> tuple[Any, ...]:
+    def choose(self, name: str | None, memory: Memory) -> Memory:
         """Use another run."""
-        memory = {**remembered(memory), "run": name or ""}
-        return memory, self.show_kept(name, memory), gr.update(visible=False)
+        return {**remembered(memory), "run": name or ""}
 
-    def show_kept(self, name: str | None, memory: Memory) -> str:
-        """Show the favourites of a run."""
-        return markup.favourites(remembered(memory)["kept"].get(name or "", []), name or "")
+    def show_run(self, name: str | None, memory: Memory) -> tuple[Any, ...]:
+        """Show the wishes that a run can meet, and its favourites; nothing remains of the run before."""
+        format_, kinds = "lines", tuple[str, ...]()
+        with suppress(WavemoreError):  # there is none yet
+            format_, kinds = self.shelf.makes(name or "")
+        return (
+            gr.update(visible=format_ == "lines"),
+            gr.update(visible=format_ == "text"),
+            gr.update(choices=[("any", ""), *((kind, kind) for kind in kinds)], value="", visible=bool(kinds)),
+            markup.favourites(remembered(memory)["kept"].get(name or "", []), name or ""),
+            [],
+            gr.update(visible=False),
+            *[""] * 6,
+        )
 
     def make_items(self, name: str | None, memory: Memory, *wishes: Any) -> tuple[Any, ...]:
         """Make new items."""
@@ -202,6 +213,14 @@ class Answers:
             said = markup.note(f"Only {len(made)} were found: be more daring, or wish for less.")
         kept = [item["text"] for item in remembered(memory)["kept"].get(name, [])]
         return said, markup.items(made, kept), markup.downloads(made, name or ""), made
+
+    def write_on(self, name: str | None, *wishes: Any) -> Iterator[str]:
+        """Continue a text, and show it as it grows."""
+        try:
+            for text in self.shelf.write(_required(name), *wishes):
+                yield markup.written(text, name or "")
+        except WavemoreError as error:
+            yield sentence(error)
 
     def toggle(self, name: str, made: Sequence[Any], memory: Memory, event: gr.EventData) -> tuple[Any, ...]:
         """Keep an item, or no longer."""

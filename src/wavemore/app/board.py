@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wavemore.app.desk import find_named
-from wavemore.app.words import choices, duration
+from wavemore.app.words import choices
 from wavemore.comparison.compare import compare
 from wavemore.comparison.result import Comparison, LineDifference
 from wavemore.errors import UsageError
-from wavemore.runs.describe import describe_model
+from wavemore.runs.describe import describe_model, describe_plainly
 from wavemore.runs.entry import Entry, read_entry
 from wavemore.runs.find import find_runs
 
@@ -26,7 +26,10 @@ class Row:
     """Among how many characters it hesitates at each place."""
     state: str
     """Empty for a finished run."""
+    kind: str
+    """How its model reads, in words."""
     model: str
+    """Its model as `wavemore log` names it."""
     parameters: int
     seconds: float
     created: str
@@ -42,19 +45,26 @@ def rows() -> list[Row]:
 def _row(entry: Entry) -> Row:
     config, summary = entry.config, entry.summary
     if config is None:
-        return Row(entry.run.path.name, "", "", entry.problem, "", 0, 0.0, "", is_usable=False)
+        return Row(entry.run.path.name, "", "", entry.problem, "", "", 0, 0.0, "", is_usable=False)
     records = [] if summary else entry.run.metrics()
+    parameters = summary.parameters if summary else 0
     return Row(
         name=entry.run.path.name,
         data=config.data.name,
         quality="" if entry.val_nats is None else f"{choices(entry.val_nats):.1f} characters",
         state=entry.problem,
+        kind=describe_plainly(config.model, parameters),
         model=describe_model(config),
-        parameters=summary.parameters if summary else 0,
+        parameters=parameters,
         seconds=summary.total_seconds if summary else records[-1]["seconds"] if records else 0.0,
         created=config.created[:16].replace("T", " "),
-        is_usable=config.data.format == "lines" and (entry.run.path / "model.safetensors").exists(),
+        is_usable=(entry.run.path / "model.safetensors").exists(),
     )
+
+
+def usable() -> list[str]:
+    """Return the names of the runs that have a model, the latest first."""
+    return [row.name for row in rows() if row.is_usable]
 
 
 @dataclass(frozen=True)
@@ -75,22 +85,19 @@ def judge(a: str, b: str) -> Verdict:
     """
     if not a or not b:
         raise UsageError("choose two runs")
-    result = compare(find_named(a), find_named(b))
-    return Verdict(_sentence(a, b, result), str(result), result.wins, result.losses)
+    runs = find_named(a), find_named(b)
+    result = compare(*runs)
+    of = "lines" if runs[0].config.data.format == "text" else "items"
+    return Verdict(_sentence(a, b, of, result), str(result), result.wins, result.losses)
 
 
-def _sentence(a: str, b: str, result: Comparison) -> str:
+def _sentence(a: str, b: str, of: str, result: Comparison) -> str:
     overall = result.overall
     sizes = [f"{choices(nats):.2f}" for nats in (overall.a.mean, overall.b.mean)]
-    numbers = f"On {result.num_lines:,} items that neither has learned from, {a} is as unsure as between {sizes[0]} "
-    numbers += f"characters at each place, {b} as between {sizes[1]}."
+    numbers = f"On {result.num_lines:,} {of} that neither has learned from, {a} hesitates between {sizes[0]} "
+    numbers += f"characters at each place, {b} between {sizes[1]}."
     if overall.units is None:
-        return f"These are too few items to say which is better. {numbers}"
+        return f"These are too few {of} to say which is better. {numbers}"
     if not overall.units.excludes_zero:
         return f"Neither is clearly better. {numbers}"
     return f"{b if overall.difference < 0 else a} guesses better. {numbers}"
-
-
-def took(seconds: float) -> str:
-    """Say how long a run has learned; empty for not at all."""
-    return duration(seconds) if seconds else ""

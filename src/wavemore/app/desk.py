@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, NamedTuple
@@ -24,6 +24,8 @@ State = Literal["waiting", "preparing", "learning", "done", "paused", "dropped",
 """paused: it can be continued; dropped: it had not begun, so there is nothing to continue."""
 ENDED = ("done", "paused", "dropped", "failed")
 ROOM = Path("runs")
+EVERY = 0.5
+"""Seconds between two looks at a training."""
 GRACE = 15.0
 """Seconds for which a training goes on that no page watches: enough to load a page again."""
 HEARTBEAT = 0.5
@@ -53,7 +55,6 @@ class Job:
     state: State = "waiting"
     message: str = ""
     """Why it failed."""
-    model: str = ""
     teachers: int = 0
     teacher: int = 0
     """The number of the teacher that is trained now; 0 for the run itself."""
@@ -85,7 +86,7 @@ class Job:
         """Take over what the training process tells."""
         kind = event.pop("event")
         if kind == "planned":
-            self.state, self.model, self.teachers = "learning", event["model"], event["teachers"]
+            self.state, self.teachers = "learning", event["teachers"]
         elif kind == "step":
             self.seconds, self.teacher = event["seconds"], event["teacher"]
             self.points.append(Point(self.teacher, self.seconds, event["train_nats"]))
@@ -118,9 +119,8 @@ class Desk:
         if not MIN_MINUTES <= minutes <= MAX_MINUTES:
             raise UsageError(f"the time is {minutes:g} minutes; it must be between 3 seconds and 24 hours")
         self._check_room()
-        data = keep(facts)
-        order = {"data": data, "as_lines": facts.as_lines, "column": facts.column, "minutes": minutes}
-        return self._add(Job(new_run(run_name(facts.name)), order | {"resume": False}, minutes))
+        order = {"data": keep(facts), "how": asdict(facts.how), "minutes": minutes, "resume": False}
+        return self._add(Job(new_run(run_name(facts.name)), order, minutes))
 
     def resume(self, name: str, *, finish: bool = False) -> Job:
         """Continue a training that was stopped; with `finish`, only make a finished run of what was learned.

@@ -1,10 +1,11 @@
-"""What programs can call, for example by gradio_client: `read`, `train`, `finish`, `sample`, `letters`, `runs`, ...
+"""What programs can call, for example by gradio_client: `read`, `train`, `finish`, `sample`, `write`, `letters`, ...
 
 Errors are those of the page, as text.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import gradio as gr
 from gradio.events import api
 
 from wavemore.app import board
-from wavemore.app.desk import Desk, Job
+from wavemore.app.desk import EVERY, Desk, Job
 from wavemore.app.lists import ListFacts, paste, read_list
 from wavemore.app.shelf import Shelf, Wishes
 from wavemore.app.words import plain
@@ -21,13 +22,15 @@ from wavemore.errors import WavemoreError, typed
 
 SAMPLERS: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "sample"}
 """Two requests for items are answered at once, so that one that takes long stops no other; the rest wait in turn."""
-EVERY = 0.5
-"""Seconds between two looks at a training."""
 
 
-def refused(error: WavemoreError) -> gr.Error:
-    """Return the error of the page for one of the library; nothing is printed."""
-    return gr.Error(plain(str(error)), print_exception=False)
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """Turn errors of the library in the block into those of the page; nothing is printed."""
+    try:
+        yield
+    except WavemoreError as error:
+        raise gr.Error(plain(str(error)), print_exception=False) from None
 
 
 def add_endpoints(desk: Desk, shelf: Shelf, folder: Path) -> None:
@@ -42,21 +45,17 @@ def _add_training(desk: Desk, folder: Path) -> None:
 
     def read(text: str) -> dict[str, Any]:
         """Say what a list is: one item per line."""
-        try:
+        with in_plain_words():
             return asdict(listed(text)) | {"source": ""}
-        except WavemoreError as error:
-            raise refused(error) from None
 
     async def train(text: str, minutes: float = 1.0) -> AsyncIterator[dict[str, Any]]:
         """Learn from a list for some minutes, and say how far it is until it has ended.
 
         Whoever stops to read ends the training; it can be continued.
         """
-        try:
+        with in_plain_words():
             facts = await asyncio.to_thread(listed, text)
             name = (await asyncio.to_thread(desk.start, facts, typed(minutes, "minutes", float))).name
-        except WavemoreError as error:
-            raise refused(error) from None
         while (job := desk.look(name)) is not None:
             yield progress(job)
             if job.ended:
@@ -65,10 +64,8 @@ def _add_training(desk: Desk, folder: Path) -> None:
 
     def finish(run: str) -> bool:
         """End a training soon, and keep what was learned."""
-        try:
+        with in_plain_words():
             desk.finish(typed(run, "run", str))
-        except WavemoreError as error:
-            raise refused(error) from None
         return True
 
     api(train, api_name="train", concurrency_limit=None)
@@ -90,22 +87,26 @@ def _add_models(shelf: Shelf) -> None:
         daring: float = 0.8,
         only_new: bool = True,
         seed: int = -1,
+        kind: str = "",
     ) -> list[dict[str, Any]]:
         """Make new items of a run: each with how likely and how typical it is, and the nearest known one."""
-        try:
+        with in_plain_words():
             wishes = Wishes(
-                count, beginning, ending, contains, without, expression, shortest, longest, daring, only_new, seed
+                count, beginning, ending, contains, without, expression, shortest, longest, daring, only_new, kind, seed
             )
             return [dict(item) for item in shelf.sample(typed(run, "run", str), wishes)]
-        except WavemoreError as error:
-            raise refused(error) from None
+
+    def write(
+        run: str = "latest", beginning: str = "", length: int = 500, daring: float = 0.8, seed: int = -1
+    ) -> Iterator[str]:
+        """Write on from a beginning with a run of one continuous text: the text as it grows."""
+        with in_plain_words():
+            yield from shelf.write(typed(run, "run", str), beginning, length, daring, seed)
 
     def letters(word: str, run: str = "latest") -> list[dict[str, Any]]:
         """Go through a word letter by letter: how likely each was, and what was expected."""
-        try:
+        with in_plain_words():
             return [asdict(letter) for letter in shelf.letters(typed(run, "run", str), typed(word, "word", str))]
-        except WavemoreError as error:
-            raise refused(error) from None
 
     def runs() -> list[dict[str, Any]]:
         """List all runs, the latest first."""
@@ -113,12 +114,11 @@ def _add_models(shelf: Shelf) -> None:
 
     def compare(a: str, b: str) -> str:
         """Say which of two runs guesses better."""
-        try:
+        with in_plain_words():
             return board.judge(typed(a, "a", str), typed(b, "b", str)).sentence
-        except WavemoreError as error:
-            raise refused(error) from None
 
     api(sample, api_name="sample", **SAMPLERS)
+    api(write, api_name="write", **SAMPLERS)
     api(letters, api_name="letters", **SAMPLERS)
     api(runs, api_name="runs")
     api(compare, api_name="compare")

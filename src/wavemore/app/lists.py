@@ -13,8 +13,9 @@ from wavemore.signs import sign
 from wavemore.text.cleaning import describe_invisible
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS, detect_format, load_corpus
-from wavemore.text.layout import Wanted
+from wavemore.text.layout import ANY, Wanted
 from wavemore.text.opening import COMPRESSED, open_file
+from wavemore.text.reading import TextReader
 from wavemore.text.reports import LineReport, pluralize
 
 MAX_BYTES = 50_000_000
@@ -25,6 +26,30 @@ SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", *COMPRESSED}
 EXAMPLES = 12
 FEW = 200
 """Items below which a list is short."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a list is to be read, as far as a person says it."""
+
+    as_lines: bool = False
+    """Each line is an item, whatever the file looks like."""
+    heading: bool = False
+    """The first line is no item."""
+    column: str | None = None
+    """Of a table: that of the items, by its name or number."""
+    kinds: str | None = None
+    """The one that has a kind of each item: its label."""
+
+    def wanted(self, source: Path) -> Wanted:
+        """Return the columns to read of a file: a line above a list is the name of its only column."""
+        is_plain = self.as_lines or not (self.column or self.kinds)
+        if is_plain and self.heading and (self.as_lines or not _has_columns(source)):
+            return Wanted(_first_line(source))
+        return ANY if self.as_lines else Wanted(self.column, None, self.kinds)
+
+
+AS_IT_LOOKS = How()
 
 
 @dataclass(frozen=True)
@@ -44,35 +69,44 @@ class ListFacts:
     """What was left out or changed, in words."""
     kinds: tuple[str, ...] = ()
     """The labels of its items, if it has any."""
-    as_lines: bool = False
-    column: str | None = None
+    how: How = AS_IT_LOOKS
+    header: str = ""
+    """The first item, if it looks like a heading."""
     part: str = ""
     """What of the file is read, in words, such as "the column town of a table"; empty for all lines."""
 
 
-def load_list(source: str | Path, *, as_lines: bool = False, column: str | None = None) -> Corpus:
-    """Read a list: one item per line, a table, JSON, ...; with `as_lines`, whatever it is, each line is an item.
+def load_list(source: str | Path, how: How) -> tuple[Corpus, str]:
+    """Read a list: one item per line, a table, JSON, ...; return it, and what of the file it is if it is a part.
 
     Raises `DataError` for what cannot be read, and for a continuous text.
     """
-    if isinstance(source, Path) or source not in DATASETS:
-        source = Path(source)
-        found = None if as_lines else detect_format(source, wanted=Wanted(column))
-        if found is not None and found.format == "text":
-            raise DataError(
-                "this looks like one continuous text, not like a list: put one item on each line, or tick “Each "
-                "line is an item”"
-            )
-    return load_corpus(source, format="lines" if as_lines else "auto", column=None if as_lines else column)
+    if source in DATASETS:
+        return load_corpus(source), ""
+    source = Path(source)
+    wanted = how.wanted(source)
+    found = None if how.as_lines and not any(wanted) else detect_format(source, wanted=wanted)
+    if found is not None and found.format == "text":
+        raise DataError(
+            "this looks like one continuous text, not like a list: put one item on each line, or tick “Each line is "
+            "an item”"
+        )
+    part = f"{found.recognized.items} of {found.recognized.name}" if found and found.recognized else ""
+    corpus = load_corpus(
+        source,
+        format="lines" if how.as_lines else "auto",
+        column=wanted.column,
+        label_column=wanted.label_column,
+    )
+    return corpus, part
 
 
-def read_list(source: str | Path, *, as_lines: bool = False, column: str | None = None, name: str = "") -> ListFacts:
+def read_list(source: str | Path, how: How = AS_IT_LOOKS, *, name: str = "") -> ListFacts:
     """Read a list, and say what it is. Raises `DataError` as `load_list` does, and for one that is too long."""
     try:
         if isinstance(source, Path) and (size := max(source.stat().st_size, _unpacked(source))) > MAX_BYTES:
             raise DataError(too_large(size))
-        corpus = load_list(source, as_lines=as_lines, column=column)
-        part = "" if as_lines else _part(source, column)
+        corpus, part = load_list(source, how)
     except WavemoreError as error:  # where a page keeps the file is nobody's business
         raise type(error)(str(error).replace(f"{source}: ", "").replace(str(source), "the file")) from None
     report = corpus.report
@@ -87,20 +121,25 @@ def read_list(source: str | Path, *, as_lines: bool = False, column: str | None 
         distinct=report.distinct,
         longest=report.longest,
         characters=corpus.vocabulary.characters,
-        examples=_examples(corpus),
+        examples=_examples(corpus, report.first),
         left_out=(*left_out, *report.repairs),
         kinds=corpus.vocabulary.labels.names,
-        as_lines=as_lines,
-        column=column,
+        how=how,
+        header=corpus.header,
         part=part,
     )
 
 
-def _part(source: str | Path, column: str | None) -> str:
-    """Say what of a file is read, if it is a part."""
-    found = None if source in DATASETS else detect_format(Path(source), wanted=Wanted(column))
-    recognized = found and found.recognized
-    return f"{recognized.items} of {recognized.name}" if recognized else ""
+def _has_columns(path: Path) -> bool:
+    found = detect_format(path)
+    return found is not None and found.recognized is not None
+
+
+def _first_line(path: Path) -> str:
+    """Return the first line that is not blank, without the quotation marks of a CSV file."""
+    with open_file(path) as file:
+        beginning = next(filter(str.strip, TextReader(file).pieces()), "")
+    return beginning.strip().partition("\n")[0].strip(' "')
 
 
 def _unpacked(path: Path) -> int:
@@ -145,11 +184,11 @@ def keep(facts: ListFacts) -> str:
     return str(kept)
 
 
-def _examples(corpus: Corpus) -> tuple[str, ...]:
-    """Return some lines from all over the list."""
+def _examples(corpus: Corpus, first: str) -> tuple[str, ...]:
+    """Return the first line, which may be a heading, and some from all over the list."""
     lines = corpus.train.as_lines(corpus.vocabulary).lines
     places = np.linspace(0, len(lines) - 1, min(EXAMPLES, len(lines))).astype(int)
-    return tuple(lines[int(place)] for place in places)
+    return tuple(dict.fromkeys([first, *(lines[int(place)] for place in places)]))[:EXAMPLES]
 
 
 def shown_characters(characters: str, most: int = 120) -> str:

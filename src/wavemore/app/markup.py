@@ -7,7 +7,7 @@ from itertools import groupby
 from math import log
 from typing import Any
 
-from wavemore.app.board import Row, Verdict, took
+from wavemore.app.board import Row, Verdict
 from wavemore.app.desk import Job, Point
 from wavemore.app.lists import FEW, ListFacts, shown_characters
 from wavemore.app.shelf import Letter
@@ -23,6 +23,8 @@ MAX_SHOWN = 200
 """Characters of an item that a table shows."""
 FULL = 6.0
 """Nats of a letter whose bar is full."""
+READING = "Read it in another way"
+"""Where a person says how a list is to be read."""
 COLUMNS = ("text", "nats_per_char", "percentile_rank", "new", "nearest", "distance")
 
 
@@ -57,11 +59,12 @@ def facts(found: ListFacts) -> Html:
         rows.append(("Kinds", ", ".join(found.kinds[:20])))
     rows += [("Left out", "; ".join(found.left_out) or "nothing")]
     listed = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in rows)
+    heading = f"The first item is {found.header}, as a heading would be: if it is one, say so under “{READING}”."
     short = "A short list: the new items will stay close to it. A few hundred items or more are better."
-    warning = note(short) if found.distinct < FEW else ""
+    notes = (note(heading) if found.header else "") + (note(short) if found.distinct < FEW else "")
     return Html(
         f"<div class='w-card'><h3>{_bdi(found.name)}</h3><dl class='w-facts'>{listed}<dt>For example</dt>"
-        f"<dd>{_chips(found.examples)}</dd></dl>{warning}</div>"
+        f"<dd>{_chips(found.examples)}</dd></dl>{notes}</div>"
     )
 
 
@@ -81,7 +84,7 @@ def learning(job: Job, ahead: int = 0) -> Html:
 
 def _state(job: Job, ahead: int) -> str:
     """Where a training is, as a sentence."""
-    so_far = f" At each place it is {quality(job.val_nats)}." if job.val_nats is not None else ""
+    so_far = f" It {quality(job.val_nats)}." if job.val_nats is not None else ""
     if job.state == "waiting":
         return f"Waiting: {pluralize(ahead, 'training')} before this one." if ahead else "It starts in a moment."
     if job.state == "preparing":
@@ -91,10 +94,9 @@ def _state(job: Job, ahead: int) -> str:
             return "Stopping; what was learned is kept …"
         left = 60 * job.minutes - job.seconds
         time = f"about {duration(left)} left" if job.minutes and left > 1 else "about to finish"
-        part = f"Trial {job.teacher} of {job.teachers}, from which it learns in the end: " if job.teacher else ""
-        if job.teachers and not job.teacher:
-            part = "Learning from all trials together: "
-        return f"{part}{time}.{so_far}" if part else f"Learning, {time}.{so_far}"
+        parts = job.teachers + 1
+        part = f"part {job.teacher or parts} of {parts}, of which the last one learns from all others; "
+        return f"Learning, {part if job.teachers else ''}{time}.{so_far}"
     if job.state == "done":
         return f"Done: {job.name} has learned your list.{so_far} Now make new ones."
     if job.state == "paused":
@@ -105,7 +107,7 @@ def _state(job: Job, ahead: int) -> str:
 
 
 def curve(points: Sequence[Point]) -> Html:
-    """How unsure it is over the time, each trial for itself; empty for fewer than two points."""
+    """How unsure it is over the time, each part for itself; empty for fewer than two points."""
     if len(points) < 2:
         return Html("")
     unsure = [choices(point.nats) for point in points]
@@ -121,7 +123,7 @@ def curve(points: Sequence[Point]) -> Html:
     for teacher, part in groupby(points, key=lambda point: point.teacher):
         places = " ".join(map(at, part))
         lines.append(f"<polyline points='{places}' class='{'w-trial' if teacher else 'w-line'}'/>")
-    said = f"How unsure it is: at first as between {unsure[0]:.0f} characters, now as between {unsure[-1]:.1f}"
+    said = f"It hesitates between {unsure[-1]:.1f} characters; at first, between {unsure[0]:.0f}"
     return Html(
         f"<figure class='w-curve'><svg viewBox='-24 -10 {WIDTH + 30} {HEIGHT + 32}' role='img' aria-label='{said}'>"
         f"<path d='M0 0V{HEIGHT}H{WIDTH}' class='w-axes'/>{''.join(lines)}"
@@ -145,9 +147,11 @@ def items(made: Sequence[Item], kept: Sequence[str]) -> Html:
         )
         percent = "" if rank is None else f"<small>{round(100 * rank)} %</small>"
         near = f"{_bdi(item['nearest'])} <small>{text(edits(item['distance']))}</small>" if "nearest" in item else ""
-        cells = (star, _bdi(value), f"{text(typical(rank))} {percent}", "new" if item["new"] else "in the list", near)
+        cells = [star, _bdi(value), f"{text(typical(rank))} {percent}", "new" if item["new"] else "in the list", near]
+        cells += [_bdi(item["label"])] if "label" in item else []
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
-    head = ("<span class='w-hidden'>Keep</span>", "Item", "How typical", "New?", "Nearest known")
+    head = ["<span class='w-hidden'>Keep</span>", "Item", "How typical", "New?", "Nearest known"]
+    head += ["Kind"] if "label" in made[0] else []
     explained = "How typical: the share of the real items that are less typical, for this model."
     return Html(
         "<div class='w-scroll' tabindex='0' role='region' aria-label='New items'><table class='w-table w-items'>"
@@ -160,18 +164,27 @@ def downloads(made: Sequence[Item], name: str) -> Html:
     """Links that save items as a list and as a table."""
     if not made:
         return Html("")
-    table = io.StringIO()
-    write_csv(table, [{column: item.get(column) for column in COLUMNS} for item in made], COLUMNS)
-    files = (
-        ("txt", "text/plain", "".join(f"{item['text']}\n" for item in made)),
-        ("csv", "text/csv", table.getvalue()),
+    table, columns = io.StringIO(), (*COLUMNS, *(["label"] if "label" in made[0] else []))
+    write_csv(table, [{column: item.get(column) for column in columns} for item in made], columns)
+    listed = "".join(f"{item['text']}\n" for item in made)
+    return Html(
+        f"<p class='w-links'>{_link(name, 'txt', 'plain', listed)}{_link(name, 'csv', 'csv', table.getvalue())}</p>"
     )
-    links = "".join(
-        f"<a class='w-link' download='{text(name)}.{ending}' href='data:{kind};charset=utf-8;base64,"
-        f"{base64.b64encode(content.encode('utf-8', 'replace')).decode()}'>Save as {ending.upper()}</a>"
-        for ending, kind, content in files
+
+
+def _link(name: str, ending: str, kind: str, content: str) -> Html:
+    """Return a link that saves a text as a file."""
+    data = base64.b64encode(content.encode("utf-8", "replace")).decode()
+    return Html(
+        f"<a class='w-link' download='{text(name)}.{ending}' href='data:text/{kind};charset=utf-8;base64,{data}'>"
+        f"Save as {ending.upper()}</a>"
     )
-    return Html(f"<p class='w-links'>{links}</p>")
+
+
+def written(content: str, name: str) -> Html:
+    """A text, and a link that saves it."""
+    link = _link(name, "txt", "plain", content)
+    return Html(f"<div class='w-card w-written' dir='auto'>{text(content)}</div><p class='w-links'>{link}</p>")
 
 
 def favourites(kept: Sequence[Item], name: str) -> Html:
@@ -225,7 +238,7 @@ def runs(rows: Sequence[Row]) -> Html:
     """All runs in a table."""
     if not rows:
         return note("There is no run yet: give a list, and start.")
-    head = ("Name", "List", "Hesitates between", "Learned for", "Kind", "Begun")
+    head = ("Name", "Learned from", "Hesitates between", "Learned for", "How it reads", "Begun")
     body = []
     for row in rows:
         state = f" <small>({text(row.state)})</small>" if row.state else ""
@@ -233,8 +246,8 @@ def runs(rows: Sequence[Row]) -> Html:
             f"<b>{_bdi(row.name)}</b>{state}",
             _bdi(row.data),
             text(row.quality),
-            text(took(row.seconds)),
-            text(row.model),
+            text(duration(row.seconds) if row.seconds else ""),
+            text(row.kind),
             text(row.created),
         )
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

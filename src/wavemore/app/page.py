@@ -7,7 +7,7 @@ import gradio as gr
 from wavemore.app import markup
 from wavemore.app.answers import TIMES, Answers
 from wavemore.app.endpoints import SAMPLERS, add_endpoints
-from wavemore.app.shelf import MAX_COUNT, MAX_LENGTH
+from wavemore.app.shelf import MAX_COUNT, MAX_LENGTH, MAX_TEXT
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 STAR = """element.addEventListener('click', (event) => {
@@ -43,7 +43,8 @@ class Page:
                     self._inside()
                 with gr.Tab("Runs") as self.tab:
                     self._runs()
-            self._connect(blocks)
+            self._connect_list()
+            self._connect_run(blocks)
             add_endpoints(self.answers.desk, self.answers.shelf, self.answers.folder)
         return blocks
 
@@ -54,9 +55,16 @@ class Page:
         with gr.Row():
             self.read = gr.Button("Read the pasted list", size="sm")
             self.example = gr.Button("Try 29,687 first names", size="sm")
-        with gr.Accordion("If it is read wrongly", open=False):
+        with gr.Accordion(markup.READING, open=False):
+            self.heading = gr.Checkbox(label="The first line is a heading, not an item")
             self.as_lines = gr.Checkbox(label="Each line is an item, whatever it looks like")
-            self.column = gr.Textbox(label="Column of a table with the items", placeholder="its name, or its number")
+            with gr.Row():
+                self.column = gr.Textbox(
+                    label="Column with the items", placeholder="its name, or its number", min_width=140
+                )
+                self.kinds = gr.Textbox(
+                    label="Column with their kinds", placeholder="to make items of one kind", min_width=140
+                )
         self.found = gr.HTML()
 
     def _learn(self) -> None:
@@ -72,17 +80,31 @@ class Page:
     def _make(self) -> None:
         gr.HTML("<h2><span>3</span> Make new ones</h2>")
         self.run = gr.Dropdown([], label="Learned from", interactive=True, elem_id="run")
+        with gr.Column() as self.for_lists:
+            self._items()
+        with gr.Column(visible=False) as self.for_texts:
+            self._text()
+        gr.HTML("<h3>Hand it on</h3><p class='w-small'>One file that does the same in any browser.</p>")
+        with gr.Row():
+            self.export = gr.Button("Prepare the file", size="sm")
+            self.download = gr.DownloadButton("Save the file", size="sm", visible=False)
+        self.exported = gr.HTML()
+
+    def _items(self) -> None:
         with gr.Row():
             beginning = gr.Textbox(label="Beginning", min_width=140)
             ending = gr.Textbox(label="Ending", min_width=140)
         with gr.Row():
             contains = gr.Textbox(label="Contains", info="several with commas", min_width=140)
             without = gr.Textbox(label="Without", info="several with commas", min_width=140)
+        self.kind = gr.Dropdown([("any", "")], value="", label="Kind", interactive=True, visible=False)
         with gr.Row():
             count = gr.Number(20, label="How many", precision=0, minimum=1, maximum=MAX_COUNT, min_width=80)
-            shortest = gr.Number(0, label="Shortest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
-            longest = gr.Number(0, label="Longest", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
-        daring = gr.Slider(0.3, 1.6, 0.8, step=0.05, label="Daring", info="low: very typical; high: unusual")
+            shortest, longest = (
+                gr.Number(label=label, placeholder="any", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
+                for label in ("Shortest", "Longest")
+            )
+        daring = _daring()
         with gr.Accordion("A pattern", open=False):
             expression = gr.Textbox(label="Pattern", info="a regular expression, such as [aeiou].*[aeiou]")
         only_new = gr.Checkbox(True, label="Only new ones, which are not in the list")
@@ -97,6 +119,7 @@ class Page:
             longest,
             daring,
             only_new,
+            self.kind,
         ]
         self.make = gr.Button("Make", variant="primary")
         self.said = gr.HTML()
@@ -104,11 +127,14 @@ class Page:
         self.saved = gr.HTML()
         gr.HTML("<h3>Favourites</h3>")
         self.kept = gr.HTML(markup.favourites([], ""))
-        gr.HTML("<h3>Hand it on</h3><p class='w-small'>One file that makes such items in any browser.</p>")
-        with gr.Row():
-            self.export = gr.Button("Prepare the file", size="sm")
-            self.download = gr.DownloadButton("Save the file", size="sm", visible=False)
-        self.exported = gr.HTML()
+
+    def _text(self) -> None:
+        gr.HTML("<p class='w-small'>This one has read a text, not a list: it writes on.</p>")
+        beginning = gr.Textbox(label="Beginning", info="it writes on from here", lines=3)
+        length = gr.Number(500, label="How many characters", precision=0, minimum=1, maximum=MAX_TEXT)
+        self.text_wishes: list[Any] = [beginning, length, _daring()]
+        self.write = gr.Button("Write on", variant="primary")
+        self.written = gr.HTML()
 
     def _inside(self) -> None:
         gr.HTML("<h2>Look inside</h2><p class='w-small'>Type an item, or its beginning, and see what it expected.</p>")
@@ -127,16 +153,25 @@ class Page:
         self.compare = gr.Button("Compare", variant="primary", size="sm")
         self.verdict = gr.HTML()
 
-    def _connect(self, blocks: gr.Blocks) -> None:
-        """Say which answer belongs to which event."""
+    def _connect_list(self) -> None:
+        """Say which answer belongs to which event of the list."""
         answers = self.answers
-        listed = {"outputs": [self.facts, self.found, self.start], **PRIVATE}
-        how = [self.as_lines, self.column]
-        self.file.upload(answers.read_file, [self.file, *how], **listed)
+        listed: dict[str, Any] = {"outputs": [self.facts, self.found, self.start], **PRIVATE}
+        how = [self.as_lines, self.heading, self.column, self.kinds]
+        for event in (self.file.upload, self.file.clear):
+            event(answers.read_file, [self.file, *how], **listed)
         self.read.click(answers.read_pasted, [self.pasted, *how], **listed)
         self.example.click(answers.read_example, None, **listed)
-        for each in (self.as_lines.input, self.column.submit):
-            each(answers.read_again, [self.facts, self.file, self.pasted, *how], **listed)
+        self.file.upload(lambda: None, None, [self.pasted], **PRIVATE)  # what is shown is what is used
+        self.read.click(lambda: None, None, [self.file], **PRIVATE)
+        self.example.click(lambda: (None, None), None, [self.file, self.pasted], **PRIVATE)
+        boxes = (event for box in (self.column, self.kinds) for event in (box.submit, box.blur))
+        for event in (self.as_lines.input, self.heading.input, *boxes):
+            event(answers.read_again, [self.facts, self.file, self.pasted, *how], **listed)
+
+    def _connect_run(self, blocks: gr.Blocks) -> None:
+        """The same for what is learned, and what is made of it."""
+        answers = self.answers
         state = [self.learning, self.start, self.stop, self.resume, self.finish, self.run, self.memory]
         follow: dict[str, Any] = {"outputs": state, "concurrency_limit": None, **PRIVATE}
         self.start.click(answers.begin, [self.facts, self.time, self.memory], **follow)
@@ -145,14 +180,24 @@ class Page:
         self.stop.click(answers.end_soon, [self.memory], [self.stop], concurrency_limit=None, **PRIVATE)
         blocks.load(answers.open, [self.memory], **follow)
         blocks.load(answers.list_runs, None, [self.table, self.a, self.b], **PRIVATE)
-        self.run.input(answers.choose, [self.run, self.memory], [self.memory, self.kept, self.download], **PRIVATE)
-        self.run.change(answers.show_kept, [self.run, self.memory], [self.kept], **PRIVATE)
+        self.run.input(answers.choose, [self.run, self.memory], [self.memory], **PRIVATE)
+        said = [self.said, self.exported, self.inside]
+        of_run = [self.for_lists, self.for_texts, self.kind, self.kept, self.made, self.download]
+        of_run += [*said, self.items, self.saved, self.written]
+        self.run.change(answers.show_run, [self.run, self.memory], of_run, **PRIVATE)
+        for event in (self.start.click, self.resume.click, self.finish.click):
+            event(lambda: [""] * len(said), None, said, **PRIVATE)
         made = [self.said, self.items, self.saved, self.made]
         for event in (self.make.click, *(field.submit for field in self.wishes[1:6])):
             event(answers.make_items, [self.run, self.memory, *self.wishes], made, **SAMPLERS, **PRIVATE)
+        self.write.click(answers.write_on, [self.run, *self.text_wishes], [self.written], **SAMPLERS, **PRIVATE)
         self.items.click(answers.toggle, [self.run, self.made, self.memory], [self.memory, self.kept], **PRIVATE)
         self.export.click(answers.prepare_file, [self.run], [self.exported, self.download], **PRIVATE)
         for event in (self.look.click, self.word.submit):
             event(answers.look_inside, [self.run, self.word], [self.inside], **SAMPLERS, **PRIVATE)
         self.compare.click(answers.compare_runs, [self.a, self.b], [self.verdict], **PRIVATE)
         self.tab.select(answers.list_runs, None, [self.table, self.a, self.b], **PRIVATE)
+
+
+def _daring() -> gr.Slider:
+    return gr.Slider(0.3, 1.6, 0.8, step=0.05, label="Daring", info="low: very typical; high: unusual")

@@ -1,6 +1,7 @@
 """The server of the page: on this machine unless told otherwise, and with nothing from elsewhere."""
 
 import os
+import re
 import socket
 import tempfile
 import warnings
@@ -41,8 +42,8 @@ HEADERS = (
 MAX_BODY = 2 * MAX_BYTES
 """Bytes of a request: pasted text is escaped on its way."""
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
-INFO = ("block_info_text_color", "input_placeholder_color")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "monospace")
+SUBDUED, SUBDUED_DARK, BLUE, DARK_BLUE = "#52617a", "#a9b7cc", "#1d5fb4", "#174d94"
 
 
 @contextmanager
@@ -131,10 +132,18 @@ def _theme(gradio: Any) -> Any:
     theme = gradio.themes.Base(
         primary_hue="blue", neutral_hue="slate", radius_size="md", font=list(FONTS), font_mono=list(MONO)
     )
-    subdued, blue = {"body_text_color_subdued": "#52617a", "body_text_color_subdued_dark": "#a9b7cc"}, "#1d5fb4"
-    subdued |= {f"{name}{dark}": subdued[f"body_text_color_subdued{dark}"] for name in INFO for dark in ("", "_dark")}
-    fills = {f"button_primary_background_fill{dark}": blue for dark in ("", "_dark")}
-    return theme.set(**subdued, **fills, button_primary_background_fill_hover="#174d94", color_accent=blue)
+    return theme.set(
+        body_text_color_subdued=SUBDUED,
+        body_text_color_subdued_dark=SUBDUED_DARK,
+        block_info_text_color=SUBDUED,
+        block_info_text_color_dark=SUBDUED_DARK,
+        input_placeholder_color=SUBDUED,
+        input_placeholder_color_dark=SUBDUED_DARK,
+        button_primary_background_fill=BLUE,
+        button_primary_background_fill_dark=BLUE,
+        button_primary_background_fill_hover=DARK_BLUE,
+        color_accent=BLUE,
+    )
 
 
 def _middleware(host: str) -> list[Any]:
@@ -168,8 +177,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        name = headers.get(b"host", b"").decode("latin-1").rpartition(":")
-        name = name[0] if name[1] and name[2].isdigit() else name[2] and "".join(name)
+        name = re.sub(r":\d+$", "", headers.get(b"host", b"").decode("latin-1"))  # without the port
         if self.hosts and name not in self.hosts:
             await _refuse(send, 403, "this page is for this machine alone")
             return

@@ -1,4 +1,4 @@
-"""The models that pages use: loaded once, then items by wishes, words letter by letter, and a page to hand on."""
+"""The models that pages use: loaded once, then items by wishes, text, words letter by letter, a page to hand on."""
 
 import re
 import secrets
@@ -14,10 +14,12 @@ from typing import Any
 
 from wavemore.app.desk import find_named
 from wavemore.engine.generate_lines import generate
+from wavemore.engine.generate_text import stream_text
 from wavemore.engine.line_source import Sample
-from wavemore.engine.next_characters import next_characters
+from wavemore.engine.next_characters import NextCharacter, next_characters
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE, keepers, keepers_pool
-from wavemore.errors import DataError, RunError, UsageError, WavemoreError, require, require_types
+from wavemore.engine.sampling import Sampling
+from wavemore.errors import DataError, RunError, UsageError, WavemoreError, require, require_types, typed
 from wavemore.export.page import export_page
 from wavemore.files import write_atomic
 from wavemore.inspection.tree_text import draw_tree
@@ -27,7 +29,9 @@ from wavemore.runs.known_lines import known_lines
 from wavemore.runs.language_model import LanguageModel, from_pretrained
 from wavemore.runs.run import Run
 from wavemore.runs.run_sampling import run_sampling
+from wavemore.signs import sign
 from wavemore.text.nearest import NearLines
+from wavemore.text.parts import Format
 
 MOST_LOADED = 4
 """Models in memory; the one that was used least recently gives way."""
@@ -36,6 +40,8 @@ STREAM, MOST_STREAMS = 2_000, 24
 FRESH = 1.0
 """Seconds for which a model is used without a look at its file."""
 MAX_COUNT, MAX_LENGTH, MAX_WISH = 500, 1_000, 1_000
+MAX_TEXT, TEXT_EVERY = 10_000, 40
+"""Characters that a text is continued by, at most, and after how many of them it is shown."""
 MAX_TYPED = 60
 """Characters of a word that is looked at letter by letter."""
 EXPECTED = 3
@@ -62,6 +68,8 @@ class Wishes:
     """0: as long as those of the list."""
     daring: float = KEEPERS_TEMPERATURE
     only_new: bool = True
+    kind: str = ""
+    """Of all items: one of the labels of the run; empty for each as often as in the list."""
     seed: int = -1
     """-1: others each time."""
 
@@ -85,6 +93,7 @@ class Wishes:
             "contains": _parts(self.contains),
             "without": _parts(self.without),
             "match": self.expression,
+            "label": self.kind,
             "new": self.only_new,
             "distinct": True,
             "seed": self.seed if self.seed >= 0 else secrets.randbelow(MOST_SEED),
@@ -120,14 +129,32 @@ class Loaded:
         self._lock, self._sought = threading.Lock(), False
         self._near: NearLines | None = None
         self.model: LanguageModel = from_pretrained(run.path, device="cpu")
-        if self.model.config.data.format == "text":
-            raise UsageError(f"{run.path.name} continues a text, and this page makes items: use `wavemore sample`")
+        self.format = self.model.config.data.format
 
     def draw(self, wishes: Wishes, count: int) -> Iterator[Sample]:
         """Draw items one after the other; the first one raises `UsageError` for wishes that no item can meet."""
+        if self.format == "text":
+            raise UsageError(f"{self.run.path.name} has read one continuous text, so it makes no items: it writes on")
         model = self.model
-        sampling = run_sampling(model.config.data, wishes.settings())
-        return generate(model.model, model.vocabulary, count, sampling, model.known)
+        return generate(model.model, model.vocabulary, count, self._sampling(wishes), model.known)
+
+    def write(self, wishes: Wishes, length: int) -> Iterator[str]:
+        """Continue a text, and yield it as it grows. Raises `UsageError` for a run of a list."""
+        if self.format == "lines":
+            raise UsageError(f"{self.run.path.name} has read a list, so it writes no text: it makes items")
+        model, text = self.model, self.model.vocabulary.clean(wishes.beginning)
+        steps = stream_text(model.model, model.vocabulary, 1, length, self._sampling(wishes))
+        for count, step in enumerate(steps, 1):
+            text += model.vocabulary.decode_text(step.ids)
+            if count % TEXT_EVERY == 0 or count == length:
+                yield text
+
+    def _sampling(self, wishes: Wishes) -> Sampling:
+        return run_sampling(self.model.config.data, wishes.settings())
+
+    def after(self, beginning: str) -> list[NextCharacter]:
+        """Return what may come after a beginning, the likeliest first."""
+        return next_characters(self.model.model, self.model.vocabulary, beginning, self.format)
 
     @property
     def near(self) -> NearLines | None:
@@ -218,16 +245,32 @@ class Shelf:
                     self._streams.pop(key, None)
         return pool
 
+    def makes(self, name: str) -> tuple[Format, tuple[str, ...]]:
+        """Return whether a run makes lines or text, and the kinds of its items, if it knows any."""
+        run = find_named(name)
+        return run.config.data.format, run.vocabulary().labels.names
+
+    def write(
+        self, name: str, beginning: str, length: int, daring: float = KEEPERS_TEMPERATURE, seed: int = -1
+    ) -> Iterator[str]:
+        """Continue a text, and yield it as it grows.
+
+        Raises `UsageError` for values out of range, and a run of a list.
+        """
+        wishes = Wishes(beginning=beginning, daring=daring, seed=seed)
+        require(1 <= typed(length, "length", int) <= MAX_TEXT, "length", length, f"between 1 and {MAX_TEXT:,}")
+        yield from self.get(name).write(wishes, length)
+
     def letters(self, name: str, word: str) -> list[Letter]:
-        """Go through a word letter by letter, its end included: what was expected, and what came."""
-        model = self.get(name).model
-        word = model.vocabulary.clean(word)
+        """Go through a word letter by letter, the end of an item included: what was expected, and what came."""
+        loaded = self.get(name)
+        word = loaded.model.vocabulary.clean(word)
         if len(word) > MAX_TYPED:
             raise UsageError(f"this word has {len(word):,} characters; at most {MAX_TYPED} can be looked at")
-        found = []
-        for place, character in enumerate([*word, ""]):
-            guesses = next_characters(model.model, model.vocabulary, word[:place])
-            p = next((p for guess, p in guesses if guess == character), None)
+        found, ends = [], [""] if loaded.format == "lines" else []
+        for place, character in enumerate([*word, *ends]):
+            guesses = loaded.after(word[:place])
+            p = dict(guesses).get(character)
             if p is None:
                 raise DataError(f"the character {character!r} is not in the list, so nothing is known about it")
             found.append(Letter(character, p, tuple((guess, p) for guess, p in guesses[:EXPECTED])))
@@ -235,20 +278,19 @@ class Shelf:
 
     def following(self, name: str, word: str, most: int = 8) -> list[tuple[str, float]]:
         """Return what may come after a beginning, the likeliest first."""
-        model = self.get(name).model
-        found = next_characters(model.model, model.vocabulary, model.vocabulary.clean(word)[:MAX_TYPED])
-        return [(character, p) for character, p in found[:most]]
+        loaded = self.get(name)
+        return [(character, p) for character, p in loaded.after(loaded.model.vocabulary.clean(word))[:most]]
 
     def tree(self, name: str, word: str) -> str:
         """Draw which letters of a word meet where; empty for a model that is no tree."""
-        model = self.get(name).model
-        config, word = model.config.model_config, model.vocabulary.clean(word)
+        loaded = self.get(name)
+        config, word = loaded.model.config.model_config, loaded.model.vocabulary.clean(word)
         fuse = getattr(config, "fuse", None)
         if fuse is None:
             return ""
         context = config.receptive_field or 1
-        best = next_characters(model.model, model.vocabulary, word)[0].character
-        drawing = draw_tree(fuse, f"{chr(10) * context}{word}"[-context:], best or "⏎")
+        best = loaded.after(word)[0].character
+        drawing = draw_tree(fuse, f"{chr(10) * context}{word}"[-context:], sign(best))
         return SIZES.sub("", drawing)
 
     def export(self, name: str, folder: Path) -> Path:

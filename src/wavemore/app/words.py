@@ -20,8 +20,12 @@ NAMES = {
     "daring": "Daring",
     "count": "How many",
     "n": "How many",
+    "length": "How many characters",
+    "label": "Kind",
+    "kind": "Kind",
     "minutes": "Time",
-    "column": "Column",
+    "column": "Column with the items",
+    "label_column": "Column with their kinds",
     "data": "the list",
 }
 """Names of settings, as the page has them."""
@@ -40,6 +44,8 @@ PHRASES = (
     ),
     (r"name two different sets of runs", "choose two different ones"),
     (r"\bruns/(?=\S+ is on both sides)", ""),
+    (r"^(the model has .*: a page of about .* MB), .*", r"\1, which is too large for a browser"),
+    (r"^cannot write .*: (.*); its old content is unchanged", r"nothing could be saved: \1"),
     (r"^has ", "the file has "),
 )
 """What the library says, for readers of its settings and users of a terminal, and how the page says it."""
@@ -76,9 +82,9 @@ def quality(nats: float) -> str:
     """How well characters are guessed.
 
     >>> quality(2.0)
-    'as unsure as between 7.4 characters'
+    'hesitates between 7.4 characters at each place'
     """
-    return f"as unsure as between {choices(nats):.1f} characters"
+    return f"hesitates between {choices(nats):.1f} characters at each place"
 
 
 def typical(rank: float | None) -> str:

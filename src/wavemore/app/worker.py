@@ -11,11 +11,12 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import closing, suppress
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from wavemore.app.lists import load_list
+from wavemore.app.lists import How, load_list
 from wavemore.engine.generate_lines import generate
 from wavemore.engine.plan import plan
 from wavemore.engine.sampling import Sampling
@@ -81,7 +82,7 @@ class Orders:
 class _Training:
     def __init__(self, run: Run, orders: Orders) -> None:
         self.target, self.orders, self.started = run, orders, monotonic()
-        self.told = self.sampled = self.started
+        self.told = self.sampled = -inf
         self.preview: tuple[Path, Model] | None = None
 
     def run(self, order: dict[str, Any]) -> None:
@@ -89,7 +90,7 @@ class _Training:
         with self.target.lock():
             corpus = self._resumed() if order["resume"] else self._begun(order)
             config = self.target.config
-            tell("planned", model=config.model, teachers=len(config.teachers))
+            tell("planned", teachers=len(config.teachers))
             with closing(training_steps(self.target, corpus, None if order["resume"] else self.started)) as steps:
                 if self._follow(steps, corpus):
                     tell("done")
@@ -114,7 +115,7 @@ class _Training:
         return True
 
     def _begun(self, order: dict[str, Any]) -> Corpus:
-        corpus = load_list(order["data"], as_lines=order["as_lines"], column=order["column"])
+        corpus, _ = load_list(order["data"], How(**order["how"]))
         self.started = monotonic()  # reading does not count
         planned = plan(corpus, minutes=order["minutes"])
         check_fits(planned.model, len(corpus.vocabulary), planned.model_config)
@@ -129,6 +130,8 @@ class _Training:
         corpus = self.target.corpus()
         self.target.found_data(corpus.source)
         check_teachers(self.target.config, corpus)
+        trained = [self.target, *(Run(path) for path in (self.target.home / FOLDER).glob("*"))]
+        self.started -= sum(records[-1]["seconds"] for run in trained if (records := run.metrics()))
         return corpus
 
     def _report(self, step: TrainingStep, corpus: Corpus) -> None:
@@ -144,8 +147,7 @@ class _Training:
                 val_nats=record.val_nats,
                 teacher=int(path.name) if path.parent.name == FOLDER else 0,
             )
-        if now - self.sampled >= SAMPLES_EVERY or (record.logged and self.sampled == self.started):
-            self.sampled = now
+        if now - self.sampled >= SAMPLES_EVERY and (record.logged or self.preview is not None):
             tell("samples", texts=self._samples(step, corpus))
             self.sampled = monotonic()
 

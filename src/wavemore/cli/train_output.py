@@ -137,13 +137,10 @@ def by_count(part: "Part") -> str:
 
 def _oddities(corpus: "Corpus") -> Iterator[str]:
     """Yield what the lines of a plain list may have that is no part of the items: a header, or numbers at the end."""
-    from wavemore.text.recognize import HEADERS
-
     if corpus.format != "lines" or corpus.layout.kind != "plain":
         return
-    if corpus.first_line.lower() in HEADERS:
-        first = visible(corpus.first_line)
-        yield f"the first item is {first}, which looks like a header: remove that line if it is not an item"
+    if header := corpus.header:
+        yield f"the first item is {header}, which looks like a header: if it is one, add --column {header}"
     lines = list(corpus.train.as_lines(corpus.vocabulary).lines[:LOOKED_AT])
     numbered = [line for line in lines if ENDS_IN_NUMBER.search(line)]
     if len(numbered) >= MOSTLY * len(lines):

@@ -8,7 +8,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
-from wavemore.export.facts import facts_of, loaded
+from wavemore.export.facts import facts_of, loaded, network_of
 from wavemore.export.graphs import Step, one_step, whole_line
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
@@ -49,7 +48,7 @@ def export_onnx(model: LanguageModel | Run, *, step: bool = False) -> bytes:
     """
     _require_packages()
     names = loaded(model)
-    network = deepcopy(names.model).cpu().float().eval()
+    network = network_of(names)
     _check_size(network)
     graph = one_step(network) if step else whole_line(network)
     if graph is None:

@@ -9,14 +9,18 @@ from math import log
 from typing import Any
 
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE
-from wavemore.errors import RunError, UsageError
+from wavemore.errors import UsageError
 from wavemore.export.description import describe
+from wavemore.export.facts import loaded, network_of
 from wavemore.export.known_lines import POSITIONS, bloom_filter
 from wavemore.export.lookahead import count_next, describe_lookahead
 from wavemore.export.packing import Packer
 from wavemore.html import MARK, text
+from wavemore.nn.bigram import Bigram
+from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
-from wavemore.runs.record import Summary
+from wavemore.runs.describe import describe_plainly
+from wavemore.runs.language_model import LanguageModel
 from wavemore.runs.run import Run
 from wavemore.version import __version__
 
@@ -26,8 +30,8 @@ SCRIPTS = ("numbers", "models", "lines", "sampling", "thinking", "page")
 MAX_TITLE, MAX_ABOUT = 200, 5_000
 
 
-def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = False) -> str:
-    """Return a page that makes new items with the model of a finished run, in any browser: one HTML file.
+def export_page(model: LanguageModel | Run, *, title: str = "", about: str = "", float32: bool = False) -> str:
+    """Return a page that makes new items with a trained model or a finished run, in any browser: one HTML file.
 
     The page has the weights, in 16 bits each or, with `float32`, as they are; no line of the data, but a filter that
     recognises them; and the same wishes as `generate` except `match` and `min_distance`. `title` and `about` replace
@@ -35,15 +39,16 @@ def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = F
 
     With the model of a continuous text, the page continues what is typed.
 
-    Raises `RunError` for an unfinished run, and `UsageError` for a model that is too large for a page.
+    Raises `RunError` for an unfinished run, and `UsageError` for a model that is too large for a page, or was trained
+    in a loop of your own.
     """
-    summary = _require_exportable(run)
+    names = loaded(model)
     for name, value, most in (("title", title, MAX_TITLE), ("about", about, MAX_ABOUT)):
         if len(value) > most:
             raise UsageError(f"`{name}` has {len(value):,} characters; it may have {most:,}")
     packer = Packer(exact=float32)
-    data = _content(run, summary, packer)
-    name, known = run.config.data.name, data["known"]
+    data = _content(names, packer)
+    name, known = names.config.data.name, data["known"]
     read, does = (f"{known['lines']:,} lines of {name}", "makes new ones") if known else (name, "writes on")
     texts = {
         "title": title or f"More like {name}",
@@ -55,31 +60,25 @@ def export_page(run: Run, *, title: str = "", about: str = "", float32: bool = F
     return _page(texts, data, base64.b64encode(packer.data).decode())
 
 
-def _require_exportable(run: Run) -> Summary:
-    summary = run.summary()
-    if summary is None or (run.config.data.format == "lines" and summary.val_line_percentiles is None):
-        raise RunError(f"{run.path} is not finished ({run.progress()}): finish it with `wavemore train --resume`")
-    return summary
-
-
-def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
+def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     """Return what the page knows besides its weights, as plain data."""
-    config, vocabulary, model = run.config, run.vocabulary(), run.model().cpu().float()
-    _check_size(run, model)
-    longest = max(1, config.data.longest_line)
-    description = describe(model, packer)
+    config, vocabulary, summary = names.config, names.vocabulary, names.summary
+    if summary is None:
+        raise UsageError("the page shows how typical items are, which only the results of a training say: export a run")
+    _check_size(names.model)
+    network, longest = network_of(names), max(1, config.data.longest_line)
+    description = describe(network, packer)
     labels = vocabulary.labels
     known, lookahead, temperature = None, [], summary.temperature
     if config.data.format == "lines":
-        hashes, temperature = run.line_hashes(), KEEPERS_TEMPERATURE  # that of `wavemore sample`
-        known = {"filter": packer.integers(bloom_filter(hashes)), "positions": POSITIONS, "lines": len(hashes)}
-        lookahead = describe_lookahead(count_next(model, vocabulary, temperature, longest), packer)
+        table, temperature = packer.integers(bloom_filter(names.known)), KEEPERS_TEMPERATURE  # that of `sample`
+        known = {"filter": table, "positions": POSITIONS, "lines": len(names.known)}
+        lookahead = describe_lookahead(count_next(network, vocabulary, temperature, longest), packer)
     return {
         "format": config.data.format,
         "separator": config.data.layout.separator if config.data.layout.kind == "separated" else None,
-        "kind": config.model,
+        "kind": describe_plainly(config.model, network.parameter_count()),
         "settings": f"{config.model} {config.model_config.label}",
-        "numbers": model.parameter_count(),
         "characters": vocabulary.characters,
         "labels": {"names": labels.names, "shares": labels.shares.tolist() if labels else []},
         "cleaning": {"normalize": config.data.cleaning.normalize, "case": config.data.cleaning.case},
@@ -94,20 +93,20 @@ def _content(run: Run, summary: Summary, packer: Packer) -> dict[str, Any]:
     }
 
 
-def _check_size(run: Run, model: Any) -> None:
+def _check_size(model: Model) -> None:
     """Raise `UsageError` for a model that is too large for a page."""
     count = model.parameter_count()
     if 2 * count <= MAX_BYTES:
         return
-    kind, advice = "parameters", "with a smaller `hidden` or `channels`"
+    kind, advice = "parameters", "one with a smaller `hidden` or `channels`"
+    if isinstance(model, Bigram):
+        advice = "another model: a bigram has one for each pair of characters"
     if isinstance(model, Ngram):
-        kind, advice = (
-            "counts and backoffs",
-            f"with an `order` below {model.config.order}, or on items with `min_count`",
-        )
+        kind = "counts and backoffs"
+        advice = f"one with an `order` below {model.config.order}, or on items with `min_count`"
     raise UsageError(
-        f"{run.path} has {count:,} {kind}: a page of about {count * 2.7 / 1e6:,.0f} MB, and browsers are slow with "
-        f"more than {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train one {advice}"
+        f"the model has {count:,} {kind}: a page of about {count * 2.7 / 1e6:,.0f} MB, and browsers are slow with more "
+        f"than {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train {advice}"
     )
 
 

@@ -5,12 +5,11 @@ Shapes: B lines, T time, V vocabulary.
 
 import io
 import json
-from copy import deepcopy
 
 import torch
 
 from wavemore.errors import ModelError
-from wavemore.export.facts import facts_of, loaded
+from wavemore.export.facts import facts_of, loaded, network_of
 from wavemore.export.graphs import whole_line
 from wavemore.export.onnx_file import SHAPES, TOLERANCE, quiet, random_lines, signature
 from wavemore.nn.model import Model
@@ -27,7 +26,7 @@ def export_pt2(model: LanguageModel | Run) -> bytes:
     run, and `ModelError` if the program computes other logits than the model.
     """
     names = loaded(model)
-    network = deepcopy(names.model).cpu().float().eval()
+    network = network_of(names)
     content = _saved(network, json.dumps(facts_of(names)))
     difference = largest_difference(content, network)
     if not difference <= TOLERANCE:

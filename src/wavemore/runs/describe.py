@@ -8,12 +8,35 @@ from wavemore.text.corpus import DataFile
 from wavemore.text.reports import pluralize
 from wavemore.text.text_corpus import TRAIN_FRACTION
 
+PLAIN_MODELS = {
+    "tree": "joins neighbouring characters step by step",
+    "mlp": "looks at the last characters at once",
+    "wavenet": "joins characters at growing distances",
+    "rnn": "reads character by character, with a memory",
+    "gru": "reads character by character, with a memory",
+    "lstm": "reads character by character, with a memory",
+    "transformer": "looks back at each of the last characters",
+    "bow": "looks at the last characters in any order",
+    "bigram": "looks at the last character alone",
+    "ngram": "counts what follows the last characters",
+}
+"""What the models do, in words."""
+
 
 def describe_model(config: RunConfig) -> str:
     """The model, its size, its optimizer and the run that it began with: "tree 2x2x2 24/128 muon from names-1"."""
     optimizer = "" if config.model == "ngram" else f" {config.recipe.optimizer}"
     source = f" from {source_name(config)}" if config.carried_from else ""
     return f"{config.model} {config.model_config.label}{optimizer}{source}"
+
+
+def describe_plainly(model: str, parameters: int) -> str:
+    """A model for readers who know no models: how it reads, and how many numbers it has, if that is known.
+
+    >>> describe_plainly("lstm", 52_000)
+    'reads character by character, with a memory; 52,000 numbers'
+    """
+    return PLAIN_MODELS.get(model, model) + (f"; {parameters:,} numbers" if parameters else "")
 
 
 def source_name(config: RunConfig) -> str:

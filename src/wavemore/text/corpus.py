@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wavemore.text.cleaning import Cleaning
 from wavemore.text.layout import PLAIN, Layout
 from wavemore.text.parts import Format, Part
+from wavemore.text.recognize import HEADERS
 from wavemore.text.reports import LineReport, TextReport
 from wavemore.text.splits import SplitMethod
 from wavemore.text.vocabulary import Vocabulary
@@ -92,6 +93,7 @@ class Corpus:
         return self.report.longest if isinstance(self.report, LineReport) else 0
 
     @property
-    def first_line(self) -> str:
-        """The first line of a list; empty for a text."""
-        return self.report.first if isinstance(self.report, LineReport) else ""
+    def header(self) -> str:
+        """The first item of a list if it looks like the header of a column; else empty."""
+        first = self.report.first if isinstance(self.report, LineReport) and self.layout.kind == "plain" else ""
+        return first if first.lower() in HEADERS else ""

@@ -109,7 +109,7 @@ class ItemReader:
         rows = csv.reader(lines_of(pieces), delimiter=self.layout.delimiter)
         try:
             if self.layout.header:
-                next(rows, None)
+                next((row for row in rows if any(map(str.strip, row))), None)
             for row in rows:
                 if len(row) > last:
                     labelled = row[label] if label is not None and len(row) > label else ""

@@ -266,8 +266,10 @@ def _table(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
             continue
         width = len(rows[0]) if rows else 0
         ragged = sum(len(row) != width for row in rows)
-        if width < 2 or len(rows) < 3 or ragged > (0.5 if names else 0.02) * len(rows):
+        if len(rows) < 3 or ragged > (0.5 if names else 0.02) * len(rows):
             continue
+        if width < 2 and (ragged or names != [wanted.column] or rows[0][0].strip() != wanted.column):
+            continue  # one column is a table only if its header is asked for
         rows = [row for row in rows if len(row) == width]
         values = list(zip(*rows[1:], strict=True))
         columns = [_Column(str(number + 1), number, values[number]) for number in range(width)]
@@ -277,11 +279,12 @@ def _table(lines: Sequence[str], wanted: Wanted) -> Recognized | None:
             continue
         header = any(c.is_number and not is_number(name) for c, name in zip(columns, rows[0], strict=True))
         header = header or rows[0][0].strip().lower() in HEADERS
-        header = header or any(name in rows[0] and not name.isdecimal() for name in names)
+        header = header or any(name in map(str.strip, rows[0]) and not name.isdecimal() for name in names)
         if header:
             columns = [c._replace(name=name.strip() or c.name) for c, name in zip(columns, rows[0], strict=True)]
         chosen = _choose(columns, wanted)
-        name = f"a table of {width} columns, separated by {words}{', with a header' if header else ''}"
+        separated = "1 column" if width == 1 else f"{width} columns, separated by {words}"
+        name = f"a table of {separated}{', with a header' if header else ''}"
         if chosen.items is None:
             return Recognized(name, None, chosen.problem)
         count, label = (None if column is None else int(column.key) for column in (chosen.counts, chosen.labels))

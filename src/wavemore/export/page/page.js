@@ -275,9 +275,9 @@ function start() {
   const showTemperature = () => ($("temperature-value").textContent = Number($("temperature").value).toFixed(2));
   showTemperature();
   $("temperature").addEventListener("input", showTemperature);
+  const lines = data.known ? `${data.known.lines.toLocaleString("en")} lines of ` : "";
   $("facts").textContent =
-    `${data.settings}, ${data.numbers.toLocaleString("en")} numbers, ${maker.size - 1} characters` +
-    `${data.known ? `, ${data.known.lines.toLocaleString("en")} lines` : ""}.`;
+    `The model ${data.kind}, learned from ${lines}${maker.size - 1} different characters (${data.settings}).`;
   $("wishes").addEventListener("submit", make);
   $("copy").addEventListener("click", copy);
   $("text-file").addEventListener("click", () => {
