@@ -161,7 +161,8 @@ def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
 def test_words_are_looked_at_and_runs_compared(tab: Tab, app: App) -> None:
     data = next((app.folder / "runs" / "lists").rglob("*.txt"))
     words = ["--run", "runs/other", "--model", "tree", "--steps", "60", "--threads", "1"]
-    train(app, "train", str(data), "--column", "Name", *words)
+    words = ["train", str(data), "--column", "Name", *words]
+    subprocess.run([sys.executable, "-m", "wavemore", *words], cwd=app.folder, check=True, capture_output=True)
     page = tab.open()
     choose(page, "Learned from", "other")
     page.get_by_role("tab", name="Look inside").click()
@@ -182,9 +183,10 @@ def test_runs_of_kinds_and_of_texts_are_used(tab: Tab, app: App, tmp_path: Path)
     rows = "".join(f"{name},{'fi' if name[-1] in 'ae' else 'de'}\n" for name in LIST)
     (tmp_path / "kinds.csv").write_text(f"name,country\n{rows}", encoding="utf-8")
     (tmp_path / "story.txt").write_text("It was\na dark and stormy night, and it rained.\n" * 80, encoding="utf-8")
-    kinds = ["--label-column", "country", "--model", "gru", "--steps", "60", "--threads", "1"]
-    train(app, "train", str(tmp_path / "kinds.csv"), "--run", "runs/kinds", *kinds)
-    train(app, "train", str(tmp_path / "story.txt"), "--format", "text", "--run", "runs/story", "--model", "ngram")
+    kinds = wm.load_corpus(tmp_path / "kinds.csv", label_column="country")
+    wm.train(kinds, model="gru", hidden=24, steps=60, num_evals=1, run=app.folder / "runs" / "kinds")
+    story = wm.load_corpus(tmp_path / "story.txt", format="text")
+    wm.train(story, model="ngram", run=app.folder / "runs" / "story")
     page = tab.open()
     choose(page, "Learned from", "kinds")
     choose(page, "Kind", "fi")
@@ -202,10 +204,6 @@ def test_runs_of_kinds_and_of_texts_are_used(tab: Tab, app: App, tmp_path: Path)
         content = content_of(page.locator("a[download='story.txt']"))
     assert content.startswith("It was\na d")
     playwright.expect(page.get_by_label("Kind")).to_be_hidden()
-
-
-def train(app: App, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "wavemore", *words], cwd=app.folder, check=True, capture_output=True)
 
 
 def content_of(link: Any) -> str:

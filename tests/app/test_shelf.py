@@ -170,7 +170,7 @@ def test_all_runs_are_listed_and_two_are_compared(trained: Path) -> None:
     rows = board.rows()
     assert [row.name for row in rows] == board.usable() == ["names-2", "names-1", "story-1", "kinds-1"]
     assert all(row.state == "" and row.seconds > 0 for row in rows)
-    assert rows[0].kind == f"joins neighbouring characters step by step; {rows[0].parameters:,} numbers"
+    assert rows[0].does == f"joins neighbouring characters step by step; {rows[0].parameters:,} numbers"
     assert PLAIN_MODELS.keys() == MODELS.keys()
     verdict = board.judge("names-1", "names-2")
     assert "8 items that neither has learned from" in verdict.sentence

@@ -187,7 +187,7 @@ class Answers:
         return {**remembered(memory), "run": name or ""}
 
     def show_run(self, name: str | None, memory: Memory) -> tuple[Any, ...]:
-        """Show the wishes that a run can meet, and its favourites; nothing remains of the run before."""
+        """Show the wishes that a run can meet, and its favourites."""
         format_, kinds = "lines", tuple[str, ...]()
         with suppress(WavemoreError):  # there is none yet
             format_, kinds = self.shelf.makes(name or "")
@@ -196,9 +196,7 @@ class Answers:
             gr.update(visible=format_ == "text"),
             gr.update(choices=[("any", ""), *((kind, kind) for kind in kinds)], value="", visible=bool(kinds)),
             markup.favourites(remembered(memory)["kept"].get(name or "", []), name or ""),
-            [],
             gr.update(visible=False),
-            *[""] * 6,
         )
 
     def make_items(self, name: str | None, memory: Memory, *wishes: Any) -> tuple[Any, ...]:

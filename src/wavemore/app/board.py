@@ -26,8 +26,8 @@ class Row:
     """Among how many characters it hesitates at each place."""
     state: str
     """Empty for a finished run."""
-    kind: str
-    """How its model reads, in words."""
+    does: str
+    """What its model does, in words, and how many numbers it has."""
     model: str
     """Its model as `wavemore log` names it."""
     parameters: int
@@ -53,7 +53,7 @@ def _row(entry: Entry) -> Row:
         data=config.data.name,
         quality="" if entry.val_nats is None else f"{choices(entry.val_nats):.1f} characters",
         state=entry.problem,
-        kind=describe_plainly(config.model, parameters),
+        does=describe_plainly(config.model) + (f"; {parameters:,} numbers" if parameters else ""),
         model=describe_model(config),
         parameters=parameters,
         seconds=summary.total_seconds if summary else records[-1]["seconds"] if records else 0.0,

@@ -238,7 +238,7 @@ def runs(rows: Sequence[Row]) -> Html:
     """All runs in a table."""
     if not rows:
         return note("There is no run yet: give a list, and start.")
-    head = ("Name", "Learned from", "Hesitates between", "Learned for", "How it reads", "Begun")
+    head = ("Name", "Learned from", "Hesitates between", "Learned for", "How it works", "Begun")
     body = []
     for row in rows:
         state = f" <small>({text(row.state)})</small>" if row.state else ""
@@ -247,7 +247,7 @@ def runs(rows: Sequence[Row]) -> Html:
             _bdi(row.data),
             text(row.quality),
             text(duration(row.seconds) if row.seconds else ""),
-            text(row.kind),
+            text(row.does),
             text(row.created),
         )
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

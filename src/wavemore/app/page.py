@@ -99,9 +99,10 @@ class Page:
             without = gr.Textbox(label="Without", info="several with commas", min_width=140)
         self.kind = gr.Dropdown([("any", "")], value="", label="Kind", interactive=True, visible=False)
         with gr.Row():
-            count = gr.Number(20, label="How many", precision=0, minimum=1, maximum=MAX_COUNT, min_width=80)
+            number: dict[str, Any] = {"precision": 0, "min_width": 80}
+            count = gr.Number(20, label="How many", info=f"up to {MAX_COUNT}", minimum=1, maximum=MAX_COUNT, **number)
             shortest, longest = (
-                gr.Number(label=label, placeholder="any", precision=0, minimum=0, maximum=MAX_LENGTH, min_width=80)
+                gr.Number(0, label=label, info="0: any", minimum=0, maximum=MAX_LENGTH, **number)
                 for label in ("Shortest", "Longest")
             )
         daring = _daring()
@@ -181,12 +182,11 @@ class Page:
         blocks.load(answers.open, [self.memory], **follow)
         blocks.load(answers.list_runs, None, [self.table, self.a, self.b], **PRIVATE)
         self.run.input(answers.choose, [self.run, self.memory], [self.memory], **PRIVATE)
-        said = [self.said, self.exported, self.inside]
-        of_run = [self.for_lists, self.for_texts, self.kind, self.kept, self.made, self.download]
-        of_run += [*said, self.items, self.saved, self.written]
+        of_run = [self.for_lists, self.for_texts, self.kind, self.kept, self.download]
         self.run.change(answers.show_run, [self.run, self.memory], of_run, **PRIVATE)
-        for event in (self.start.click, self.resume.click, self.finish.click):
-            event(lambda: [""] * len(said), None, said, **PRIVATE)
+        said = [self.said, self.exported, self.inside, self.items, self.saved, self.written]  # about the run before
+        for event in (self.run.change, self.start.click, self.resume.click, self.finish.click):
+            event(None, None, said, js=f"() => {[''] * len(said)}", **PRIVATE)
         made = [self.said, self.items, self.saved, self.made]
         for event in (self.make.click, *(field.submit for field in self.wishes[1:6])):
             event(answers.make_items, [self.run, self.memory, *self.wishes], made, **SAMPLERS, **PRIVATE)

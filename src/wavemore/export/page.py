@@ -77,8 +77,9 @@ def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     return {
         "format": config.data.format,
         "separator": config.data.layout.separator if config.data.layout.kind == "separated" else None,
-        "kind": describe_plainly(config.model, network.parameter_count()),
+        "does": describe_plainly(config.model),
         "settings": f"{config.model} {config.model_config.label}",
+        "numbers": network.parameter_count(),
         "characters": vocabulary.characters,
         "labels": {"names": labels.names, "shares": labels.shares.tolist() if labels else []},
         "cleaning": {"normalize": config.data.cleaning.normalize, "case": config.data.cleaning.case},

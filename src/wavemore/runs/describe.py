@@ -30,13 +30,13 @@ def describe_model(config: RunConfig) -> str:
     return f"{config.model} {config.model_config.label}{optimizer}{source}"
 
 
-def describe_plainly(model: str, parameters: int) -> str:
-    """A model for readers who know no models: how it reads, and how many numbers it has, if that is known.
+def describe_plainly(model: str) -> str:
+    """What a model does, for readers who know no models.
 
-    >>> describe_plainly("lstm", 52_000)
-    'reads character by character, with a memory; 52,000 numbers'
+    >>> describe_plainly("lstm")
+    'reads character by character, with a memory'
     """
-    return PLAIN_MODELS.get(model, model) + (f"; {parameters:,} numbers" if parameters else "")
+    return PLAIN_MODELS.get(model, f"is of the kind {model}")
 
 
 def source_name(config: RunConfig) -> str:

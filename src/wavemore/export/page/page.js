@@ -275,9 +275,10 @@ function start() {
   const showTemperature = () => ($("temperature-value").textContent = Number($("temperature").value).toFixed(2));
   showTemperature();
   $("temperature").addEventListener("input", showTemperature);
-  const lines = data.known ? `${data.known.lines.toLocaleString("en")} lines of ` : "";
+  const [numbers, items] = [data.numbers, data.known ? data.known.lines : 0].map((count) => count.toLocaleString("en"));
   $("facts").textContent =
-    `The model ${data.kind}, learned from ${lines}${maker.size - 1} different characters (${data.settings}).`;
+    `The model ${data.does}. It has ${numbers} numbers, learned from ${isText ? "a text" : `${items} items`} of ` +
+    `${maker.size - 1} different characters (${data.settings}).`;
   $("wishes").addEventListener("submit", make);
   $("copy").addEventListener("click", copy);
   $("text-file").addEventListener("click", () => {
