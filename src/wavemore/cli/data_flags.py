@@ -40,9 +40,9 @@ class DataFlags:
     format: Annotated[Literal["auto", "lines", "text"], NO_HINT] = "auto"
     """lines: a list, one item per line; text: one continuous text; auto: what the file looks like"""
     column: Annotated[Text, NO_HINT, arg(aliases=("--field",))] = None
-    """of a table or JSON: name or number of the column or field with the items (default: the only one with texts)"""
+    """for a table or JSON: name or number of the column or field with the items (default: the only one with texts)"""
     label_column: Annotated[Text, NO_HINT, arg(aliases=("--label-field",))] = None
-    """of a table or JSON: name or number of the column with the labels of the items, which condition the model"""
+    """for a table or JSON: name or number of the column with the labels of the items, which condition the model"""
     count_column: Annotated[Text, NO_HINT] = None
     """name or number of the column that says how often each item occurs: its weight in training and in losses"""
     by_count: YesOrNo = True
