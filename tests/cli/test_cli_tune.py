@@ -101,18 +101,22 @@ def test_a_search_ends_with_a_winner_that_can_be_trained_again(
 
 
 @pytest.mark.slow
-def test_a_killed_search_is_resumed_to_the_same_trials(
+def test_a_stopped_or_killed_search_is_resumed_to_the_same_trials(
     program: Any, tune: Callable[..., str], wavemore: Any, few: str
 ) -> None:
     words = ("tune", few, *SMALL, "--jobs", "1")
     tune(*words, "--folder", "whole")
-    for after in (2, 5):
+    for after, number in ((2, signal.SIGINT), (5, signal.SIGKILL)):
         process = program.start(*words, "--folder", "cut")
         while not (Path("cut/trials") / str(after) / "config.json").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        process.kill()
-        process.wait()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=900)
+        assert not Path("cut/tune.json").exists()
+        if number == signal.SIGINT:
+            assert (process.returncode, err) == (130, "")
+            assert f"Continue with the same command: wavemore {' '.join(words)} --folder cut" in out
     tune(*words, "--folder", "cut")
     assert trials_of(Path("cut")) == trials_of(Path("whole"))
     for each in trials_of(Path("cut")):
@@ -135,22 +139,6 @@ def test_a_killed_search_is_resumed_to_the_same_trials(
     result = wavemore(*words, "--folder", "cut")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "cut/journal.jsonl lacks trials/1, which is in cut: put the whole journal back, or choose" in result.err
-
-
-@pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(program: Any, tune: Callable[..., str], few: str) -> None:
-    words = ("tune", few, "--trials", "4", "--model", "tree", "--jobs", "2", "--repeats", "1")
-    process = program.start(*words)
-    while not (FOLDER / "trials/1/config.json").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=900)
-    assert (process.returncode, err) == (130, "")
-    assert f"Continue with the same command: wavemore {' '.join(words)}" in out
-    assert not (FOLDER / "tune.json").exists()
-    tune(*words)
-    assert len(read_tuning(FOLDER)["trials"]) == 4
 
 
 @pytest.mark.slow
