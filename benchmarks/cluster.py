@@ -7,7 +7,7 @@ workers of a scheduler on this machine, in turns. Both wait until all weights an
 of each study, starts what was killed again and, if the study has ended, repeats its command. It counts the studies
 whose record and weights are, to the bit, those of a study on this machine that nothing has disturbed.
 
-Both check that all weights are the same. Writes records/cluster.json.
+Both check that all weights are the same. They write records/cluster.json and records/cluster-kills.json.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ import tyro
 from wavemore.runs.environment import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORD = ROOT / "records/cluster.json"
+RECORDS = ROOT / "records"
 STUDY = """
 question = "What does a cluster cost?"
 seeds = {seeds}
@@ -66,8 +66,6 @@ class Settings:
     """Kill a part of the cluster so many times, instead of measuring what it costs."""
     seed: int = 0
     """Decides what is killed, and when."""
-    output: Path = RECORD
-    """File of the record."""
 
 
 @dataclass
@@ -181,15 +179,14 @@ def main() -> None:
     """Measure, print and write the record."""
     settings = tyro.cli(Settings, description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        part = kills(settings, Path(folder)) if settings.kill else costs(settings, Path(folder))
-    part |= {
+        record = kills(settings, Path(folder)) if settings.kill else costs(settings, Path(folder))
+    record |= {
         "command": "python -m " + " ".join(["benchmarks.cluster", *sys.argv[1:]]),
         "date": datetime.now().astimezone().date().isoformat(),
         "environment": environment(),
     }
-    record = json.loads(settings.output.read_text(encoding="utf-8")) if settings.output.exists() else {}
-    record["kills" if settings.kill else "costs"] = part
-    settings.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    path = RECORDS / ("cluster-kills.json" if settings.kill else "cluster.json")
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def prepare(settings: Settings, folder: Path) -> Path:

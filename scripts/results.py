@@ -155,8 +155,9 @@ def results(found: dict[str, dict[str, Any]]) -> str:
         parts += ["", "## Wishes\n", *_wishes(found["wishes"])]
     if "ranks" in found:
         parts += ["", "## Several processes\n", *_ranks(found["ranks"])]
-    if "cluster" in found:
-        parts += ["", "## A cluster\n", *_cluster(found["cluster"])]
+    clusters = [found[name] for name in ("cluster", "cluster-kills") if name in found]
+    if clusters:
+        parts += ["", "## A cluster\n", *map(_cluster, clusters)]
     if "busy" in found:
         parts += ["", "## Beside a busy process\n", *_busy(found["busy"])]
     if "nearest" in found:
@@ -441,27 +442,23 @@ def _ranks(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _cluster(record: dict[str, Any]) -> list[str]:
-    """Return what a Dask cluster costs, and what becomes of studies in which something is killed."""
-    rows = []
-    if "costs" in record:
-        part = record["costs"]
-        seconds, runs = part["medians"], part["seconds"]["cluster"]
-        rows.append(
-            f"- `{part['command']}`: a study of {part['trainings']} trainings takes {seconds['cluster']:.0f} s on two "
-            f"Dask workers of this machine and {seconds['processes']:.0f} s on two local processes, "
-            f"**{part['overhead']:+.1%}**; medians of {len(runs)}, in turns, "
-            f"{'with the same weights to the bit' if part['same'] else 'WITH OTHER WEIGHTS'}. {_machine(part)}"
+def _cluster(record: dict[str, Any]) -> str:
+    """Return what a Dask cluster costs, or what becomes of studies in which something is killed."""
+    trainings = f"a study of {record['trainings']} trainings"
+    if "rows" in record:
+        return (
+            f"- `{record['command']}`: a worker, the scheduler or the study itself was killed at a random moment of "
+            f"{trainings} on two workers, and what was killed was started again. **{record['same']} of "
+            f"{len(record['rows'])}** studies came to the record and weights, to the bit, of one that nothing had "
+            f"disturbed. {_machine(record)}"
         )
-    if "kills" in record:
-        part = record["kills"]
-        rows.append(
-            f"- `{part['command']}`: a worker, the scheduler or the study itself was killed at a random moment of a "
-            f"study of {part['trainings']} trainings on two workers, and what was killed was started again. "
-            f"**{part['same']} of {len(part['rows'])}** studies came to the record and weights, to the bit, of one "
-            f"that nothing had disturbed. {_machine(part)}"
-        )
-    return rows
+    seconds, runs = record["medians"], record["seconds"]["cluster"]
+    return (
+        f"- `{record['command']}`: {trainings} takes {seconds['cluster']:.0f} s on two Dask workers of this machine, "
+        f"and {seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of {len(runs)}, "
+        f"in turns, {'with the same weights to the bit' if record['same'] else 'WITH OTHER WEIGHTS'}. "
+        f"{_machine(record)}"
+    )
 
 
 def _busy(record: dict[str, Any]) -> list[str]:

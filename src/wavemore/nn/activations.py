@@ -48,8 +48,8 @@ SiLU = nn.SiLU
 class GELU(nn.Module):
     """Multiply every value by the probability that a standard normal one is smaller: x * Phi(x).
 
-    >>> GELU()(torch.tensor([-10.0, 0.0, 10.0])).round(decimals=3)
-    tensor([-0.,  0., 10.])
+    >>> GELU()(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=3)
+    tensor([-0.1590,  0.0000,  0.8410])
 
     Paper: https://arxiv.org/abs/1606.08415
     """

@@ -5,6 +5,7 @@ Shapes: B lines, T time, N positions of all lines, C channels, V vocabulary.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.lstm import lstm, lstm_step, project
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
+from wavemore.nn.precision import fast_bfloat16
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,19 @@ class Recurrent(Model):
             states, _ = self._packed_states(tokens.T.flatten(), [lines] * length)
             states = states.view(length, lines, -1).transpose(0, 1)  # (B, T, C)
         else:
-            states, _ = self.cells(self.embedding(tokens))
+            states, _ = self.run_cells(self.embedding(tokens))
         logits: Tensor = self.head(self.drop(last_positions(states, logits_to_keep)))
         return logits
+
+    def run_cells(self, x: Tensor, before: Any = None) -> tuple[Tensor, Any]:
+        """Run torch's layers: (B, T, I) -> (B, T, C), and the state after the last step.
+
+        On a CPU without instructions for bfloat16, torch's LSTM fails within autocast, so it has float32 there.
+        """
+        if torch.is_autocast_enabled("cpu") and not fast_bfloat16():
+            with torch.autocast("cpu", enabled=False):
+                return cast(tuple[Tensor, Any], self.cells(x, before))
+        return cast(tuple[Tensor, Any], self.cells(x, before))
 
     @property
     def is_packable(self) -> bool:
@@ -104,7 +116,7 @@ class Recurrent(Model):
             states, after = self._packed_states(tokens.T.flatten(), [lines] * length, before)
             return self.head(self.drop(states.view(length, lines, -1).transpose(0, 1))), after
         is_lstm = isinstance(self.cells, nn.LSTM)
-        states, after = self.cells(self.embedding(tokens), (before if is_lstm else before[0]) if before else None)
+        states, after = self.run_cells(self.embedding(tokens), (before if is_lstm else before[0]) if before else None)
         return self.head(self.drop(states)), tuple(x.detach() for x in (after if is_lstm else (after,)))
 
     def _packed_states(
@@ -157,12 +169,12 @@ class _RecurrentDecoder(Decoder):
         self.logits = self.step(starts)
 
     def step(self, tokens: Tensor) -> Tensor:
-        states, self.state = self.model.cells(self.model.embedding(tokens[:, None]), self.state)
+        states, self.state = self.model.run_cells(self.model.embedding(tokens[:, None]), self.state)
         self.logits = self.model.head(states[:, 0])
         return self.logits
 
     def prefill(self, tokens: Tensor) -> Tensor:
-        states, self.state = self.model.cells(self.model.embedding(tokens), self.state)
+        states, self.state = self.model.run_cells(self.model.embedding(tokens), self.state)
         after = self.model.head(states)
         before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
         self.logits = after[:, -1]
@@ -196,7 +208,7 @@ class _LstmDecoder(Decoder):
 
     def prefill(self, tokens: Tensor) -> Tensor:
         before = tuple(torch.stack(x) for x in zip(*filter(None, self.states), strict=True))
-        states, after = self.model.cells(self.model.embedding(tokens), before)
+        states, after = self.model.run_cells(self.model.embedding(tokens), before)
         self.states = list(zip(*(x.detach().unbind() for x in after), strict=True))
         logits = self.model.head(states)
         earlier = torch.cat([self.logits[:, None], logits[:, :-1]], dim=1)
