@@ -454,10 +454,9 @@ def _cluster(record: dict[str, Any]) -> str:
         )
     seconds, runs = record["medians"], record["seconds"]["cluster"]
     return (
-        f"- `{record['command']}`: {trainings} takes {seconds['cluster']:.0f} s on two Dask workers of this machine, "
-        f"and {seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of {len(runs)}, "
-        f"in turns, {'with the same weights to the bit' if record['same'] else 'WITH OTHER WEIGHTS'}. "
-        f"{_machine(record)}"
+        f"- `{record['command']}`: {trainings} takes {seconds['cluster']:.0f} s on two Dask workers of this machine, and "
+        f"{seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of {len(runs)}, in "
+        f"turns, {'with the same weights to the bit' if record['same'] else 'WITH OTHER WEIGHTS'}. {_machine(record)}"
     )
 
 

@@ -93,4 +93,4 @@ def test_a_full_disk(output: str, run: Path, program: Callable[..., Any]) -> Non
     assert (result.code, result.out) == (1, "")
     assert result.err == f"wavemore: cannot write {output}: File too large; its old content is unchanged\n"
     assert [path.name for path in Path().iterdir() if path.name != "out"] == ["runs"]
-    assert not Path("out/config.json").exists()
+    assert not output.startswith("out") or not [*Path("out").iterdir()], "nothing is in the way of the next attempt"

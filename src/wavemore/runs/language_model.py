@@ -195,13 +195,17 @@ class LanguageModel:
                 "were exchanged: save `model.state_dict()` itself"
             )
         _clear(path)
-        write_atomic(path / "vocabulary.json", self.vocabulary.to_json().encode())
-        if self.known.size:
-            write_hashes(path / "lines.safetensors", self.known)
-        write_tensors(path / "model.safetensors", {name: state[name].to(plain[name].dtype) for name in plain})
-        if self.summary is not None:
-            write_json(path / "summary.json", self.summary)
-        write_json(path / "config.json", config)  # the last one: before it, the folder is no model
+        try:
+            write_atomic(path / "vocabulary.json", self.vocabulary.to_json().encode())
+            if self.known.size:
+                write_hashes(path / "lines.safetensors", self.known)
+            write_tensors(path / "model.safetensors", {name: state[name].to(plain[name].dtype) for name in plain})
+            if self.summary is not None:
+                write_json(path / "summary.json", self.summary)
+            write_json(path / "config.json", config)  # the last one: before it, the folder is no model
+        except RunError:  # the disk is full
+            _remove(path)
+            raise
 
     def __repr__(self) -> str:
         parameters = f"{self.model.parameter_count():,} parameters"
@@ -219,10 +223,14 @@ def _clear(folder: Path) -> None:
         is_ours = (folder / "config.json").exists() and read_created(folder / "config.json") is not None
         if present - BESIDE and not (is_ours and present <= {*SAVED, *BESIDE}):
             raise RunError(f"{folder} holds a training or other files: choose another folder for the model")
-        for name in SAVED:
-            (folder / name).unlink(missing_ok=True)
+        _remove(folder)
     except OSError as error:
         raise RunError(f"cannot save a model in {folder}: {error.strerror}") from None
+
+
+def _remove(folder: Path) -> None:
+    for name in SAVED:
+        (folder / name).unlink(missing_ok=True)
 
 
 def from_pretrained(folder: str | Path, *, revision: str = "", device: str | torch.device = "cpu") -> LanguageModel:

@@ -278,7 +278,7 @@ function start() {
   const [numbers, items] = [data.numbers, data.known ? data.known.lines : 0].map((count) => count.toLocaleString("en"));
   $("facts").textContent =
     `The model ${data.does}. It has ${numbers} numbers, learned from ${isText ? "a text" : `${items} items`} of ` +
-    `${maker.size - 1} different characters (${data.settings}).`;
+    `${(maker.size - 1).toLocaleString("en")} different characters (${data.settings}).`;
   $("wishes").addEventListener("submit", make);
   $("copy").addEventListener("click", copy);
   $("text-file").addEventListener("click", () => {
