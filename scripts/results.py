@@ -453,10 +453,11 @@ def _cluster(record: dict[str, Any]) -> str:
             f"disturbed. {_machine(record)}"
         )
     seconds, runs = record["medians"], record["seconds"]["cluster"]
+    same = "with the same weights to the bit" if record["same"] else "WITH OTHER WEIGHTS"
     return (
-        f"- `{record['command']}`: {trainings} takes {seconds['cluster']:.0f} s on two Dask workers of this machine, and "
-        f"{seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of {len(runs)}, in "
-        f"turns, {'with the same weights to the bit' if record['same'] else 'WITH OTHER WEIGHTS'}. {_machine(record)}"
+        f"- `{record['command']}`: {trainings} takes {seconds['cluster']:.0f} s on two Dask workers of this machine, "
+        f"and {seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of "
+        f"{len(runs)}, in turns, {same}. {_machine(record)}"
     )
 
 
