@@ -77,6 +77,7 @@ import pytest
 import wavemore as wm
 from wavemore.engine.evaluate import part_losses
 from wavemore.engine.threads import set_threads
+from wavemore.nn.precision import fast_bfloat16
 from wavemore.text.text_corpus import read_text_corpus
 
 set_threads(1)
@@ -109,7 +110,8 @@ for corpus in (lines, read_text_corpus(folder / "text.txt", cache=folder)):
         for record in wm.fit(on_cpu, corpus, plan.recipe):
             pass
         loss = wm.evaluate(model, corpus.val).nats
-        assert loss == pytest.approx(wm.evaluate(on_cpu, corpus.val).nats, abs=1e-4), name
+        same = 1e-4 if fast_bfloat16() else 0.02  # Muon computes in bfloat16 on a device, and on such a CPU
+        assert loss == pytest.approx(wm.evaluate(on_cpu, corpus.val).nats, abs=same), name
         assert wm.evaluate([model, model], corpus.val).nats == pytest.approx(loss, abs=1e-5)
         if corpus.format == "lines":
             samples = list(wm.generate(model, corpus.vocabulary, 5, wm.Sampling(max_length=9), corpus.line_hashes))
