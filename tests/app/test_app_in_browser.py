@@ -145,13 +145,14 @@ def test_from_a_list_to_a_page_to_hand_on(tab: Tab) -> None:
     assert len(made) == 7
     assert all(item.startswith("m") and item not in LIST for item in made)
     page.locator(".w-star").nth(2).click()
+    playwright.expect(page.locator(".w-chips").last.locator("li")).to_have_count(1, timeout=WAIT)
     star = page.locator(".w-star").nth(4)
     star.focus()
     page.keyboard.press("Space")
     playwright.expect(star).to_have_attribute("aria-pressed", "true")
     links = page.locator("a[download$='-favourites.txt']")
     links.wait_for(timeout=WAIT)
-    playwright.expect(page.locator(".w-chips").last.locator("li")).to_have_count(2)
+    playwright.expect(page.locator(".w-chips").last.locator("li")).to_have_count(2, timeout=WAIT)
     assert content_of(links).splitlines() == [made[2], made[4]]
     page.get_by_role("button", name="Prepare the file").click()
     with page.expect_download(timeout=WAIT) as found:
