@@ -220,16 +220,18 @@ class Answers:
         except WavemoreError as error:
             yield sentence(error)
 
-    def toggle(self, name: str, made: Sequence[Any], memory: Memory, event: gr.EventData) -> tuple[Any, ...]:
-        """Keep an item, or no longer."""
-        memory = remembered(memory)
-        number, kept = event._data.get("number", -1), list(memory["kept"].get(name, []))
-        if isinstance(number, int) and 0 <= number < len(made):
-            item = made[number]
-            others = [each for each in kept if each["text"] != item["text"]]
-            kept = others if len(others) < len(kept) else [*kept, item]
-        memory = {**memory, "kept": {**memory["kept"], name: kept}}
-        return memory, markup.favourites(kept, name)
+    def keep(self, name: str, made: Sequence[Any], memory: Memory, event: gr.EventData) -> tuple[Any, ...]:
+        """Keep the items whose stars are pressed, and earlier favourites that are not among these items."""
+        memory, pressed = remembered(memory), event._data.get("pressed")
+        kept = {item["text"]: item for item in memory["kept"].get(name, [])}
+        for number, item in enumerate(made):
+            if isinstance(pressed, list) and number in pressed:
+                kept.setdefault(item["text"], item)
+            else:
+                kept.pop(item["text"], None)
+        favourites = list(kept.values())
+        memory = {**memory, "kept": {**memory["kept"], name: favourites}}
+        return memory, markup.favourites(favourites, name)
 
     def prepare_file(self, name: str | None) -> tuple[Any, ...]:
         """Write the page that makes such items anywhere."""

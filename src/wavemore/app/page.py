@@ -14,7 +14,8 @@ STAR = """element.addEventListener('click', (event) => {
   const star = event.target.closest('[data-star]');
   if (!star) return;
   star.setAttribute('aria-pressed', star.getAttribute('aria-pressed') !== 'true');
-  trigger('click', {number: Number(star.dataset.star)});
+  const pressed = element.querySelectorAll("[data-star][aria-pressed='true']");
+  trigger('click', {pressed: [...pressed].map((each) => Number(each.dataset.star))});
 });"""
 
 
@@ -191,7 +192,9 @@ class Page:
         for event in (self.make.click, *(field.submit for field in self.wishes[1:6])):
             event(answers.make_items, [self.run, self.memory, *self.wishes], made, **SAMPLERS, **PRIVATE)
         self.write.click(answers.write_on, [self.run, *self.text_wishes], [self.written], **SAMPLERS, **PRIVATE)
-        self.items.click(answers.toggle, [self.run, self.made, self.memory], [self.memory, self.kept], **PRIVATE)
+        stars = [self.run, self.made, self.memory]
+        # multiple: a click counts even if the last one has no answer yet
+        self.items.click(answers.keep, stars, [self.memory, self.kept], trigger_mode="multiple", **PRIVATE)
         self.export.click(answers.prepare_file, [self.run], [self.exported, self.download], **PRIVATE)
         for event in (self.look.click, self.word.submit):
             event(answers.look_inside, [self.run, self.word], [self.inside], **SAMPLERS, **PRIVATE)
