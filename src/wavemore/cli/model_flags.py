@@ -116,7 +116,7 @@ class SamplingFlags:
     match: Words = ""
     """a regular expression (Python's syntax) that each line as a whole matches"""
     label: Words = ""
-    """the label of all lines (default: each is drawn as often as train has it)"""
+    """the label of all lines (default: labels are drawn as often as train has them)"""
     min_length: Number = 1
     """shortest line, in characters"""
     max_length: IntOrAuto = "auto"

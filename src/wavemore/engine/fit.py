@@ -93,7 +93,7 @@ def fit(
 
 
 class Training(Iterator[StepRecord]):
-    """A training that goes on as its records are asked for: what `fit` returns.
+    """A training in progress, which `fit` returns: each record that is asked for trains one step.
 
     Between two records, the model can be looked at, and the state be copied.
 
@@ -130,7 +130,7 @@ class Training(Iterator[StepRecord]):
         return self._state.checkpoint()
 
     def replan(self, steps: int) -> Recipe:
-        """Plan another number of steps in all from now on (see `Recipe.with_steps`); return the new recipe."""
+        """Change the number of steps in all (see `Recipe.with_steps`); return the new recipe."""
         return self._state.replan(steps)
 
     @property

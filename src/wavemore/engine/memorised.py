@@ -49,7 +49,8 @@ class Memorised:
         made = f"of {self.samples:,} samples, {shares}, and {self.near:.0%} are new but one edit from an item"
         if self.real_near is None:
             return [made]
-        return [made, f"of the real items that it has not seen, {self.real_near:.0%} are so near"]
+        real = f"of the val items that are not in train, {self.real_near:.0%} are one edit from one of train"
+        return [made, real]
 
 
 def memorised(model: Model, corpus: Corpus, sampling: Sampling) -> Memorised | None:

@@ -77,7 +77,7 @@ class Recipe:
         require(valid, "replanned", self.replanned, "steps done, rising to `steps`, each with the number planned then")
 
     def with_steps(self, steps: int, done: int) -> "Recipe":
-        """Plan another number of steps in all, `steps`, when `done` are done.
+        """Change the number of steps in all to `steps`, when `done` are done.
 
         From there the learning rate falls to zero at the new end.
 

@@ -28,7 +28,7 @@ class Sampling:
     contains: tuple[str, ...] = setting((), "what each line contains: all of these, in any order")
     without: tuple[str, ...] = setting((), "characters or words that no line contains")
     match: str = setting("", "a regular expression (Python's syntax) that each line as a whole matches")
-    label: str = setting("", "the label of all lines (default: each is drawn as often as train has it)")
+    label: str = setting("", "the label of all lines (default: labels are drawn as often as train has them)")
     min_length: int = setting(1, "shortest line, in characters")
     max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
     distinct: bool = setting(False, "no duplicate lines")

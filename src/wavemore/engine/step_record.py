@@ -60,7 +60,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What is known after a step, plain numbers. Losses are in nats per character."""
+    """The numbers that are known after a step. Losses are in nats per character."""
 
     step: int
     """Steps done so far."""

@@ -91,7 +91,7 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     Raises a ModelError if the plan was made for other fusions.
     """
     if not isinstance(plan, UniquePlan):
-        raise ModelError(f"a {type(plan).__name__} is no plan: make plans by `batches(..., plans=True)`")
+        raise ModelError(f"a {type(plan).__name__} is not a plan: make plans by `batches(..., plans=True)`")
     layers = _without_positions(layers)
     planned = tuple(len(children) for children in plan.children)
     if planned != fusion_sizes(layers):

@@ -135,13 +135,13 @@ def require_model(model: object) -> None:
 
     >>> require_model(nn.Linear(2, 2))
     Traceback (most recent call last):
-    wavemore.errors.ModelError: a Linear is no model of wavemore: make one by `build`, or subclass `Model`; to comp...
+    wavemore.errors.ModelError: a Linear is not a wavemore model: make one by `build`, or subclass `Model`; to comp...
     """
     if not isinstance(model, Model):
         if isinstance(getattr(model, "model", None), Model):
             raise ModelError(f"a {type(model).__name__} holds a model: give its `model`")
         raise ModelError(
-            f"a {type(model).__name__} is no model of wavemore: make one by `build`, or subclass `Model`; to compile a "
+            f"a {type(model).__name__} is not a wavemore model: make one by `build`, or subclass `Model`; to compile a "
             "model, call its own `compile()`"
         )
 

@@ -50,7 +50,7 @@ def downloaded(name: str, revision: str = "") -> Iterator[Path]:
     The files are kept in the cache of huggingface_hub, which is used without a network. All are of one commit, the
     latest of the `revision`, which is a branch, a tag or a commit; by default of the branch "main".
 
-    Raises `RunError` if there is no model of wavemore, or the hub cannot be reached.
+    Raises `RunError` if there is no wavemore model, or the hub cannot be reached.
     """
     hub = _library(f"there is no folder {name!r}, and downloading a model")
     with tempfile.TemporaryDirectory(prefix="wavemore-") as temporary:

@@ -1,6 +1,6 @@
 """The time of a tuning: when the last trial may begin, and which trials are repeated in the time that is kept for that.
 
-A repeat is expected to take as long as the same trial took in the search, and the next trial as long as the slowest.
+A repeat is expected to take as long as the same trial took in the search, and the next trial as long as the slow ones.
 """
 
 from collections.abc import Sequence
