@@ -145,7 +145,7 @@ def test_labels_begin_the_lines_and_counts_weigh() -> None:
 
 def test_wrong_uses_are_errors_of_one_line(corpus: LineCorpus, text: TextCorpus) -> None:
     size = len(corpus.vocabulary)
-    with pytest.raises(wm.ModelError, match="a Linear is no model"):
+    with pytest.raises(wm.ModelError, match="a Linear is not a wavemore model"):
         batches(corpus.train, torch.nn.Linear(2, 2))  # type: ignore[call-overload]
     with pytest.raises(wm.ModelError, match="predicts"):
         batches(corpus.train, build("bigram", size + 1))

@@ -141,5 +141,5 @@ def test_wrong_optimizers_are_errors_of_one_line(corpus: LineCorpus) -> None:
         list(fit(model, corpus, RECIPE, optimizer="adam"))  # type: ignore[arg-type]
     with pytest.raises(wm.UsageError, match="an ngram is counted"):
         list(fit(build("ngram", size), corpus, RECIPE, optimizer=torch.optim.SGD(model.parameters(), lr=0.1)))
-    with pytest.raises(wm.ModelError, match="a Sequential is no model"):
+    with pytest.raises(wm.ModelError, match="a Sequential is not a wavemore model"):
         list(fit(torch.nn.Sequential(), corpus, RECIPE))  # type: ignore[arg-type]

@@ -125,7 +125,7 @@ def test_a_model_of_a_loop_of_ones_own_is_saved(corpus: LineCorpus, tmp_path: Pa
     assert main(["sample", str(tmp_path / "gru"), "-n", "2"]) == 0
     assert main(["evaluate", str(tmp_path / "gru")]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3
-    with pytest.raises(wm.ModelError, match="a Linear is no model"):
+    with pytest.raises(wm.ModelError, match="a Linear is not a wavemore model"):
         wm.LanguageModel.of(torch.nn.Linear(2, 2), corpus)  # type: ignore[arg-type]
     with pytest.raises(wm.ModelError, match="predicts"):
         wm.LanguageModel.of(wm.build("gru", 5), corpus)
