@@ -8,7 +8,7 @@ import pytest
 from wavemore.engine.defaults import MOST_WORK, suggested_temperature
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan, uses_threads
-from wavemore.engine.recipe import LECTURE, Recipe
+from wavemore.engine.recipe import LECTURE, MAX_BATCH, Recipe
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import UsageError
 from wavemore.nn.models import MODELS, build, parameter_count
@@ -178,6 +178,18 @@ def test_settings_belong_to_a_model(corpus: LineCorpus) -> None:
         plan(corpus, model="gru", execution="windows")
     with pytest.raises(UsageError, match="`model` is 'bush'; it must be one of tree, wavenet"):
         plan(corpus, model="bush")
+
+
+def test_an_ngram_counts_more_than_a_batch_may_have(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("abc\n" * 400_000)
+    corpus = load_corpus(tmp_path / "long.txt", format="text", cache=tmp_path)
+    planned = plan(corpus, model="ngram", order=2)
+    assert planned.recipe.batch_size == MAX_BATCH < corpus.train.num_targets
+    model = build("ngram", len(corpus.vocabulary), planned.model_config, planned.recipe.seed)
+    [record] = fit(model, corpus, planned.recipe)
+    assert record.epoch == 1
+    assert record.val_nats is not None
+    assert record.val_nats < 0.01
 
 
 def test_an_ngram_has_no_settings_of_a_training(corpus: LineCorpus) -> None:

@@ -133,9 +133,9 @@ class Desk:
         run = find_named(name)
         config = run.config
         if run.summary() is not None:
-            raise RunError(f"{name} is finished: there is nothing to continue")
+            raise RunError(f"the run {name} is finished: there is nothing to continue")
         if run.is_training():
-            raise RunError(f"{name} is being trained by another program: wait for it")
+            raise RunError(f"the run {name} is being trained by another program: wait for it")
         self._check_room()
         minutes = config.budget.minutes if config.budget else 0.0
         return self._add(Job(run, {"resume": True}, minutes, wants="finish" if finish else ""))
@@ -189,7 +189,7 @@ class Desk:
     def _want(self, name: str, what: Literal["finish", "pause"]) -> None:
         job = self.jobs.get(name)
         if job is None or job.ended:
-            raise RunError(f"{name} is not being trained now")
+            raise RunError(f"the run {name} is not being trained now")
         with self._changed:
             job.wants = what
             self._changed.notify_all()

@@ -134,14 +134,14 @@ class Loaded:
     def draw(self, wishes: Wishes, count: int) -> Iterator[Sample]:
         """Draw items one after the other; the first one raises `UsageError` for wishes that no item can meet."""
         if self.format == "text":
-            raise UsageError(f"{self.run.path.name} has read one continuous text, so it makes no items: it writes on")
+            raise UsageError(f"the run {self.run.path.name} has read a text, so it makes no items: it writes on")
         model = self.model
         return generate(model.model, model.vocabulary, count, self._sampling(wishes), model.known)
 
     def write(self, wishes: Wishes, length: int) -> Iterator[str]:
         """Continue a text, and yield it as it grows. Raises `UsageError` for a run of a list."""
         if self.format == "lines":
-            raise UsageError(f"{self.run.path.name} has read a list, so it writes no text: it makes items")
+            raise UsageError(f"the run {self.run.path.name} has read a list, so it writes no text: it makes items")
         model, text = self.model, self.model.vocabulary.clean(wishes.beginning)
         steps = stream_text(model.model, model.vocabulary, 1, length, self._sampling(wishes))
         for count, step in enumerate(steps, 1):
@@ -305,4 +305,4 @@ def _stamp(run: Run) -> int:
     try:
         return (run.path / "model.safetensors").stat().st_mtime_ns
     except OSError:
-        raise RunError(f"{run.path.name} has learned nothing yet: start it, or choose another one") from None
+        raise RunError(f"the run {run.path.name} has learned nothing yet: start it, or choose another one") from None

@@ -40,7 +40,7 @@ PHRASES = (
     (r"`minutes` is .* too short for \d+ steps and .*", "there is too little time for this list: choose a longer one"),
     (
         r"^runs/(\S+) is (?:not finished|unfinished) .*",
-        r"\1 is not finished: choose it in “Learned from”, load the page again, and continue it",
+        r"the run \1 is not finished: choose it in “Learned from”, load the page again, and continue it",
     ),
     (r"name two different sets of runs", "choose two different ones"),
     (r"\bruns/(?=\S+ is on both sides)", ""),
@@ -61,9 +61,9 @@ def plain(message: str) -> str:
     >>> plain("`prefix` is ' a'; lines never begin with a space, so it must not either")
     "“Beginning” is ' a'; lines never begin with a space, so it must not either."
     >>> plain("runs/towns-1 is unfinished (stopped at step 4 of 9): finish its training, or name another run")
-    'towns-1 is not finished: choose it in “Learned from”, load the page again, and continue it.'
-    >>> plain("towns-1 is not being trained now")
-    'towns-1 is not being trained now.'
+    'The run towns-1 is not finished: choose it in “Learned from”, load the page again, and continue it.'
+    >>> plain("list.txt is a folder")
+    'list.txt is a folder.'
     """
     for pattern, words in PHRASES:
         message = re.sub(pattern, words, message)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wavemore.engine.recipe import BatchSampling, Recipe
+from wavemore.engine.recipe import MAX_BATCH, BatchSampling, Recipe
 from wavemore.nn.bag_of_words import BowConfig
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import MODELS, parameter_count
@@ -88,8 +88,8 @@ def settings_of(model: str) -> set[str]:
 def default_settings(model: str, corpus: Corpus, settings: Mapping[str, Any]) -> Defaults:
     """Return the settings that suit `corpus`; some depend on others that were requested."""
     if model == "ngram":
-        targets = max(2, corpus.train.num_targets)
-        recipe = Recipe(steps=1, batch_size=targets, ema_decay=0.0, warmup_fraction=0.0, num_evals=1)
+        batch_size = min(MAX_BATCH, max(2, corpus.train.num_targets))  # no more in a recipe, but all are counted
+        recipe = Recipe(steps=1, batch_size=batch_size, ema_decay=0.0, warmup_fraction=0.0, num_evals=1)
         return Defaults(NgramConfig(order=7) if corpus.format == "text" else NgramConfig(), recipe, None)
     if corpus.format == "text":
         defaults = _for_text(model, corpus.train.num_targets, settings)

@@ -65,9 +65,10 @@ def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     config, vocabulary, summary = names.config, names.vocabulary, names.summary
     if summary is None:
         raise UsageError("the page shows how typical items are, which only the results of a training say: export a run")
-    _check_size(names.model)
+    _check_size(names.model, 2 * names.model.parameter_count())
     network, longest = network_of(names), max(1, config.data.longest_line)
     description = describe(network, packer)
+    _check_size(network, len(packer.data))  # counts have positions and characters too
     labels = vocabulary.labels
     known, lookahead, temperature = None, [], summary.temperature
     if config.data.format == "lines":
@@ -94,10 +95,9 @@ def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     }
 
 
-def _check_size(model: Model) -> None:
-    """Raise `UsageError` for a model that is too large for a page."""
-    count = model.parameter_count()
-    if 2 * count <= MAX_BYTES:
+def _check_size(model: Model, size: int) -> None:
+    """Raise `UsageError` for a model whose weights have too many bytes for a page, by an estimate or packed."""
+    if size <= MAX_BYTES:
         return
     kind, advice = "parameters", "one with a smaller `hidden` or `channels`"
     if isinstance(model, Bigram):
@@ -105,9 +105,9 @@ def _check_size(model: Model) -> None:
     if isinstance(model, Ngram):
         kind = "counts and backoffs"
         advice = f"one with an `order` below {model.config.order}, or on items with `min_count`"
+    pages = f"a page of about {size * 4 / 3 / 1e6:,.0f} MB, and browsers are slow with more than"
     raise UsageError(
-        f"the model has {count:,} {kind}: a page of about {count * 2.7 / 1e6:,.0f} MB, and browsers are slow with more "
-        f"than {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train {advice}"
+        f"the model has {model.parameter_count():,} {kind}: {pages} {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train {advice}"
     )
 
 
