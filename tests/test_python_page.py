@@ -44,23 +44,22 @@ def run(block: str, names: dict[str, Any]) -> None:
     exec(compile(small.replace("steps=100)", "steps=10)"), "docs/python.md", "exec"), names)
 
 
-def shown(block: str) -> str:
-    return package_of(block) or block.strip().splitlines()[0][:40]
-
-
 @pytest.mark.slow
 @pytest.mark.docs
-@pytest.mark.parametrize("block", [block for block in BLOCKS if not package_of(block)], ids=shown)
-def test_the_examples_run(block: str, place: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(place: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one test, as an example uses the names of those before it."""
     folder, names = place
     monkeypatch.chdir(folder)
-    run(block, names)
+    names = dict(names)
+    for block in BLOCKS:
+        if not package_of(block):
+            run(block, names)
 
 
 @pytest.mark.slow
 @pytest.mark.docs
 @pytest.mark.filterwarnings("ignore")  # those of other packages
-@pytest.mark.parametrize("block", [block for block in BLOCKS if package_of(block)], ids=shown)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if package_of(block)], ids=package_of)
 def test_the_examples_with_other_packages_run(
     block: str, place: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
