@@ -24,7 +24,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def oldest(session: nox.Session) -> None:
     """Run all but the slow tests with the oldest versions."""
-    session.install("-e", ".[plot,tensorboard]", "pytest", "pytest-xdist", "hypothesis", *OLDEST)
+    session.install("-e", ".[dev]", *OLDEST)
     session.run("python", "-m", "pytest", *QUICK, *session.posargs)
 
 
