@@ -18,7 +18,6 @@ Shapes: L lines, T positions of a line, N targets of all lines, V vocabulary.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -35,7 +34,7 @@ from wavemore.engine.line_source import Sample
 from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
 from wavemore.errors import A_VOCABULARY, UsageError, require_kind, strings
-from wavemore.nn.model import Model, require_model
+from wavemore.nn.model import Model, copy_of, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.text.lines import Lines
 from wavemore.text.one_edit import within_one_edit
@@ -163,13 +162,14 @@ class LineRows:
         return logits.log_softmax(dim=1).cpu().double()
 
 
+@torch.inference_mode(False)  # with gradients, whatever the caller's mode
 def _tuned(model: Model, shown: LineRows) -> Model:
     """Return a copy after a few steps on the examples; batch statistics stay as they are. Counts cannot be tuned."""
     if isinstance(model, Ensemble):
         return Ensemble([_tuned(part, shown) for part in model.parts])
     if model.config.counted:
         return model
-    copy = deepcopy(model).eval()
+    copy = copy_of(model).eval().requires_grad_(True)
     matrices = [parameter for parameter in copy.parameters() if parameter.ndim >= 2]
     chosen = [parameter for parameter in copy.parameters() if parameter.ndim < 2] + matrices[-1:]
     optimizer = AdamW(chosen, lr=RATE)

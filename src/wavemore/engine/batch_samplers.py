@@ -7,9 +7,8 @@ Shapes: B targets of a batch.
 
 # ruff: noqa: D102 - methods that override another are documented in BatchSampler
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ from wavemore.engine.recipe import BatchSampling
 from wavemore.errors import UsageError
 from wavemore.text.arrays import scramble
 
+P = ParamSpec("P")
+T = TypeVar("T")
 MAX_STORED = 2**22
 """The most items whose random order is kept in memory; that of more is computed where it is needed."""
 
@@ -47,6 +48,20 @@ def permuted(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) ->
     return items.astype(np.int64)
 
 
+class _Latest(Generic[P, T]):
+    """Remembers the last result of a method; `lru_cache` cannot be copied or sent to the workers of a DataLoader."""
+
+    def __init__(self, compute: Callable[P, T]) -> None:
+        self.compute = compute
+        self.kept: tuple[object, T] | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        kept = self.kept
+        if kept is None or kept[0] != args:
+            kept = self.kept = (args, self.compute(*args, **kwargs))
+        return kept[1]
+
+
 class BatchSampler:
     """Samples single targets.
 
@@ -55,7 +70,7 @@ class BatchSampler:
 
     def __init__(self, num_targets: int, batch_size: int, sampling: BatchSampling, seed: int) -> None:
         self.num_targets, self.batch_size, self.sampling, self.seed = num_targets, batch_size, sampling, seed
-        self._shuffled = lru_cache(maxsize=1)(self._shuffle)  # an epoch is shuffled once, not at each of its steps
+        self._shuffled = _Latest(self._shuffle)  # an epoch is shuffled once, not at each of its steps
 
     def at(self, step: int) -> NDArray[np.int64]:
         """Return the positions of the targets of `step`, counted from 0: (B,)."""
@@ -97,7 +112,7 @@ class LineBatchSampler(BatchSampler):
     def __init__(self, spans: LineSpans, batch_size: int, sampling: BatchSampling, seed: int) -> None:
         super().__init__(int(spans.lengths.sum()), batch_size, sampling, seed)
         self.spans = spans
-        self._shuffled_lines = lru_cache(maxsize=1)(self._shuffle_lines)
+        self._shuffled_lines = _Latest(self._shuffle_lines)
 
     def at(self, step: int) -> NDArray[np.int64]:
         lengths = self.spans.lengths

@@ -107,12 +107,17 @@ def batches(
             raise ModelError("`plans` are for a tree or an mlp on a list: leave it out")
         windows = WindowBatcher(part.tokens, model, "unique")
         sampler = training_sampler(part, windows, recipe)
-        return Batches(lambda positions: (windows.plan(positions), windows.targets(positions)), sampler, steps)
+        return Batches(partial(_plans, windows), sampler, steps)
     if part.format == "text":
         blocks = BlockBatcher(part.tokens, model, block_size, model.context - 1 if isinstance(model, Tree) else 0)
         return Batches(partial(_blocks, blocks), training_sampler(part, blocks, recipe), steps)
     lines = LineBatcher(part.tokens, model, part.labels)
     return Batches(partial(_lines, lines), training_sampler(part, lines, recipe), steps)
+
+
+def _plans(windows: WindowBatcher, positions: NDArray[np.int64]) -> tuple[UniquePlan, Tensor]:
+    """Return the distinct n-grams before the positions, with their targets."""
+    return windows.plan(positions), windows.targets(positions)
 
 
 def _lines(batcher: LineBatcher, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wavemore.errors import ModelError, require
 from wavemore.nn.config import ModelConfig
-from wavemore.nn.model import Decoder, Model
+from wavemore.nn.model import Decoder, Model, require_model
 
 
 class Ensemble(Model):
@@ -29,6 +29,8 @@ class Ensemble(Model):
 
     def __init__(self, models: Sequence[Model]) -> None:
         require(len(models) > 0, "models", "an empty list", "one model or more")
+        for model in models:
+            require_model(model)
         super().__init__(models[0].vocabulary_size, models[0].num_labels)
         known = next((model for model in models if model.characters), models[0])
         self.characters, self.labels = known.characters, known.labels

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Generator, Iterator
-from copy import deepcopy
 from math import inf, log10, nan
 from time import perf_counter
 
@@ -22,10 +21,10 @@ from wavemore.engine.ranks import NO_NGRAM, require_one_process, require_same_tr
 from wavemore.engine.recipe import MAX_NATS, Recipe
 from wavemore.engine.step_record import NO_STATE, Checkpoint, StepRecord
 from wavemore.engine.threads import measured
-from wavemore.engine.torch_optimizer import OwnOptimizer
+from wavemore.engine.torch_optimizer import OwnOptimizer, require_trainable
 from wavemore.errors import A_CORPUS, ModelError, RunError, TrainingError, UsageError, require_kind
 from wavemore.nn.layers import Dropout
-from wavemore.nn.model import Model, require_model
+from wavemore.nn.model import Model, copy_of, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.nn.precision import matmul_precision
 from wavemore.nn.ranks import current_ranks
@@ -85,6 +84,9 @@ def fit(
             raise UsageError(NO_NGRAM_STUDENT)
         require_one_process(NO_NGRAM)
         return Training(Counting(model, corpus, recipe, done=resume is not None))
+    require_trainable(model)
+    if not torch.is_grad_enabled():
+        raise UsageError("training needs gradients: call it outside of torch.no_grad() and torch.inference_mode()")
     state = _Descent(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
         state.load(resume)
@@ -156,7 +158,7 @@ class _Descent:
         self.sampler = training_sampler(corpus.train, self.batcher, recipe)
         self.ranks = self.batcher.ranks = current_ranks()
         # The weights that are evaluated and kept: an average over the last steps is better than any single step.
-        self.averaged = deepcopy(model) if recipe.ema_decay else model
+        self.averaged = copy_of(model) if recipe.ema_decay else model
         pairs = zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True)
         self.pairs = list(pairs) if recipe.ema_decay else []
         val = val_in_training(corpus)

@@ -28,6 +28,7 @@ class RecipeOptimizer(torch.optim.Optimizer):
     def __init__(self, model: Model, recipe: Recipe) -> None:
         require_model(model)
         require_kind(recipe, "recipe", Recipe, "a Recipe, such as the `recipe` of a plan")
+        require_trainable(model)
         self.parts = Optimizers(model, recipe).parts
         groups = [
             {"params": list(part.parameters), "lr": part.lr, "weight_decay": part.weight_decay, "name": name}
@@ -64,6 +65,14 @@ class RecipeOptimizer(torch.optim.Optimizer):
             self.state[parameter] = tensors
 
 
+def require_trainable(model: Model) -> None:
+    """Raise a UsageError for a model without weights that can get gradients."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError("all weights are frozen: at least one parameter of the model must have requires_grad=True")
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise UsageError("the model was made within torch.inference_mode(), so it cannot be trained: make it outside")
+
+
 def _states(part: Any) -> list[dict[str, Tensor]]:
     """Return the state of each parameter of a part of `Optimizers`: the same memory, by torch's names."""
     if isinstance(part, Muon):
@@ -86,6 +95,8 @@ class OwnOptimizer:
         self.optimizer, self.recipe = optimizer, recipe
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(f"`optimizer` is a {type(optimizer).__name__}; it must be an optimizer of torch.optim")
+        if isinstance(optimizer, torch.optim.SparseAdam):
+            raise UsageError("SparseAdam takes sparse gradients only, which no model has here: use torch.optim.Adam")
         if isinstance(optimizer, torch.optim.LBFGS):
             raise UsageError("LBFGS computes the loss several times per step: write a loop of your own for it")
         own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}

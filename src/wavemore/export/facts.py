@@ -1,12 +1,11 @@
 """What another program must know to use an exported model: its characters, labels and settings, as plain data."""
 
-from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE
 from wavemore.errors import RunError, require_kind
-from wavemore.nn.model import Model
+from wavemore.nn.model import Model, copy_of
 from wavemore.runs.language_model import LanguageModel, from_pretrained
 from wavemore.runs.run import Run
 from wavemore.text.vocabulary import BOUNDARY
@@ -49,4 +48,4 @@ def loaded(model: LanguageModel | Run) -> LanguageModel:
 
 def network_of(names: LanguageModel) -> Model:
     """Return a copy of the network as it is exported: on the CPU, with 4-byte floats, in eval mode."""
-    return deepcopy(names.model).cpu().float().eval()
+    return copy_of(names.model).cpu().float().eval()

@@ -14,7 +14,7 @@ from torch import nn
 
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import StepRecord
-from wavemore.errors import ModelError, UsageError
+from wavemore.errors import A_CORPUS, ModelError, UsageError, require_kind
 from wavemore.inspection.checks.batchnorm import check_batchnorm
 from wavemore.inspection.checks.learning_rate import check_training, typical_ratios
 from wavemore.inspection.checks.losses import check_context, check_losses, check_modes, check_vocabulary
@@ -100,6 +100,7 @@ def inspect_model(
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"only torch models (torch.nn.Module) can be inspected, not {type(model).__name__}")
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
     if isinstance(model, Ngram):
         raise UsageError("an ngram model is a table of counts without layers: see wavemore evaluate and wavemore score")
     logged = [

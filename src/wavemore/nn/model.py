@@ -5,8 +5,9 @@ Shapes: B lines, T time, V vocabulary, K selected lines.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,12 @@ class Model(nn.Module, ABC):
         return torch.zeros(lines, dtype=torch.int64, device=self.device)
 
     def require_vocabulary(self, characters: str, labels: tuple[str, ...] = ()) -> None:
-        """Raise a ModelError if the model has another number of tokens, or was trained on other ones."""
+        """Raise a ModelError if the model has no weights, another number of tokens, or was trained on other ones."""
+        if self.device.type == "meta":
+            raise ModelError(
+                "the model is on the meta device, which holds no numbers: `model.to_empty(device='cpu')` and "
+                "`load_state_dict` give it weights"
+            )
         if len(labels) != self.num_labels or (self.labels and labels != self.labels):
             raise ModelError(
                 f"the model was made for {self.num_labels:,} labels, and the data has {len(labels):,}, or others: use "
@@ -144,6 +150,16 @@ def require_model(model: object) -> None:
             f"a {type(model).__name__} is not a wavemore model: make one by `build`, or subclass `Model`; to compile a "
             "model, call its own `compile()`"
         )
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def copy_of(model: M) -> M:
+    """Copy a model, also one that torch cannot copy: with weights that pruning or a parametrization computed."""
+    found = [value for layer in model.modules() for value in vars(layer).values()]
+    tensors = [x for value in found for x in (value if isinstance(value, list) else [value]) if isinstance(x, Tensor)]
+    return deepcopy(model, {id(x): x.detach().clone() for x in tensors if not x.is_leaf})
 
 
 class _ForwardDecoder(Decoder):

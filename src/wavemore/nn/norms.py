@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.kernels.torch_internals import in_transform, is_autocast, needs_plain
+from wavemore.nn.kernels.torch_internals import in_dispatch_mode, in_transform, is_autocast, needs_plain
 from wavemore.nn.ranks import is_sharing, summed
 
 Device: TypeAlias = torch.device | str | None
@@ -64,7 +64,8 @@ class _BatchStatistics(nn.Module):
     def require_statistics(self) -> None:
         """Raise a ModelError before the first batch, when there are no statistics."""
         known = self._has_statistics and not self.num_batches_tracked.is_cpu  # on a CPU, a look takes a microsecond
-        if known or torch.compiler.is_compiling() or in_transform():  # then there is no number to read
+        unreadable = self.num_batches_tracked.is_meta or torch.compiler.is_compiling() or in_transform()
+        if known or unreadable or in_dispatch_mode():
             return
         if self.num_batches_tracked.item() == 0:
             raise ModelError(

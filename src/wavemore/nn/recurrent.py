@@ -73,7 +73,7 @@ class Recurrent(Model):
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
         lines, length = tokens.shape
-        if self.is_packable and torch.is_grad_enabled():  # else torch's layer is faster
+        if tokens.numel() and torch.is_grad_enabled() and self.is_packable:  # else torch's layer is faster
             states, _ = self._packed_states(tokens.T.flatten(), [lines] * length)
             states = states.view(length, lines, -1).transpose(0, 1)  # (B, T, C)
         else:
@@ -94,10 +94,10 @@ class Recurrent(Model):
     @property
     def is_packable(self) -> bool:
         """Whether the functions of nn/kernels/lstm.py can run the model: an LSTM on a CPU, without hooks."""
+        if not (is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)):
+            return False
         dtype = next(self.cells.parameters()).dtype
-        bare = is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)
-        fits = dtype in (torch.float32, torch.float64) and self.device.type == "cpu"
-        return bare and fits and not needs_plain()
+        return dtype in (torch.float32, torch.float64) and self.device.type == "cpu" and not needs_plain()
 
     def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
         """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""

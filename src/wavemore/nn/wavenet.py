@@ -161,7 +161,7 @@ class WaveNet(Model):
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
-        blocks = [] if needs_plain() else [block for block in self.blocks if is_fusable(block)]
+        blocks = [] if needs_plain() or not tokens.numel() else [block for block in self.blocks if is_fusable(block)]
         if len(blocks) < len(self.blocks):
             return self.layer_by_layer(tokens, logits_to_keep)
         x = self.embedding(tokens.T)  # (T, B, C): see nn/kernels/gated_block.py

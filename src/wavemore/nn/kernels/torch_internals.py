@@ -23,15 +23,18 @@ _has_global_hook: Callable[[], object] = getattr(nn.modules.module, "_has_any_gl
 in_transform: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 """Whether torch.func.grad, vmap or the like transforms what is computed."""
 _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+in_dispatch_mode: Callable[[], int] = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def needs_plain() -> bool:
-    """Whether only the plain path will do: torch records, transforms or casts what is computed, or calls global hooks.
+    """Whether only the plain path will do: torch records, changes or fakes what is computed, or calls global hooks.
 
-    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, and torch.autocast.
+    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, torch.autocast, and modes
+    such as FakeTensorMode.
     """
-    return bool(torch.compiler.is_compiling() or _is_tracing() or in_transform() or is_autocast() or _has_global_hook())
+    records = torch.compiler.is_compiling() or _is_tracing() or in_transform() or in_dispatch_mode()
+    return bool(records or is_autocast() or _has_global_hook())
 
 
 def is_autocast() -> bool:
@@ -40,7 +43,7 @@ def is_autocast() -> bool:
 
 
 def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
-    """Whether a layer is of exactly this class and has no hooks, which need the layer to be called.
+    """Whether a layer is of exactly this class and has no hooks or `forward` of its own, which need it to be called.
 
     >>> layer = nn.Tanh()
     >>> is_bare(layer, nn.Tanh), is_bare(layer, nn.Module)
@@ -50,11 +53,10 @@ def is_bare(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
 
 
 def has_hooks(layer: nn.Module) -> bool:
-    """Whether a module has hooks; also if this version of torch keeps them elsewhere."""
+    """Whether a module has hooks or a `forward` of its own; also if this version of torch keeps them elsewhere."""
     try:
-        return bool(
-            layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
-        )
+        before = layer._forward_pre_hooks or layer._backward_pre_hooks
+        return bool(before or layer._forward_hooks or layer._backward_hooks or "forward" in vars(layer))
     except AttributeError:
         return True
 
