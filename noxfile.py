@@ -9,7 +9,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["check", "tests-3.11"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-OLDEST = ["torch==2.9.0", "numpy==2.0.0", "msgspec==0.19.0", "scipy==1.13.0", "tyro==1.0.0", "rich==13.7.0"]
+OLDEST = ["torch==2.9.0", "numpy==2.0.0", "msgspec==0.19.0", "scipy==1.13.0", "tyro==1.0.14", "rich==13.8.0"]
 """The oldest versions that pyproject.toml allows; but for safetensors: the tests write types that came later."""
 QUICK = ("-m", "not slow", "-n", "auto")
 

@@ -75,6 +75,7 @@ def test_fusions_have_a_limit(fuse: tuple[int, ...]) -> None:
         TreeConfig(fuse)
 
 
+@pytest.mark.skipif(torch.__version__ < "2.10", reason="torch 2.9 imports sympy by itself")
 def test_counting_does_not_import_torchs_compiler() -> None:
     code = """
 import sys

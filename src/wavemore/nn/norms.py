@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.kernels.torch_internals import in_dispatch_mode, in_transform, is_autocast, needs_plain
+from wavemore.nn.kernels.torch_internals import in_transform, is_autocast, needs_plain
 from wavemore.nn.ranks import is_sharing, summed
 
 Device: TypeAlias = torch.device | str | None
@@ -65,7 +65,7 @@ class _BatchStatistics(nn.Module):
         """Raise a ModelError before the first batch, when there are no statistics."""
         known = self._has_statistics and not self.num_batches_tracked.is_cpu  # on a CPU, a look takes a microsecond
         unreadable = self.num_batches_tracked.is_meta or torch.compiler.is_compiling() or in_transform()
-        if known or unreadable or in_dispatch_mode():
+        if known or unreadable:
             return
         if self.num_batches_tracked.item() == 0:
             raise ModelError(

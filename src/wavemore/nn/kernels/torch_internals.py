@@ -23,18 +23,15 @@ _has_global_hook: Callable[[], object] = getattr(nn.modules.module, "_has_any_gl
 in_transform: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 """Whether torch.func.grad, vmap or the like transforms what is computed."""
 _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
-in_dispatch_mode: Callable[[], int] = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def needs_plain() -> bool:
-    """Whether only the plain path will do: torch records, changes or fakes what is computed, or calls global hooks.
+    """Whether only the plain path will do: torch records, transforms or casts what is computed, or calls global hooks.
 
-    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, torch.autocast, and modes
-    such as FakeTensorMode.
+    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, and torch.autocast.
     """
-    records = torch.compiler.is_compiling() or _is_tracing() or in_transform() or in_dispatch_mode()
-    return bool(records or is_autocast() or _has_global_hook())
+    return bool(torch.compiler.is_compiling() or _is_tracing() or in_transform() or is_autocast() or _has_global_hook())
 
 
 def is_autocast() -> bool:
