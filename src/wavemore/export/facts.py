@@ -1,5 +1,6 @@
 """What another program must know to use an exported model: its characters, labels and settings, as plain data."""
 
+import shlex
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
@@ -43,7 +44,8 @@ def loaded(model: LanguageModel | Run) -> LanguageModel:
     if isinstance(model, LanguageModel):
         return model
     if model.summary() is None:
-        raise RunError(f"{model.path} is not finished ({model.progress()}): finish it with `wavemore train --resume`")
+        advice = f"finish it with `wavemore train --resume {shlex.quote(str(model.path))}`"
+        raise RunError(f"{model.path} is not finished ({model.progress()}): {advice}")
     return from_pretrained(model.path)
 
 
