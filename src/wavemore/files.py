@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -84,7 +84,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_all(contents: Mapping[Path, bytes], *, remove: Iterable[Path] = ()) -> None:
+def write_all(contents: dict[Path, bytes], *, remove: Iterable[Path] = ()) -> None:
     """Write several files: once all are written, remove some others, and move each to its place, in this order.
 
     On a full disk, everything remains as it was. Raises the `RunError` of `replaced`.
