@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from wavemore.files import PAUSES, move
+from wavemore.errors import RunError
+from wavemore.files import PAUSES, move, write_all
 
 
 class Busy(type(Path())):  # type: ignore[misc]
@@ -38,3 +39,13 @@ def test_a_file_that_stays_open_is_an_error(busy: Busy, tmp_path: Path) -> None:
     with pytest.raises(PermissionError, match="used by another process"):
         move(busy, tmp_path / "old")
     assert (tmp_path / "old").read_text() == "old"
+
+
+def test_several_files_are_written_all_or_none(tmp_path: Path) -> None:
+    a, b, gone = tmp_path / "a", tmp_path / "b", tmp_path / "gone"
+    write_all({a: b"1", b: b"2", gone: b"3"})
+    with pytest.raises(RunError, match=r"cannot write .*nowhere.c: .*; its old content is unchanged"):
+        write_all({tmp_path / "nowhere" / "c": b"", a: b"4", b: b"5"}, remove=[gone])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"2", "gone": b"3"}
+    write_all({a: b"4", b: b"5"}, remove=[gone])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"4", "b": b"5"}

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -82,6 +82,21 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file beside `path`, and move it there: `replaced` with the whole content."""
     with replaced(path) as file:
         file.write(content)
+
+
+def write_all(contents: dict[Path, bytes], *, remove: Iterable[Path] = ()) -> None:
+    """Write several files: once all are written, remove some others, and move each to its place, in this order.
+
+    On a full disk, everything remains as it was. Raises the `RunError` of `replaced`.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, content in reversed(contents.items()):  # which are moved from the last one on
+            file = stack.enter_context(replaced(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        for path in remove:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

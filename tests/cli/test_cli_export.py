@@ -28,7 +28,7 @@ def test_a_page_is_written(run: Path, wavemore: Callable[..., Any]) -> None:
         (("done", "-o", "mine.onnx"), 2, "mine.onnx exists and was not exported by wavemore; choose another -o, or"),
         (("done", "-o", "other.onnx"), 2, "other.step.onnx exists and was not exported by wavemore"),
         (("done", "-o", "a/b.pt2"), 2, "there is no folder a; create it, or choose another -o"),
-        (("done", "-o", "mine.html/"), 1, "cannot save a model in mine.html: File exists"),
+        (("done", "-o", "mine.html/"), 1, "cannot save a model in mine.html: it is a file; choose another"),
         (("done", "-o", "runs/done"), 1, "runs/done holds a training or other files: choose another folder"),
         (("done", "-o", "out/", "--title", "x"), 2, "--title is for a page, .html, and --output is out/"),
         (("done", "--license", "mit"), 2, "--license is for a folder, and --output is a page by default"),
@@ -51,7 +51,8 @@ def test_wrong_words(run: Path, fails: Callable[..., str], words: tuple[str, ...
 def test_an_unfinished_run(run: Path, fails: Callable[..., str]) -> None:
     (run / "summary.json").unlink()
     for output in ("a.html", "a.onnx", "a.pt2", "a/"):
-        assert "is not finished (stopped at step 40 of 40): finish it with" in fails(1, "export", "done", "-o", output)
+        advice = "is not finished (stopped at step 40 of 40): finish it with `wavemore train --resume runs/done`"
+        assert advice in fails(1, "export", "done", "-o", output)
     assert [path.name for path in Path().iterdir()] == ["runs"]
 
 
@@ -82,15 +83,22 @@ def test_model_files_are_written(run: Path, names: str, wavemore: Callable[..., 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", ["done.html", "done.onnx", "out/model.safetensors"])
-def test_a_full_disk(output: str, run: Path, program: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("output", ["done.html", "done.onnx", "out/config.json"])
+def test_a_full_disk(output: str, run: Path, wavemore: Callable[..., Any], program: Callable[..., Any]) -> None:
     resource = pytest.importorskip("resource", reason="needs the limits of Unix")
 
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500))
 
-    result = program("export", "done", "-o", output.removesuffix("model.safetensors"), preexec_fn=no_large_files)
-    assert (result.code, result.out) == (1, "")
-    assert result.err == f"wavemore: cannot write {output}: File too large; its old content is unchanged\n"
-    assert [path.name for path in Path().iterdir() if path.name != "out"] == ["runs"]
-    assert not output.startswith("out") or not [*Path("out").iterdir()], "nothing is in the way of the next attempt"
+    def files() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    words, before = ("export", "done", "-o", output.removesuffix("config.json")), files()
+    for attempt in ("new", "over an earlier export"):
+        result = program(*words, preexec_fn=no_large_files)
+        assert (result.code, result.out) == (1, ""), attempt
+        assert result.err == f"wavemore: cannot write {output}: File too large; its old content is unchanged\n"
+        assert files() == before, attempt
+        assert Path("out").exists() == (attempt != "new" and output.startswith("out"))
+        assert wavemore(*words).code == 0
+        before = files()

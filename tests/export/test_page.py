@@ -20,6 +20,7 @@ import wavemore as wm
 from wavemore.errors import RunError, UsageError
 from wavemore.export import page as page_module
 from wavemore.export.description import describe
+from wavemore.export.facts import advise_order
 from wavemore.export.known_lines import POSITIONS, bloom_filter
 from wavemore.export.lookahead import shorter
 from wavemore.export.packing import LEVELS, Packer
@@ -28,6 +29,7 @@ from wavemore.html import is_page
 from wavemore.nn.bigram import BigramConfig
 from wavemore.nn.model import Model
 from wavemore.nn.models import MODELS, build
+from wavemore.nn.ngram import Ngram, NgramConfig
 from wavemore.runs.run import Run
 from wavemore.signs import visible
 
@@ -204,13 +206,36 @@ def test_what_cannot_be_exported(
     with pytest.raises(UsageError, match="`title` has 201 characters; it may have 200"):
         export_page(small_run("tree"), title="x" * 201)
     monkeypatch.setattr(page_module, "MAX_BYTES", 100)
-    with pytest.raises(UsageError, match=r"has .* counts and backoffs: a page of about .* MB.*`order` below 4"):
+    with pytest.raises(
+        UsageError,
+        match=r"has .* counts and backoffs: a page of about .* MB.*`order` of at most 1, or on items with `min_count`",
+    ):
         export_page(small_run("ngram"))
+    with pytest.raises(UsageError, match=r"`order` of at most 1$"):
+        export_page(small_run("text-ngram"))
     with pytest.raises(UsageError, match=r"has .* parameters: a page of about .* MB.*smaller `hidden`"):
         export_page(small_run("tree"))
     monkeypatch.undo()
     with pytest.raises(UsageError, match="only the results of a training say: export a run"):
         export_page(replace(wm.from_pretrained(small_run("tree").path), summary=None))
+
+
+@pytest.mark.parametrize("float32", [False, True])
+def test_the_advised_order_is_the_largest_that_fits(float32: bool) -> None:
+    tokens = torch.randint(0, 30, (9_000,), generator=torch.Generator().manual_seed(1))
+    share = 5 if float32 else 3
+
+    def counted(order: int) -> tuple[Ngram, int]:
+        model, packer = Ngram(30, NgramConfig(order=order)), Packer(exact=float32)
+        model.count(tokens)
+        describe(model, packer)
+        return model, len(packer.data)
+
+    largest, _ = counted(6)
+    for order in (3, 4, 5):
+        room = counted(order)[1]
+        assert advise_order(largest, share + 2, share, int(1.1 * room)) == f"one with an `order` of at most {order}"
+        assert advise_order(largest, share + 2, share, int(0.95 * room)).endswith(f"of at most {order - 1}")
 
 
 @given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=20))

@@ -114,9 +114,8 @@ class Export:
         contents = {path: export_onnx(run)}
         if has_step(run.config.model):
             contents[step] = export_onnx(run, step=True)
-        written = _write(contents)
-        if step not in contents:
-            step.unlink(missing_ok=True)  # an earlier export's, of another model than the file beside it now
+        # Without a step, one of an earlier export is removed: it is of another model than the file beside it now.
+        written = _write(contents, remove=() if step in contents else (step,))
         return [f"wrote {written}: onnxruntime computes the same logits as torch"]
 
     def _pt2(self, run: "Run") -> list[str]:
@@ -141,10 +140,9 @@ class Export:
         )
 
 
-def _write(contents: dict[Path, bytes]) -> str:
-    """Write files; return their names and sizes."""
-    from wavemore.files import write_atomic
+def _write(contents: dict[Path, bytes], remove: Sequence[Path] = ()) -> str:
+    """Write files, all of them or none; return their names and sizes."""
+    from wavemore.files import write_all
 
-    for path, content in contents.items():
-        write_atomic(path, content)
+    write_all(contents, remove=remove)
     return " and ".join(f"{path} ({len(content) / 1e3:,.0f} KB)" for path, content in contents.items())

@@ -1,11 +1,13 @@
 """What another program must know to use an exported model: its characters, labels and settings, as plain data."""
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE
 from wavemore.errors import RunError, require_kind
 from wavemore.nn.model import Model, copy_of
+from wavemore.nn.ngram import Level, Ngram
 from wavemore.runs.language_model import LanguageModel, from_pretrained
 from wavemore.runs.run import Run
 from wavemore.text.vocabulary import BOUNDARY
@@ -42,8 +44,22 @@ def loaded(model: LanguageModel | Run) -> LanguageModel:
     if isinstance(model, LanguageModel):
         return model
     if model.summary() is None:
-        raise RunError(f"{model.path} is not finished ({model.progress()}): finish it with `wavemore train --resume`")
+        advice = f"finish it with `wavemore train --resume {shlex.quote(str(model.path))}`"
+        raise RunError(f"{model.path} is not finished ({model.progress()}): {advice}")
     return from_pretrained(model.path)
+
+
+def advise_order(ngram: Ngram, per_context: int, per_follower: int, most: int) -> str:
+    """Advise the largest order of which the counts have at most so many bytes.
+
+    Lower orders have the contexts and followers of an n-gram's first levels.
+    """
+    fits = size = 0
+    for order, level in enumerate(ngram.levels, start=1):
+        assert isinstance(level, Level)
+        size += per_context * len(level.contexts) + per_follower * len(level.characters)
+        fits = order if size <= most else fits
+    return f"one with an `order` of at most {max(1, min(fits, ngram.config.order - 1))}"
 
 
 def network_of(names: LanguageModel) -> Model:

@@ -7,10 +7,10 @@ from pathlib import Path
 from wavemore.errors import UsageError
 from wavemore.export.card import is_unchanged, model_card
 from wavemore.export.facts import loaded
-from wavemore.files import path_of, read_file, write_atomic
+from wavemore.files import path_of, read_file
 from wavemore.runs.config import RunConfig
 from wavemore.runs.hub import check_hub_name, push
-from wavemore.runs.language_model import LanguageModel
+from wavemore.runs.language_model import LanguageModel, save_files
 from wavemore.runs.layout import CARD, SAVED
 from wavemore.runs.run import Run
 from wavemore.text.corpus import DataFile
@@ -48,9 +48,8 @@ def export_folder(
     names = loaded(model)
     names = replace(names, config=without_private(names.config))
     card = model_card(names, push_to or path.absolute().name, license)
-    names.save_pretrained(path)
-    if not (path / CARD).exists() or is_unchanged(read_file(path / CARD).decode(errors="replace")):
-        write_atomic(path / CARD, card.encode())
+    is_kept = (path / CARD).exists() and not is_unchanged(read_file(path / CARD).decode(errors="replace"))
+    save_files(path, ({} if is_kept else {CARD: card.encode()}) | names.saved_files())
     files = [path / name for name in (*SAVED, CARD) if (path / name).exists()]
     if push_to:
         push(files, push_to, private=private, is_replaceable=is_unchanged)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError, UsageError
-from wavemore.export.facts import facts_of, loaded, network_of
+from wavemore.export.facts import advise_order, facts_of, loaded, network_of
 from wavemore.export.graphs import Step, one_step, whole_line
 from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
@@ -110,7 +110,7 @@ def _require_packages() -> None:
 def _check_size(model: Model) -> None:
     count, kind, each, advice = model.parameter_count(), "parameters", 4, "a smaller one"
     if isinstance(model, Ngram):  # with positions and characters
-        kind, each, advice = "counts and backoffs", 16, f"one with an `order` below {model.config.order}"
+        kind, each, advice = "counts and backoffs", 16, advise_order(model, 16, 16, MAX_BYTES)
     if (size := count * each) > MAX_BYTES:
         raise UsageError(
             f"the model has {count:,} {kind}, an ONNX file of {size / 1e9:.1f} GB; such a file has at most "

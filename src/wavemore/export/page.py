@@ -11,13 +11,12 @@ from typing import Any
 from wavemore.engine.ranked import KEEPERS_TEMPERATURE
 from wavemore.errors import UsageError
 from wavemore.export.description import describe
-from wavemore.export.facts import loaded, network_of
+from wavemore.export.facts import advise_order, loaded, network_of
 from wavemore.export.known_lines import POSITIONS, bloom_filter
 from wavemore.export.lookahead import count_next, describe_lookahead
 from wavemore.export.packing import Packer
 from wavemore.html import MARK, text
 from wavemore.nn.bigram import Bigram
-from wavemore.nn.model import Model
 from wavemore.nn.ngram import Ngram
 from wavemore.runs.describe import describe_plainly
 from wavemore.runs.language_model import LanguageModel
@@ -65,10 +64,10 @@ def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     config, vocabulary, summary = names.config, names.vocabulary, names.summary
     if summary is None:
         raise UsageError("the page shows how typical items are, which only the results of a training say: export a run")
-    _check_size(names.model, 2 * names.model.parameter_count())
+    _check_size(names, 2 * names.model.parameter_count(), packer)
     network, longest = network_of(names), max(1, config.data.longest_line)
     description = describe(network, packer)
-    _check_size(network, len(packer.data))  # counts have positions and characters too
+    _check_size(names, len(packer.data), packer)  # counts have positions and characters too
     labels = vocabulary.labels
     known, lookahead, temperature = None, [], summary.temperature
     if config.data.format == "lines":
@@ -95,16 +94,20 @@ def _content(names: LanguageModel, packer: Packer) -> dict[str, Any]:
     }
 
 
-def _check_size(model: Model, size: int) -> None:
+def _check_size(names: LanguageModel, size: int, packer: Packer) -> None:
     """Raise `UsageError` for a model whose weights have too many bytes for a page, by an estimate or packed."""
     if size <= MAX_BYTES:
         return
+    model = names.model
     kind, advice = "parameters", "one with a smaller `hidden` or `channels`"
     if isinstance(model, Bigram):
         advice = "another model: a bigram has one for each pair of characters"
     if isinstance(model, Ngram):
         kind = "counts and backoffs"
-        advice = f"one with an `order` below {model.config.order}, or on items with `min_count`"
+        each = (4 if packer.exact else 2) + (1 if model.vocabulary_size <= 256 else 2)  # a share and its character
+        advice = advise_order(model, each + 2, each, MAX_BYTES)
+        if names.config.data.format == "lines":
+            advice += ", or on items with `min_count`"
     pages = f"a page of about {size * 4 / 3 / 1e6:,.0f} MB, and browsers are slow with more than"
     raise UsageError(
         f"the model has {model.parameter_count():,} {kind}: {pages} {MAX_BYTES * 4 / 3 / 1e6:.0f} MB. Train {advice}"

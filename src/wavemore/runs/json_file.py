@@ -17,15 +17,19 @@ MAX_REASON = 200
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as indented JSON.
+    """Write `value` as indented JSON. Raises `RunError` as `json_bytes` does."""
+    write_atomic(path, json_bytes(path, value))
+
+
+def json_bytes(path: Path, value: object) -> bytes:
+    """Return the file that `write_json` writes.
 
     Raises `RunError` for a value that JSON cannot hold, such as text that is not valid Unicode.
     """
     try:
-        content = msgspec.json.format(msgspec.json.encode(value), indent=2)
+        return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
     except (UnicodeEncodeError, OverflowError) as error:
         raise RunError(f"cannot write {path}: {error}; change that value") from None
-    write_atomic(path, content + b"\n")
 
 
 def read_json(path: Path, decode: Callable[[bytes], T], remedy: str, limit: int = MAX_BYTES) -> T | None:

@@ -1,6 +1,7 @@
 """A trained model with all that it takes to use it: vocabulary, settings, and the lines that it has seen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, Unpack, overload
@@ -22,18 +23,18 @@ from wavemore.engine.sampling import Sampling
 from wavemore.engine.training_plan import Plan
 from wavemore.engine.typed_settings import SamplingSettings
 from wavemore.errors import A_CORPUS, A_PLAN, ModelError, RunError, UsageError, require_kind, strings
-from wavemore.files import is_present, path_of, write_atomic
+from wavemore.files import is_present, path_of, write_all
 from wavemore.nn.model import Model, require_model
 from wavemore.nn.models import build_without_memory, model_name
 from wavemore.runs.config import RunConfig, read_created
 from wavemore.runs.find import find_run
 from wavemore.runs.hub import downloaded, is_hub_name
-from wavemore.runs.json_file import write_json
-from wavemore.runs.layout import BESIDE, SAVED
+from wavemore.runs.json_file import json_bytes
+from wavemore.runs.layout import BESIDE, LINES, SAVED
 from wavemore.runs.record import Summary
 from wavemore.runs.run import Run
 from wavemore.runs.run_sampling import run_sampling
-from wavemore.runs.tensors import write_hashes, write_tensors
+from wavemore.runs.tensors import hash_bytes, tensor_bytes
 from wavemore.runs.training import config_of, data_config, data_name
 from wavemore.text.corpus import Corpus
 from wavemore.text.layout import broken, joined
@@ -182,10 +183,16 @@ class LanguageModel:
     def save_pretrained(self, folder: str | Path) -> None:
         """Save the model in a folder that `from_pretrained` and all commands read, in the precision of new models.
 
-        The folder may hold an earlier model that was saved like this. Raises `RunError` if it holds anything else, and
-        `ModelError` if layers were exchanged, so that the settings no longer describe the weights.
+        The folder may hold an earlier model that was saved like this; it remains if the disk is full. Raises `RunError`
+        then, and if the folder holds anything else, and `ModelError` if layers were exchanged, so that the settings no
+        longer describe the weights.
         """
-        path, state = path_of(folder, "folder"), self.model.state_dict()
+        path = path_of(folder, "folder")
+        save_files(path, self.saved_files())
+
+    def saved_files(self) -> dict[str, bytes]:
+        """Return the files that `save_pretrained` writes, by their names. Raises the same `ModelError`."""
+        state = self.model.state_dict()
         config, labels = self.config, self.vocabulary.labels
         plain = build_without_memory(config.model, len(self.vocabulary), config.model_config, len(labels)).state_dict()
         counted = config.model_config.counted
@@ -194,18 +201,13 @@ class LanguageModel:
                 f"the weights are no longer those of a {config.model} with {config.model_config.describe()}, as layers "
                 "were exchanged: save `model.state_dict()` itself"
             )
-        _clear(path)
-        try:
-            write_atomic(path / "vocabulary.json", self.vocabulary.to_json().encode())
-            if self.known.size:
-                write_hashes(path / "lines.safetensors", self.known)
-            write_tensors(path / "model.safetensors", {name: state[name].to(plain[name].dtype) for name in plain})
-            if self.summary is not None:
-                write_json(path / "summary.json", self.summary)
-            write_json(path / "config.json", config)  # the last one: before it, the folder is no model
-        except RunError:  # the disk is full
-            _remove(path)
-            raise
+        files = {"vocabulary.json": self.vocabulary.to_json().encode()}
+        if self.known.size:
+            files[LINES] = hash_bytes(self.known)
+        files["model.safetensors"] = tensor_bytes({name: state[name].to(plain[name].dtype) for name in plain})
+        if self.summary is not None:
+            files["summary.json"] = json_bytes(Path("summary.json"), self.summary)
+        return files | {"config.json": json_bytes(Path("config.json"), config)}
 
     def __repr__(self) -> str:
         parameters = f"{self.model.parameter_count():,} parameters"
@@ -215,22 +217,33 @@ class LanguageModel:
         return self.model._repr_html_()
 
 
-def _clear(folder: Path) -> None:
-    """Make a folder, or remove what an earlier call of `save_pretrained` has left in it."""
+def save_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a model to a folder: all of them, or none. config.json is the first to go and last to come.
+
+    Raises `RunError` for a folder that holds anything but an earlier model, or a full disk.
+    """
+    is_new = not folder.exists()
+    _check_free(folder)
+    try:
+        write_all({folder / name: files[name] for name in files}, remove=[folder / name for name in SAVED])
+    except RunError:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _check_free(folder: Path) -> None:
+    """Make a folder; raise `RunError` if there is one that holds anything but a saved model."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         present = {entry.name for entry in folder.iterdir()}
         is_ours = (folder / "config.json").exists() and read_created(folder / "config.json") is not None
         if present - BESIDE and not (is_ours and present <= {*SAVED, *BESIDE}):
             raise RunError(f"{folder} holds a training or other files: choose another folder for the model")
-        _remove(folder)
     except OSError as error:
-        raise RunError(f"cannot save a model in {folder}: {error.strerror}") from None
-
-
-def _remove(folder: Path) -> None:
-    for name in SAVED:
-        (folder / name).unlink(missing_ok=True)
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise RunError(f"cannot save a model in {folder}: {reason}; choose another folder") from None
 
 
 def from_pretrained(folder: str | Path, *, revision: str = "", device: str | torch.device = "cpu") -> LanguageModel:

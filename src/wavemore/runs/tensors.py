@@ -25,10 +25,15 @@ DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: str = "{}") -> None:
     """Write named tensors and some JSON, with a checksum of both."""
+    write_atomic(path, tensor_bytes(tensors, facts))
+
+
+def tensor_bytes(tensors: dict[str, Tensor], facts: str = "{}") -> bytes:
+    """Return the file that `write_tensors` writes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     # One key: several would be in any order, and the same content would not be the same bytes.
     metadata = {"wavemore": json.dumps({"facts": facts, "sha256": _sha256(tensors, facts)})}
-    write_atomic(path, safetensors.torch.save(tensors, metadata=metadata))
+    return safetensors.torch.save(tensors, metadata=metadata)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -48,7 +53,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def write_hashes(path: Path, hashes: NDArray[np.uint64]) -> None:
     """Write the hashes of lines."""
-    write_tensors(path, {"hashes": torch.from_numpy(hashes.view(np.int64))})  # old versions of safetensors lack uint64
+    write_atomic(path, hash_bytes(hashes))
+
+
+def hash_bytes(hashes: NDArray[np.uint64]) -> bytes:
+    """Return the file that `write_hashes` writes."""
+    return tensor_bytes({"hashes": torch.from_numpy(hashes.view(np.int64))})  # old versions of safetensors lack uint64
 
 
 def read_hashes(path: Path) -> NDArray[np.uint64]:
