@@ -12,7 +12,7 @@ from wavemore.errors import RunError
 from wavemore.studies.tuning.importance import importance
 from wavemore.studies.tuning.journal import Journal, open_study, optuna
 from wavemore.studies.tuning.space import Space
-from wavemore.studies.tuning.trials import Trials, with_facts
+from wavemore.studies.tuning.trials import Trials, has_trials, with_facts
 from wavemore.text.line_corpus import LineCorpus
 
 LIST = LineCorpus.from_lines([f"{a}{b}{c}" for a in "abcde" for b in "aeiou" for c in "lmnop"])
@@ -57,7 +57,9 @@ def test_an_interrupted_search_has_the_same_trials(tmp_path: Path) -> None:
 
 def test_a_torn_line_is_left_out_and_replaced(tmp_path: Path) -> None:
     trials = trials_in(tmp_path)
+    assert not has_trials(tmp_path)
     train(trials, trials.ask().number)
+    assert has_trials(tmp_path)
     path = tmp_path / "journal.jsonl"
     content = path.read_bytes()
     path.write_bytes(content + b'{"op_code": 4, "worker')
