@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from wavemore.cli.screen import Screen
+from wavemore.cli.study import _event_printer
 from wavemore.runs.run import Run
+from wavemore.studies.runner import Event
 
 TINY = """
 question = "Two or three?"
@@ -121,6 +124,16 @@ def test_a_stopped_study_is_continued(program: Any, names: str) -> None:
     assert len(list(Path("studies").rglob("summary.json"))) == 8
     assert f"{finished + 1} of 8" in done.out
     assert f"\n{finished} of 8" not in done.out
+
+
+def test_what_was_finished_before_says_nothing_about_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    show = _event_printer(Screen())
+    events = [(0, 1, "a step is measured"), (4, 12, ""), (5, 12, ""), (5, 12, "no worker"), (6, 12, "one")]
+    for event in events:
+        show(Event(*event))
+    out = capsys.readouterr().out.splitlines()
+    assert out[:2] == ["0 of 1: a step is measured", "5 of 12: no worker"]
+    assert out[2].startswith("6 of 12, about ")
 
 
 @pytest.mark.slow

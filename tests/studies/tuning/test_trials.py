@@ -1,7 +1,8 @@
 """Trials are the same after an interruption, and their storage is read like any other file of a stranger."""
 
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,17 @@ def test_a_storage_of_another_search_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"journal.jsonl is of another search, .*: choose another `folder`"):
         trials.ask()
     assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_a_database_in_its_place_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("create table trials (number)")
+    before = path.read_bytes()
+    assert b"\n" not in before, "it looks like one line that was cut short"
+    with pytest.raises(RunError, match=r"journal.jsonl is damaged or was changed .*: choose another `folder`"):
+        trials_in(tmp_path)
+    assert path.read_bytes() == before
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

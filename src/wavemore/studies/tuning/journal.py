@@ -47,6 +47,8 @@ class Journal(BaseJournalBackend):
         except OSError as error:
             raise RunError(f"cannot read {path}: {error.strerror}; choose another `folder`") from None
         whole, _, self._torn = content.rpartition(b"\n")
+        if self._torn.strip(b"\0") and not self._torn.startswith(b"{"):
+            raise damaged(path, ValueError("its end is no line of a journal"))  # perhaps a database, which must stay
         decode = msgspec.json.Decoder(dict[str, Any]).decode
         for line in whole.splitlines():
             try:
