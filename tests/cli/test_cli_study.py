@@ -176,7 +176,7 @@ def test_errors_are_found_before_anything_is_trained(fails: Any, wavemore: Any, 
     Path("file").touch()
     result = wavemore("study", tiny, "--data", names, "--folder", "file/x")
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert "cannot create the study's folder" in result.err
+    assert "cannot create" in result.err
 
 
 def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny: str, names: str) -> None:

@@ -1,5 +1,6 @@
 """Every choice of the space is a training that keeps the limits; the first one is the default training."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,16 @@ def test_the_first_points_are_in_the_space(corpus: Corpus, most: int | None, sec
         planned, _ = space.planned(choice, 0.01)
         count = parameter_count(planned.model, len(corpus.vocabulary), planned.model_config)
         assert most is None or count <= most
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "ngram"])
+@pytest.mark.parametrize("size", [1_500, 5_000, 22_000, 80_000])
+def test_the_first_points_are_in_the_space_for_data_of_any_size(model: str, size: int, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("".join(f"line {number * 7919 % 1000}\n" for number in range(size // 9)), "utf-8")
+    for data_format in ("lines", "text"):
+        space = Space(load_corpus(tmp_path / "data", format=data_format), (model,))
+        for point in space.starts(lambda planned: 0.01):
+            space.planned(space.suggest(InRange(point)), 0.01)
 
 
 def test_a_time_shorter_than_a_step_leaves_one_step() -> None:
