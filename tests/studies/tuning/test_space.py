@@ -26,8 +26,15 @@ LIST = LineCorpus.from_lines(LINES * 4)
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
     file = tmp_path_factory.mktemp("text") / "text.txt"
     file.write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
+    short = file.with_name("short.txt")
+    short.write_text("to be or not to be, that is the question\n" * 500, encoding="utf-8")
     labelled = LineCorpus.from_lines(LINES * 4, labels=["de", "fi", "nl"] * (4 * len(LINES) // 3))
-    return {"list": LIST, "text": load_corpus(file, format="text"), "labelled": labelled}
+    return {
+        "list": LIST,
+        "text": load_corpus(file, format="text"),
+        "short": load_corpus(short, format="text"),
+        "labelled": labelled,
+    }
 
 
 @pytest.fixture(scope="module", params=["list", "text", "labelled"])
@@ -65,7 +72,7 @@ def test_every_choice_keeps_the_limits(corpora: dict[str, Corpus], data: st.Data
 
 
 def check_choice(corpora: dict[str, Corpus], data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(["list", "text", "labelled"]), label="data")
+    name = data.draw(st.sampled_from(["list", "text", "short", "labelled"]), label="data")
     corpus, num_labels = corpora[name], len(corpora[name].vocabulary.labels)
     models = LABELLED if num_labels else [name for name in MODELS if name != "ngram"]
     model = data.draw(st.sampled_from(models), label="model")

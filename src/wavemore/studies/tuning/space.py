@@ -9,6 +9,7 @@ what they learned, and `averaging` is the number of steps in the running average
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from math import gcd
 from typing import Any
 
 from wavemore.engine.defaults import RECURRENT, default_model
@@ -135,6 +136,8 @@ class Space:
                 settings["ema_decay"] = round(1 - 1 / float(value), 5)
             elif setting != "decay":
                 settings[setting] = rounded(value)
+        if "block_size" in settings:  # a batch has whole blocks
+            settings["block_size"] = gcd(settings["block_size"], settings["batch_size"])
         if "decay" in values:
             forgotten = settings["learning_rate"] * self.targets / settings["batch_size"]
             settings["weight_decay"] = rounded(float(values["decay"]) / forgotten)
