@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from wavemore.cli.screen import Screen
+from wavemore.cli.study import _event_printer
 from wavemore.runs.run import Run
+from wavemore.studies.runner import Event
 
 TINY = """
 question = "Two or three?"
@@ -123,6 +126,16 @@ def test_a_stopped_study_is_continued(program: Any, names: str) -> None:
     assert f"\n{finished} of 8" not in done.out
 
 
+def test_what_was_finished_before_says_nothing_about_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    show = _event_printer(Screen())
+    events = [(0, 1, "a step is measured"), (4, 12, ""), (5, 12, ""), (5, 12, "no worker"), (6, 12, "one")]
+    for event in events:
+        show(Event(*event))
+    out = capsys.readouterr().out.splitlines()
+    assert out[:2] == ["0 of 1: a step is measured", "5 of 12: no worker"]
+    assert out[2].startswith("6 of 12, about ")
+
+
 @pytest.mark.slow
 def test_arms_of_equal_time_are_measured_once(wavemore: Any, tiny: str, names: str) -> None:
     Path("timed.toml").write_text(TINY.replace("steps = 30", "seconds = 0.05"), encoding="utf-8")
@@ -163,7 +176,7 @@ def test_errors_are_found_before_anything_is_trained(fails: Any, wavemore: Any, 
     Path("file").touch()
     result = wavemore("study", tiny, "--data", names, "--folder", "file/x")
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert "cannot create the study's folder" in result.err
+    assert "cannot create" in result.err
 
 
 def test_runs_of_other_settings_are_not_mixed_in(fails: Any, wavemore: Any, tiny: str, names: str) -> None:

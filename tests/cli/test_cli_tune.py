@@ -156,6 +156,7 @@ def test_the_time_is_shared_by_trials_and_repeats(tune: Callable[..., str], few:
 def test_wrong_flags_are_one_line(fails: Any, names: str) -> None:
     assert "Give --trials or --minutes" in fails(2, "tune", names)
     assert "--trials is 0" in fails(2, "tune", names, "--trials", "0")
+    assert "--cluster is empty; it must be the address" in fails(2, "tune", names, "--trials", "1", "--cluster", "")
     assert "--minutes is nan" in fails(2, "tune", names, "--minutes", "nan")
     assert "--jobs is 0" in fails(2, "tune", names, "--trials", "1", "--jobs", "0")
     assert "--seed is -1" in fails(2, "tune", names, "--trials", "1", "--seed", "-1")
@@ -187,6 +188,8 @@ def test_too_little_time_is_said_before_anything_is_trained(wavemore: Any, names
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "--minutes is 0.1, too short for a trial and the repeats of the best ones" in result.err
     assert not (FOLDER / "trials").exists()
+    result = wavemore("tune", names, "--trials", "1", "--folder", names)
+    assert (result.code, result.err) == (1, f"wavemore: cannot create {names}: File exists; choose another --folder\n")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -247,9 +248,15 @@ def without_wavemore(tmp_path: Path) -> str:
 def test_no_scheduler_or_one_without_wavemore_is_one_line(
     start: Study, without_wavemore: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for address in (f"tcp://127.0.0.1:{free_port()}", "tcp://"):
-        error = ends_in_one_line(start("g", "--cluster", address))
-        assert error.startswith(f"wavemore: no Dask scheduler answers at {address} (")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for address, reason in (
+            (f"tcp://127.0.0.1:{free_port()}", "Connection refused): start one by `dask scheduler`"),
+            ("tcp://", ""),
+            (f"tcp://127.0.0.1:{silent.getsockname()[1]}", "(something else listens there): start one"),
+        ):
+            error = ends_in_one_line(start("g", "--cluster", address))
+            assert error.startswith(f"wavemore: no Dask scheduler answers at {address} (")
+            assert reason in error
     monkeypatch.setenv("PYTHONPATH", without_wavemore)
     with DaskCluster(tmp_path / "dask") as cluster:
         monkeypatch.undo()

@@ -72,7 +72,9 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 def trainings_at_a_time(jobs: int | Auto, cluster: str | None) -> int:
-    """Return the number of --jobs: by default one per core. Raises `UsageError` beside --cluster."""
+    """Return the number of --jobs: by default one per core. Raises `UsageError` beside --cluster, or if that is ''."""
+    if cluster is not None and not cluster.strip():
+        raise UsageError("--cluster is empty; it must be the address of a Dask scheduler, or left out")
     if jobs == "auto":
         from wavemore.runs.environment import cores
 

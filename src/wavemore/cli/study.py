@@ -104,12 +104,15 @@ class StudyCommand:
 
 def _event_printer(screen: Screen) -> "Callable[[Event], None]":
     """Return a function that prints each event with the time that is left, measured from the first training on."""
-    start = first = -1.0
+    start = first = last = -1.0
 
     def show(event: "Event") -> None:
-        nonlocal start, first
+        nonlocal start, first, last
         if first < 0 and event.total > 1:
             first, start = event.done, time.monotonic()
+        elif first >= 0 and not event.message:
+            first += max(0, event.done - last)  # those were finished before
+        last = max(last, event.done)
         if not event.message:
             return
         left = ""

@@ -87,7 +87,7 @@ class Cluster:
             self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(partial(self._hear, *event[1])))
             self._workers = self._most = len(self._client.nthreads())
             if not self._workers:
-                self._news.append("no worker is there yet; waiting for one (Ctrl-C stops)")
+                self._news.append(f"no worker is there yet; {_waiting_for_one(address)}")
             self._connection = stack.pop_all()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -153,11 +153,17 @@ class Cluster:
         if self._problem or time.monotonic() < self._looked_at + LOOK_SECONDS:
             return
         if self._client.status != "running":
-            raise RunError(f"the Dask scheduler at {self._address} is gone; start it, and {AGAIN}")
+            raise self._is_gone()
         before, self._workers = self._workers, len(self._client.nthreads())
         self._looked_at, self._most = time.monotonic(), max(self._most, self._workers)
         if self._workers != before:
-            self._news.append(_changed(before, self._workers))
+            self._news.append(_changed(before, self._workers, self._address))
+
+    def _is_gone(self) -> RunError:
+        return RunError(
+            f"the Dask scheduler at {self._address} is gone, or the connection to it; if it has ended, start it and "
+            f"its workers again; then {AGAIN}"
+        )
 
     def _send(self) -> None:
         """Begin as many trainings as there are workers, at least one."""
@@ -213,7 +219,7 @@ class Cluster:
         if training.dask_future is not done or training.key not in self._running:  # was sent again, or given up
             return
         if done.status == "cancelled":
-            raise RunError(f"the connection to the Dask scheduler at {self._address} was lost; {AGAIN}")
+            raise self._is_gone()
         if done.status == "error":
             self._refuse(training, explained(done.exception(), self._address))
             return
@@ -329,7 +335,11 @@ def _shared_data(data: DataConfig) -> DataConfig:
     return with_places(data, lambda file: str(locate(file.source, file.encoding)[0]))
 
 
-def _changed(before: int, now: int) -> str:
+def _changed(before: int, now: int, address: str) -> str:
     if not now:
-        return "no worker is left; waiting for one (Ctrl-C stops)"
+        return f"no worker is left; {_waiting_for_one(address)}"
     return f"{now} worker{'' if now == 1 else 's'} instead of {before}"
+
+
+def _waiting_for_one(address: str) -> str:
+    return f"waiting for one, as `dask worker {address} --nthreads 1 --memory-limit 0` starts it (Ctrl-C stops)"

@@ -36,13 +36,23 @@ def connected(address: str) -> Iterator[Any]:
                 client = new_client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # noqa: BLE001 (refused, no host, no address, another protocol or version)
             raise RunError(
-                f"no Dask scheduler answers at {address} ({first_line(error)}): start one by `dask scheduler`, and "
+                f"no Dask scheduler answers at {address} ({_no_answer(error)}): start one by `dask scheduler`, and "
                 "give the address that it prints, such as tcp://192.168.0.5:8786"
             ) from None
         try:
             yield client
         finally:
             client.close(CONNECT_SECONDS)
+
+
+def _no_answer(error: Exception) -> str:
+    """Why there was no answer; Dask says that the time was over, and hides the reason in the cause of that."""
+    if isinstance(error, MemoryError) or not str(error):  # what it says was read as a length, or it waits too
+        return "something else listens there"
+    cause = error.__cause__
+    if cause is None or not str(cause):
+        return first_line(error)
+    return f"{first_line(error)}: {first_line(cause.__cause__ or cause)}"
 
 
 async def _find_scheduler(address: str) -> None:

@@ -93,7 +93,7 @@ class StudyRunner:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot create the study's folder {self.folder}: {error.strerror}") from None
+            raise RunError(f"cannot create {self.folder}: {error.strerror}; choose another `folder`") from None
         threads = torch.get_num_threads()
         set_threads(1)
         try:

@@ -15,7 +15,7 @@ from wavemore.studies.tuning.record import curse_text
 from wavemore.studies.tuning.request import Request, begin_search
 from wavemore.studies.tuning.result import Finalist, _curse, judge_finalists
 from wavemore.studies.tuning.space import Limits
-from wavemore.studies.tuning.trials import Facts, Tried
+from wavemore.studies.tuning.trials import Facts, Tried, has_trials
 
 
 def tried(number: int, nats: float | None = 2.0, **facts: Any) -> Tried:
@@ -116,6 +116,32 @@ def test_the_time_of_a_training_follows_from_the_minutes() -> None:
     assert Request(minutes=20, jobs=2).limits.max_seconds == 60
     assert Request(minutes=20, max_seconds=15).limits.max_seconds == 15
     assert Request(trials=5).limits.max_seconds is None
+    assert Request(minutes=20, jobs=64).limits.max_seconds == 120
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4, 8, 64])
+@pytest.mark.parametrize("repeats", [1, 3, 100])
+def test_the_time_of_a_training_fits_into_any_minutes_and_so_do_those_that_are_advised(jobs: int, repeats: int) -> None:
+    def begin(minutes: float) -> None:
+        request = Request(minutes=minutes, jobs=jobs, repeats=repeats)
+        Clock(request, monotonic()).begin([], request.limits)
+
+    begin(20)
+    with pytest.raises(UsageError, match=r"give at least [.\d]+$") as refused:
+        begin(0.01)
+    advised = float(str(refused.value).rpartition(" ")[2])
+    begin(advised)
+    with pytest.raises(UsageError):
+        begin(0.8 * advised)
+
+
+def test_a_search_in_which_no_trial_has_begun_binds_nobody(tmp_path: Path, experiments: Path) -> None:
+    data = find_group("small")[0].config.data
+    folder = tmp_path / "tune"
+    folder.mkdir()
+    begin_search(Request(minutes=0.01), data, folder, ())
+    assert begin_search(Request(minutes=20, jobs=2), data, folder, (), is_new=not has_trials(folder)).seconds == 60
+    assert begin_search(Request(minutes=40, jobs=2), data, folder, ()).seconds == 60
 
 
 def test_a_trial_that_can_still_become_the_best_goes_on() -> None:

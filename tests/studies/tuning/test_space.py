@@ -1,5 +1,6 @@
 """Every choice of the space is a training that keeps the limits; the first one is the default training."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +26,15 @@ LIST = LineCorpus.from_lines(LINES * 4)
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
     file = tmp_path_factory.mktemp("text") / "text.txt"
     file.write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
+    short = file.with_name("short.txt")
+    short.write_text("to be or not to be, that is the question\n" * 500, encoding="utf-8")
     labelled = LineCorpus.from_lines(LINES * 4, labels=["de", "fi", "nl"] * (4 * len(LINES) // 3))
-    return {"list": LIST, "text": load_corpus(file, format="text"), "labelled": labelled}
+    return {
+        "list": LIST,
+        "text": load_corpus(file, format="text"),
+        "short": load_corpus(short, format="text"),
+        "labelled": labelled,
+    }
 
 
 @pytest.fixture(scope="module", params=["list", "text", "labelled"])
@@ -64,7 +72,7 @@ def test_every_choice_keeps_the_limits(corpora: dict[str, Corpus], data: st.Data
 
 
 def check_choice(corpora: dict[str, Corpus], data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(["list", "text", "labelled"]), label="data")
+    name = data.draw(st.sampled_from(["list", "text", "short", "labelled"]), label="data")
     corpus, num_labels = corpora[name], len(corpora[name].vocabulary.labels)
     models = LABELLED if num_labels else [name for name in MODELS if name != "ngram"]
     model = data.draw(st.sampled_from(models), label="model")
@@ -100,6 +108,16 @@ def test_the_first_points_are_in_the_space(corpus: Corpus, most: int | None, sec
         planned, _ = space.planned(choice, 0.01)
         count = parameter_count(planned.model, len(corpus.vocabulary), planned.model_config)
         assert most is None or count <= most
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "ngram"])
+@pytest.mark.parametrize("size", [1_500, 5_000, 22_000, 80_000])
+def test_the_first_points_are_in_the_space_for_data_of_any_size(model: str, size: int, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("".join(f"line {number * 7919 % 1000}\n" for number in range(size // 9)), "utf-8")
+    for data_format in ("lines", "text"):
+        space = Space(load_corpus(tmp_path / "data", format=data_format), (model,))
+        for point in space.starts(lambda planned: 0.01):
+            space.planned(space.suggest(InRange(point)), 0.01)
 
 
 def test_a_time_shorter_than_a_step_leaves_one_step() -> None:

@@ -1,7 +1,8 @@
 """Trials are the same after an interruption, and their storage is read like any other file of a stranger."""
 
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from wavemore.errors import RunError
 from wavemore.studies.tuning.importance import importance
 from wavemore.studies.tuning.journal import Journal, open_study, optuna
 from wavemore.studies.tuning.space import Space
-from wavemore.studies.tuning.trials import Trials, with_facts
+from wavemore.studies.tuning.trials import Trials, has_trials, with_facts
 from wavemore.text.line_corpus import LineCorpus
 
 LIST = LineCorpus.from_lines([f"{a}{b}{c}" for a in "abcde" for b in "aeiou" for c in "lmnop"])
@@ -57,7 +58,9 @@ def test_an_interrupted_search_has_the_same_trials(tmp_path: Path) -> None:
 
 def test_a_torn_line_is_left_out_and_replaced(tmp_path: Path) -> None:
     trials = trials_in(tmp_path)
+    assert not has_trials(tmp_path)
     train(trials, trials.ask().number)
+    assert has_trials(tmp_path)
     path = tmp_path / "journal.jsonl"
     content = path.read_bytes()
     path.write_bytes(content + b'{"op_code": 4, "worker')
@@ -134,6 +137,17 @@ def test_a_storage_of_another_search_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"journal.jsonl is of another search, .*: choose another `folder`"):
         trials.ask()
     assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_a_database_in_its_place_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("create table trials (number)")
+    before = path.read_bytes()
+    assert b"\n" not in before, "it looks like one line that was cut short"
+    with pytest.raises(RunError, match=r"journal.jsonl is damaged or was changed .*: choose another `folder`"):
+        trials_in(tmp_path)
+    assert path.read_bytes() == before
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

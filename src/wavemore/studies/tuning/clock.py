@@ -5,7 +5,6 @@ A repeat is expected to take as long as the same trial took in the search, and t
 
 from collections.abc import Sequence
 from heapq import heapreplace
-from math import ceil
 from time import monotonic
 
 from wavemore.errors import UsageError
@@ -51,14 +50,18 @@ class Clock:
         self.learn(tried)
         if self.request.minutes is None or not self._limit or tried:
             return
-        rounds = 1 + ceil(2 * self.request.repeats / self.jobs)
-        least = rounds * (OVERHEAD * self._limit + 0.5) + STARTING + ENDING
-        if 60 * self.request.minutes < least:
-            raise UsageError(
-                f"`minutes` is {self.request.minutes:g}, too short for a trial and the repeats of the best ones, "
-                f"which take up to {self._limit:g} s each: give at least {1.05 * least / 60:.2g}, or a smaller "
-                "`max_seconds`"
-            )
+        request, time = self.request, 60 * self.request.minutes
+        rest = 0.5 * request.rounds + STARTING + ENDING
+        least = request.rounds * OVERHEAD * self._limit + rest
+        if time >= least:
+            return
+        hint = ", or a smaller `max_seconds`" if request.max_seconds and time > rest else ""
+        if not request.max_seconds:  # with more minutes, a training takes longer too
+            least = rest / (1 - request.rounds * OVERHEAD * request.share)
+        raise UsageError(
+            f"`minutes` is {request.minutes:g}, too short for a trial and the repeats of the best ones, which take up "
+            f"to {self._limit:g} s each: give at least {1.05 * least / 60:.2g}{hint}"
+        )
 
     def learn(self, tried: Sequence[Tried]) -> None:
         """Note what is known now of all trials."""

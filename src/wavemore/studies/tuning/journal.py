@@ -41,9 +41,14 @@ class Journal(BaseJournalBackend):
         self._logs: list[dict[str, Any]] = []
         self._waiting: list[dict[str, Any]] | None = None
         content = b""
-        with suppress(FileNotFoundError):
-            content = read_file(path, MAX_BYTES)
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                content = read_file(path, MAX_BYTES)
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}; choose another `folder`") from None
         whole, _, self._torn = content.rpartition(b"\n")
+        if self._torn.strip(b"\0") and not self._torn.startswith(b"{"):
+            raise damaged(path, ValueError("its end is no line of a journal"))  # perhaps a database, which must stay
         decode = msgspec.json.Decoder(dict[str, Any]).decode
         for line in whole.splitlines():
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from wavemore.version import __version__
 FORMAT = 1
 TRAININGS = 40
 """With `minutes` and without `max_seconds`, this many of the longest trainings fill the time of all processes."""
+LARGEST_SHARE, MOST_OF_ROUNDS = 0.1, 0.4
+"""But none takes a larger part of `minutes` than the first, nor the `rounds` more than the second together."""
 MOST_MINUTES = 60 * 24 * 100
 
 
@@ -61,8 +64,18 @@ class Request:
         """The limits of each training."""
         seconds = self.max_seconds
         if seconds is None and self.minutes is not None:
-            seconds = float(f"{60 * self.minutes * self.jobs / TRAININGS:.3g}")
+            seconds = float(f"{60 * self.minutes * self.share:.3g}")
         return Limits(self.max_parameters, seconds)
+
+    @property
+    def rounds(self) -> int:
+        """How many trainings follow each other in a trial and the repeats of two: the least that there can be."""
+        return 1 + ceil(2 * self.repeats / self.jobs)
+
+    @property
+    def share(self) -> float:
+        """The part of `minutes` that a training may take, without `max_seconds`."""
+        return min(self.jobs / TRAININGS, LARGEST_SHARE, MOST_OF_ROUNDS / self.rounds)
 
     @property
     def fresh_seeds(self) -> list[int]:
@@ -104,8 +117,12 @@ def read_search(folder: Path) -> Search | None:
     return search
 
 
-def begin_search(request: Request, data: DataConfig, folder: Path, command: Sequence[str]) -> Search:
+def begin_search(
+    request: Request, data: DataConfig, folder: Path, command: Sequence[str], *, is_new: bool = False
+) -> Search:
     """Return what the trials in a folder depend on, and write it if they begin now.
+
+    With `is_new`, no trial has begun: what was asked before, for example in too short a time, binds nobody.
 
     Raises `RunError` for a folder of another tuning, which says what differs, and for one that holds other things.
     """
@@ -124,9 +141,9 @@ def begin_search(request: Request, data: DataConfig, folder: Path, command: Sequ
         seed=request.seed,
     )
     old = read_search(folder)
-    if old is None:
-        if others := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
-            raise RunError(f"{folder} holds other things ({others[0]}): choose another `folder`")
+    if old is None and (others := sorted(path.name for path in folder.iterdir() if path.name != "lock")):
+        raise RunError(f"{folder} holds other things ({others[0]}): choose another `folder`")
+    if old is None or is_new:
         write_json(folder / SEARCH, new)
         return new
     differences = data_differences(old.data, data)

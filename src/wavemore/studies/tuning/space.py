@@ -9,6 +9,7 @@ what they learned, and `averaging` is the number of steps in the running average
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from math import gcd
 from typing import Any
 
 from wavemore.engine.defaults import RECURRENT, default_model
@@ -135,6 +136,8 @@ class Space:
                 settings["ema_decay"] = round(1 - 1 / float(value), 5)
             elif setting != "decay":
                 settings[setting] = rounded(value)
+        if "block_size" in settings:  # a batch has whole blocks
+            settings["block_size"] = gcd(settings["block_size"], settings["batch_size"])
         if "decay" in values:
             forgotten = settings["learning_rate"] * self.targets / settings["batch_size"]
             settings["weight_decay"] = rounded(float(values["decay"]) / forgotten)
@@ -253,13 +256,12 @@ class Space:
     def _training_ranges(self, base: Plan, values: Values) -> dict[str, Range]:
         recipe = base.recipe
         sizes = [recipe.batch_size // 2, recipe.batch_size, 2 * recipe.batch_size]
-        batches = [size for size in sizes if 8 <= size <= max(self.targets // 8, recipe.batch_size)]
+        batches = [size for size in sizes if size == sizes[1] or 8 <= size <= max(self.targets // 8, sizes[1])]
         around = {"learning_rate": (3, 3), "adamw_learning_rate": (4, 2), "decay": (5, 5)}
-        ranges: dict[str, Range] = {"batch_size": tuple(batches or [recipe.batch_size])}
+        ranges: dict[str, Range] = {"batch_size": tuple(batches)}
         if self.corpus.format == "text":
             blocks = [recipe.block_size // 2, recipe.block_size, 2 * recipe.block_size]
-            fitting = [size for size in blocks if 1 <= size <= min(batches or [recipe.batch_size])]
-            ranges["block_size"] = tuple(fitting or [recipe.block_size])
+            ranges["block_size"] = tuple(size for size in blocks if size == blocks[1] or 1 <= size <= min(batches))
         for setting, (below, above) in around.items():
             ranges[setting] = Between(float(values[setting]) / below, float(values[setting]) * above)
         ranges["averaging"] = Between(30.0, 400.0)

@@ -24,6 +24,8 @@ from wavemore.studies.tuning.pruning import Curve, is_hopeless
 from wavemore.studies.tuning.space import Choice, Space
 
 JOURNAL = "journal.jsonl"
+CREATE_TRIAL = 4
+"""Optuna's number of the change that begins a trial."""
 STARTUP_TRIALS = 10
 """Trials before Optuna learns from them: the first ones are given, the others random."""
 
@@ -179,6 +181,12 @@ class Trials:
     def _id(self, number: int) -> int:
         storage = self.study._storage
         return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(NAME), number - 1)
+
+
+def has_trials(folder: Path) -> bool:
+    """Whether a trial has begun in the folder of a tuning. Raises `RunError` for a journal that is damaged."""
+    logs = Journal(folder / JOURNAL).read_logs(0)
+    return (folder / "trials").exists() or any(log.get("op_code") == CREATE_TRIAL for log in logs)
 
 
 def with_facts(facts: Facts, **changed: Any) -> Facts:

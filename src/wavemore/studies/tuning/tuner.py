@@ -30,11 +30,11 @@ from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.command import train_command
 from wavemore.studies.tuning.record import FILE
-from wavemore.studies.tuning.request import Request, begin_search
+from wavemore.studies.tuning.request import Request, begin_search, read_search
 from wavemore.studies.tuning.result import Finalist, result_of
 from wavemore.studies.tuning.space import Space
 from wavemore.studies.tuning.trainings import KILLED, Event, Training, outcome, repeat_message
-from wavemore.studies.tuning.trials import Trials, Tried, with_facts
+from wavemore.studies.tuning.trials import Trials, Tried, has_trials, with_facts
 from wavemore.text.corpus import Corpus
 
 PROBE_SECONDS, PROBE_STEPS = 0.8, 1_000
@@ -65,7 +65,8 @@ class Tuner:
         self.command = tuple(command)
         self.clock = Clock(request, monotonic() if started is None else started)
         self.data = data_config(corpus, data_name(corpus))
-        self.space = Space(corpus, request.models, request.limits)
+        earlier = read_search(folder) if has_trials(folder) else None
+        self.space = Space(corpus, request.models, (earlier or request).limits)
         self.finalists: list[Tried] = []
         self.result: dict[str, Any] | None = None
         self._step_seconds: dict[str, float] = {}
@@ -81,12 +82,13 @@ class Tuner:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot create the folder {self.folder}: {error.strerror}") from None
+            raise RunError(f"cannot create {self.folder}: {error.strerror}; choose another `folder`") from None
         threads = torch.get_num_threads()
         with locked(self.folder, what="tuning", parameter="folder"):
             set_threads(1)
             try:
-                search = begin_search(self.request, self.data, self.folder, self.command)
+                is_new = not has_trials(self.folder)
+                search = begin_search(self.request, self.data, self.folder, self.command, is_new=is_new)
                 self.space = Space(self.corpus, self.request.models, search.limits)
                 self.trials = Trials(self.space, self.folder, self.request.seed, self.step_seconds)
                 self.clock.begin(self.trials.all(), search.limits)
