@@ -269,8 +269,11 @@ class Desk:
             self._changed.notify_all()
 
     def _end(self, job: Job, state: State, message: str) -> None:
+        path = job.run.path
         with suppress(OSError):
-            job.run.path.rmdir()  # if nothing was written yet
+            if [each.name for each in path.iterdir()] in ([], ["lock"]):  # nothing was written yet: the name is free
+                (path / "lock").unlink(missing_ok=True)
+                path.rmdir()
         self._update(job, state=state, message=message)
 
 
