@@ -240,6 +240,7 @@ class Desk:
                 job.version += 1
                 self._changed.notify_all()
         process.wait()
+        _free(job.run.path)
         if not job.ended:
             self._end(job, "failed", "the training ended unexpectedly; what it had saved is kept")
         keeper.join()
@@ -269,12 +270,16 @@ class Desk:
             self._changed.notify_all()
 
     def _end(self, job: Job, state: State, message: str) -> None:
-        path = job.run.path
-        with suppress(OSError):
-            if [each.name for each in path.iterdir()] in ([], ["lock"]):  # nothing was written yet: the name is free
-                (path / "lock").unlink(missing_ok=True)
-                path.rmdir()
+        _free(job.run.path)
         self._update(job, state=state, message=message)
+
+
+def _free(path: Path) -> None:
+    """Remove the folder of a run of which nothing was written, so that its name is free."""
+    with suppress(OSError):
+        if [each.name for each in path.iterdir()] in ([], ["lock"]):
+            (path / "lock").unlink(missing_ok=True)
+            path.rmdir()
 
 
 def find_named(name: str) -> Run:
