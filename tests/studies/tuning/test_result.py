@@ -11,7 +11,7 @@ from wavemore.errors import RunError, UsageError
 from wavemore.runs.find import find_group
 from wavemore.studies.tuning.clock import Clock
 from wavemore.studies.tuning.pruning import Curve, is_hopeless
-from wavemore.studies.tuning.record import curse_text
+from wavemore.studies.tuning.record import answer, curse_text
 from wavemore.studies.tuning.request import Request, begin_search
 from wavemore.studies.tuning.result import Finalist, _curse, judge_finalists
 from wavemore.studies.tuning.space import Limits
@@ -54,6 +54,19 @@ def test_how_much_too_good_the_best_of_the_repeats_looks_is_said_only_if_known()
         [sentence] = curse_text({"curse": curse, "finalists": finalists})
         assert text in sentence
         assert ("can make it" in sentence) == (len(finalists) > 1)
+
+
+def test_one_trial_alone_is_not_said_to_be_better_than_others() -> None:
+    winner = {"trial": 1, "description": "tree", "runs": [{"seed": 1, "val_nats": 2.0}]}
+    record: dict[str, Any] = {
+        "finalists": [winner | {"parameters": 9, "train_seconds": 1.0}],
+        "comparisons": [],
+        "curse": {"trial": 1, "search": 1.9, "fresh": 2.0, "of_repeats": None},
+        "trials": [{"val_nats": 1.9}, {"val_nats": None}],
+    }
+    assert answer(record)[1:] == ["No other trial was trained to its end: allow more time, or less per training."]
+    record["trials"].append({"val_nats": 2.4})
+    assert [sentence.partition(" ")[0] for sentence in answer(record)] == ["Lowest", "Nothing", "Winner's"]
 
 
 def test_a_trial_begins_only_if_the_repeats_fit_after_it() -> None:

@@ -26,9 +26,13 @@ def answer(record: Record) -> list[str]:
         f"{winner['train_seconds']:.1f} s of training."
     ]
     parts += [verdict(winner, other) for other in record["comparisons"]]
-    if winner["trial"] == 1:
-        parts.append("Nothing that was tried is better than the defaults.")
-    return [part[:1].upper() + part[1:] for part in [*parts, *curse_text(record)]]
+    if sum(each["val_nats"] is not None for each in record["trials"]) == 1:
+        parts.append("No other trial was trained to its end: allow more time, or less per training.")
+    else:
+        if winner["trial"] == 1:
+            parts.append("Nothing that was tried is better than the defaults.")
+        parts += curse_text(record)
+    return [part[:1].upper() + part[1:] for part in parts]
 
 
 def name_of(number: int) -> str:
