@@ -111,7 +111,7 @@ def _event_printer(screen: Screen) -> "Callable[[Event], None]":
         if first < 0 and event.total > 1:
             first, start = event.done, time.monotonic()
         elif first >= 0 and not event.message:
-            first += max(0, event.done - last)  # those were finished before
+            first += max(0, event.done - last)  # they were finished before this command
         last = max(last, event.done)
         if not event.message:
             return

@@ -8,7 +8,7 @@ Shapes: B targets of a batch.
 # ruff: noqa: D102 - methods that override another are documented in BatchSampler
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from wavemore.engine.recipe import BatchSampling
 from wavemore.errors import UsageError
 from wavemore.text.arrays import scramble
 
-P = ParamSpec("P")
 T = TypeVar("T")
 MAX_STORED = 2**22
 """The most items whose random order is kept in memory; that of more is computed where it is needed."""
@@ -48,17 +47,17 @@ def permuted(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) ->
     return items.astype(np.int64)
 
 
-class _Latest(Generic[P, T]):
+class _Latest(Generic[T]):
     """Remembers the last result of a method; `lru_cache` cannot be copied or sent to the workers of a DataLoader."""
 
-    def __init__(self, compute: Callable[P, T]) -> None:
+    def __init__(self, compute: Callable[..., T]) -> None:
         self.compute = compute
-        self.kept: tuple[object, T] | None = None
+        self.kept: tuple[tuple[int, ...], T] | None = None
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    def __call__(self, *args: int) -> T:
         kept = self.kept
         if kept is None or kept[0] != args:
-            kept = self.kept = (args, self.compute(*args, **kwargs))
+            kept = self.kept = (args, self.compute(*args))
         return kept[1]
 
 

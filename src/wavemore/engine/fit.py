@@ -86,7 +86,7 @@ def fit(
         return Training(Counting(model, corpus, recipe, done=resume is not None))
     require_trainable(model)
     if not torch.is_grad_enabled():
-        raise UsageError("training needs gradients: call it outside of torch.no_grad() and torch.inference_mode()")
+        raise UsageError("training needs gradients: call `fit` outside of torch.no_grad() and torch.inference_mode()")
     state = _Descent(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
         state.load(resume)

@@ -46,8 +46,8 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _no_answer(error: Exception) -> str:
-    """Why there was no answer; Dask says that the time was over, and hides the reason in the cause of that."""
-    if isinstance(error, MemoryError) or not str(error):  # what it says was read as a length, or it waits too
+    """Return why there was no answer. Dask reports a timeout, whose cause is the real reason."""
+    if isinstance(error, MemoryError) or not str(error):  # its first bytes were read as a length, or it sent none
         return "something else listens there"
     cause = error.__cause__
     if cause is None or not str(cause):

@@ -27,7 +27,7 @@ def answer(record: Record) -> list[str]:
     ]
     parts += [verdict(winner, other) for other in record["comparisons"]]
     if sum(each["val_nats"] is not None for each in record["trials"]) == 1:
-        parts.append("No other trial was trained to its end: allow more time, or less per training.")
+        parts.append("No other trial was trained to its end.")
     else:
         if winner["trial"] == 1:
             parts.append("Nothing that was tried is better than the defaults.")

@@ -22,8 +22,10 @@ from wavemore.version import __version__
 FORMAT = 1
 TRAININGS = 40
 """With `minutes` and without `max_seconds`, this many of the longest trainings fill the time of all processes."""
-LARGEST_SHARE, MOST_OF_ROUNDS = 0.1, 0.4
-"""But none takes a larger part of `minutes` than the first, nor the `rounds` more than the second together."""
+MAX_SHARE = 0.1
+"""The largest part of `minutes` for one training; it matters on machines with many cores."""
+MAX_ROUNDS_SHARE = 0.4
+"""The largest part of `minutes` for all `Request.rounds` together; it matters with many repeats."""
 MOST_MINUTES = 60 * 24 * 100
 
 
@@ -69,13 +71,13 @@ class Request:
 
     @property
     def rounds(self) -> int:
-        """How many trainings follow each other in a trial and the repeats of two: the least that there can be."""
+        """How many trainings run one after the other in the shortest tuning: a trial, then the repeats of two."""
         return 1 + ceil(2 * self.repeats / self.jobs)
 
     @property
     def share(self) -> float:
         """The part of `minutes` that a training may take, without `max_seconds`."""
-        return min(self.jobs / TRAININGS, LARGEST_SHARE, MOST_OF_ROUNDS / self.rounds)
+        return min(self.jobs / TRAININGS, MAX_SHARE, MAX_ROUNDS_SHARE / self.rounds)
 
     @property
     def fresh_seeds(self) -> list[int]:
@@ -122,7 +124,8 @@ def begin_search(
 ) -> Search:
     """Return what the trials in a folder depend on, and write it if they begin now.
 
-    With `is_new`, no trial has begun: what was asked before, for example in too short a time, binds nobody.
+    With `is_new`, no trial has begun yet, so an earlier request that was refused, such as one for too short a time, is
+    replaced.
 
     Raises `RunError` for a folder of another tuning, which says what differs, and for one that holds other things.
     """
