@@ -34,11 +34,6 @@ settings.register_profile("no-clock", deadline=None, suppress_health_check=[Heal
 settings.load_profile("no-clock")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first: those of the documentation. Otherwise one process is busy with them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("docs") is None)
-
-
 @pytest.fixture(autouse=True)
 def _repeatable() -> None:
     set_threads(1)

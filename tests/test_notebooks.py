@@ -18,7 +18,6 @@ def test_there_are_five() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.docs
 @pytest.mark.notebooks
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 def test_a_notebook_runs_and_accepts_its_solution(path: Path, script: Any) -> None:
