@@ -10,7 +10,7 @@ from distributed.scheduler import KilledWorker
 
 from wavemore.errors import DataError, RunError
 from wavemore.runs.config import RunConfig
-from wavemore.studies.connection import differing, explained
+from wavemore.studies.connection import _no_answer, differing, explained
 from wavemore.studies.job import Result
 from wavemore.studies.remote import Facts, _local_data, facts, files_of, with_places
 from wavemore.studies.tuning.trainings import KILLED, outcome
@@ -57,6 +57,15 @@ def test_an_error_of_a_task_stays_what_it_is_unless_its_workers_were_killed() ->
     with pytest.raises(RunError, match="a training has ended 4 workers of tcp://a:1, perhaps because memory ran out"):
         future.result()
     assert outcome(future) == {"failed": KILLED, "seconds": 0.0}, "tuning goes on without that trial"
+
+
+@pytest.mark.parametrize(("address", "reason"), [("tcp://127.0.0.1:1", "refused"), ("tcp://no.invalid:8786", "")])
+def test_a_scheduler_that_does_not_answer_is_asked_why(address: str, reason: str) -> None:
+    """Dask keeps the error of its last attempt alone, and that one may have been cut off."""
+    timeout = OSError("Timed out after 5 s")
+    timeout.__cause__ = TimeoutError()
+    assert _no_answer(address, timeout).startswith("Timed out after 5 s: ")
+    assert reason in _no_answer(address, timeout)
 
 
 def test_data_is_read_at_its_path_or_from_what_was_sent(config: RunConfig, tmp_path: Path) -> None:

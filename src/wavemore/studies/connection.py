@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,8 +37,8 @@ def connected(address: str) -> Iterator[Any]:
                 client = new_client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # noqa: BLE001 (refused, no host, no address, another protocol or version)
             raise RunError(
-                f"no Dask scheduler answers at {address} ({_no_answer(error)}): start one by `dask scheduler`, and "
-                "give the address that it prints, such as tcp://192.168.0.5:8786"
+                f"no Dask scheduler answers at {address} ({_no_answer(address, error)}): start one by "
+                "`dask scheduler`, and give the address that it prints, such as tcp://192.168.0.5:8786"
             ) from None
         try:
             yield client
@@ -45,14 +46,27 @@ def connected(address: str) -> Iterator[Any]:
             client.close(CONNECT_SECONDS)
 
 
-def _no_answer(error: Exception) -> str:
+def _no_answer(address: str, error: BaseException) -> str:
     """Return why there was no answer. Dask reports a timeout, whose cause is the real reason."""
     if isinstance(error, MemoryError) or not str(error):  # its first bytes were read as a length, or it sent none
         return "something else listens there"
     cause = error.__cause__
+    if isinstance(cause, TimeoutError):  # the last of Dask's attempts had no time left: what do they meet?
+        cause = _connection_error(address)
     if cause is None or not str(cause):
         return first_line(error)
     return f"{first_line(error)}: {first_line(cause.__cause__ or cause)}"
+
+
+def _connection_error(address: str) -> Exception | None:
+    """Return the error of a connection to an address, or None if something listens there."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    try:
+        socket.create_connection(parse_host_port(parse_address(address)[1]), CONNECT_SECONDS).close()
+    except OSError as error:
+        return error
+    return None
 
 
 async def _find_scheduler(address: str) -> None:
