@@ -1,5 +1,6 @@
 """What a user of the library does wrong is one sentence of a public class."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def language_model() -> Any:
         (lambda: list(ANY.generate(gru(), VOCABULARY, 2, wm.Sampling(), "anna")), "`known` is one string"),
         (lambda: ANY.generate_text(OTHER, VOCABULARY, 2, 5, wm.Sampling()), "a Linear is not a wavemore model"),
         (lambda: ANY.soft_targets([OTHER], CORPUS), "a Linear is not a wavemore model"),
+        (
+            lambda: ANY.compare_models(gru(), gru(), CORPUS),
+            "`a` is a Recurrent; it must be a list of models, one per seed",
+        ),
+        (lambda: ANY.Ensemble(gru()), "`models` is a Recurrent; it must be a list of models"),
         (lambda: ANY.LineCorpus.from_lines("anna"), "`lines` is one string"),
         (lambda: ANY.train(["anna", "bob"]), "`corpus` is a list; it must be a corpus"),
         (lambda: ANY.plan("names"), "`corpus` is a str; it must be a corpus"),
@@ -101,6 +107,69 @@ def test_it_is_one_sentence_of_a_public_class(
         wrong()
     assert getattr(wm, type(error.value).__name__) is type(error.value)
     assert len(str(error.value).splitlines()) <= 2
+
+
+def drawn() -> list[wm.Sample]:
+    return list(wm.generate(gru(), VOCABULARY, 2, wm.Sampling()))
+
+
+USES: dict[str, tuple[Callable[..., Any], tuple[Callable[[], Any], ...]]] = {
+    "adapt": (wm.adapt, (gru, lambda: VOCABULARY, lambda: ["anna"], wm.Sampling)),
+    "batches": (wm.batches, (lambda: CORPUS.train, gru)),
+    "build": (wm.build, (lambda: "gru", lambda: SIZE)),
+    "compare": (wm.compare, (lambda: "nowhere", lambda: "nowhere")),
+    "compare_models": (wm.compare_models, (lambda: [gru()], lambda: [gru()], lambda: CORPUS)),
+    "Ensemble": (wm.Ensemble, (lambda: [gru()],)),
+    "evaluate": (wm.evaluate, (gru, lambda: CORPUS.val)),
+    "find_run": (wm.find_run, (lambda: "nowhere",)),
+    "fit": (lambda *given: list(wm.fit(*given)), (gru, lambda: CORPUS, lambda: RECIPE)),
+    "from_pretrained": (wm.from_pretrained, (lambda: "nowhere",)),
+    "generate": (lambda *given: list(wm.generate(*given)), (gru, lambda: VOCABULARY, lambda: 2, wm.Sampling)),
+    "generate_text": (wm.generate_text, (gru, lambda: VOCABULARY, lambda: 1, lambda: 2, wm.Sampling)),
+    "inspect_model": (wm.inspect_model, (gru, lambda: CORPUS)),
+    "keepers": (lambda *given: list(wm.keepers(*given)), (drawn, lambda: 2)),
+    "known_lines": (wm.known_lines, (lambda: None,)),
+    "load_corpus": (wm.load_corpus, (lambda: "names",)),
+    "load_ensemble": (wm.load_ensemble, (lambda: [wm.Run("nowhere")],)),
+    "NearLines": (wm.NearLines, (lambda: None,)),
+    "next_characters": (wm.next_characters, (gru, lambda: VOCABULARY, lambda: "an")),
+    "plan": (wm.plan, (lambda: CORPUS,)),
+    "ranked": (wm.ranked, (drawn, lambda: 2, lambda: "best")),
+    "RecipeOptimizer": (wm.RecipeOptimizer, (gru, lambda: RECIPE)),
+    "report": (wm.report, (lambda: "nowhere",)),
+    "score": (wm.score, (gru, lambda: VOCABULARY, lambda: ["anna"])),
+    "soft_targets": (wm.soft_targets, (lambda: [gru()], lambda: CORPUS)),
+}
+WRONG = [None, -1, 1.5, "x", [], [3], {"anna"}, b"anna", OTHER, torch.zeros(2), object(), True]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_anything_in_place_of_an_argument(use: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is accepted, or an error of wavemore; never one of Python or torch from somewhere within."""
+    monkeypatch.chdir(tmp_path)
+    function, arguments = USES[use]
+    errors = 0
+    for place in range(len(arguments)):
+        for wrong in WRONG:
+            given: list[Any] = [make() for make in arguments]
+            given[place] = wrong
+            try:
+                function(*given)
+            except wm.WavemoreError:
+                errors += 1
+    assert errors >= len(arguments)
+
+
+SETTINGS = [
+    name for name in inspect.signature(wm.load_corpus).parameters if name not in ("data", "cleaning", "by_count")
+]
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, "normalize", "case", "max_length", "no_such_setting"])
+def test_anything_in_place_of_a_setting_of_load_corpus(setting: str) -> None:
+    for wrong in (1.5, [3], b"anna", OTHER, torch.zeros(2), object()):
+        with pytest.raises(wm.UsageError, match=f"`{setting}`"):
+            ANY.load_corpus("names", **{setting: wrong})
 
 
 def test_lines_are_new_without_known_ones_and_one_teacher_needs_no_list() -> None:

@@ -4,17 +4,23 @@ Any other exception is a bug in wavemore. The command line prints these errors w
 `exit_code`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 from operator import index
-from types import UnionType
-from typing import Any, Literal, SupportsIndex, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, SupportsIndex, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 A_CORPUS = "a corpus, such as `load_corpus` returns"
 A_PLAN = "a Plan, such as `plan(corpus)` returns"
 A_SAMPLING = "a Sampling, such as `Sampling(temperature=0.8)`"
 A_VOCABULARY = "a Vocabulary, such as `corpus.vocabulary`"
+MODELS_OF_SEEDS = "a list of models, one per seed"
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WavemoreError(Exception):
@@ -106,6 +112,8 @@ def typed(value: object, name: str, kind: Any) -> Any:
     wavemore.errors.UsageError: `top_k` is '2'; it must be a whole number or all
     """
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if value is None and NoneType in kinds:
+        return None
     for each in kinds:
         if (found := _as_kind(value, each)) is not None:
             return found
@@ -125,8 +133,31 @@ def require_types(settings: Any) -> None:
             object.__setattr__(settings, field.name, found)
 
 
+def typed_arguments(function: F) -> F:
+    """Make a function that checks its arguments by the types of its parameters, as `typed` does.
+
+    >>> @typed_arguments
+    ... def cut(text: str, length: int | None = None) -> None: ...
+    >>> cut("anna", length="3")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `length` is '3'; it must be a whole number or None
+    """
+    parameters = signature(function)
+
+    @wraps(function)
+    def checked(*args: Any, **keywords: Any) -> Any:
+        hints = get_type_hints(function)
+        for name, value in parameters.bind(*args, **keywords).arguments.items():
+            typed(value, name, hints[name])
+        return function(*args, **keywords)
+
+    return cast(F, checked)
+
+
 def _rule(kind: Any) -> str:
-    return "a list of " + _rule(get_args(kind)[0]).removeprefix("a ") + "s" if get_args(kind) else _RULES[kind]
+    if get_args(kind):
+        return "a list of " + _rule(get_args(kind)[0]).removeprefix("a ") + "s"
+    return "None" if kind is NoneType else _RULES.get(kind, f"a {kind.__name__}")
 
 
 def _as_kind(value: Any, kind: Any) -> Any:
@@ -144,7 +175,7 @@ def _as_kind(value: Any, kind: Any) -> Any:
     if kind is float:
         is_number = isinstance(value, Real) and not isinstance(value, bool)
         return (value if isinstance(value, int | float) else float(value)) if is_number else None
-    return value if kind not in _RULES or isinstance(value, kind) else None
+    return value if not isinstance(kind, type) or isinstance(value, kind) else None
 
 
 def require_kind(value: object, name: str, kind: Any, example: str) -> None:
@@ -158,6 +189,21 @@ def require_kind(value: object, name: str, kind: Any, example: str) -> None:
         raise UsageError(f"`{name}` is a {type(value).__name__}; it must be {example}")
 
 
+def all_of(values: object, name: str, kind: type[T], example: str) -> list[T]:
+    """Return the values of a list. Raises `UsageError` for anything else, and for a value of another kind.
+
+    >>> all_of(["runs/a"], "a", int, "a list of whole numbers")
+    Traceback (most recent call last):
+    wavemore.errors.UsageError: `a` holds a str; it must be a list of whole numbers
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        require_kind(values, name, list, example)
+    found: list[Any] = list(cast(Iterable[Any], values))
+    if other := [value for value in found if not isinstance(value, kind)]:
+        raise UsageError(f"`{name}` holds a {type(other[0]).__name__}; it must be {example}")
+    return found
+
+
 class DataError(WavemoreError):
     """Data that cannot be read, split or encoded."""
 
@@ -166,8 +212,8 @@ class UnknownCharacterError(DataError):
     """A character that is not in the vocabulary."""
 
 
-class ModelError(WavemoreError):
-    """A model used in a way that would give wrong numbers."""
+class ModelError(WavemoreError, RuntimeError):
+    """A model used in a way that would give wrong numbers; a RuntimeError too, which torch raises in such cases."""
 
 
 class TrainingError(WavemoreError):

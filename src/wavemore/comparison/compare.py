@@ -18,7 +18,7 @@ from wavemore.comparison.verdict import Outcome
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.line_spans import line_sums
-from wavemore.errors import RunError, UsageError
+from wavemore.errors import A_CORPUS, MODELS_OF_SEEDS, RunError, UsageError, all_of, require_kind
 from wavemore.nn.model import Model
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_data, describe_model
@@ -47,7 +47,7 @@ def compare(
     """
     if split not in ("val", "test"):
         raise UsageError(f"`split` is {split!r}; it must be val or test")
-    (side_a, runs_a), (side_b, runs_b) = _side(a), _side(b)
+    (side_a, runs_a), (side_b, runs_b) = _side(a, "a"), _side(b, "b")
     _check_comparable(side_a, runs_a, side_b, runs_b)
     corpora = _corpora(runs_a, runs_b, data)
     models = [[each.run.model() for each in runs] for runs in (runs_a, runs_b)]
@@ -61,6 +61,8 @@ def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, split
 
     Raises `UsageError` for a side without a model.
     """
+    a, b = all_of(a, "a", Model, MODELS_OF_SEEDS), all_of(b, "b", Model, MODELS_OF_SEEDS)
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
     if not a or not b:
         raise UsageError("each side needs at least one model")
     sides = [
@@ -158,10 +160,11 @@ def _first_lines(
     return [LineDifference(text, float(a[i]), float(b[i]), float(b[i] - a[i])) for text, i in indices.items()]
 
 
-def _side(side: str | Run | Sequence[Run]) -> tuple[Side, list[FinishedRun]]:
+def _side(side: str | Run | Sequence[Run], parameter: str) -> tuple[Side, list[FinishedRun]]:
     """A side, and its finished runs, one per seed."""
     name = side if isinstance(side, str) else ""
     runs = find_group(side) if isinstance(side, str) else [side] if isinstance(side, Run) else side
+    runs = all_of(runs, parameter, Run, "a name, a run, or a list of runs")
     if not runs:
         raise UsageError("each side needs at least one run")
     entries = [read_entry(run) for run in runs]

@@ -33,7 +33,7 @@ from wavemore.engine.labels import labels_of
 from wavemore.engine.line_source import Sample
 from wavemore.engine.optimizer import AdamW
 from wavemore.engine.sampling import Sampling
-from wavemore.errors import A_VOCABULARY, UsageError, require_kind, strings
+from wavemore.errors import A_SAMPLING, A_VOCABULARY, UsageError, require_kind, strings
 from wavemore.nn.model import Model, copy_of, require_model
 from wavemore.nn.ngram import Ngram
 from wavemore.text.lines import Lines
@@ -125,6 +125,7 @@ def adapt(model: Model, vocabulary: Vocabulary, examples: Sequence[str], samplin
     if not texts or not all(texts):
         raise UsageError("there is no example to be like, or an empty one: give one line or more")
     sampling = Sampling() if sampling is None else sampling
+    require_kind(sampling, "sampling", Sampling, A_SAMPLING)
     labels = [sampling.label] * len(texts)
     if vocabulary.labels and not sampling.label:
         labels = [label for label, _ in labels_of(model, vocabulary, texts)]

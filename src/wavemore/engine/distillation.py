@@ -11,11 +11,11 @@ Shapes: N targets of the train part, B targets of a batch, V vocabulary.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import eval_mode
-from wavemore.errors import UsageError
+from wavemore.errors import A_CORPUS, UsageError, all_of, require_kind
 from wavemore.nn.model import Model, require_model
 from wavemore.progress import report
 from wavemore.text.corpus import Corpus
@@ -28,7 +28,10 @@ def soft_targets(teachers: Sequence[Model] | Model, corpus: Corpus) -> Tensor:
 
     Raises `UsageError` if there is no teacher, or if one has another vocabulary size.
     """
-    teachers = [teachers] if isinstance(teachers, Model) else teachers
+    teachers = all_of(
+        [teachers] if isinstance(teachers, Model) else teachers, "teachers", nn.Module, "a list of models"
+    )
+    require_kind(corpus, "corpus", Corpus, A_CORPUS)
     if not teachers:
         raise UsageError("`teachers` is empty; soft targets need at least one teacher")
     size = len(corpus.vocabulary)

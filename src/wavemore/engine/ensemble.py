@@ -9,7 +9,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, require
+from wavemore.errors import ModelError, all_of, require
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.model import Decoder, Model, require_model
 
@@ -28,6 +28,7 @@ class Ensemble(Model):
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
+        models = all_of(models, "models", nn.Module, "a list of models")
         require(len(models) > 0, "models", "an empty list", "one model or more")
         for model in models:
             require_model(model)
@@ -56,7 +57,7 @@ class Ensemble(Model):
 
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position, or at the last ones: log-probabilities, (B, T) -> (B, T, V)."""
-        return self.mixed([model(tokens.to(model.device), logits_to_keep) for model in self.parts])
+        return self.mixed([model.last_logits(tokens.to(model.device), logits_to_keep) for model in self.parts])
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step in all models."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wavemore.errors import require, whole
+from wavemore.errors import all_of, require, require_kind, whole
 
 if TYPE_CHECKING:
     from wavemore.engine.line_source import Sample
@@ -28,6 +28,7 @@ KEEPERS_TEMPERATURE = 0.8
 """At which `keepers` is given lines of any list that vary as real ones do; `docs/defaults.md` has the evidence."""
 PER_KEPT, PER_KEPT_OF_MANY, MANY = 4, 2, 5_000
 """Lines that are drawn for each one that is kept, and for each of more than `MANY`."""
+LINES = "lines as `generate` draws them"
 BLOCK, MAX_SPARE = 1_000, 50_000
 """Lines that are kept together, and lines that are remembered if too few follow: a million need little memory."""
 
@@ -62,7 +63,7 @@ def ranked(
     n = whole(n, "n")
     require(rank in ("best", "typical", "surprising"), "rank", rank, "best, typical or surprising")
     distinct: dict[str, Sample] = {}
-    for sample in islice(samples, pool_size(n)):
+    for sample in _first_of(samples, pool_size(n)):
         distinct.setdefault(sample.row, sample)
     pool = list(distinct.values())
     nats = [nats_per_char(sample) for sample in pool]
@@ -99,13 +100,21 @@ def keepers(samples: Iterable["Sample"], n: int) -> Iterator["Sample"]:
     ['ana', 'bob']
     """
     n = whole(n, "n")
+    require_kind(samples, "samples", Iterable, LINES)
     iterator, missing, spare = iter(samples), n, deque["Sample"](maxlen=MAX_SPARE)
-    while missing and (pool := list(islice(iterator, keepers_pool(n) // n * min(missing, BLOCK)))):
+    while missing and (pool := _first_of(iterator, keepers_pool(n) // n * min(missing, BLOCK))):
         kept = _by_quotas(pool, min(missing, BLOCK))
         yield from (pool[number] for number in kept)
         spare.extend(pool[number] for number in sorted({*range(len(pool))} - {*kept}))
         missing -= len(kept)
     yield from islice(spare, missing)  # if there were no more lines to draw
+
+
+def _first_of(samples: Iterable["Sample"], count: int) -> list["Sample"]:
+    from wavemore.engine.line_source import Sample
+
+    require_kind(samples, "samples", Iterable, LINES)
+    return all_of(islice(samples, count), "samples", Sample, LINES)
 
 
 def _by_quotas(pool: Sequence["Sample"], n: int) -> list[int]:

@@ -40,8 +40,7 @@ class BlockBatcher(Batcher):
         blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
         length = blocks.shape[1]
         tokens = self.tensor(self.rows(blocks[:, 0], length))  # (L, about left_context + T)
-        logits: Tensor = self.model(tokens, logits_to_keep=length)
-        return logits.flatten(0, 1)
+        return self.model.last_logits(tokens, length).flatten(0, 1)
 
     def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         blocks = positions.reshape(-1, self.block_size)

@@ -6,8 +6,10 @@ Shapes: B lines, T time, V vocabulary, K selected lines.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
+from inspect import signature
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -44,14 +46,43 @@ class Decoder(ABC):
         return torch.stack(logits, dim=1)
 
 
-class Model(nn.Module, ABC):
-    """Predict the next character from those before it."""
+@dataclass(frozen=True)
+class OwnConfig(ModelConfig):
+    """The config of a subclass of `Model` that has no other one."""
 
-    config: ModelConfig
+    @property
+    def receptive_field(self) -> None:
+        """None, the whole line so far, as nothing is known."""
+        return None
+
+
+class Model(nn.Module, ABC):
+    """Predict the next character from those before it.
+
+    A subclass needs no more than `forward`:
+
+    >>> class Mean(Model):
+    ...     def __init__(self, vocabulary_size: int) -> None:
+    ...         super().__init__(vocabulary_size)
+    ...         self.embedding = nn.Embedding(vocabulary_size, vocabulary_size)
+    ...
+    ...     def forward(self, tokens: Tensor) -> Tensor:
+    ...         return self.embedding(tokens).cumsum(dim=1)
+    >>> Mean(27)(torch.zeros(2, 5, dtype=torch.int64)).shape
+    torch.Size([2, 5, 27])
+    """
+
+    config: ModelConfig = OwnConfig()
     characters: str
     """The characters that the model was trained on, in the order of their ids, from 1 on; empty if not known."""
     labels: tuple[str, ...]
     """The labels that the model was trained on, in the order of their start tokens; empty if not known."""
+    _can_leave_out: ClassVar[bool]
+    """Whether `forward` takes `logits_to_keep`."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._can_leave_out = "logits_to_keep" in signature(cls.forward).parameters
 
     def __init__(self, vocabulary_size: int, num_labels: int = 0) -> None:
         """The vocabulary is what is predicted; `num_labels` more tokens, from that id on, only begin a line."""
@@ -73,12 +104,18 @@ class Model(nn.Module, ABC):
     def forward(self, tokens: Tensor, logits_to_keep: int | None = None) -> Tensor:
         """Predict the next token at each position: int64 (B, T) -> logits (B, T, V).
 
-        With `logits_to_keep` only the last positions are predicted: (B, logits_to_keep, V).
+        With `logits_to_keep` only the last positions are predicted: (B, logits_to_keep, V). A subclass may have a
+        `forward` without it, which takes more time.
 
         A line begins with the boundary token, id 0, or with the token of its label, so its first prediction is that of
         its first character. As far as the model sees, only copies of that token come before it. No prediction depends
         on a later token (for a model with batch statistics: in eval mode).
         """
+
+    def last_logits(self, tokens: Tensor, count: int | None) -> Tensor:
+        """Call the model, and return the predictions at the last positions: (B, T) -> (B, count, V)."""
+        logits: Tensor = self(tokens, logits_to_keep=count) if self._can_leave_out else self(tokens)
+        return last_positions(logits, count)
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
@@ -178,7 +215,7 @@ class _ForwardDecoder(Decoder):
 
     def prefill(self, tokens: Tensor) -> Tensor:
         read = torch.cat([self.tokens, tokens], dim=1)
-        after: Tensor = self.model(read, logits_to_keep=tokens.shape[1])
+        after = self.model.last_logits(read, tokens.shape[1])
         before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
         self.tokens, self.logits = last_positions(read, self.model.context), after[:, -1]
         return before
@@ -187,8 +224,7 @@ class _ForwardDecoder(Decoder):
         self.tokens, self.logits = self.tokens.index_select(0, rows), self.logits.index_select(0, rows)
 
     def _predict(self) -> Tensor:
-        logits: Tensor = self.model(self.tokens, logits_to_keep=1)
-        return logits[:, 0]
+        return self.model.last_logits(self.tokens, 1)[:, 0]
 
 
 def output_layer(channels: int, vocabulary_size: int) -> nn.Linear:

@@ -62,8 +62,8 @@ def require_labels(name: str) -> None:
 
 def model_entry(name: str) -> ModelEntry:
     """Return the entry of a model. Raises a UsageError for a name that is not in MODELS."""
-    if name not in MODELS:
-        raise UsageError(f"`model` is {name!r}; it must be one of {', '.join(MODELS)}")
+    if not isinstance(name, str) or name not in MODELS:
+        raise UsageError(f"`model` is {name!r:.60}; it must be one of {', '.join(MODELS)}")
     return MODELS[name]
 
 
@@ -77,7 +77,7 @@ def model_name(model: Model) -> str:
         return type(model.cells).__name__.lower()
     names = [name for name, entry in MODELS.items() if type(model.config) is entry.config]
     if not names:
-        raise UsageError(f"a {type(model).__name__} with a {type(model.config).__name__} is not in `nn.models.MODELS`")
+        raise UsageError(f"{type(model).__name__} is not one of wavemore's models, {', '.join(MODELS)}")
     return names[0]
 
 

@@ -86,6 +86,7 @@ class MlpConfig(ModelConfig):
     width_settings = ("hidden",)
 
     def __post_init__(self) -> None:
+        require_types(self)
         self.require_sizes("context")
         self.require_at_most("context", MAX_CONTEXT)
         _ = self.tree

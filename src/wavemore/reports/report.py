@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from wavemore.errors import RunError
+from wavemore.files import path_of
 from wavemore.reports.run_page import run_page
 from wavemore.reports.study_page import study_page
 from wavemore.reports.tune_page import tune_folder_page
@@ -11,7 +12,7 @@ from wavemore.runs.find import find_run, is_run
 from wavemore.runs.run import Run
 
 
-def report(run_or_study: Run | Path) -> str:
+def report(run_or_study: Run | str | Path) -> str:
     """Return a page about a run, or about what is in a folder: a run, a study or a tuning.
 
     `HTML(report(run))` displays it. For an unfinished run, or one whose data is gone, the page shows what is available.
@@ -19,9 +20,10 @@ def report(run_or_study: Run | Path) -> str:
     """
     if isinstance(run_or_study, Run):
         return run_page(run_or_study)
-    if _has(run_or_study, "tune.json"):
-        return tune_folder_page(run_or_study)
-    return study_page(run_or_study) if _has(run_or_study, "study.json") else run_page(Run(run_or_study))
+    folder = path_of(run_or_study, "run_or_study")
+    if _has(folder, "tune.json"):
+        return tune_folder_page(folder)
+    return study_page(folder) if _has(folder, "study.json") else run_page(Run(folder))
 
 
 def subject(name: str = "latest") -> Path:

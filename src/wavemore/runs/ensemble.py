@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wavemore.engine.ensemble import Ensemble
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, all_of, require
 from wavemore.runs.run import Run
 
 
@@ -22,5 +22,7 @@ def check_together(runs: Sequence[Run]) -> None:
 
 def load_ensemble(runs: Sequence[Run]) -> Ensemble:
     """Return the model of all runs together. Raises `UsageError` as `check_together` does."""
+    runs = all_of(runs, "runs", Run, "a list of runs")
+    require(len(runs) > 0, "runs", "an empty list", "one run or more")
     check_together(runs)
     return Ensemble([run.model() for run in runs])

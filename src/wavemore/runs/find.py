@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wavemore.errors import RunError
-from wavemore.files import is_present
+from wavemore.errors import RunError, refuse_string
+from wavemore.files import is_present, path_of
 from wavemore.runs.config import read_created
 from wavemore.runs.layout import FILES, REPLACEMENT
 from wavemore.runs.run import Run
@@ -19,13 +19,14 @@ STUDY_DEPTH = 3
 """Folders between a study's folder and its runs: `runs/<arm>/<seed>`."""
 
 
-def find_runs(folders: Sequence[Path] = (Path("runs"),), *, depth: int = 1) -> list[Run]:
+def find_runs(folders: Sequence[str | Path] = ("runs",), *, depth: int = 1) -> list[Run]:
     """The runs in some folders, in those themselves and `depth` below, in the order in which they began.
 
     A damaged run comes first; the config.json of another program is not a run.
     """
     dates: dict[Path, float] = {}
-    for folder in folders:
+    refuse_string(folders, "folders")
+    for folder in map(Path, folders):
         for level in range(depth + 1):
             with suppress(OSError):  # too long a name, or a run that was just deleted
                 for config in folder.glob("*/" * level + "config.json"):
@@ -41,11 +42,12 @@ def find_tunings() -> list[Path]:
     return sorted(path.parent for path in Path("runs").glob(f"*/{SEARCH}"))
 
 
-def find_run(name: str = "latest", data: str = "") -> Run:
+def find_run(name: str | Path = "latest", data: str = "") -> Run:
     """The run at a path or by its name in `runs/`; `latest` is the one that began last. `data` is that of `Run`.
 
     Raises `RunError` if there is none.
     """
+    name = name if isinstance(name, str) else str(path_of(name, "name"))
     if name == "latest":
         runs = find_runs()
         if not runs:

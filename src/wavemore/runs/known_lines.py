@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, require_kind
 from wavemore.runs.run import Run
 from wavemore.text.lines import Lines
 
@@ -12,6 +12,7 @@ def known_lines(run: Run) -> Lines:
 
     Raises `RunError` if the data is no longer there or has changed, and `UsageError` for a run of continuous text.
     """
+    require_kind(run, "run", Run, "a run, such as `find_run()` returns")
     if run.config.data.format == "text":
         raise UsageError(f"{run.path} was trained on continuous text, which has no items that could be near to others")
     corpus = run.corpus()

@@ -255,7 +255,7 @@ def from_pretrained(folder: str | Path, *, revision: str = "", device: str | tor
     Raises `RunError` if there is none, or its files are damaged, and `UsageError` for a device that this machine does
     not have ("auto": the best that it has).
     """
-    device, name = usable_device(device), str(path_of(folder, "folder")) if folder else ""
+    device, name = usable_device(device), "" if folder == "" else str(path_of(folder, "folder"))
     if name == "latest" or (name and (is_present(Path(name)) or is_present(Path("runs", name)))):
         return _loaded(find_run(name), device)
     if not is_hub_name(name) or is_present(Path(name).parent):

@@ -8,9 +8,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
-from wavemore.errors import require
+from wavemore.errors import require, require_types
 
 NormalForm = Literal["nfc", "none"]
 Invisibles = Literal["keep", "strip", "strip-all"]
@@ -77,14 +77,7 @@ class Cleaning:
     """How often an item of a list must occur, all copies together; rarer ones are left out."""
 
     def __post_init__(self) -> None:
-        for name, kind in (
-            ("normalize", NormalForm),
-            ("invisible", Invisibles),
-            ("long_lines", LongLines),
-            ("case", Case),
-        ):
-            value, values = getattr(self, name), get_args(kind)
-            require(value in values, name, repr(value), f"{', '.join(values[:-1])} or {values[-1]}")
+        require_types(self)
         require(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1")
         require(self.min_count >= 1, "min_count", self.min_count, "at least 1")
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack, overload
 
-from wavemore.errors import DataError, UsageError, require_kind
+from wavemore.errors import DataError, UsageError, require_kind, typed_arguments
 from wavemore.files import is_present
 from wavemore.text.cleaning import Cleaning, CleaningSettings
 from wavemore.text.corpus import Corpus
@@ -94,7 +94,7 @@ class DataSettings(CleaningSettings, total=False):
     """That of files (auto: UTF-8, or UTF-16 and UTF-32 with a byte order mark); data sets are UTF-8."""
     extra_characters: str
     """Characters that the vocabulary has besides those of the data, for example those of a trained model."""
-    cache: Path | None
+    cache: str | Path | None
     """The folder where the ids of a text are kept (default: the user's cache folder)."""
 
 
@@ -108,6 +108,7 @@ def load_corpus(data: Data = ..., *, format: Literal["text"], **settings: Unpack
 def load_corpus(
     data: Data = ..., *, format: Literal["auto", "lines", "text"], **settings: Unpack[DataSettings]
 ) -> Corpus: ...
+@typed_arguments
 def load_corpus(
     data: Data = "names",
     *,
@@ -124,7 +125,7 @@ def load_corpus(
     val: str | Path | None = None,
     test: str | Path | None = None,
     encoding: str = "auto",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     extra_characters: str = "",
     **cleaning: Unpack[CleaningSettings],
 ) -> Corpus:
@@ -141,11 +142,11 @@ def load_corpus(
     >>> print(corpus.report)
     29,687 lines (all distinct), 183,090 characters (26 distinct), longest line 15
     """
-    if format not in ("auto", "lines", "text"):
-        raise UsageError(f"`format` is {format!r}; it must be auto, lines or text")
     wanted = Wanted(column, count_column, label_column)
     files = files_of(data)
     kind, layout = _resolved(files, format, wanted, separator, layout, encoding)
+    if unknown := cleaning.keys() - CleaningSettings.__annotations__.keys():
+        raise UsageError(f"there is no setting `{min(unknown)}`; choose from {', '.join(DataSettings.__annotations__)}")
     cleaning.setdefault("normalize", "nfc")
     how = Cleaning(**cleaning)
     own = {part: file for part, file in (("val", val), ("test", test)) if file is not None}
@@ -175,7 +176,7 @@ def _read_text(
     train_fraction: float | None,
     encoding: str,
     cleaning: Cleaning,
-    cache: Path | None,
+    cache: str | Path | None,
     extra_characters: str,
 ) -> TextCorpus:
     """Read a text. Raises `UsageError` for settings that are not for a text, or contradict each other."""
@@ -193,7 +194,7 @@ def _read_text(
         encoding=first_encoding,
         cleaning=cleaning,
         name=name,
-        cache=cache,
+        cache=None if cache is None else Path(cache),
         extra_characters=extra_characters,
         **{part: locate(file, encoding)[0] for part, file in own.items()},
     )
@@ -239,9 +240,10 @@ def files_of(data: Data) -> list[str | Path]:
 
     Hidden files are left out. Raises `DataError` for a folder without files.
     """
-    require_kind(data, "data", str | Path | Iterable, "a path, the name of a data set, or a list of these")
-    files = list[str | Path]()
+    example, files = "a path, the name of a data set, or a list of these", list[str | Path]()
+    require_kind(data, "data", str | Path | Iterable, example)
     for each in [data] if isinstance(data, str | Path) else data:
+        require_kind(each, "data", str | Path, example)
         if _dataset(each) is not None or not os.path.isdir(each):  # noqa: PTH112 (false for no name)
             files.append(each)
             continue

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from wavemore.errors import UsageError, refuse_string, require
+from wavemore.errors import UsageError, refuse_string, require, require_kind
 from wavemore.progress import report
 from wavemore.text.arrays import distinct, ranges, scramble
 from wavemore.text.lines import Lines
@@ -51,6 +51,7 @@ class NearLines:
     """
 
     def __init__(self, lines: Lines) -> None:
+        require_kind(lines, "lines", Lines, "lines, such as `known_lines(run)` returns")
         self.lines = lines.take(np.sort(np.unique(lines.hashes(), return_index=True)[1]))
         """The distinct lines, in their order."""
         self._groups = dict(_by_length(self.lines.lengths))
