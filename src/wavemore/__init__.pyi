@@ -54,6 +54,7 @@ from .nn.bag_of_words import BowConfig as BowConfig
 from .nn.bigram import Bigram as Bigram
 from .nn.bigram import BigramConfig as BigramConfig
 from .nn.config import ModelConfig as ModelConfig
+from .nn.kernels.torch_internals import plain as plain
 from .nn.model import Decoder as Decoder
 from .nn.model import Model as Model
 from .nn.models import build as build

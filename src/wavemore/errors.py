@@ -178,6 +178,16 @@ def _as_kind(value: Any, kind: Any) -> Any:
     return value if not isinstance(kind, type) or isinstance(value, kind) else None
 
 
+def a_kind(value: object) -> str:
+    """Name the class of a value, with its article.
+
+    >>> a_kind("anna"), a_kind(3)
+    ('a str', 'an int')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+
+
 def require_kind(value: object, name: str, kind: Any, example: str) -> None:
     """Raise `UsageError` for an argument of another kind.
 
@@ -186,7 +196,7 @@ def require_kind(value: object, name: str, kind: Any, example: str) -> None:
     wavemore.errors.UsageError: `corpus` is a str; it must be what `load_corpus` returns
     """
     if not isinstance(value, kind):
-        raise UsageError(f"`{name}` is a {type(value).__name__}; it must be {example}")
+        raise UsageError(f"`{name}` is {a_kind(value)}; it must be {example}")
 
 
 def all_of(values: object, name: str, kind: type[T], example: str) -> list[T]:
@@ -200,7 +210,7 @@ def all_of(values: object, name: str, kind: type[T], example: str) -> list[T]:
         require_kind(values, name, list, example)
     found: list[Any] = list(cast(Iterable[Any], values))
     if other := [value for value in found if not isinstance(value, kind)]:
-        raise UsageError(f"`{name}` holds a {type(other[0]).__name__}; it must be {example}")
+        raise UsageError(f"`{name}` holds {a_kind(other[0])}; it must be {example}")
     return found
 
 

@@ -154,11 +154,3 @@ def test_weights_must_not_change_between_forward_and_backward() -> None:
         tree.get_parameter("layers.2.weight").add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.backward(loss)
-
-
-def test_second_derivatives_are_an_error() -> None:
-    tree, plan = tree_and_plan()
-    loss = run_unique(tree.layers, plan).square().sum()
-    [gradient] = torch.autograd.grad(loss, tree.get_parameter("layers.2.weight"), create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        torch.autograd.backward(gradient.sum())

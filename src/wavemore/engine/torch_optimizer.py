@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wavemore.engine.optimizer import AdamW, Muon, Optimizers
 from wavemore.engine.recipe import Recipe
-from wavemore.errors import UsageError, require_kind
+from wavemore.errors import UsageError, a_kind, require_kind
 from wavemore.nn.model import Model, require_model
 
 
@@ -94,7 +94,7 @@ class OwnOptimizer:
         """Raises `UsageError` if it owns other parameters than the model's, or needs the loss again in each step."""
         self.optimizer, self.recipe = optimizer, recipe
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise UsageError(f"`optimizer` is a {type(optimizer).__name__}; it must be an optimizer of torch.optim")
+            raise UsageError(f"`optimizer` is {a_kind(optimizer)}; it must be an optimizer of torch.optim")
         if isinstance(optimizer, torch.optim.SparseAdam):
             raise UsageError("SparseAdam takes sparse gradients only, which no model has here: use torch.optim.Adam")
         if isinstance(optimizer, torch.optim.LBFGS):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError
+from wavemore.errors import UsageError, a_kind
 from wavemore.export.packing import Packer
 from wavemore.nn.activations import ACTIVATIONS
 from wavemore.nn.bag_of_words import BagOfWords
@@ -40,7 +40,7 @@ def describe(model: Model, packer: Packer) -> Description:
     {'kind': 'bigram', 'table': 0}
     """
     if type(model) not in DESCRIBED:
-        raise UsageError(f"a {type(model).__name__} cannot be exported: only the models of wavemore can")
+        raise UsageError(f"{a_kind(model)} cannot be exported: only the models of wavemore can")
     with torch.no_grad():
         return DESCRIBED[type(model)](model, packer)
 
@@ -63,7 +63,7 @@ def _norm(packer: Packer, layer: nn.Module) -> Description | None:
     if isinstance(layer, RMSNorm):
         eps = torch.finfo(torch.float32).eps if layer.eps is None else layer.eps
         return {"kind": "rms", "gain": packer.vector(layer.weight), "shift": None, "eps": eps}
-    raise UsageError(f"a {type(layer).__name__} cannot be exported: it is not one of the model's own layers")
+    raise UsageError(f"{a_kind(layer)} cannot be exported: it is not one of the model's own layers")
 
 
 def _tree(model: Tree, packer: Packer) -> Description:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavemore.nn.kernels.tanh import gate_backward, tanh, tanh_and_sigmoid
-from wavemore.nn.kernels.torch_internals import needs_plain, tanh_backward
+from wavemore.nn.kernels.torch_internals import differentiable, needs_plain, tanh_backward
 
 
 class Tanh(nn.Module):
@@ -71,9 +71,13 @@ class GatedTanh(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` (..., 2C) to (..., C)."""
         if needs_plain():
-            a, b = x.chunk(2, dim=-1)
-            return a.tanh() * b.sigmoid()
+            return _gated_tanh(x)
         return cast(Tensor, _GatedTanh.apply(x))  # type: ignore[no-untyped-call]
+
+
+def _gated_tanh(x: Tensor) -> Tensor:
+    a, b = x.chunk(2, dim=-1)
+    return a.tanh() * b.sigmoid()
 
 
 class _GatedTanh(torch.autograd.Function):
@@ -82,14 +86,16 @@ class _GatedTanh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         t, q = tanh_and_sigmoid(x)
-        ctx.save_for_backward(t, q)
+        ctx.save_for_backward(x, t, q)
         return t * q
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor | None:
         """Return the gradients of both halves, side by side."""
-        t, q = ctx.saved_tensors
+        x, t, q = ctx.saved_tensors
         dy = gradients[0]
+        if torch.is_grad_enabled():
+            return differentiable(_gated_tanh, [x], dy)[0]
         return gate_backward(dy, dy * t * q, t, q)
 
 

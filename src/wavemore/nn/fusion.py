@@ -27,7 +27,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError
+from wavemore.errors import ModelError, a_kind
 from wavemore.nn.kernels.mix import mix
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain
 from wavemore.nn.kernels.whole_tree import fused_tree, is_fusable
@@ -91,7 +91,7 @@ def unique_logits(layers: Iterable[nn.Module], plan: UniquePlan) -> Tensor:
     Raises a ModelError if the plan was made for other fusions.
     """
     if not isinstance(plan, UniquePlan):
-        raise ModelError(f"a {type(plan).__name__} is not a plan: make plans by `batches(..., plans=True)`")
+        raise ModelError(f"{a_kind(plan)} is not a plan: make plans by `batches(..., plans=True)`")
     layers = _without_positions(layers)
     planned = tuple(len(children) for children in plan.children)
     if planned != fusion_sizes(layers):

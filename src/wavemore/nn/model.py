@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, UsageError, whole
+from wavemore.errors import ModelError, UsageError, a_kind, whole
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.display import model_html
 
@@ -182,9 +182,9 @@ def require_model(model: object) -> None:
     """
     if not isinstance(model, Model):
         if isinstance(getattr(model, "model", None), Model):
-            raise ModelError(f"a {type(model).__name__} holds a model: give its `model`")
+            raise ModelError(f"{a_kind(model)} holds a model: give its `model`")
         raise ModelError(
-            f"a {type(model).__name__} is not a wavemore model: make one by `build`, or subclass `Model`; to compile a "
+            f"{a_kind(model)} is not a wavemore model: make one by `build`, or subclass `Model`; to compile a "
             "model, call its own `compile()`"
         )
 

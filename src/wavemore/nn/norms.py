@@ -4,13 +4,14 @@ Shapes: B batch, T time, C channels, U unique rows, R rows of any kind (B, B x T
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from wavemore.errors import ModelError
-from wavemore.nn.kernels.torch_internals import in_transform, is_autocast, needs_plain
+from wavemore.nn.kernels.torch_internals import differentiable, in_transform, is_autocast, needs_plain
 from wavemore.nn.ranks import is_sharing, summed
 
 Device: TypeAlias = torch.device | str | None
@@ -202,14 +203,18 @@ class _BatchNorm(torch.autograd.Function):
         ctx: Any, x: Tensor, share: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, var, centred, inverse_std = _batch_norm(x, share, weight, bias, eps)
-        ctx.save_for_backward(centred, share, weight, inverse_std)
+        ctx.save_for_backward(x, bias, centred, share, weight, inverse_std)
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         dy = gradients[0]
-        centred, share, weight, inverse_std = ctx.saved_tensors
+        x, bias, centred, share, weight, inverse_std = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            inputs = [x, share, weight, bias]
+            return *differentiable(lambda *given: _batch_norm(*given, ctx.eps)[0], inputs, dy), None
         dbias, dweight = dy.sum(0), (dy * centred).sum(0) * inverse_std
         shared = torch.addcmul(dbias, centred, dweight * inverse_std)  # (R, C)
         dx = torch.addcmul(dy, shared, share[:, None], value=-1).mul_(weight * inverse_std)
@@ -270,7 +275,7 @@ class RMSNorm(nn.Module):
         require_channels(self, x, self.normalized_shape)
         eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
         if needs_plain():
-            return x * _rms_scale(x, eps) * self.weight
+            return _rms_norm(x, self.weight, eps)
         return cast(Tensor, _RMSNorm.apply(x, self.weight, eps))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
@@ -280,6 +285,10 @@ class RMSNorm(nn.Module):
 
 def _rms_scale(x: Tensor, eps: float) -> Tensor:
     return (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()
+
+
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return x * _rms_scale(x, eps) * weight
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -292,12 +301,15 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         scale = _rms_scale(x, eps)
         ctx.save_for_backward(x, weight, scale)
+        ctx.eps = eps
         return (x * scale).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
         dy, channels = gradients[0], x.shape[-1]
+        if torch.is_grad_enabled():
+            return *differentiable(partial(_rms_norm, eps=ctx.eps), [x, weight], dy), None
         both = dy * x
         dweight = scale.reshape(-1) @ both.view(-1, channels)
         mean = (both @ weight).unsqueeze(-1).mul_(scale**3).div_(channels)

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from wavemore.nn.kernels.tanh import gate_backward, tanh_and_sigmoid
+from wavemore.nn.kernels.torch_internals import first_derivative
 
 
 class GatedBlock(torch.autograd.Function):
@@ -50,7 +50,7 @@ class GatedBlock(torch.autograd.Function):
         return None if residual is None else torch.addmm(x.flatten(0, 1), u, residual).view_as(x), skips
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Turn the gradients of both outputs into those of x, skips and the weights."""
         normal, scale, t, q, u, taps, skip, residual = ctx.saved_tensors

@@ -15,9 +15,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from wavemore.nn.kernels.torch_internals import sigmoid_backward, tanh_backward
+from wavemore.nn.kernels.torch_internals import first_derivative, sigmoid_backward, tanh_backward
 from wavemore.nn.precision import rounds_to_bfloat16
 
 ALIGNED = 32
@@ -136,7 +135,7 @@ class _Lstm(torch.autograd.Function):
         return hiddens, ends
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         matrix, gates, cells, tanhs, factors, first_cell = ctx.saved_tensors
         sizes, dhiddens, channels = ctx.sizes, gradients[0], cells.shape[1]

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from wavemore.nn.kernels.torch_internals import first_derivative
 from wavemore.nn.layers import Linear
 from wavemore.nn.precision import is_exact
 from wavemore.nn.threads import most_threads
@@ -41,7 +41,7 @@ class _Mix(torch.autograd.Function):
         return mix_forward(x, weight, children, parts)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, children = ctx.saved_tensors
         return *mix_backward(gradients[0], x, weight, children, ctx.parts), None, None

@@ -6,14 +6,17 @@
 - A device without float64 gets float32: torch has no public way to change how a module is moved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from math import pi, sqrt
 from typing import Any, Self, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from wavemore.errors import UsageError
+from wavemore.errors import ModelError, UsageError
 
 M = TypeVar("M", bound=nn.Module)
 Backward = Callable[..., Tensor]
@@ -24,14 +27,56 @@ in_transform: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_
 """Whether torch.func.grad, vmap or the like transforms what is computed."""
 _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
+_is_plain = False
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Within the block, models compute by differentiable operations of torch alone: for second derivatives.
+
+    >>> from wavemore.nn.models import build
+    >>> model = build("lstm", 27, hidden=4)
+    >>> with plain():
+    ...     loss = model(torch.zeros(1, 5, dtype=torch.int64)).square().mean()
+    ...     gradients = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
+    ...     sum(gradient.square().sum() for gradient in gradients).backward()
+    """
+    global _is_plain
+    before, _is_plain = _is_plain, True
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        _is_plain = before
+
+
+def first_derivative(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the backward function of a fast path that has no second derivatives: it raises a ModelError for them."""
+
+    @wraps(backward)
+    def checked(ctx: Any, *gradients: Tensor) -> Any:
+        if torch.is_grad_enabled():  # create_graph=True
+            raise ModelError("fast paths have no second derivatives: compute the loss within `with wavemore.plain():`")
+        return backward(ctx, *gradients)
+
+    return checked
+
+
+def differentiable(function: Callable[..., Tensor], inputs: Sequence[Tensor], dy: Tensor) -> list[Tensor | None]:
+    """Return the gradients of a function of plain operations, which can themselves be differentiated."""
+    wanted = [x for x in inputs if x.requires_grad]
+    found = iter(torch.autograd.grad(function(*inputs), wanted, dy, create_graph=True))
+    return [next(found) if x.requires_grad else None for x in inputs]
 
 
 def needs_plain() -> bool:
     """Whether only the plain path will do: torch records, transforms or casts what is computed, or calls global hooks.
 
-    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, and torch.autocast.
+    The first are torch.compile, torch.export and torch.jit.trace, torch.func.grad and vmap, and torch.autocast; or it
+    is within `plain`.
     """
-    return bool(torch.compiler.is_compiling() or _is_tracing() or in_transform() or is_autocast() or _has_global_hook())
+    records = torch.compiler.is_compiling() or _is_tracing() or in_transform()
+    return bool(_is_plain or records or is_autocast() or _has_global_hook())
 
 
 def is_autocast() -> bool:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from wavemore.nn.activations import GELU, ReLU, SiLU, Tanh
 from wavemore.nn.kernels.mix import as_matrix, mix_backward, mix_forward, multiply
 from wavemore.nn.kernels.tanh import tanh
 from wavemore.nn.kernels.torch_internals import (
+    first_derivative,
     gelu_backward,
     is_bare,
     needs_plain,
@@ -114,7 +114,7 @@ class _FusedTree(torch.autograd.Function):
         return logits
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         plan: UniquePlan = ctx.plan
         num_weights = 3 * len(plan.children) + 3
