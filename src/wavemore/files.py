@@ -119,7 +119,8 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         move(temporary, path)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; its old content is unchanged") from None
+        kept = "its old content is unchanged" if is_present(path) else "there is no file of that name yet"
+        raise RunError(f"cannot write {path}: {error.strerror or error}; {kept}") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

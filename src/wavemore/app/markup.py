@@ -70,7 +70,8 @@ def facts(found: ListFacts) -> Html:
 
 def learning(job: Job, ahead: int = 0) -> Html:
     """How far a training is: in words, as a bar, as a curve, and what it makes now."""
-    samples = f"<h3>What it makes now</h3>{_chips(job.samples)}" if job.samples else ""
+    heading = "What it made on the way" if job.state == "done" else "What it makes now"
+    samples = f"<h3>{heading}</h3>{_chips(job.samples)}" if job.samples else ""
     bar = ""
     if job.state in ("preparing", "learning"):
         percent = round(100 * job.fraction)
