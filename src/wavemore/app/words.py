@@ -45,7 +45,10 @@ PHRASES = (
     (r"name two different sets of runs", "choose two different ones"),
     (r"\bruns/(?=\S+ is on both sides)", ""),
     (r"^(the model has .*: a page of about .* MB), .*", r"\1, which is too large for a browser"),
-    (r"^cannot write .*: (.*); (?:its old content is unchanged|there is no file of that name yet)", r"nothing could be saved: \1"),
+    (
+        r"^cannot write .*: (.*); (?:its old content is unchanged|there is no file of that name yet)",
+        r"nothing could be saved: \1",
+    ),
     (r"^has ", "the file has "),
 )
 """What the library says, for readers of its settings and users of a terminal, and how the page says it."""
