@@ -157,6 +157,18 @@ def test_a_failed_training_is_a_result(tmp_path: Path, names_file: Path) -> None
         run(hopeless, tmp_path / "hopeless", names_file)
 
 
+def test_memory_that_runs_out_is_explained(tmp_path: Path, names_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.nn.functional.cross_entropy", too_large)
+        with pytest.raises(RunError, match=r"memory ran out in the training .*runs.*: give this arm a smaller model"):
+            run(study(), tmp_path / "tiny", names_file)
+    record, _ = run(study(), tmp_path / "tiny", names_file)
+    assert all(trial["val_nats"] for arm in record["arms"] for trial in arm["trials"])
+
+
 def test_a_damaged_record_or_one_of_another_format(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{", encoding="utf-8")
     with pytest.raises(RunError, match="is damaged"):

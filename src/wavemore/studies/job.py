@@ -5,7 +5,8 @@ It runs in this process, or in a worker process with one thread, beside others: 
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ from wavemore.engine.batchers import line_batcher
 from wavemore.engine.evaluate import part_losses
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.unit_losses import UnitLosses
-from wavemore.errors import RunError, TrainingError
+from wavemore.errors import RunError, TrainingError, is_out_of_memory
 from wavemore.nn.model import Model
 from wavemore.runs.config import DataConfig, RunConfig
 from wavemore.runs.identity import changed_settings, data_differences, training_digest
@@ -62,6 +63,20 @@ class Job:
 
 class KilledError(RunError):
     """A process that trained was killed or, on a cluster, several in turn by one training; perhaps memory ran out."""
+
+
+@contextlib.contextmanager
+def memory_explained(job: Job) -> Iterator[None]:
+    """Raise `RunError` with advice if memory runs out in the block, which trains a job of a study."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, BrokenProcessPool) or not is_out_of_memory(error):
+            raise
+        raise RunError(
+            f"memory ran out in the training {job.path}: give this arm a smaller model or smaller batches, or train "
+            "fewer at a time by `jobs`; the same command keeps what is finished"
+        ) from None
 
 
 class Progress(NamedTuple):

@@ -25,7 +25,7 @@ from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug
-from wavemore.studies.job import Job, Result, in_words, read_result, test_losses, train_job
+from wavemore.studies.job import Job, Result, in_words, memory_explained, read_result, test_losses, train_job
 from wavemore.studies.pool import Pool, open_pool
 from wavemore.studies.record import FILE, FORMAT, Record, compare_arms, keep_other_seeds
 from wavemore.text.datasets import load_corpus
@@ -308,7 +308,7 @@ def _seconds(results: Iterable[Result]) -> float:
 def _train_one_by_one(jobs: Sequence[Job]) -> Generator[Finished | None, None, None]:
     """Train the jobs in this process; yield each that has finished, and None in between."""
     for job in jobs:
-        with contextlib.closing(train_job(job)) as records:
+        with memory_explained(job), contextlib.closing(train_job(job)) as records:
             for _ in records:
                 yield None
         result = read_result(job)
@@ -324,7 +324,8 @@ def _train_in_pool(jobs: Sequence[Job], pool: Pool) -> Generator[Finished | None
     while waiting:
         finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in finished:
-            result = future.result()
+            with memory_explained(futures[future]):
+                result = future.result()
             if result is not None:
                 yield futures[future], result
         if not finished:
