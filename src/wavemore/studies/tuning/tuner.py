@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from time import monotonic, sleep
 from typing import Any
 
@@ -70,6 +71,8 @@ class Tuner:
         self.finalists: list[Tried] = []
         self.result: dict[str, Any] | None = None
         self._step_seconds: dict[str, float] = {}
+        self._longer: list[float] = []
+        """How many times as long as measured each training has taken."""
         self._trainings: dict[Path, Training] = {}
         self._killed: dict[int, int] = {}
 
@@ -99,11 +102,14 @@ class Tuner:
                 set_threads(threads)
 
     def step_seconds(self, planned: Plan) -> float:
-        """Measure the CPU time of a step, once for each type of step."""
+        """Measure the CPU time of a step, once for each type of step.
+
+        Trainings side by side take longer than a measurement says: by how much, those that have ended have shown.
+        """
         key = step_type(planned, self.corpus)
         if key not in self._step_seconds:
             self._step_seconds[key] = seconds_per_step(planned, self.corpus, PROBE_SECONDS, PROBE_STEPS)
-        return self._step_seconds[key]
+        return self._step_seconds[key] * max(1.0, median(self._longer or [1.0]))
 
     @property
     def elapsed(self) -> float:
@@ -215,6 +221,8 @@ class Tuner:
             return f"{name}: pruned, {why}"
         nats = float(result["val_nats"])
         own = {"parameters": result["parameters"], "train_seconds": result["seconds"]}
+        if measured := self._step_seconds.get(step_type(self._planned(tried), self.corpus)):
+            self._longer.append(result["seconds"] / (result["steps"] * measured))
         before = min((curve.result for curve in self.trials.curves()), default=None)
         self.trials.finish(number, nats, with_facts(facts, **own))
         self.clock.learn(self.trials.all())
