@@ -19,7 +19,6 @@ A_SAMPLING = "a Sampling, such as `Sampling(temperature=0.8)`"
 A_VOCABULARY = "a Vocabulary, such as `corpus.vocabulary`"
 MODELS_OF_SEEDS = "a list of models, one per seed"
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -199,7 +198,7 @@ def require_kind(value: object, name: str, kind: Any, example: str) -> None:
         raise UsageError(f"`{name}` is {a_kind(value)}; it must be {example}")
 
 
-def all_of(values: object, name: str, kind: type[T], example: str) -> list[T]:
+def all_of(values: object, name: str, kind: Any, example: str) -> list[Any]:
     """Return the values of a list. Raises `UsageError` for anything else, and for a value of another kind.
 
     >>> all_of(["runs/a"], "a", int, "a list of whole numbers")
@@ -208,7 +207,7 @@ def all_of(values: object, name: str, kind: type[T], example: str) -> list[T]:
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
         require_kind(values, name, list, example)
-    found: list[Any] = list(cast(Iterable[Any], values))
+    found = list(cast(Iterable[Any], values))
     if other := [value for value in found if not isinstance(value, kind)]:
         raise UsageError(f"`{name}` holds {a_kind(other[0])}; it must be {example}")
     return found

@@ -63,8 +63,7 @@ def hessian_product(model: nn.Module, vectors: list[Tensor]) -> list[Tensor]:
     parameters = list(model.parameters())
     gradients = torch.autograd.grad(loss_of(model), parameters, create_graph=True)
     along = torch.stack([(g * v).sum() for g, v in zip(gradients, vectors, strict=True)]).sum()
-    found = torch.autograd.grad(along, parameters, allow_unused=True)
-    return [torch.zeros_like(p) if each is None else each for each, p in zip(found, parameters, strict=True)]
+    return list(torch.autograd.grad(along, parameters, allow_unused=True, materialize_grads=True))
 
 
 def gradients_beside(model: nn.Module, vectors: list[Tensor], step: float) -> tuple[Tensor, ...]:
@@ -72,7 +71,7 @@ def gradients_beside(model: nn.Module, vectors: list[Tensor], step: float) -> tu
     before = [parameter.detach().clone() for parameter in parameters]
     with torch.no_grad():
         for parameter, vector in zip(parameters, vectors, strict=True):
-            parameter += step * vector
+            parameter.add_(vector, alpha=step)
     found = torch.autograd.grad(loss_of(model), parameters)
     with torch.no_grad():
         for parameter, value in zip(parameters, before, strict=True):

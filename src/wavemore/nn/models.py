@@ -62,7 +62,7 @@ def require_labels(name: str) -> None:
 
 def model_entry(name: str) -> ModelEntry:
     """Return the entry of a model. Raises a UsageError for a name that is not in MODELS."""
-    if not isinstance(name, str) or name not in MODELS:
+    if str(name) not in MODELS:
         raise UsageError(f"`model` is {name!r:.60}; it must be one of {', '.join(MODELS)}")
     return MODELS[name]
 

@@ -213,8 +213,9 @@ class _BatchNorm(torch.autograd.Function):
         dy = gradients[0]
         x, bias, centred, share, weight, inverse_std = ctx.saved_tensors
         if torch.is_grad_enabled():
-            inputs = [x, share, weight, bias]
-            return *differentiable(lambda *given: _batch_norm(*given, ctx.eps)[0], inputs, dy), None
+            of_rows = lambda x, weight, bias: _batch_norm(x, share, weight, bias, ctx.eps)[0]  # noqa: E731
+            dx, dweight, dbias = differentiable(of_rows, [x, weight, bias], dy)
+            return dx, None, dweight, dbias, None
         dbias, dweight = dy.sum(0), (dy * centred).sum(0) * inverse_std
         shared = torch.addcmul(dbias, centred, dweight * inverse_std)  # (R, C)
         dx = torch.addcmul(dy, shared, share[:, None], value=-1).mul_(weight * inverse_std)
