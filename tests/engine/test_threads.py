@@ -91,5 +91,5 @@ def test_losses_and_samples_do_not_depend_on_when_the_threads_change(model: str)
     for count in (1, 2):
         torch.set_num_threads(count)
         samples = [line.text for line in generate(network, corpus.vocabulary, 300, Sampling(max_length=11, seed=3))]
-        results.append((evaluate(network, corpus.train), samples))
+        results.append((repr(evaluate(network, corpus.train)), samples))  # of which one loss is nan, unlike itself
     assert results[0] == results[1]
