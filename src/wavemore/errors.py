@@ -17,7 +17,6 @@ A_CORPUS = "a corpus, such as `load_corpus` returns"
 A_PLAN = "a Plan, such as `plan(corpus)` returns"
 A_SAMPLING = "a Sampling, such as `Sampling(temperature=0.8)`"
 A_VOCABULARY = "a Vocabulary, such as `corpus.vocabulary`"
-MODELS_OF_SEEDS = "a list of models, one per seed"
 
 F = TypeVar("F", bound=Callable[..., Any])
 

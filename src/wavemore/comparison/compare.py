@@ -18,7 +18,7 @@ from wavemore.comparison.verdict import Outcome
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import token_nats
 from wavemore.engine.line_spans import line_sums
-from wavemore.errors import A_CORPUS, MODELS_OF_SEEDS, RunError, UsageError, all_of, require_kind
+from wavemore.errors import A_CORPUS, RunError, UsageError, all_of, require_kind
 from wavemore.nn.model import Model
 from wavemore.runs.config import RunConfig
 from wavemore.runs.describe import describe_data, describe_model
@@ -61,7 +61,7 @@ def compare_models(a: Sequence[Model], b: Sequence[Model], corpus: Corpus, split
 
     Raises `UsageError` for a side without a model.
     """
-    a, b = all_of(a, "a", Model, MODELS_OF_SEEDS), all_of(b, "b", Model, MODELS_OF_SEEDS)
+    a, b = (all_of(side, name, Model, "a list of models, one per seed") for side, name in ((a, "a"), (b, "b")))
     require_kind(corpus, "corpus", Corpus, A_CORPUS)
     if not a or not b:
         raise UsageError("each side needs at least one model")

@@ -77,12 +77,12 @@ class Model(nn.Module, ABC):
     """The characters that the model was trained on, in the order of their ids, from 1 on; empty if not known."""
     labels: tuple[str, ...]
     """The labels that the model was trained on, in the order of their start tokens; empty if not known."""
-    _can_leave_out: ClassVar[bool]
+    _takes_logits_to_keep: ClassVar[bool]
     """Whether `forward` takes `logits_to_keep`."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._can_leave_out = "logits_to_keep" in signature(cls.forward).parameters
+        cls._takes_logits_to_keep = "logits_to_keep" in signature(cls.forward).parameters
 
     def __init__(self, vocabulary_size: int, num_labels: int = 0) -> None:
         """The vocabulary is what is predicted; `num_labels` more tokens, from that id on, only begin a line."""
@@ -114,7 +114,7 @@ class Model(nn.Module, ABC):
 
     def last_logits(self, tokens: Tensor, count: int | None) -> Tensor:
         """Call the model, and return the predictions at the last positions: (B, T) -> (B, count, V)."""
-        logits: Tensor = self(tokens, logits_to_keep=count) if self._can_leave_out else self(tokens)
+        logits: Tensor = self(tokens, logits_to_keep=count) if self._takes_logits_to_keep else self(tokens)
         return last_positions(logits, count)
 
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
