@@ -1,8 +1,9 @@
 """The trials behind the rules for LSTMs in `docs/defaults.md`: `python -m benchmarks.rules --data FOLDER`.
 
 Each trial trains with a fixed number of steps on one thread, so other work on the machine changes its time and not its
-result. A trial that is in records/rules.json is not repeated, so the record can be made in several sittings; trials
-whose data is not in the folder are left out. The val loss is the best one, as in `wavemore train`.
+result. A trial that is in records/rules.json is not repeated, so the record can be made in several sittings, or by
+several processes with different `--only`; trials whose data is not in the folder are left out. The val loss is the best
+one, as in `wavemore train`.
 """
 
 import json
@@ -115,13 +116,11 @@ def main() -> None:
     """Run the trials, and write the record after each."""
     arguments = tyro.cli(Rules, description=__doc__)
     set_threads(1)
-    record = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
-    known = record.get("trials", [])
     for name in arguments.only:
         question, corpus, teachers = QUESTIONS[name], None, list[Model]()
         for trial in question.trials:
             settings = {**question.common, **trial}
-            if any(old["question"] == name and old["settings"] == settings for old in known):
+            if any(old["question"] == name and old["settings"] == settings for old in recorded(arguments.output)):
                 continue
             path = arguments.data / f"{question.data}.txt"
             if not path.exists():
@@ -130,17 +129,29 @@ def main() -> None:
             corpus = corpus or read(question.data, path)
             if settings.get("teachers") and not teachers:
                 teachers = [train(corpus, TEACHER | {"seed": seed + 1})[0] for seed in range(settings["teachers"])]
-            known.append({"question": name, "settings": settings, **run(corpus, settings, teachers)})
-            print(known[-1], flush=True)
-            record = {
-                "command": "python -m benchmarks.rules --data FOLDER",
-                "questions": {key: value.question for key, value in QUESTIONS.items()},
-                "data": {key: value.data for key, value in QUESTIONS.items()},
-                "trials": known,
-                "date": known[-1]["date"],
-                "environment": known[-1]["environment"],
-            }
-            arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            note(arguments.output, {"question": name, "settings": settings, **run(corpus, settings, teachers)})
+
+
+def recorded(path: Path) -> list[dict[str, Any]]:
+    """Return the trials of a record; none if there is no record yet."""
+    trials: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["trials"] if path.exists() else []
+    return trials
+
+
+def note(path: Path, trial: dict[str, Any]) -> None:
+    """Print a trial, and add it to the record."""
+    print(trial, flush=True)
+    order = list(QUESTIONS)
+    trials = sorted([*recorded(path), trial], key=lambda each: order.index(each["question"]))
+    record = {
+        "command": "python -m benchmarks.rules --data FOLDER",
+        "questions": {key: value.question for key, value in QUESTIONS.items()},
+        "data": {key: value.data for key, value in QUESTIONS.items()},
+        "trials": trials,
+        "date": trial["date"],
+        "environment": trial["environment"],
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read(data: str, path: Path) -> wm.Corpus:
