@@ -168,7 +168,11 @@ def run(corpus: wm.Corpus, settings: dict[str, Any], teachers: list[Model]) -> d
     """Return the result of a trial."""
     start = perf_counter()
     model, plan, record = train(corpus, settings, teachers)
-    return {
+    taught: dict[str, Any] = {}
+    if teachers:
+        taught["teachers_val_nats"] = [wm.evaluate(teacher, corpus.val).nats for teacher in teachers]
+        taught["mean_of_teachers_val_nats"] = wm.evaluate(teachers, corpus.val).nats
+    return taught | {
         "val_nats": record.best_val_nats,
         "last_val_nats": record.val_nats,
         "train_nats": record.train_nats,
