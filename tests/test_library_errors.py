@@ -172,6 +172,15 @@ def test_anything_in_place_of_a_setting_of_load_corpus(setting: str) -> None:
             ANY.load_corpus("names", **{setting: wrong})
 
 
+@pytest.mark.parametrize("kind", [wm.Tree, wm.WaveNet, wm.Bigram, wm.BagOfWords, wm.Transformer, wm.Ngram])
+def test_anything_in_place_of_the_config_of_a_model(kind: Any) -> None:
+    for wrong in WRONG:
+        with pytest.raises(wm.UsageError, match=r"^`config` is an? \w+; it must be an? \w+Config$"):
+            kind(SIZE, wrong)
+    with pytest.raises(wm.UsageError, match=r"^`config` is an object; it must be a RecurrentConfig$"):
+        ANY.Recurrent(SIZE, object(), nn.GRU)
+
+
 def test_lines_are_new_without_known_ones_and_one_teacher_needs_no_list() -> None:
     model = gru()
     for _ in wm.fit(model, CORPUS, RECIPE):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import require_types
+from wavemore.errors import require_kind, require_types
 from wavemore.nn.config import MAX_CONTEXT, ModelConfig, setting
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
@@ -49,6 +49,7 @@ class BagOfWords(Model):
 
     def __init__(self, vocabulary_size: int, config: BowConfig) -> None:
         super().__init__(vocabulary_size)
+        require_kind(config, "config", BowConfig, "a BowConfig")
         self.config: BowConfig = config
         c = config.embedding
         self.embedding = nn.Embedding(vocabulary_size, c)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from wavemore.errors import require_kind
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.model import Model, last_positions
 
@@ -39,6 +40,7 @@ class Bigram(Model):
 
     def __init__(self, vocabulary_size: int, config: BigramConfig) -> None:
         super().__init__(vocabulary_size)
+        require_kind(config, "config", BigramConfig, "a BigramConfig")
         self.config = config
         self.table = nn.Embedding(vocabulary_size, vocabulary_size)
         nn.init.normal_(self.table.weight, std=0.1)  # logits near 0: the loss starts at ln V

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, require_types
+from wavemore.errors import ModelError, require_kind, require_types
 from wavemore.html import table, text
 from wavemore.nn.config import ModelConfig, setting
 from wavemore.nn.display import model_html
@@ -137,6 +137,7 @@ class Ngram(Model):
 
     def __init__(self, vocabulary_size: int, config: NgramConfig) -> None:
         super().__init__(vocabulary_size)
+        require_kind(config, "config", NgramConfig, "a NgramConfig")
         self.config: NgramConfig = config
         self.levels = nn.ModuleList(Level() for _ in range(config.order))  # contexts of 0, ..., order - 1 characters
         self.register_buffer("across_lines", torch.tensor(False))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import require_types
+from wavemore.errors import require_kind, require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.lstm import lstm, lstm_step, project
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
@@ -63,6 +63,7 @@ class Recurrent(Model):
         num_labels: int = 0,
     ) -> None:
         super().__init__(vocabulary_size, num_labels)
+        require_kind(config, "config", RecurrentConfig, "a RecurrentConfig")
         self.config: RecurrentConfig = config
         self.embedding = nn.Embedding(vocabulary_size + num_labels, config.embedding)
         between = config.dropout if config.layers > 1 else 0.0

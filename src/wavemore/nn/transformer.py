@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError, require_types
+from wavemore.errors import UsageError, require_kind, require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
@@ -74,6 +74,7 @@ class Transformer(Model):
 
     def __init__(self, vocabulary_size: int, config: TransformerConfig, num_labels: int = 0) -> None:
         super().__init__(vocabulary_size, num_labels)
+        require_kind(config, "config", TransformerConfig, "a TransformerConfig")
         self.config: TransformerConfig = config
         self.embedding = nn.Embedding(vocabulary_size + num_labels, config.channels)
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))

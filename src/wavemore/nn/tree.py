@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import ModelError, UsageError, require_types
+from wavemore.errors import ModelError, UsageError, require_kind, require_types
 from wavemore.nn.activations import ACTIVATIONS
 from wavemore.nn.config import DROPOUT_HELP, MAX_CONTEXT, MAX_LAYERS, ActivationName, ModelConfig, NormName, setting
 from wavemore.nn.fusion import is_positional, run_dilated, run_unique, run_windows
@@ -122,6 +122,7 @@ class Tree(Model):
 
     def __init__(self, vocabulary_size: int, config: TreeConfig) -> None:
         super().__init__(vocabulary_size)
+        require_kind(config, "config", TreeConfig, "a TreeConfig")
         self.config: TreeConfig = config
         self.layers = Sequential(*_layers(vocabulary_size, config))
 

@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import UsageError, require_types
+from wavemore.errors import UsageError, require_kind, require_types
 from wavemore.nn.activations import GATES, GatedTanh, SiLU
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.gated_block import GatedBlock
@@ -145,6 +145,7 @@ class WaveNet(Model):
 
     def __init__(self, vocabulary_size: int, config: WaveNetConfig, num_labels: int = 0) -> None:
         super().__init__(vocabulary_size, num_labels)
+        require_kind(config, "config", WaveNetConfig, "a WaveNetConfig")
         self.config: WaveNetConfig = config
         dilations = config.dilations * config.cycles
         self.embedding = Embedding(vocabulary_size + num_labels, config.channels)
