@@ -86,6 +86,18 @@ QUESTIONS = {
             {"adamw_learning_rate": 0.01, "weight_decay": 0.2},
         ),
     ),
+    "width": Question(
+        "How many passes of a list, and how wide, at equal arithmetic? (The first trial has less.)",
+        "names",
+        {"learning_rate": 0.08, "adamw_learning_rate": 0.01},
+        (
+            {"hidden": 256, "epochs": 12, "weight_decay": 0.2},
+            {"hidden": 256, "epochs": 21, "weight_decay": 0.2},
+            {"hidden": 320, "epochs": 14, "weight_decay": 0.2},
+            {"hidden": 384, "epochs": 10, "weight_decay": 0.2},
+            {"hidden": 512, "epochs": 6, "weight_decay": 0.2},
+        ),
+    ),
     "teachers": Question(
         "What do five teachers (hidden 384, ten passes, val 1.888) teach?",
         "names",
