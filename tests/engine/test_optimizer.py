@@ -77,7 +77,7 @@ def test_muon_is_torchs(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) ->
     compare(Muon(own, 0.05, 0.2), twin, 0.05, atol=0.1 * 0.05)  # torch works in bfloat16: some percent of a step
 
 
-@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6), (1, 5)])
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6), (1, 5), (4, 16), (16, 4)])
 def test_orthogonal_moves_every_singular_value_to_about_one(shape: tuple[int, int]) -> None:
     matrices = [1e3 * torch.randn(shape), torch.randn(3, 8), 1e-3 * torch.randn(shape)]
     for matrix, result in zip(matrices, orthogonal(matrices), strict=True):
@@ -89,15 +89,25 @@ def test_orthogonal_moves_every_singular_value_to_about_one(shape: tuple[int, in
         assert (moved - moved.diagonal().diag()).abs().max() < 0.03
 
 
-def test_orthogonal_is_newton_schulz_in_the_type_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [9, 12, 40])
+def test_orthogonal_is_newton_schulz_in_the_type_of_the_weights(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fast_bfloat16", lambda: False)  # as on a CPU without bfloat16
-    matrix = torch.randn(4, 9, dtype=torch.float64)
+    matrix = torch.randn(4, columns, dtype=torch.float64)
     x = matrix / matrix.norm()
     for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     torch.testing.assert_close(orthogonal([matrix])[0], x, rtol=0, atol=1e-12)
     torch.testing.assert_close(orthogonal([matrix.T])[0], x.T, rtol=0, atol=1e-12)
+    torch.testing.assert_close(orthogonal([matrix, matrix])[1], x, rtol=0, atol=1e-12)
+
+
+def test_small_singular_values_of_a_wide_matrix_survive_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "fast_bfloat16", lambda: False)
+    u, v = (torch.linalg.qr(torch.randn(size, 64, dtype=torch.float64))[0] for size in (64, 256))
+    matrix = u * torch.logspace(0, -6, 64, dtype=torch.float64) @ v.T
+    exact = orthogonal([matrix])[0]
+    assert (orthogonal([matrix.float()])[0] - exact).abs().max() < 1e-3 * exact.abs().max()
 
 
 def test_a_matrix_without_a_gradient_to_speak_of_stays_finite() -> None:

@@ -7,7 +7,7 @@ second.
 Shapes: k matrices of one shape, with a rows and b columns, a <= b.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 
 import torch
@@ -20,6 +20,7 @@ from wavemore.nn.ranks import ALONE, Ranks
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: the steepest at 0, so few iterations are enough
 NEWTON_SCHULZ_STEPS = 5
+WIDE = 3  # columns per row from which fewer multiplications are needed if the iteration is that of x xT
 BETAS, EPS = (0.9, 0.99), 1e-8  # of AdamW
 
 
@@ -193,10 +194,34 @@ def _newton_schulz(stack: Tensor) -> Tensor:
     x: Tensor = (stack / stack.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(dtype).contiguous()
     # A product of two single matrices copies no transposed one.
     x, add_product = (x[0], torch.addmm) if len(x) == 1 else (x, torch.baddbmm)
+    if not fast and x.shape[-1] >= WIDE * x.shape[-2]:
+        return _wide_newton_schulz(x, add_product).view_as(stack)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT  # (k, a, a)
         x = add_product(x, add_product(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
     return x.view_as(stack)
+
+
+def _wide_newton_schulz(x: Tensor, add_product: Callable[..., Tensor]) -> Tensor:
+    """Do the same with the products of the iterations alone, which are smaller: (k, a, b) -> (k, a, b).
+
+    An iteration multiplies x by a polynomial p of x xT, so p x xT p follows without x. The rounding errors of small
+    singular values grow, too much for bfloat16.
+    """
+    linear, cubic, quintic = NEWTON_SCHULZ
+
+    def polynomial_of(gram: Tensor) -> Tensor:
+        result = add_product(gram, gram, gram, beta=cubic, alpha=quintic)
+        result.diagonal(dim1=-2, dim2=-1).add_(linear)
+        return result
+
+    gram = x @ x.mT  # (k, a, a)
+    factor = polynomial = polynomial_of(gram)
+    for _ in range(NEWTON_SCHULZ_STEPS - 1):
+        gram = polynomial @ gram @ polynomial
+        polynomial = polynomial_of(gram)
+        factor = polynomial @ factor
+    return factor @ x
 
 
 def hidden_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
