@@ -11,7 +11,7 @@ from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
 from wavemore.engine.time_plan import ALONE, STUDENT, Speed, probe
 from wavemore.errors import UsageError
-from wavemore.nn.models import build
+from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
@@ -57,6 +57,19 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
     assert own.recipe.num_evals == 3
     assert own.budget is not None
     assert set(own.budget.chosen) == {"steps", "num_evals", "distill_weight"}
+
+
+def test_a_model_is_wide_enough_to_use_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def same_arithmetic(planned: Any, corpus: Corpus, seconds: float, device: str) -> Speed:
+        return Speed(2e10 / parameter_count(planned.model, len(corpus.vocabulary), planned.model_config), 1e6)
+
+    monkeypatch.setattr(time_plan, "probe", same_arithmetic)
+    names = load_corpus("names")
+    for minutes in (0.66, 0.7, 0.98, 1.02):
+        planned = plan(names, minutes=minutes, model="lstm")
+        assert planned.budget is not None
+        used = planned.recipe.steps * planned.recipe.batch_size / planned.budget.chars_per_second
+        assert used > 0.9 * 60 * minutes, minutes
 
 
 @pytest.mark.usefixtures("_known_speed")

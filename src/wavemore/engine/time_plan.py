@@ -39,6 +39,8 @@ CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
 MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 2.0}
 """Parameters per target of the train part, at most: a wider model would only memorise more."""
+ENOUGH = 0.9
+"""Fraction of the time that a model must be able to use if a wider one could use it."""
 WIDTHS = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
 SHORT_WORK = 4e11
@@ -150,9 +152,9 @@ class _Search:
         """Whether an lstm would see too little of a list of short lines."""
         if self.corpus.format == "text" or has_long_lines(self.corpus):
             return False
-        lstm = self.probed({"model": "lstm"})
-        chars = lstm.speed.training * self.left
-        work = chars * self.parameters(lstm.plan, lstm.plan.model_config.width)
+        plan = self.planner(**self.settings | {"model": "lstm"})
+        chars = self.speed(plan, SHORTEST_PROBE).training * self.left  # a rough figure is enough
+        work = chars * self.parameters(plan, plan.model_config.width)
         return work < SHORT_WORK and chars < ALONE.epochs * self.corpus.train.num_targets
 
     def sized(self, chosen: Settings, seconds: float, limits: Limits) -> Choice:
@@ -186,9 +188,14 @@ class _Search:
         key = plan.model, plan.model_config.label
         if key not in self.probes:
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
-            self.probes[key] = probe(plan, self.corpus, seconds, self.device)
-            return_freed_memory()  # the next model has blocks of other sizes
+            self.probes[key] = self.speed(plan, seconds)
         return Choice(plan, self.probes[key], chosen)
+
+    def speed(self, plan: Plan, seconds: float) -> Speed:
+        """Measure the speed of a model for some seconds."""
+        result = probe(plan, self.corpus, seconds, self.device)
+        return_freed_memory()  # the next model has blocks of other sizes
+        return result
 
     def parameters(self, plan: Plan, hidden: int) -> int:
         """Count the parameters that a model has with another width."""
@@ -199,10 +206,13 @@ class _Search:
         """Return the best width for so many parameters times characters."""
         targets = self.corpus.train.num_targets
         ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.corpus.format]
-        best = max(sqrt(max(work, 1.0) / ratio), work / (limits.epochs * targets))
         default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
-        best = min(best, max(limits.width * MOST_PARAMETERS[self.corpus.format] * targets, default))
-        return min(WIDTHS, key=lambda hidden: abs(self.parameters(plan, hidden) / best - 1))
+        most = max(limits.width * MOST_PARAMETERS[self.corpus.format] * targets, default)
+        least = work / (limits.epochs * targets)  # narrower models would end early
+        best = min(max(sqrt(max(work, 1.0) / ratio), least), most)
+        sizes = {hidden: self.parameters(plan, hidden) for hidden in WIDTHS}
+        wide = [hidden for hidden in WIDTHS if least > most or sizes[hidden] >= ENOUGH * least]
+        return min(wide or WIDTHS[-1:], key=lambda hidden: abs(sizes[hidden] / best - 1))
 
     def most_steps(self, choice: Choice, limits: Limits) -> int:
         """Return the steps after which a model would only memorise the data."""
