@@ -61,7 +61,7 @@ class Train:
     experiment: Text = None
     """name of its experiment; `wavemore log` and `wavemore compare` group runs by it (one run per seed)"""
     preset: Annotated[Literal["auto", "lecture"], NO_HINT] = "auto"
-    """auto: settings that suit the data; lecture: those of Karpathy's lecture (about six minutes)"""
+    """auto: settings that suit the data; lecture: those of Karpathy's lecture (about four minutes)"""
     model: Annotated[Literal["auto", ModelName], NO_HINT] = "auto"
     """tree (as in the lecture), wavenet (as in the paper) or another; auto: tree for many short lines, else lstm"""
     minutes: Minutes = None
