@@ -20,7 +20,7 @@ from wavemore.nn.ranks import ALONE, Ranks
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: the steepest at 0, so few iterations are enough
 NEWTON_SCHULZ_STEPS = 5
-WIDE = 3  # columns per row from which fewer multiplications are needed if the iteration is that of x xT
+WIDE = 3  # columns per row from which it pays to iterate with x xT instead of x
 BETAS, EPS = (0.9, 0.99), 1e-8  # of AdamW
 
 

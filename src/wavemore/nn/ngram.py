@@ -137,7 +137,7 @@ class Ngram(Model):
 
     def __init__(self, vocabulary_size: int, config: NgramConfig) -> None:
         super().__init__(vocabulary_size)
-        require_kind(config, "config", NgramConfig, "a NgramConfig")
+        require_kind(config, "config", NgramConfig, "an NgramConfig")
         self.config: NgramConfig = config
         self.levels = nn.ModuleList(Level() for _ in range(config.order))  # contexts of 0, ..., order - 1 characters
         self.register_buffer("across_lines", torch.tensor(False))
