@@ -99,7 +99,7 @@ QUESTIONS = {
         ),
     ),
     "teachers": Question(
-        "What do five teachers (hidden 384, ten passes, val 1.888) teach?",
+        "What do five teachers (hidden 384, ten passes) teach?",
         "names",
         {"learning_rate": 0.08, "adamw_learning_rate": 0.01, "teachers": 5},
         (

@@ -1,4 +1,4 @@
-"""Write RESULTS.md and the tables in README.md and docs/defaults.md from records/: `python scripts/results.py`.
+"""Write RESULTS.md and the table in README.md from records/: `python scripts/results.py`.
 
 A test fails if one of them is stale.
 """
@@ -12,23 +12,6 @@ from wavemore.comparison.statistics import mean_std
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: made by scripts/results.py -->", "<!-- end of results -->"
-LISTS_BEGIN, LISTS_END = "<!-- short lists: made by scripts/results.py -->", "<!-- end of short lists -->"
-KEPT_BEGIN, KEPT_END = "<!-- kept lines: made by scripts/results.py -->", "<!-- end of kept lines -->"
-
-RULES = {
-    "real items": "real items, 20 at random",
-    "1, first, 1": "temperature 1, as drawn",
-    "0.8, first, 1": "0.8, as drawn",
-    "0.6, first, 1": "0.6, as drawn",
-    "0.8, typical, 4": "0.8, the 20 of 80 that are nearest to the val median",
-    "0.8, best, 4": "0.8, the likeliest 20 of 80",
-    "0.8, best in turn, 4": "0.8, the likeliest of each four in the order drawn",
-    "0.8, best neighbour, 4": "0.8, the likeliest of each four in alphabetical order",
-    "1, best by quotas, 4": "1, the likeliest 20 of 80 within the quotas",
-    "0.8, best by quotas, 4": "**0.8, the likeliest 20 of 80 within the quotas**",
-    "0.6, best by quotas, 4": "0.6, the likeliest 20 of 80 within the quotas",
-}
-"""Rules of the record `keepers` that are shown."""
 
 METHODS = {
     "unchanged": "the model as it is",
@@ -260,64 +243,6 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 def readme(text: str, found: dict[str, dict[str, Any]]) -> str:
     """Return README.md with its table made anew."""
     return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(found)}\n{END}", text, flags=re.DOTALL)
-
-
-def defaults(text: str, found: dict[str, dict[str, Any]]) -> str:
-    """Return docs/defaults.md with its tables of short lists and of kept lines made anew."""
-    tables = {
-        (LISTS_BEGIN, LISTS_END): _short_lists(found["small-lists"]),
-        (KEPT_BEGIN, KEPT_END): _kept(found["keepers"]),
-    }
-    for (begin, end), rows in tables.items():
-        made = "\n".join([begin, *rows, end])
-        text = re.sub(f"{begin}.*?{end}", lambda _, made=made: made, text, flags=re.DOTALL)  # type: ignore[misc]
-    return text
-
-
-def _short_lists(record: dict[str, Any]) -> list[str]:
-    """Return a table of the models, and one of settings that differ from the default ones."""
-    temperatures = ("1", "0.8", "0.7", "0.6", "0.5")
-    heads = [*(f"plausible at {temperature}" for temperature in temperatures), "new and distinct at 0.6", "seconds"]
-    rows = [f"| list | model | val | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
-    changes = [name for name in record["rows"][0]["arms"] if ", " in name]
-    others = [
-        f"| list | LSTM | {' | '.join(name.partition(', ')[2] for name in changes)} |",
-        "|---" * (2 + len(changes)) + "|",
-    ]
-    for row in record["rows"]:
-        arms, where = row["arms"], f"{row['lines']:,} {row['kind']}"
-        for name in ("tree", "lstm", "ngram"):
-            arm = arms[name]
-            shares = [f"{arm[f'plausible@{temperature}']:.0%}" for temperature in temperatures]
-            different = f"{arm['new@0.6']:.0%}, {arm['distinct@0.6']:.0%}"
-            cells = [where, name, f"{arm['nats']:.3f} ± {arm['std']:.3f}", *shares, different, f"{arm['seconds']:.1f}"]
-            rows.append(f"| {' | '.join(cells)} |")
-        losses = [f"{arms[name]['nats']:.3f}" for name in ("lstm", *changes)]
-        others.append(f"| {where} | {' | '.join(losses)} |")
-    return [*rows, "", "Val of LSTMs with other settings:", "", *others]
-
-
-def _kept(record: dict[str, Any]) -> list[str]:
-    """Return tables of the rules, averaged over the kinds of lists, and of the chosen one on each list."""
-    figures = ("plausible", "real", "apart", "begin", "end", "length")
-    rows = []
-    for size in dict.fromkeys(row["lines"] for row in record["rows"]):
-        lists = [row for row in record["rows"] if row["lines"] == size]
-        rows += ["", f"| {size:,} lines, {len(lists)} kinds of lists | {' | '.join(figures)} |"]
-        rows.append("|---" * (1 + len(figures)) + "|")
-        for rule, what in RULES.items():
-            means = [sum(row["rules"][rule][figure] for row in lists) / len(lists) for figure in figures]
-            cells = [_percent(means[0]), _percent(means[1]), *(f"{mean:.2f}" for mean in means[2:])]
-            rows.append(f"| {what} | {' | '.join(cells)} |")
-    compared = ("real items", "1, first, 1", "0.8, best by quotas, 4")
-    rows += ["", "Plausible, real and apart on each list:", ""]
-    rows += ["| list | the rule was chosen by it | real items | as drawn at 1 | kept |", "|---|---|---|---|---|"]
-    for row in record["rows"]:
-        found = [row["rules"][rule] for rule in compared]
-        shown = [f"{_percent(f['plausible'])}, {_percent(f['real'])}, {f['apart']:.2f}" for f in found]
-        chosen_by = "yes" if row["kind"] in record["tuning"] else ""
-        rows.append(f"| {row['lines']:,} {row['kind']} | {chosen_by} | {' | '.join(shown)} |")
-    return rows[1:]
 
 
 def _percent(share: float) -> str:
@@ -642,8 +567,6 @@ def main() -> None:
     (ROOT / "RESULTS.md").write_text(results(found), encoding="utf-8")
     path = ROOT / "README.md"
     path.write_text(readme(path.read_text(encoding="utf-8"), found), encoding="utf-8")
-    path = ROOT / "docs/defaults.md"
-    path.write_text(defaults(path.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 if __name__ == "__main__":

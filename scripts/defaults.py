@@ -1,0 +1,136 @@
+"""Write the tables in docs/defaults.md from records/: `python scripts/defaults.py`.
+
+A test fails if one of them is stale.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+DOC = ROOT / "docs/defaults.md"
+
+RULES = {
+    "real items": "real items, 20 at random",
+    "1, first, 1": "temperature 1, as drawn",
+    "0.8, first, 1": "0.8, as drawn",
+    "0.6, first, 1": "0.6, as drawn",
+    "0.8, typical, 4": "0.8, the 20 of 80 that are nearest to the val median",
+    "0.8, best, 4": "0.8, the likeliest 20 of 80",
+    "0.8, best in turn, 4": "0.8, the likeliest of each four in the order drawn",
+    "0.8, best neighbour, 4": "0.8, the likeliest of each four in alphabetical order",
+    "1, best by quotas, 4": "1, the likeliest 20 of 80 within the quotas",
+    "0.8, best by quotas, 4": "**0.8, the likeliest 20 of 80 within the quotas**",
+    "0.6, best by quotas, 4": "0.6, the likeliest 20 of 80 within the quotas",
+}
+"""Rules of the record `keepers` that are shown."""
+
+SETTINGS = {
+    "hidden": "hidden",
+    "steps": "steps",
+    "epochs": "epochs",
+    "learning_rate": "learning rate",
+    "adamw_learning_rate": "AdamW",
+    "weight_decay": "weight decay",
+    "dropout": "dropout",
+    "distill_weight": "distillation weight",
+}
+"""Settings of the trials of the record `rules`, in the order of the columns."""
+
+
+def with_tables(text: str) -> str:
+    """Return docs/defaults.md with its tables made anew."""
+    tables = {"short lists": _short_lists(_record("small-lists")), "kept lines": _kept(_record("keepers"))}
+    tables |= {f"trials: {name}": rows for name, rows in _trials(_record("rules")).items()}
+    for name, rows in tables.items():
+        begin, end = f"<!-- {name}: made by scripts/defaults.py -->", f"<!-- end of {name} -->"
+        made = "\n".join([begin, *rows, end])
+        text = re.sub(f"{begin}.*?{end}", lambda _, made=made: made, text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
+
+
+def _record(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((ROOT / f"records/{name}.json").read_text(encoding="utf-8"))
+    return record
+
+
+def _trials(record: dict[str, Any]) -> dict[str, list[str]]:
+    """Return a table of the trials of each question, with the settings in which they differ."""
+    tables = {}
+    for name in record["questions"]:
+        trials = [trial for trial in record["trials"] if trial["question"] == name]
+        found = [trial["settings"] for trial in trials]
+        varied = [key for key in SETTINGS if len({settings.get(key, 0) for settings in found}) > 1]
+        columns = {SETTINGS[key]: [f"{settings.get(key, 0):,}" for settings in found] for key in varied}
+        if "learning_rate" in varied:
+            products = [each["learning_rate"] * each["weight_decay"] * each["steps"] for each in found]
+            columns["rate x decay x steps"] = [f"{product:.1f}" for product in products]
+        if "hidden" in varied:
+            columns["characters per parameter"] = [f"{trial['characters_per_parameter']:.2g}" for trial in trials]
+        losses = {"train": "train_nats", "val": "val_nats", "val at the end": "last_val_nats"}
+        columns |= {what: [f"{trial[key]:.3f}" for trial in trials] for what, key in losses.items()}
+        if columns["val at the end"] == columns["val"]:
+            del columns["val at the end"]
+        rows = map(" | ".join, zip(*columns.values(), strict=True))
+        tables[name] = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *(f"| {row} |" for row in rows)]
+        if "teachers_val_nats" in trials[0]:
+            each = ", ".join(f"{nats:.3f}" for nats in sorted(trials[0]["teachers_val_nats"]))
+            mean = f"{trials[0]['mean_of_teachers_val_nats']:.3f}"
+            tables[name] += ["", f"The teachers have {each}, the mean of their probabilities {mean}."]
+    return tables
+
+
+def _short_lists(record: dict[str, Any]) -> list[str]:
+    """Return a table of the models, and one of settings that differ from the default ones."""
+    temperatures = ("1", "0.8", "0.7", "0.6", "0.5")
+    heads = [*(f"plausible at {temperature}" for temperature in temperatures), "new and distinct at 0.6", "seconds"]
+    rows = [f"| list | model | val | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
+    changes = [name for name in record["rows"][0]["arms"] if ", " in name]
+    others = [
+        f"| list | LSTM | {' | '.join(name.partition(', ')[2] for name in changes)} |",
+        "|---" * (2 + len(changes)) + "|",
+    ]
+    for row in record["rows"]:
+        arms, where = row["arms"], f"{row['lines']:,} {row['kind']}"
+        for name in ("tree", "lstm", "ngram"):
+            arm = arms[name]
+            shares = [f"{arm[f'plausible@{temperature}']:.0%}" for temperature in temperatures]
+            different = f"{arm['new@0.6']:.0%}, {arm['distinct@0.6']:.0%}"
+            cells = [where, name, f"{arm['nats']:.3f} ± {arm['std']:.3f}", *shares, different, f"{arm['seconds']:.1f}"]
+            rows.append(f"| {' | '.join(cells)} |")
+        losses = [f"{arms[name]['nats']:.3f}" for name in ("lstm", *changes)]
+        others.append(f"| {where} | {' | '.join(losses)} |")
+    return [*rows, "", "Val of LSTMs with other settings:", "", *others]
+
+
+def _kept(record: dict[str, Any]) -> list[str]:
+    """Return tables of the rules, averaged over the kinds of lists, and of the chosen one on each list."""
+    figures = ("plausible", "real", "apart", "begin", "end", "length")
+    rows = []
+    for size in dict.fromkeys(row["lines"] for row in record["rows"]):
+        lists = [row for row in record["rows"] if row["lines"] == size]
+        rows += ["", f"| {size:,} lines, {len(lists)} kinds of lists | {' | '.join(figures)} |"]
+        rows.append("|---" * (1 + len(figures)) + "|")
+        for rule, what in RULES.items():
+            means = [sum(row["rules"][rule][figure] for row in lists) / len(lists) for figure in figures]
+            cells = [f"{means[0]:.0%}", f"{means[1]:.0%}", *(f"{mean:.2f}" for mean in means[2:])]
+            rows.append(f"| {what} | {' | '.join(cells)} |")
+    compared = ("real items", "1, first, 1", "0.8, best by quotas, 4")
+    rows += ["", "Plausible, real and apart on each list:", ""]
+    rows += ["| list | the rule was chosen by it | real items | as drawn at 1 | kept |", "|---|---|---|---|---|"]
+    for row in record["rows"]:
+        found = [row["rules"][rule] for rule in compared]
+        shown = [f"{f['plausible']:.0%}, {f['real']:.0%}, {f['apart']:.2f}" for f in found]
+        chosen_by = "yes" if row["kind"] in record["tuning"] else ""
+        rows.append(f"| {row['lines']:,} {row['kind']} | {chosen_by} | {' | '.join(shown)} |")
+    return rows[1:]
+
+
+def main() -> None:
+    """Write the file."""
+    DOC.write_text(with_tables(DOC.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
