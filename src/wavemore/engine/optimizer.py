@@ -205,8 +205,8 @@ def _newton_schulz(stack: Tensor) -> Tensor:
 def _wide_newton_schulz(x: Tensor, add_product: Callable[..., Tensor]) -> Tensor:
     """Do the same with the products of the iterations alone, which are smaller: (k, a, b) -> (k, a, b).
 
-    An iteration multiplies x by a polynomial p of x xT, so p x xT p follows without x. The rounding errors of small
-    singular values grow, too much for bfloat16.
+    An iteration multiplies x by p, a polynomial of x xT, so the next x xT is p x xT p and can be computed without x.
+    The rounding errors of small singular values grow on the way, too much for bfloat16.
     """
     linear, cubic, quintic = NEWTON_SCHULZ
 
