@@ -137,15 +137,15 @@ def test_the_logits_of_any_positions_are_those_of_their_lines(
     torch.testing.assert_close(lines, windows, rtol=0, atol=1e-12)
 
 
-def test_lines_that_are_packed_have_the_logits_of_padded_ones(
+def test_lines_that_share_their_beginnings_have_the_logits_of_padded_ones(
     corpus: LineCorpus, small_model: Callable[..., Model]
 ) -> None:
     model = small_model("lstm", len(corpus.vocabulary))
     batcher = LineBatcher(corpus.train.tokens, model)
     positions = np.random.default_rng(0).integers(corpus.train.num_targets, size=300)
-    packed = batcher.logits(positions)
+    shared = batcher.logits(positions)
     model.register_forward_hook(lambda *_: None)  # so that it is called, with padded lines
-    torch.testing.assert_close(packed, batcher.logits(positions), rtol=0, atol=1e-12)
+    torch.testing.assert_close(shared, batcher.logits(positions), rtol=0, atol=1e-12)
 
 
 def tokens_of(count: int, size: int) -> Any:

@@ -127,9 +127,10 @@ def test_blocks_of_a_text_are_predicted_from_what_is_before_them(text: TextCorpu
     assert loss_of(model, inputs, targets).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["tree", "lstm"])
 @torch.no_grad()
-def test_plans_give_a_tree_the_same_losses(corpus: LineCorpus, small_model: Any) -> None:
-    model = small_model("tree", len(corpus.vocabulary))
+def test_plans_give_the_same_losses(name: str, corpus: LineCorpus, small_model: Any) -> None:
+    model = small_model(name, len(corpus.vocabulary))
     data = batches(corpus.val, model, batch_size=corpus.val.num_targets, plans=True)
     [(plan, targets)] = data
     assert F.cross_entropy(model.unique(plan), targets).item() == pytest.approx(evaluate(model, corpus.val).nats)
@@ -149,7 +150,7 @@ def test_wrong_uses_are_errors_of_one_line(corpus: LineCorpus, text: TextCorpus)
         batches(corpus.train, torch.nn.Linear(2, 2))  # type: ignore[call-overload]
     with pytest.raises(wm.ModelError, match="predicts"):
         batches(corpus.train, build("bigram", size + 1))
-    with pytest.raises(wm.ModelError, match="`plans` are for a tree"):
+    with pytest.raises(wm.ModelError, match="`plans` are for a tree, an mlp or, on a CPU, an lstm"):
         batches(corpus.train, build("gru", size), plans=True)  # type: ignore[call-overload]
     with pytest.raises(wm.UsageError, match="`epochs` is 0"):
         batches(corpus.train, build("bigram", size), epochs=0)

@@ -1,18 +1,33 @@
-"""The packed LSTM against torch's own: values, gradients, lines of any lengths."""
+"""Our LSTM against torch's own: values, gradients, lines of any lengths that share their beginnings."""
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
+from wavemore.errors import ModelError
 from wavemore.nn.models import build
 from wavemore.nn.precision import fast_bfloat16, matmul_precision
+from wavemore.nn.prefix_plan import ROWS, PrefixPlan, prefix_plan
 from wavemore.nn.recurrent import Recurrent, RecurrentConfig
 
-SIZES = [[5, 5, 5, 5], [5, 4, 4, 2, 1, 1], [3], [1, 1], [40, 7]]
+LINES = {
+    "equal lengths": [[1, 2, 3], [4, 5, 6], [7, 8, 1]],
+    "falling lengths": [[1, 2, 3, 4, 5, 6], [2, 2, 3, 1], [3, 1, 1], [4], [5]],
+    "one line": [[3, 1, 2]],
+    "one token": [[2], [2]],
+    "a common beginning": [[0, 1, 2, 3], [0, 1, 2], [0, 1, 2, 4, 5], [0, 3], [0, 1, 2, 3]],
+    "the longest last": [[0], [0, 1], [0, 1, 2], [0, 2, 2, 2]],
+    "many": [[0, *(number >> bit & 1 for bit in range(number % 9))] for number in range(60)],
+}
 EACH = pytest.mark.parametrize(
-    ("layers", "sizes"), [(layers, sizes) for layers in (1, 3) for sizes in SIZES], ids=lambda value: str(value)
+    ("layers", "lines"),
+    [(layers, lines) for layers in (1, 3) for lines in LINES.values()],
+    ids=[f"{layers}, {name}" for layers in (1, 3) for name in LINES],
 )
 
 
@@ -22,33 +37,53 @@ def model_of(layers: int, dtype: torch.dtype = torch.float64, hidden: int = 7) -
     return model.to(dtype)
 
 
-def lines_of(sizes: list[int]) -> list[Tensor]:
-    """Lines, the longest first, of which `sizes` go on at each step."""
-    random = torch.Generator().manual_seed(2)
-    lengths = [sum(size > line for size in sizes) for line in range(sizes[0])]
-    return [torch.randint(9, (length,), generator=random) for length in lengths]
+def plan_of(lines: list[list[int]]) -> PrefixPlan:
+    """Each line begins with a token of its own, and its last target is not read."""
+    flat = [token for line in lines for token in (*line[1:], 0)]
+    lengths = np.array([len(line) for line in lines])
+    return prefix_plan(np.array([line[0] for line in lines]), np.array(flat), np.cumsum(lengths) - lengths, lengths)
 
 
-def packed(lines: list[Tensor]) -> Tensor:
-    return torch.cat([torch.stack([line[t] for line in lines if len(line) > t]) for t in range(len(lines[0]))])
+def random_lines(lines: int, length: int) -> Tensor:
+    return torch.randint(9, (lines, length), generator=torch.Generator().manual_seed(2))
 
 
-def by_torch(model: Recurrent, line: Tensor) -> Tensor:
-    logits: Tensor = model.head(model.cells(model.embedding(line[None]))[0][0])
+def by_torch(model: Recurrent, line: list[int]) -> Tensor:
+    logits: Tensor = model.head(model.cells(model.embedding(torch.tensor([line])))[0][0])
     return logits
 
 
 @EACH
-def test_values_and_gradients_are_those_of_torch(layers: int, sizes: list[int]) -> None:
-    model, lines = model_of(layers), lines_of(sizes)
-    logits = model.packed(packed(lines), sizes)
-    expected = packed([by_torch(model, line) for line in lines])
+def test_values_and_gradients_are_those_of_torch(layers: int, lines: list[list[int]]) -> None:
+    model = model_of(layers)
+    logits = model.unique(plan_of(lines))
+    expected = torch.cat([by_torch(model, line) for line in lines])
     torch.testing.assert_close(logits, expected, rtol=1e-12, atol=1e-12)
     weights = torch.randn(expected.shape, dtype=torch.float64)
     found, gradients = (
         torch.autograd.grad((weights * values).sum(), list(model.parameters())) for values in (logits, expected)
     )
     torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=30))
+def test_each_distinct_beginning_is_one_row(lines: list[list[int]]) -> None:
+    plan = plan_of(lines)
+    distinct = {tuple(line[:end]) for line in lines for end in range(1, len(line) + 1)}
+    assert len(set(plan.inverse.tolist())) == len(distinct)
+    assert sum(plan.sizes) < len(distinct) + ROWS * len(plan.sizes)
+    bases = np.cumsum((0, *plan.sizes)).tolist()
+
+    def beginning(row: int) -> list[int]:
+        step = sum(base <= row for base in bases) - 1
+        if step == 0:
+            return [int(plan.tokens[row])]
+        within, parent = row - bases[step], plan.parents[step - 1]
+        above = within if parent is None else int(parent[within])
+        return [*beginning(bases[step - 1] + above), int(plan.tokens[row])]
+
+    expected = [line[:end] for line in lines for end in range(1, len(line) + 1)]
+    assert [beginning(row) for row in plan.inverse.tolist()] == expected
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
@@ -94,7 +129,7 @@ def test_a_character_that_the_model_does_not_know_is_an_error() -> None:
     ids=["hook", "pre-hook", "bfloat16"],
 )
 def test_the_layers_of_torch_run_where_they_must(change: Callable[[Recurrent], object]) -> None:
-    model, tokens = model_of(1, torch.float32), torch.stack(lines_of([4] * 9))
+    model, tokens = model_of(1, torch.float32), random_lines(4, 9)
     expected = model(tokens)
     assert model.is_packable
     change(model)
@@ -107,12 +142,21 @@ def test_the_layers_of_torch_run_where_they_must(change: Callable[[Recurrent], o
         assert not model_of(1, torch.float32).is_packable
 
 
+def test_only_a_packable_model_runs_plans() -> None:
+    plan, gru = plan_of([[1, 2]]), build("gru", 9, hidden=4)
+    assert isinstance(gru, Recurrent)
+    with pytest.raises(ModelError, match="only an lstm on a CPU"):
+        gru.unique(plan)
+    with pytest.raises(ModelError, match="a Tensor is not a plan"):
+        model_of(1).unique(torch.zeros(1, 1))  # type: ignore[arg-type]
+
+
 def test_bfloat16_products_give_nearly_the_same_gradients() -> None:
-    model, tokens = model_of(2, torch.float32, hidden=64), torch.stack(lines_of([8] * 12))
+    model, plan = model_of(2, torch.float32, hidden=64), plan_of(random_lines(60, 12).remainder(4).tolist())
     results = []
     for bfloat16 in (False, True):
         with matmul_precision(bfloat16=bfloat16):
-            loss = model(tokens).square().sum()
+            loss = model.unique(plan).square().sum()
             results.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
     exact, rounded = results
     assert torch.equal(exact, rounded) != fast_bfloat16()

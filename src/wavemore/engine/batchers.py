@@ -7,6 +7,7 @@ contexts, V vocabulary.
 # ruff: noqa: D102 - methods that override another are documented in Batcher
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from wavemore.errors import ModelError, UsageError
 from wavemore.nn.fusion import unique_logits
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Model
+from wavemore.nn.prefix_plan import PrefixPlan, prefix_plan
 from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
@@ -33,8 +35,8 @@ from wavemore.text.vocabulary import BOUNDARY, Ids
 CHUNK = 131_072  # contexts of a tree that are evaluated at once
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
+SORTED_BY = 8  # characters by which the lines are sorted that an LSTM evaluates
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
-ROWS = 8  # the lines of each LSTM step are padded to a multiple: torch keeps memory for every shape of a product
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
 
@@ -181,7 +183,7 @@ class LineBatcher(Batcher):
 
     The row of a line begins with a boundary or with the token of its label. Shorter lines are padded with boundaries,
     whose logits are not used. To save padding, the lines of a batch are run in a few groups of similar length. An LSTM
-    needs no padding.
+    on a CPU needs no padding, and computes a beginning that several lines have in common once.
     """
 
     def __init__(self, tokens: Ids, model: Model, labels: LabelColumn | None = None) -> None:
@@ -192,10 +194,9 @@ class LineBatcher(Batcher):
         """The token before each line, (L,), if that is no boundary."""
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1  # (B,)
-        lines, row_of = np.unique(line_of, return_inverse=True)  # (L,), (B,)
-        if isinstance(self.model, Recurrent) and self.model.is_packable and torch.is_grad_enabled():
-            return self._packed_logits(self.model, lines, row_of, positions - self.spans.starts[line_of])
+        if isinstance(self.model, Recurrent) and self.model.is_packable:
+            return self.model.unique(self.plan(positions))
+        lines, row_of, time_of = self._places(positions)
         lengths = self.spans.lengths[lines]
         groups = int(min(MAX_GROUPS, len(lines), max(1, lengths.sum() // MIN_GROUP)))
         first = np.empty(len(lines), dtype=np.int64)  # the row of each line's first logits
@@ -205,27 +206,23 @@ class LineBatcher(Batcher):
             logits.append(self.model(self.tensor(self.rows(lines[group], longest))).flatten(0, 1))
             first[group] = count + longest * np.arange(len(group))
             count += longest * len(group)
-        picked = first[row_of] + positions - self.spans.starts[line_of]
+        picked = first[row_of] + time_of
         return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self.tensor(picked))
 
-    def _packed_logits(
-        self, model: Recurrent, lines: NDArray[np.int64], row_of: NDArray[np.int64], time_of: NDArray[np.int64]
-    ) -> Tensor:
-        """Run a model on packed lines, (L,), and pick the logits at positions, (B,), of given lines and times."""
+    def plan(self, positions: NDArray[np.int64]) -> PrefixPlan:
+        """Find the distinct beginnings of the lines at `positions`, (B,), for an LSTM."""
+        lines, row_of, time_of = self._places(positions)
         lengths = self.spans.lengths[lines]
-        order = np.argsort(-lengths, kind="stable")
-        sizes = len(lines) - np.cumsum(np.bincount(lengths))[:-1]  # the lines that are longer than each time
-        sizes = np.minimum(-(-sizes // ROWS) * ROWS, len(lines))
-        first = np.cumsum(sizes) - sizes
-        times = np.repeat(np.arange(len(sizes)), sizes)
-        places = self.spans.starts[lines[order]][np.arange(len(times)) - first[times]] + times
-        before = np.where(times > 0, self.tokens[np.minimum(places, len(self.tokens)) - 1], BOUNDARY).astype(np.int64)
-        if self.starts is not None:
-            before[: len(order)] = self.starts[lines[order]]
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        logits = model.packed(self.tensor(before), sizes.tolist())
-        return logits.index_select(0, self.tensor(first[time_of] + rank[row_of]))
+        first = np.full(len(lines), BOUNDARY) if self.starts is None else self.starts[lines]
+        plan = prefix_plan(first, self.tokens, self.spans.starts[lines], lengths)
+        picked = (np.cumsum(lengths) - lengths)[row_of] + time_of
+        return replace(plan, inverse=plan.inverse[self.tensor(picked)])
+
+    def _places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the lines of positions, (L,), and for each position which of these, (B,), and how far in it, (B,)."""
+        line_of = np.searchsorted(self.spans.starts, positions, side="right") - 1
+        lines, row_of = np.unique(line_of, return_inverse=True)
+        return lines, row_of, positions - self.spans.starts[line_of]
 
     def rows(self, lines: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
         """Return the character before each target of the lines, first a boundary or the label: (L, T)."""
@@ -252,16 +249,26 @@ class LineBatcher(Batcher):
     def _chunks(self, lines: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Yield the positions of some lines in pieces."""
         size = line_chunk(self.model)
-        order = lines[np.argsort(self.spans.lengths[lines], kind="stable")]
+        shares = isinstance(self.model, Recurrent) and self.model.is_packable
+        order = lines[np.argsort(self._beginnings(lines) if shares else self.spans.lengths[lines], kind="stable")]
         lengths = self.spans.lengths[order]
         start = 0
         while start < len(order):
-            # As many lines as fit when all are padded to the length of the last one, the longest.
+            # As many lines as fit; most models pad all to the length of the last one, the longest.
             ahead = lengths[start : start + size]
-            padded = ahead * np.arange(1, len(ahead) + 1)
-            count = max(1, int(np.searchsorted(padded, size, side="right")))
+            needed = np.cumsum(ahead) if shares else ahead * np.arange(1, len(ahead) + 1)
+            count = max(1, int(np.searchsorted(needed, size, side="right")))
             yield self.spans.positions(order[start : start + count])
             start += count
+
+    def _beginnings(self, lines: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return numbers by which lines with the same first characters are next to each other: (L,) -> (L,)."""
+        keys = np.zeros(len(lines), np.uint64)
+        for place in range(SORTED_BY):
+            inside = self.spans.lengths[lines] > place
+            ids = self.tokens[np.where(inside, self.spans.starts[lines] + place, 0)]
+            keys = keys << np.uint64(8) | np.where(inside, ids & 0xFF, 0).astype(np.uint64)
+        return keys
 
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
         return LineBatchSampler(self.spans, batch_size, sampling, seed)

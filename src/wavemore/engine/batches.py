@@ -6,7 +6,7 @@ Shapes: L lines or blocks of a batch, T positions of a row, B targets of a batch
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import ceil
-from typing import Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from wavemore.engine.recipe import Recipe
 from wavemore.engine.text_batchers import BlockBatcher
 from wavemore.errors import ModelError, require, require_kind, typed
 from wavemore.nn.model import Model, require_model
+from wavemore.nn.prefix_plan import PrefixPlan
+from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
 from wavemore.text.parts import Part
@@ -68,6 +70,10 @@ def batches(
 def batches(
     part: Part, model: Tree, *, batch_size: int = ..., epochs: float = ..., seed: int = ..., plans: Literal[True]
 ) -> Batches[UniquePlan]: ...
+@overload
+def batches(
+    part: Part, model: Recurrent, *, batch_size: int = ..., epochs: float = ..., seed: int = ..., plans: Literal[True]
+) -> Batches[PrefixPlan]: ...
 def batches(
     part: Part,
     model: Model,
@@ -77,15 +83,16 @@ def batches(
     seed: int = 0,
     block_size: int = 64,
     plans: bool = False,
-) -> Batches[Tensor] | Batches[UniquePlan]:
+) -> Batches[Tensor] | Batches[UniquePlan] | Batches[PrefixPlan]:
     """Make batches of about `batch_size` characters of a part, on the model's device: inputs and targets, (L, T) each.
 
     `model(inputs)` are the logits of the targets, (L, T, V); a target of -100 does not count. A row is a line, or a
     block of `block_size` characters of a text. There are as many batches as `epochs` passes over the part need.
 
-    With `plans`, for a tree on a list, the inputs are plans of the distinct n-grams: `model.unique(inputs)` are the
-    logits (B, V) of the targets (B,), several times as fast. Raises `ModelError` for a model of another vocabulary, and
-    `UsageError` for a value out of range.
+    With `plans`, the inputs are plans of what a model computes once for all lines of a list: a tree the distinct
+    n-grams, an LSTM on a CPU the distinct beginnings. `model.unique(inputs)` are then the logits (B, V) of the targets
+    (B,), and a step is faster. Raises `ModelError` for a model of another vocabulary, and `UsageError` for a value out
+    of range.
 
     >>> import torch.nn.functional as F
     >>> import wavemore as wm
@@ -103,11 +110,14 @@ def batches(
     steps = ceil(epochs * part.num_targets / recipe.batch_size)
     require(steps >= 1, "epochs", epochs, "above 0")
     if plans:
-        if not isinstance(model, Tree) or part.format == "text" or model.is_positional:
-            raise ModelError("`plans` are for a tree or an mlp on a list: leave it out")
-        windows = WindowBatcher(part.tokens, model, "unique")
-        sampler = training_sampler(part, windows, recipe)
-        return Batches(partial(_plans, windows), sampler, steps)
+        shares = isinstance(model, Recurrent) and model.is_packable
+        if part.format == "text" or not (shares or (isinstance(model, Tree) and not model.is_positional)):
+            raise ModelError("`plans` are for a tree, an mlp or, on a CPU, an lstm, and for a list: leave it out")
+        if isinstance(model, Tree):
+            windows = WindowBatcher(part.tokens, model, "unique")
+            return Batches(partial(_plans, windows), training_sampler(part, windows, recipe), steps)
+        whole = LineBatcher(part.tokens, model, part.labels)
+        return Batches(partial(_plans, whole), training_sampler(part, whole, recipe), steps)
     if part.format == "text":
         blocks = BlockBatcher(part.tokens, model, block_size, model.context - 1 if isinstance(model, Tree) else 0)
         return Batches(partial(_blocks, blocks), training_sampler(part, blocks, recipe), steps)
@@ -115,9 +125,9 @@ def batches(
     return Batches(partial(_lines, lines), training_sampler(part, lines, recipe), steps)
 
 
-def _plans(windows: WindowBatcher, positions: NDArray[np.int64]) -> tuple[UniquePlan, Tensor]:
-    """Return the distinct n-grams before the positions, with their targets."""
-    return windows.plan(positions), windows.targets(positions)
+def _plans(batcher: Any, positions: NDArray[np.int64]) -> tuple[Any, Tensor]:
+    """Return the distinct n-grams or beginnings before the positions, with their targets."""
+    return batcher.plan(positions), batcher.targets(positions)
 
 
 def _lines(batcher: LineBatcher, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

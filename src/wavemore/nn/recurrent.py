@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavemore.errors import require_kind, require_types
+from wavemore.errors import ModelError, a_kind, require_kind, require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
 from wavemore.nn.kernels.lstm import lstm, lstm_step, project
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 from wavemore.nn.precision import fast_bfloat16
+from wavemore.nn.prefix_plan import PrefixPlan
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,11 @@ class Recurrent(Model):
         """Predict the next token at each position, or at the last ones: (B, T) -> (B, T, V)."""
         lines, length = tokens.shape
         if tokens.numel() and torch.is_grad_enabled() and self.is_packable:  # else torch's layer is faster
-            states, _ = self._packed_states(tokens.T.flatten(), [lines] * length)
+            states, _ = self._packed_states(tokens.T.flatten(), [lines] * length, [None] * (length - 1))
             states = states.view(length, lines, -1).transpose(0, 1)  # (B, T, C)
         else:
             states, _ = self.run_cells(self.embedding(tokens))
-        logits: Tensor = self.head(self.drop(last_positions(states, logits_to_keep)))
-        return logits
+        return self.predict(last_positions(states, logits_to_keep))
 
     def run_cells(self, x: Tensor, before: Any = None) -> tuple[Tensor, Any]:
         """Run torch's layers: (B, T, I) -> (B, T, C), and the state after the last step.
@@ -100,11 +100,27 @@ class Recurrent(Model):
         dtype = next(self.cells.parameters()).dtype
         return dtype in (torch.float32, torch.float64) and self.device.type == "cpu" and not needs_plain()
 
-    def packed(self, tokens: Tensor, sizes: Sequence[int]) -> Tensor:
-        """Predict the next token of lines of any lengths, in the order of nn/kernels/lstm.py: (N,) -> (N, V)."""
-        states, _ = self._packed_states(tokens, sizes)
-        logits: Tensor = self.head(self.drop(states))
-        return logits
+    def unique(self, plan: PrefixPlan) -> Tensor:
+        """Predict the next token at all positions of some lines, (B, V), and compute each distinct beginning once.
+
+        Raises `ModelError` if the model is not packable.
+        """
+        if not isinstance(plan, PrefixPlan):
+            raise ModelError(f"{a_kind(plan)} is not a plan: make plans by `batches(..., plans=True)`")
+        if not self.is_packable:
+            raise ModelError("only an lstm on a CPU, without hooks, runs plans: call the model with tokens instead")
+        if torch.is_grad_enabled() or self.training:
+            states, _ = self._packed_states(plan.tokens, plan.sizes, plan.parents)
+            logits = self.predict(states)
+        else:  # without what a gradient needs
+            first, *others = plan.tokens.split_with_sizes(plan.sizes)
+            decoder = _LstmDecoder(self, first)
+            steps = [decoder.logits]
+            for tokens, parent in zip(others, plan.parents, strict=True):
+                decoder.select(torch.arange(len(tokens)) if parent is None else parent)
+                steps.append(decoder.step(tokens))
+            logits = torch.cat(steps)
+        return logits.index_select(0, plan.inverse)
 
     def read_on(self, tokens: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Predict the next tokens, (B, T) -> (B, T, V), from the state that earlier ones left; return the new one too.
@@ -114,16 +130,21 @@ class Recurrent(Model):
         """
         if self.is_packable:
             lines, length = tokens.shape
-            states, after = self._packed_states(tokens.T.flatten(), [lines] * length, before)
-            return self.head(self.drop(states.view(length, lines, -1).transpose(0, 1))), after
+            sizes, parents = [lines] * length, [None] * (length - 1)
+            states, after = self._packed_states(tokens.T.flatten(), sizes, parents, before)
+            return self.predict(states.view(length, lines, -1).transpose(0, 1)), after
         is_lstm = isinstance(self.cells, nn.LSTM)
         states, after = self.run_cells(self.embedding(tokens), (before if is_lstm else before[0]) if before else None)
-        return self.head(self.drop(states)), tuple(x.detach() for x in (after if is_lstm else (after,)))
+        return self.predict(states), tuple(x.detach() for x in (after if is_lstm else (after,)))
 
     def _packed_states(
-        self, tokens: Tensor, sizes: Sequence[int], before: tuple[Tensor, ...] = ()
+        self,
+        tokens: Tensor,
+        sizes: Sequence[int],
+        parents: Sequence[Tensor | None],
+        before: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run all layers: the states, (N,) -> (N, C), and the state after the last step."""
+        """Run all layers in the order of nn/kernels/lstm.py: the states, (N,) -> (N, C), and the state at the end."""
         states, ends = tokens, []
         for layer in range(self.config.layers):
             inputs, rows = None, None
@@ -136,9 +157,14 @@ class Recurrent(Model):
                 states = self.embedding(tokens)
             inputs = self.add_to_gates(layer, states) if inputs is None else inputs
             weight, earlier = self.cells.all_weights[layer][1], [part[layer] for part in before]
-            states, cell = lstm(inputs, rows, weight, sizes, (earlier[0], earlier[1]) if before else None)
+            states, cell = lstm(inputs, rows, weight, sizes, parents, (earlier[0], earlier[1]) if before else None)
             ends.append((states[-sizes[-1] :].detach(), cell))
         return states, tuple(torch.stack(x) for x in zip(*ends, strict=True))
+
+    def predict(self, states: Tensor) -> Tensor:
+        """Predict from the states: (..., C) -> (..., V)."""
+        logits: Tensor = self.head(self.drop(states))
+        return logits
 
     def _require_known(self, tokens: Tensor) -> None:
         """Raise `IndexError`, as an embedding does, for ids that are none of the vocabulary."""
@@ -171,12 +197,12 @@ class _RecurrentDecoder(Decoder):
 
     def step(self, tokens: Tensor) -> Tensor:
         states, self.state = self.model.run_cells(self.model.embedding(tokens[:, None]), self.state)
-        self.logits = self.model.head(states[:, 0])
+        self.logits = self.model.predict(states[:, 0])
         return self.logits
 
     def prefill(self, tokens: Tensor) -> Tensor:
         states, self.state = self.model.run_cells(self.model.embedding(tokens), self.state)
-        after = self.model.head(states)
+        after = self.model.predict(states)
         before = torch.cat([self.logits[:, None], after[:, :-1]], dim=1)
         self.logits = after[:, -1]
         return before
@@ -204,14 +230,14 @@ class _LstmDecoder(Decoder):
                 gates = self.model.add_to_gates(layer, hidden)
             hidden, cell = lstm_step(gates, self.model.cells.all_weights[layer][1], before)
             self.states[layer] = hidden, cell
-        self.logits = self.model.head(hidden)
+        self.logits = self.model.predict(hidden)
         return self.logits
 
     def prefill(self, tokens: Tensor) -> Tensor:
         before = tuple(torch.stack(x) for x in zip(*filter(None, self.states), strict=True))
         states, after = self.model.run_cells(self.model.embedding(tokens), before)
         self.states = list(zip(*(x.detach().unbind() for x in after), strict=True))
-        logits = self.model.head(states)
+        logits = self.model.predict(states)
         earlier = torch.cat([self.logits[:, None], logits[:, :-1]], dim=1)
         self.logits = logits[:, -1]
         return earlier

@@ -2,11 +2,13 @@
 
 torch's layer needs lines of one length, is no faster in bfloat16, and adds up the gradient of the recurrent weight step
 by step. Here that gradient is one large product at the end, the input of the first layer is a part of the same
-products, as a character is one of few rows of a table, and a step computes only the lines that have not ended.
+products, as a character is one of few rows of a table, and a step computes only the lines that have not ended. Lines
+that begin with the same characters share their rows until they differ.
 
-Shapes: B lines, N positions of all lines, V characters, H channels of the state. The positions are ordered by time:
-first those of all lines at step 0, then those at step 1 of all lines that go on, and so on, the longest line first.
-`sizes` has the number of lines at each step, which never grows.
+Shapes: B rows at the first step, N rows of all steps, V characters, H channels of the state. The rows are ordered by
+time: first those of step 0, then those of step 1, and so on; `sizes` has their numbers. `parents` has, for each step
+after the first, which row of the step before each of its rows continues: a tensor, or None if row i continues row i,
+and rows after the last one have ended.
 """
 
 from collections.abc import Sequence
@@ -41,16 +43,18 @@ def lstm(
     rows: Tensor | None,
     weight: Tensor,
     sizes: Sequence[int],
+    parents: Sequence[Tensor | None],
     before: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run a layer: the hidden states (N, H), and the cells of the last step without their gradient, (B, H).
+    """Run a layer: the hidden states (N, H), and the cells of the last step without their gradient.
 
     `inputs` are products with the input weight, both biases added: those of all positions, (N, 4H), or those of V
     characters, (V, 4H), with the character of each position in `rows`, (N,), for a small V. `weight` is the recurrent
     one, (4H, H). The gates are in torch's order: input, forget, cell, output. `before` is the hidden state and the cell
     before the first step, (B, H) each; they get no gradient. There are no second derivatives.
     """
-    outputs = _Lstm.apply(inputs, rows, weight, sizes, *(before or (None, None)))  # type: ignore[no-untyped-call]
+    first = before or (None, None)
+    outputs = _Lstm.apply(inputs, rows, weight, sizes, parents, *first)  # type: ignore[no-untyped-call]
     return cast(tuple[Tensor, Tensor], outputs)
 
 
@@ -91,6 +95,7 @@ class _Lstm(torch.autograd.Function):
         rows: Tensor | None,
         weight: Tensor,
         sizes: Sequence[int],
+        parents: Sequence[Tensor | None],
         first_hidden: Tensor | None,
         first_cell: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
@@ -108,13 +113,13 @@ class _Lstm(torch.autograd.Function):
         factors[: sizes[0], :channels] = 0 if first_hidden is None else first_hidden
         gates = inputs.new_empty(count, 4 * channels)
         cells, tanhs, hiddens = inputs.new_empty(3, count, channels).unbind()
-        product = factors.new_empty(sizes[0], 4 * channels)
+        product = factors.new_empty(max(sizes), 4 * channels)
         last_cell = first_cell
         each = [x.split_with_sizes(sizes) for x in (factors, gates, cells, tanhs, hiddens)]
         sources = [None] * len(sizes) if rows is not None else inputs.split_with_sizes(sizes)
         with np.errstate(all="ignore"):
-            for n, source, following, factor, gate, cell, tanh, hidden in zip(
-                sizes, sources, (*each[0][1:], None), *each, strict=True
+            for n, source, following, parent, factor, gate, cell, tanh, hidden in zip(
+                sizes, sources, (*each[0][1:], None), (*parents, None), *each, strict=True
             ):
                 if source is None:
                     torch.mm(factor, matrix.T, out=gate if exact else product[:n])
@@ -126,10 +131,10 @@ class _Lstm(torch.autograd.Function):
                     torch.add(source, torch.mm(factor, matrix.T, out=product[:n]), out=gate)
                 _activate(gate, None if last_cell is None else last_cell[:n], cell, tanh, hidden)
                 if following is not None:
-                    following[:, :channels] = hidden[: len(following)]
-                last_cell = cell
+                    following[:, :channels] = _continued(hidden, parent)[: len(following)]
+                last_cell = _continued(cell, parent)
         ctx.save_for_backward(matrix, gates, cells, tanhs, factors, first_cell)
-        ctx.sizes, ctx.table = sizes, None if rows is None else len(inputs)
+        ctx.sizes, ctx.parents, ctx.table = sizes, (None, *parents), None if rows is None else len(inputs)
         ends = cell.clone()
         ctx.mark_non_differentiable(ends)
         return hiddens, ends
@@ -139,25 +144,44 @@ class _Lstm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         matrix, gates, cells, tanhs, factors, first_cell = ctx.saved_tensors
         sizes, dhiddens, channels = ctx.sizes, gradients[0], cells.shape[1]
-        lines, exact = sizes[0], matrix.dtype == dhiddens.dtype
+        most, exact = max(sizes), matrix.dtype == dhiddens.dtype
         dgates = matrix.new_empty(gates.shape)
-        dgate_rows = dhiddens.new_empty(lines, 4 * channels)
-        dhidden_rows, products, dcells = dhiddens.new_zeros(3, lines, channels).unbind()
-        back = matrix.new_zeros(lines, channels)  # what comes from the step after
+        dgate_rows = dhiddens.new_empty(most, 4 * channels)
+        dhidden_rows, products, dcells = dhiddens.new_zeros(3, most, channels).unbind()
+        back = mixed = matrix.new_zeros(most, channels)  # what comes from the step after; 0 for rows that have ended
         each = (x.split_with_sizes(sizes)[::-1] for x in (dhiddens, dgates, gates, tanhs))
-        for n, last_cell, dhidden, low, gate, tanh in zip(
-            sizes[::-1], (first_cell, *cells.split_with_sizes(sizes)[:-1])[::-1], *each, strict=True
+        for n, parent, before, dhidden, low, gate, tanh in zip(
+            sizes[::-1],
+            ctx.parents[::-1],
+            (first_cell, *cells.split_with_sizes(sizes)[:-1])[::-1],
+            *each,
+            strict=True,
         ):
+            last_cell = None if before is None else _continued(before, parent)
             dgate = low if exact else dgate_rows[:n]
             dhidden = torch.add(dhidden, back[:n], out=dhidden_rows[:n])
             _activate_backward(dgate, gate, dhidden, dcells[:n], last_cell, tanh, products[:n])
             if not exact:
                 low.copy_(dgate)
             if last_cell is not None:
-                torch.mm(low, matrix[:, :channels], out=back[:n])
+                torch.mm(low, matrix[:, :channels], out=mixed[:n])
+                back = mixed
+            if parent is not None:
+                back, dcells = (_summed(x[:n], parent, dhidden_rows) for x in (mixed, dcells))
+                mixed = torch.zeros_like(mixed)
         dmatrix = torch.mm(dgates.T, factors).to(dhiddens.dtype)
         dinputs = dgates.to(dhiddens.dtype) if ctx.table is None else dmatrix[:, channels : channels + ctx.table].T
-        return dinputs, None, dmatrix[:, :channels], None, None, None
+        return dinputs, None, dmatrix[:, :channels], None, None, None, None
+
+
+def _continued(states: Tensor, parent: Tensor | None) -> Tensor:
+    """Return the states of a step that the rows of the next one continue: row i itself, or the rows `parent`."""
+    return states if parent is None else states.index_select(0, parent)
+
+
+def _summed(gradients: Tensor, parent: Tensor, like: Tensor) -> Tensor:
+    """Add up the gradients of the rows that continue one row, in a tensor like another one."""
+    return torch.zeros_like(like).index_add_(0, parent, gradients.to(like.dtype))
 
 
 def _activate_backward(
