@@ -46,7 +46,9 @@ WIDTHS = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896
 SHORT_WORK = 4e11
 """Parameters times characters of an lstm below which a tree of short lines is better."""
 TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
-"""Fraction of the time that is for teachers if one model does not need all of it, and how many there are."""
+"""Fraction of the time that is for teachers, and how many there are."""
+TEACHER_EPOCHS: dict[Format, float] = {"lines": 7.0, "text": 12.0}
+"""Passes over the data of a teacher, at least: more teachers with so many teach as much as fewer with more."""
 DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
@@ -88,10 +90,11 @@ def plan_for_time(
     _check(settings)
     search = _Search(corpus, minutes, perf_counter() - elapsed, device, settings, planner)
     choice = search.best()
-    one, needed = search.fitted(choice, search.left, minutes, ALONE), search.needed(choice)
-    count = min(MOST_TEACHERS, int(TEACHERS_SHARE * search.left / needed))
-    fits = corpus.train.num_targets * len(corpus.vocabulary) <= MOST_SOFT_TARGETS
-    return search.student(choice, count, needed) if count >= LEAST_TEACHERS and fits else one
+    one, share = search.fitted(choice, search.left, minutes, ALONE), TEACHERS_SHARE * search.left
+    count = min(MOST_TEACHERS, int(share / search.needed(choice, TEACHER_EPOCHS[corpus.format])))
+    if count < LEAST_TEACHERS or corpus.train.num_targets * len(corpus.vocabulary) > MOST_SOFT_TARGETS:
+        return one
+    return search.student(choice, count, min(share / count, search.needed(choice, ALONE.epochs)))
 
 
 def _check(settings: Settings) -> None:
@@ -214,9 +217,9 @@ class _Search:
         wide = [hidden for hidden in WIDTHS if least > most or sizes[hidden] >= ENOUGH * least]
         return min(wide or WIDTHS[-1:], key=lambda hidden: abs(sizes[hidden] / best - 1))
 
-    def most_steps(self, choice: Choice, limits: Limits) -> int:
-        """Return the steps after which a model would only memorise the data."""
-        steps = ceil(limits.epochs * self.corpus.train.num_targets / choice.plan.recipe.batch_size)
+    def steps(self, choice: Choice, epochs: float) -> int:
+        """Return the steps of so many passes over the data."""
+        steps = ceil(epochs * self.corpus.train.num_targets / choice.plan.recipe.batch_size)
         return min(MAX_COUNT, max(LEAST_STEPS, steps))
 
     def evaluation(self, choice: Choice) -> float:
@@ -230,9 +233,9 @@ class _Search:
         counting = 0.5 if self.corpus.format == "lines" else 0.0  # how many samples are known
         return 0.5 + counting + targets / choice.speed.evaluation
 
-    def needed(self, choice: Choice) -> float:
-        """Return the seconds of the longest training that makes sense, its end included."""
-        training = self.most_steps(choice, ALONE) * choice.plan.recipe.batch_size / choice.speed.training
+    def needed(self, choice: Choice, epochs: float) -> float:
+        """Return the seconds of so many passes over the data, the end of the training included."""
+        training = self.steps(choice, epochs) * choice.plan.recipe.batch_size / choice.speed.training
         return (1 + EVALUATION_SHARE) * training + self.ending(choice)
 
     def fitted(self, choice: Choice, seconds: float, minutes: float, limits: Limits) -> Plan:
@@ -248,7 +251,7 @@ class _Search:
                 f"`minutes` is {minutes:g}, which is too short for {LEAST_STEPS} steps and the val loss of this model: "
                 f"give at least {1.2 * least / 60:.2g}"
             )
-        most = self.most_steps(choice, limits)
+        most = self.steps(choice, limits.epochs)
         chosen = choice.chosen | {"steps": min(steps, most), "num_evals": num_evals}
         budget = TimeBudget(minutes, speed.training, ending, most, chosen)
         return replace(self.planner(**self.settings | chosen), budget=budget)
