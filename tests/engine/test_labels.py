@@ -87,7 +87,7 @@ def test_losses_are_those_of_rows_that_begin_with_the_label(
 @EACH
 @pytest.mark.slow
 def test_training_runs_the_same_rows(name: str, model_of: Callable[[str], Model], labelled: LineCorpus) -> None:
-    """That of an LSTM that shares beginnings included, with its gradients."""
+    """An LSTM, whose lines share beginnings, too; with its gradients."""
     model, part = model_of(name), labelled.train
     batcher = training_batcher(part, model, plan(labelled, model=name).recipe)
     positions = np.random.default_rng(0).permutation(part.num_targets)[:100]

@@ -66,6 +66,23 @@ def test_values_and_gradients_are_those_of_torch(layers: int, lines: list[list[i
     torch.testing.assert_close(found, gradients, rtol=1e-11, atol=1e-11)
 
 
+@EACH
+def test_the_values_without_gradients_are_the_same(layers: int, lines: list[list[int]]) -> None:
+    model = model_of(layers)
+    expected = model.unique(plan_of(lines))
+    with torch.inference_mode():
+        for mode in (True, False):  # with and without what a gradient needs
+            torch.testing.assert_close(model.train(mode).unique(plan_of(lines)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dropout_before_the_output_is_drawn_for_each_position() -> None:
+    model = build("lstm", 9, RecurrentConfig(embedding=5, hidden=40, dropout=0.5), seed=1)
+    assert isinstance(model, Recurrent)
+    plan = plan_of([[0, 1]] * 20)
+    assert len(set(map(tuple, model.train().unique(plan)[::2].tolist()))) == 20
+    assert len(set(map(tuple, model.eval().unique(plan)[::2].tolist()))) == 1
+
+
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=30))
 def test_each_distinct_beginning_is_one_row(lines: list[list[int]]) -> None:
     plan = plan_of(lines)
@@ -145,7 +162,7 @@ def test_the_layers_of_torch_run_where_they_must(change: Callable[[Recurrent], o
 def test_only_a_packable_model_runs_plans() -> None:
     plan, gru = plan_of([[1, 2]]), build("gru", 9, hidden=4)
     assert isinstance(gru, Recurrent)
-    with pytest.raises(ModelError, match="only an lstm on a CPU"):
+    with pytest.raises(ModelError, match="plans are for an lstm"):
         gru.unique(plan)
     with pytest.raises(ModelError, match="a Tensor is not a plan"):
         model_of(1).unique(torch.zeros(1, 1))  # type: ignore[arg-type]

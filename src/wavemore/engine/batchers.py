@@ -35,7 +35,8 @@ from wavemore.text.vocabulary import BOUNDARY, Ids
 CHUNK = 131_072  # contexts of a tree that are evaluated at once
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
-SORTED_BY = 8  # characters by which the lines are sorted that an LSTM evaluates
+MIN_SHARED = 256  # lines that an LSTM evaluates at once from which it pays to compute common beginnings only once
+SORTED_BY = 8  # first characters by which these lines are sorted
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
 
@@ -183,7 +184,7 @@ class LineBatcher(Batcher):
 
     The row of a line begins with a boundary or with the token of its label. Shorter lines are padded with boundaries,
     whose logits are not used. To save padding, the lines of a batch are run in a few groups of similar length. An LSTM
-    on a CPU needs no padding, and computes a beginning that several lines have in common once.
+    on a CPU needs no padding, and computes each common beginning of lines only once.
     """
 
     def __init__(self, tokens: Ids, model: Model, labels: LabelColumn | None = None) -> None:
@@ -194,7 +195,7 @@ class LineBatcher(Batcher):
         """The token before each line, (L,), if that is no boundary."""
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        if isinstance(self.model, Recurrent) and self.model.is_packable:
+        if isinstance(self.model, Recurrent) and self.model.is_packable and (torch.is_grad_enabled() or self._shares):
             return self.model.unique(self.plan(positions))
         lines, row_of, time_of = self._places(positions)
         lengths = self.spans.lengths[lines]
@@ -249,8 +250,10 @@ class LineBatcher(Batcher):
     def _chunks(self, lines: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Yield the positions of some lines in pieces."""
         size = line_chunk(self.model)
-        shares = isinstance(self.model, Recurrent) and self.model.is_packable
-        order = lines[np.argsort(self._beginnings(lines) if shares else self.spans.lengths[lines], kind="stable")]
+        shares, lengths = self._shares, self.spans.lengths[lines]
+        # Lines that share beginnings come together, but not with those of more than twice their length.
+        keys = (self._beginnings(lines), np.frexp(lengths)[1]) if shares else (lengths,)
+        order = lines[np.lexsort(keys)]
         lengths = self.spans.lengths[order]
         start = 0
         while start < len(order):
@@ -261,8 +264,16 @@ class LineBatcher(Batcher):
             yield self.spans.positions(order[start : start + count])
             start += count
 
+    @property
+    def _shares(self) -> bool:
+        """Whether beginnings are computed once in evaluation too: with few lines at a time, torch's layer is faster."""
+        if not (isinstance(self.model, Recurrent) and self.model.is_packable):
+            return False
+        lines = len(self.spans.lengths)
+        return min(lines, lines * line_chunk(self.model) // len(self.tokens)) >= MIN_SHARED
+
     def _beginnings(self, lines: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return numbers by which lines with the same first characters are next to each other: (L,) -> (L,)."""
+        """Return numbers by which lines with the same first characters are near each other: (L,) -> (L,)."""
         keys = np.zeros(len(lines), np.uint64)
         for place in range(SORTED_BY):
             inside = self.spans.lengths[lines] > place

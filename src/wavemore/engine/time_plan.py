@@ -48,7 +48,7 @@ SHORT_WORK = 4e11
 TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
 """Fraction of the time that is for teachers, and how many there are."""
 TEACHER_EPOCHS: dict[Format, float] = {"lines": 7.0, "text": 12.0}
-"""Passes over the data of a teacher, at least: more teachers with so many teach as much as fewer with more."""
+"""Passes over the data of a teacher, at least: five with seven passes of a list teach as much as three with twelve."""
 DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
@@ -236,7 +236,9 @@ class _Search:
     def needed(self, choice: Choice, epochs: float) -> float:
         """Return the seconds of so many passes over the data, the end of the training included."""
         training = self.steps(choice, epochs) * choice.plan.recipe.batch_size / choice.speed.training
-        return (1 + EVALUATION_SHARE) * training + self.ending(choice)
+        num_evals: int = self.settings.get("num_evals", 1)
+        evaluations = max(EVALUATION_SHARE * training, num_evals * self.evaluation(choice))
+        return training + evaluations + self.ending(choice)
 
     def fitted(self, choice: Choice, seconds: float, minutes: float, limits: Limits) -> Plan:
         """Give a model as many steps as fit into some seconds, or as it needs; `minutes` is the time for everything."""

@@ -27,7 +27,7 @@ class PrefixPlan:
     """(T,) how many beginnings have one token, two tokens, and so on, some rows of padding included."""
     parents: tuple[Tensor | None, ...]
     """For each size but the first, (size,) integers: the row of each beginning without its last token, among those of
-    the size before. None if that has the same number."""
+    the size before. None if row i continues row i."""
     inverse: Tensor
     """(B,) integers: the row of each position, one line after the other."""
 

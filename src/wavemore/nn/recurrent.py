@@ -5,7 +5,7 @@ Shapes: B lines, T time, N positions of all lines, C channels, V vocabulary.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from wavemore.errors import ModelError, a_kind, require_kind, require_types
 from wavemore.nn.config import DROPOUT_HELP, MAX_LAYERS, ModelConfig, setting
-from wavemore.nn.kernels.lstm import lstm, lstm_step, project
+from wavemore.nn.kernels.lstm import continued, lstm, lstm_step, project
 from wavemore.nn.kernels.torch_internals import is_bare, needs_plain, runs_as
 from wavemore.nn.model import Decoder, Model, last_positions, output_layer
 from wavemore.nn.precision import fast_bfloat16
 from wavemore.nn.prefix_plan import PrefixPlan
+
+State: TypeAlias = tuple[Tensor, Tensor]
+"""The hidden state and the cell of a layer, (B, C) each."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,11 @@ class Recurrent(Model):
 
     @property
     def is_packable(self) -> bool:
-        """Whether the functions of nn/kernels/lstm.py can run the model: an LSTM on a CPU, without hooks."""
+        """Whether the functions of nn/kernels/lstm.py can run the model, an LSTM on a CPU.
+
+        They cannot if it has hooks, is neither in float32 nor in float64, or runs within torch.autocast, a transform of
+        torch or `plain`.
+        """
         if not (is_bare(self, Recurrent) and is_bare(self.embedding, nn.Embedding) and is_bare(self.cells, nn.LSTM)):
             return False
         dtype = next(self.cells.parameters()).dtype
@@ -103,24 +110,39 @@ class Recurrent(Model):
     def unique(self, plan: PrefixPlan) -> Tensor:
         """Predict the next token at all positions of some lines, (B, V), and compute each distinct beginning once.
 
-        Raises `ModelError` if the model is not packable.
+        Dropout draws one mask per distinct beginning between layers, and one per position before the output. Raises
+        `ModelError` if the model is not packable.
         """
         if not isinstance(plan, PrefixPlan):
             raise ModelError(f"{a_kind(plan)} is not a plan: make plans by `batches(..., plans=True)`")
         if not self.is_packable:
-            raise ModelError("only an lstm on a CPU, without hooks, runs plans: call the model with tokens instead")
-        if torch.is_grad_enabled() or self.training:
+            raise ModelError(
+                "plans are for an lstm in float32 or float64 on a CPU, without hooks, torch.autocast or "
+                "wavemore.plain: call the model with tokens instead"
+            )
+        if not (torch.is_grad_enabled() or self.training):
+            states = self._states_without_gradient(plan)
+        else:
             states, _ = self._packed_states(plan.tokens, plan.sizes, plan.parents)
-            logits = self.predict(states)
-        else:  # without what a gradient needs
-            first, *others = plan.tokens.split_with_sizes(plan.sizes)
-            decoder = _LstmDecoder(self, first)
-            steps = [decoder.logits]
-            for tokens, parent in zip(others, plan.parents, strict=True):
-                decoder.select(torch.arange(len(tokens)) if parent is None else parent)
-                steps.append(decoder.step(tokens))
-            logits = torch.cat(steps)
-        return logits.index_select(0, plan.inverse)
+            if self.training and self.config.dropout:
+                return self.predict(states.index_select(0, plan.inverse))
+        return self.predict(states).index_select(0, plan.inverse)
+
+    def _states_without_gradient(self, plan: PrefixPlan) -> Tensor:
+        """Run all layers, and keep only what the next step needs: (N, C)."""
+        is_large = self.embedding.num_embeddings > len(plan.tokens)
+        table = None if is_large else self.add_to_gates(0, self.embedding.weight)
+        hiddens, states = list[Tensor](), list[State | None]([None] * self.config.layers)
+        for tokens, parent in zip(plan.tokens.split_with_sizes(plan.sizes), (None, *plan.parents), strict=True):
+            n = len(tokens)
+            gates = self.add_to_gates(0, self.embedding(tokens)) if table is None else table.index_select(0, tokens)
+            for layer, state in enumerate(states):
+                if state is not None:
+                    states[layer] = continued(state[0], parent)[:n], continued(state[1], parent)[:n]
+            after = self.advance(gates, states)
+            hiddens.append(after[-1][0])
+            states = list(after)
+        return torch.cat(hiddens)
 
     def read_on(self, tokens: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Predict the next tokens, (B, T) -> (B, T, V), from the state that earlier ones left; return the new one too.
@@ -179,6 +201,15 @@ class Recurrent(Model):
         weight, _, *biases = self.cells.all_weights[layer]
         return project(x, weight, biases[0] + biases[1])
 
+    def advance(self, gates: Tensor, before: Sequence[State | None]) -> list[State]:
+        """Run all layers for one step, without gradients, from the inputs of the first gates, (B, 4C)."""
+        after = list[State]()
+        for layer, state in enumerate(before):
+            if layer > 0:
+                gates = self.add_to_gates(layer, after[-1][0])
+            after.append(lstm_step(gates, self.cells.all_weights[layer][1], state))
+        return after
+
     def decoder(self, lines: int, starts: Tensor | None = None) -> Decoder:
         """Start lines that grow by one character per step, after the tokens `starts`, (B,), or after boundaries."""
         if not runs_as(self, Recurrent):
@@ -220,17 +251,13 @@ class _LstmDecoder(Decoder):
 
     def __init__(self, model: Recurrent, starts: Tensor) -> None:
         self.model, self.table = model, model.add_to_gates(0, model.embedding.weight).detach()  # (V, 4C)
-        self.states: list[tuple[Tensor, Tensor] | None] = [None] * model.config.layers
+        self.states: list[State | None] = [None] * model.config.layers
         self.logits = self.step(starts)
 
     def step(self, tokens: Tensor) -> Tensor:
-        gates = hidden = self.table.index_select(0, tokens)
-        for layer, before in enumerate(self.states):
-            if layer > 0:
-                gates = self.model.add_to_gates(layer, hidden)
-            hidden, cell = lstm_step(gates, self.model.cells.all_weights[layer][1], before)
-            self.states[layer] = hidden, cell
-        self.logits = self.model.predict(hidden)
+        after = self.model.advance(self.table.index_select(0, tokens), self.states)
+        self.states = list(after)
+        self.logits = self.model.predict(after[-1][0])
         return self.logits
 
     def prefill(self, tokens: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ that begin with the same characters share their rows until they differ.
 
 Shapes: B rows at the first step, N rows of all steps, V characters, H channels of the state. The rows are ordered by
 time: first those of step 0, then those of step 1, and so on; `sizes` has their numbers. `parents` has, for each step
-after the first, which row of the step before each of its rows continues: a tensor, or None if row i continues row i,
-and rows after the last one have ended.
+after the first, the row of the previous step that each of its rows continues: a tensor, or None if row i continues row
+i. The other rows of the previous step have ended.
 """
 
 from collections.abc import Sequence
@@ -131,8 +131,8 @@ class _Lstm(torch.autograd.Function):
                     torch.add(source, torch.mm(factor, matrix.T, out=product[:n]), out=gate)
                 _activate(gate, None if last_cell is None else last_cell[:n], cell, tanh, hidden)
                 if following is not None:
-                    following[:, :channels] = _continued(hidden, parent)[: len(following)]
-                last_cell = _continued(cell, parent)
+                    following[:, :channels] = continued(hidden, parent)[: len(following)]
+                last_cell = continued(cell, parent)
         ctx.save_for_backward(matrix, gates, cells, tanhs, factors, first_cell)
         ctx.sizes, ctx.parents, ctx.table = sizes, (None, *parents), None if rows is None else len(inputs)
         ends = cell.clone()
@@ -157,7 +157,7 @@ class _Lstm(torch.autograd.Function):
             *each,
             strict=True,
         ):
-            last_cell = None if before is None else _continued(before, parent)
+            last_cell = None if before is None else continued(before, parent)
             dgate = low if exact else dgate_rows[:n]
             dhidden = torch.add(dhidden, back[:n], out=dhidden_rows[:n])
             _activate_backward(dgate, gate, dhidden, dcells[:n], last_cell, tanh, products[:n])
@@ -174,7 +174,7 @@ class _Lstm(torch.autograd.Function):
         return dinputs, None, dmatrix[:, :channels], None, None, None, None
 
 
-def _continued(states: Tensor, parent: Tensor | None) -> Tensor:
+def continued(states: Tensor, parent: Tensor | None) -> Tensor:
     """Return the states of a step that the rows of the next one continue: row i itself, or the rows `parent`."""
     return states if parent is None else states.index_select(0, parent)
 
