@@ -148,6 +148,18 @@ def test_lines_that_share_their_beginnings_have_the_logits_of_padded_ones(
     torch.testing.assert_close(shared, batcher.logits(positions), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk", [40, 300, 10_000])
+def test_an_evaluation_that_shares_beginnings_has_the_losses_of_whole_lines(
+    corpus: LineCorpus, small_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", chunk)
+    model, losses = small_model("lstm", len(corpus.vocabulary)), []
+    for least in (1, 10_000):  # lines at once that share
+        monkeypatch.setattr(batchers, "MIN_SHARED", least)
+        losses.append(token_nats(model, evaluation_batcher(corpus.train, model)))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-12)
+
+
 def tokens_of(count: int, size: int) -> Any:
     return np.random.default_rng(0).integers(size, size=count).astype(np.uint8)
 
