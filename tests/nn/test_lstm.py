@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from wavemore.engine.prefixes import ROWS, prefix_plan
 from wavemore.errors import ModelError
 from wavemore.nn.models import build
 from wavemore.nn.precision import fast_bfloat16, matmul_precision
-from wavemore.nn.prefix_plan import ROWS, PrefixPlan, prefix_plan
+from wavemore.nn.prefix_plan import PrefixPlan
 from wavemore.nn.recurrent import Recurrent, RecurrentConfig
 
 LINES = {

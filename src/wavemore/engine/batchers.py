@@ -18,13 +18,14 @@ from wavemore.engine.batch_samplers import BatchSampler, CountedSampler, LineBat
 from wavemore.engine.batcher import Batcher, chunk_size, line_chunk
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
+from wavemore.engine.prefixes import prefix_plan
 from wavemore.engine.recipe import NO_STREAMS, BatchSampling, Execution, Recipe
 from wavemore.engine.text_batchers import BlockBatcher, CarryingBatcher, StreamBatcher
 from wavemore.errors import ModelError, UsageError
 from wavemore.nn.fusion import unique_logits
 from wavemore.nn.kernels.torch_internals import runs_as
 from wavemore.nn.model import Model
-from wavemore.nn.prefix_plan import PrefixPlan, prefix_plan
+from wavemore.nn.prefix_plan import PrefixPlan
 from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import Tree
 from wavemore.nn.unique_plan import UniquePlan
