@@ -28,6 +28,7 @@ Key = Literal[
     "sampling_ratio",
     "decoding_ratio",
     "lstm_training_ratio",
+    "lstm_sharing_ratio",
     "lstm_sampling_ratio",
     "wavenet_receptive",
     "gemm_peak_share",

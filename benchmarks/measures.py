@@ -11,7 +11,7 @@ import torch
 from benchmarks.gemm import gemm_peak
 from benchmarks.generation import decoding, sampling
 from benchmarks.lecture_race import time_to_lecture_val
-from benchmarks.lstm import lstm_sampling, lstm_training
+from benchmarks.lstm import lstm_sampling, lstm_sharing, lstm_training
 from benchmarks.measurement import Measurement
 from benchmarks.rivals import time_to_makemore_val, time_to_nanogpt_val
 from benchmarks.start_up import cold_start
@@ -29,6 +29,7 @@ MEASURES: dict[str, Callable[[LineCorpus, int], Measurement]] = {
     "sampling_ratio": sampling,
     "decoding_ratio": decoding,
     "lstm_training_ratio": lstm_training,
+    "lstm_sharing_ratio": lstm_sharing,
     "lstm_sampling_ratio": lstm_sampling,
     "wavenet_receptive": receptive_field_cost,
     "gemm_peak_share": gemm_peak,

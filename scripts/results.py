@@ -46,6 +46,7 @@ BENCH = {
     "unique_evaluate_ratio": "exact losses of train, val and test, `unique` against `windows`",
     "sampling_ratio": "new names per second, against the lecture's sampling loop",
     "lstm_training_ratio": "training an LSTM of hidden 384 on the names, against torch's layer",
+    "lstm_sharing_ratio": "forward + backward of it, each distinct beginning once against every line by itself",
     "lstm_sampling_ratio": "new names per second from it, against torch's layer",
     "gemm_peak_share": "share of the GEMM peak while training hidden 256",
     "cold_start_seconds": "`wavemore train` on the bundled names, whole process",

@@ -24,10 +24,10 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.slow
 def test_figures_are_written_by_key(names: str, capsys: Output) -> None:
     keys = ["unique_step_ratio", "unique_step_lecture_ratio", "unique_evaluate_ratio", "sampling_ratio"]
-    keys += ["lstm_training_ratio", "lstm_sampling_ratio"]
+    keys += ["lstm_training_ratio", "lstm_sharing_ratio", "lstm_sampling_ratio"]
     assert main([names, "--only", *keys, "--repeats", "1", "--threads", "1", "--output", "bench.json"]) == 0
     out = capsys.readouterr().out
-    assert out.count("| 1 |") == 6
+    assert out.count("| 1 |") == 7
     assert "| ratio |" in out
     record = json.loads(Path("bench.json").read_text(encoding="utf-8"))
     for key in keys:

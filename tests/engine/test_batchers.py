@@ -155,7 +155,7 @@ def test_an_evaluation_that_shares_beginnings_has_the_losses_of_whole_lines(
     monkeypatch.setattr("wavemore.engine.batcher.LINE_CHUNK", chunk)
     model, losses = small_model("lstm", len(corpus.vocabulary)), []
     for least in (1, 10_000):  # lines at once that share
-        monkeypatch.setattr(batchers, "MIN_SHARED", least)
+        monkeypatch.setattr(batchers, "MIN_SHARING", least)
         losses.append(token_nats(model, evaluation_batcher(corpus.train, model)))
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-12)
 

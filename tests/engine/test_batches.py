@@ -151,7 +151,7 @@ def test_wrong_uses_are_errors_of_one_line(corpus: LineCorpus, text: TextCorpus)
     with pytest.raises(wm.ModelError, match="predicts"):
         batches(corpus.train, build("bigram", size + 1))
     with pytest.raises(wm.ModelError, match="`plans` are for a tree, an mlp or, on a CPU, an lstm"):
-        batches(corpus.train, build("gru", size), plans=True)  # type: ignore[call-overload]
+        batches(corpus.train, build("gru", size), plans=True)
     with pytest.raises(wm.UsageError, match="`epochs` is 0"):
         batches(corpus.train, build("bigram", size), epochs=0)
     with pytest.raises(wm.UsageError, match="`batch_size` is 1"):

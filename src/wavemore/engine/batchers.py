@@ -36,7 +36,7 @@ from wavemore.text.vocabulary import BOUNDARY, Ids
 CHUNK = 131_072  # contexts of a tree that are evaluated at once
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
-MIN_SHARED = 256  # lines that an LSTM evaluates at once from which it pays to compute common beginnings only once
+MIN_SHARING = 256  # lines that an LSTM evaluates at once from which it pays to compute common beginnings only once
 SORTED_BY = 8  # first characters by which these lines are sorted
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
@@ -271,7 +271,7 @@ class LineBatcher(Batcher):
         if not (isinstance(self.model, Recurrent) and self.model.is_packable):
             return False
         lines = len(self.spans.lengths)
-        return min(lines, lines * line_chunk(self.model) // len(self.tokens)) >= MIN_SHARED
+        return min(lines, lines * line_chunk(self.model) // len(self.tokens)) >= MIN_SHARING
 
     def _beginnings(self, lines: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Return numbers by which lines with the same first characters are near each other: (L,) -> (L,)."""

@@ -113,11 +113,12 @@ def batches(
         shares = isinstance(model, Recurrent) and model.is_packable
         if part.format == "text" or not (shares or (isinstance(model, Tree) and not model.is_positional)):
             raise ModelError("`plans` are for a tree, an mlp or, on a CPU, an lstm, and for a list: leave it out")
+        planner: WindowBatcher | LineBatcher
         if isinstance(model, Tree):
-            windows = WindowBatcher(part.tokens, model, "unique")
-            return Batches(partial(_plans, windows), training_sampler(part, windows, recipe), steps)
-        whole = LineBatcher(part.tokens, model, part.labels)
-        return Batches(partial(_plans, whole), training_sampler(part, whole, recipe), steps)
+            planner = WindowBatcher(part.tokens, model, "unique")
+        else:
+            planner = LineBatcher(part.tokens, model, part.labels)
+        return Batches(partial(_plans, planner), training_sampler(part, planner, recipe), steps)
     if part.format == "text":
         blocks = BlockBatcher(part.tokens, model, block_size, model.context - 1 if isinstance(model, Tree) else 0)
         return Batches(partial(_blocks, blocks), training_sampler(part, blocks, recipe), steps)
@@ -125,7 +126,7 @@ def batches(
     return Batches(partial(_lines, lines), training_sampler(part, lines, recipe), steps)
 
 
-def _plans(batcher: Any, positions: NDArray[np.int64]) -> tuple[Any, Tensor]:
+def _plans(batcher: WindowBatcher | LineBatcher, positions: NDArray[np.int64]) -> tuple[Any, Tensor]:
     """Return the distinct n-grams or beginnings before the positions, with their targets."""
     return batcher.plan(positions), batcher.targets(positions)
 

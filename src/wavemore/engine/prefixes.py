@@ -17,9 +17,10 @@ ROWS = 8
 def prefix_plan(
     first: NDArray[np.integer], tokens: NDArray[np.integer], starts: NDArray[np.int64], lengths: NDArray[np.integer]
 ) -> PrefixPlan:
-    """Find what is before the positions of some lines: the token `first`, (L,), and the characters up to there.
+    """Find the distinct beginnings of some lines.
 
-    Line i has the `tokens` from `starts[i]` on, `lengths[i]` of them, at least one.
+    Line i has `lengths[i]` positions, at least one. Before its first position is the token `first[i]`, before the next
+    one also `tokens[starts[i]]`, and so on.
 
     >>> tokens, start = np.array([1, 2, 1, 0, 1, 2, 0, 1, 3, 0]), np.zeros(3, np.int64)
     >>> plan = prefix_plan(start, tokens, np.array([0, 4, 7]), np.array([4, 3, 3]))

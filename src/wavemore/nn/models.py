@@ -87,6 +87,15 @@ def build(
 ) -> Tree: ...
 @overload
 def build(
+    name: Literal["lstm", "gru", "rnn"],
+    vocabulary_size: int,
+    config: RecurrentConfig | None = ...,
+    seed: int = ...,
+    num_labels: int = ...,
+    **settings: Any,
+) -> Recurrent: ...
+@overload
+def build(
     name: str,
     vocabulary_size: int,
     config: ModelConfig | None = ...,

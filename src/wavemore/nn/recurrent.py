@@ -111,7 +111,7 @@ class Recurrent(Model):
         """Predict the next token at all positions of some lines, (B, V), and compute each distinct beginning once.
 
         Dropout draws one mask per distinct beginning between layers, and one per position before the output. Raises
-        `ModelError` if the model is not packable.
+        `ModelError` for a model that is not an LSTM on a CPU (`is_packable`).
         """
         if not isinstance(plan, PrefixPlan):
             raise ModelError(f"{a_kind(plan)} is not a plan: make plans by `batches(..., plans=True)`")
