@@ -87,15 +87,13 @@ QUESTIONS = {
         ),
     ),
     "width": Question(
-        "How many passes of a list, and how wide, at equal arithmetic? (The first trial has less.)",
+        "How wide, at equal arithmetic? Three seeds.",
         "names",
-        {"learning_rate": 0.08, "adamw_learning_rate": 0.01},
-        (
-            {"hidden": 256, "epochs": 12, "weight_decay": 0.2},
-            {"hidden": 256, "epochs": 21, "weight_decay": 0.2},
-            {"hidden": 320, "epochs": 14, "weight_decay": 0.2},
-            {"hidden": 384, "epochs": 10, "weight_decay": 0.2},
-            {"hidden": 512, "epochs": 6, "weight_decay": 0.2},
+        {"learning_rate": 0.08, "weight_decay": 0.2},
+        tuple(
+            {"hidden": hidden, "epochs": epochs, "seed": seed}
+            for hidden, epochs in ((320, 17), (384, 12), (448, 9), (512, 7), (640, 4.5))
+            for seed in range(3)
         ),
     ),
     "teachers": Question(
@@ -108,8 +106,21 @@ QUESTIONS = {
             {"hidden": 768, "epochs": 20, "weight_decay": 0.15, "distill_weight": 0.85},
         ),
     ),
+    "short teachers": Question(
+        "What do teachers with seven passes teach?",
+        "names",
+        {"learning_rate": 0.08, "weight_decay": 0.2, "distill_weight": 0.85},
+        (
+            {"teachers": 2, "hidden": 384, "epochs": 9},
+            {"teachers": 5, "hidden": 512, "epochs": 14},
+        ),
+    ),
 }
-TEACHER = {"hidden": 384, "epochs": 10, "learning_rate": 0.08, "adamw_learning_rate": 0.01, "weight_decay": 0.2}
+TEACHERS = {
+    "teachers": {"hidden": 384, "epochs": 10, "learning_rate": 0.08, "adamw_learning_rate": 0.01, "weight_decay": 0.2},
+    "short teachers": {"hidden": 384, "epochs": 7, "learning_rate": 0.08, "weight_decay": 0.2},
+}
+"""The settings of the teachers of a question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +150,10 @@ def main() -> None:
                 print(f"{name}: {path} is missing, so these trials are left out")
                 break
             corpus = corpus or read(question.data, path)
-            if settings.get("teachers") and not teachers:
-                teachers = [train(corpus, TEACHER | {"seed": seed + 1})[0] for seed in range(settings["teachers"])]
-            note(arguments.output, {"question": name, "settings": settings, **run(corpus, settings, teachers)})
+            for seed in range(len(teachers), settings.get("teachers", 0)):
+                teachers.append(train(corpus, TEACHERS[name] | {"seed": seed + 1})[0])
+            result = run(corpus, settings, teachers[: settings.get("teachers", 0)])
+            note(arguments.output, {"question": name, "settings": settings, **result})
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def test_a_trial_is_not_repeated_and_one_without_data_is_left_out(
         "text": rules.Question("And a text?", "tinyshakespeare", common, ({},)),
     }
     monkeypatch.setattr(rules, "QUESTIONS", questions)
-    monkeypatch.setattr(rules, "TEACHER", {"hidden": 8, "steps": 2})
+    monkeypatch.setattr(rules, "TEACHERS", {"teachers": {"hidden": 8, "steps": 2}})
     lines = load_corpus("names").train.lines[:400]
     for name in ("moses", "names"):
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
