@@ -92,7 +92,7 @@ QUESTIONS = {
         {"learning_rate": 0.08, "weight_decay": 0.2},
         tuple(
             {"hidden": hidden, "epochs": epochs, "seed": seed}
-            for hidden, epochs in ((320, 17), (384, 12), (448, 9), (512, 7), (640, 4.5))
+            for hidden, epochs in ((320, 17), (384, 12), (448, 9), (512, 7))
             for seed in range(3)
         ),
     ),
@@ -103,7 +103,6 @@ QUESTIONS = {
         (
             {"hidden": 512, "epochs": 14, "weight_decay": 0.2, "distill_weight": 0.7},
             {"hidden": 512, "epochs": 24, "weight_decay": 0.15, "distill_weight": 0.85},
-            {"hidden": 768, "epochs": 20, "weight_decay": 0.15, "distill_weight": 0.85},
         ),
     ),
     "short teachers": Question(

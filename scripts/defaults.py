@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from wavemore.comparison.statistics import mean_std
+
 ROOT = Path(__file__).resolve().parents[1]
 DOC = ROOT / "docs/defaults.md"
 
@@ -35,6 +37,7 @@ SETTINGS = {
     "weight_decay": "weight decay",
     "dropout": "dropout",
     "distill_weight": "distillation weight",
+    "teachers": "teachers",
 }
 """Settings of the trials of the record `rules`, in the order of the columns."""
 
@@ -59,26 +62,35 @@ def _trials(record: dict[str, Any]) -> dict[str, list[str]]:
     """Return a table of the trials of each question, with the settings in which they differ."""
     tables = {}
     for name in record["questions"]:
-        trials = [trial for trial in record["trials"] if trial["question"] == name]
-        found = [trial["settings"] for trial in trials]
+        rows = dict[str, list[dict[str, Any]]]()  # the trials that differ in the seed alone
+        for trial in record["trials"]:
+            if trial["question"] == name:
+                rows.setdefault(str(trial["settings"] | {"seed": 0}), []).append(trial)
+        found = [trials[0]["settings"] for trials in rows.values()]
         varied = [key for key in SETTINGS if len({settings.get(key, 0) for settings in found}) > 1]
         columns = {SETTINGS[key]: [f"{settings.get(key, 0):,}" for settings in found] for key in varied}
         if "learning_rate" in varied:
             products = [each["learning_rate"] * each["weight_decay"] * each["steps"] for each in found]
             columns["rate x decay x steps"] = [f"{product:.1f}" for product in products]
         if "hidden" in varied:
-            columns["characters per parameter"] = [f"{trial['characters_per_parameter']:.2g}" for trial in trials]
+            ratios = [trials[0]["characters_per_parameter"] for trials in rows.values()]
+            columns["characters per parameter"] = [f"{ratio:.2g}" for ratio in ratios]
         losses = {"train": "train_nats", "val": "val_nats", "val at the end": "last_val_nats"}
-        columns |= {what: [f"{trial[key]:.3f}" for trial in trials] for what, key in losses.items()}
+        if "mean_of_teachers_val_nats" in next(iter(rows.values()))[0]:
+            losses["val of the teachers' mean"] = "mean_of_teachers_val_nats"
+        columns |= {
+            what: [_mean([trial[key] for trial in trials]) for trials in rows.values()] for what, key in losses.items()
+        }
         if columns["val at the end"] == columns["val"]:
             del columns["val at the end"]
-        rows = map(" | ".join, zip(*columns.values(), strict=True))
-        tables[name] = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *(f"| {row} |" for row in rows)]
-        if "teachers_val_nats" in trials[0]:
-            each = ", ".join(f"{nats:.3f}" for nats in sorted(trials[0]["teachers_val_nats"]))
-            mean = f"{trials[0]['mean_of_teachers_val_nats']:.3f}"
-            tables[name] += ["", f"The teachers have {each}, the mean of their probabilities {mean}."]
+        cells = map(" | ".join, zip(*columns.values(), strict=True))
+        tables[name] = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *(f"| {row} |" for row in cells)]
     return tables
+
+
+def _mean(losses: list[float]) -> str:
+    """Return the mean of some losses, and their standard deviation if there are several."""
+    return f"{losses[0]:.3f}" if len(losses) == 1 else str(mean_std(losses))
 
 
 def _short_lists(record: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from wavemore.engine import time_plan
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
-from wavemore.engine.time_plan import ALONE, STUDENT, Speed, probe
+from wavemore.engine.time_plan import ALONE, STUDENT, TEACHER, Speed, probe
 from wavemore.errors import UsageError
 from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
@@ -37,7 +37,7 @@ def test_the_plan_fills_the_time_and_is_the_same_without_it(kind: str, tmp_path:
     assert budget is not None
     assert planned.model == ("tree" if kind == "list" else "lstm")
     epochs = planned.recipe.steps * planned.recipe.batch_size / data.train.num_targets
-    assert epochs < ALONE.epochs + 0.1
+    assert epochs < ALONE[data.format].epochs + 0.1
     seconds = planned.recipe.steps * planned.recipe.batch_size / budget.chars_per_second
     assert 4 < seconds < 12
     chosen: dict[str, Any] = dict(budget.chosen)
@@ -59,10 +59,12 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
     assert set(own.budget.chosen) == {"steps", "num_evals", "distill_weight"}
 
 
-def test_a_model_is_wide_enough_to_use_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def same_arithmetic(planned: Any, corpus: Corpus, seconds: float, device: str) -> Speed:
-        return Speed(2e10 / parameter_count(planned.model, len(corpus.vocabulary), planned.model_config), 1e6)
+def same_arithmetic(planned: Any, corpus: Corpus, seconds: float, device: str) -> Speed:
+    """Measure a machine that multiplies equally fast for models of any size."""
+    return Speed(2e10 / parameter_count(planned.model, len(corpus.vocabulary), planned.model_config), 1e6)
 
+
+def test_a_model_is_wide_enough_to_use_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_plan, "probe", same_arithmetic)
     names = load_corpus("names")
     for minutes in (0.66, 0.7, 0.98, 1.02):
@@ -94,7 +96,7 @@ def test_a_small_list_is_not_read_for_ever(corpus: LineCorpus, text: TextCorpus)
     for data in (corpus, text):
         recipe = plan(data, minutes=60).recipe
         assert recipe.steps * recipe.batch_size == pytest.approx(
-            STUDENT.epochs * data.train.num_targets, abs=recipe.batch_size
+            STUDENT[data.format].epochs * data.train.num_targets, abs=recipe.batch_size
         )
 
 
@@ -118,6 +120,17 @@ def test_time_that_one_model_does_not_need_goes_to_teachers() -> None:
     assert planned.model_config.width >= planned.teachers[0].model_config.width
     budgets = [teacher.budget.minutes for teacher in planned.teachers if teacher.budget]
     assert 3 < sum(budgets) < 6
+
+
+def test_teachers_are_narrower_than_a_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_plan, "probe", same_arithmetic)
+    names = load_corpus("names")
+    most = TEACHER["lines"].parameters * names.train.num_targets
+    alone, planned = plan(names, minutes=2, model="lstm"), plan(names, minutes=5, model="lstm")
+    sizes = [parameter_count("lstm", len(names.vocabulary), each.model_config) for each in (alone, *planned.teachers)]
+    assert not alone.teachers
+    assert len(planned.teachers) >= 2
+    assert sizes[0] > most > 0.8 * sizes[1]
 
 
 def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:

@@ -37,18 +37,14 @@ WINDOWS = 4
 CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
 CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
-MOST_PARAMETERS: dict[Format, float] = {"lines": 4.0, "text": 2.0}
-"""Parameters per target of the train part, at most: a wider model would only memorise more."""
 ENOUGH = 0.9
 """Fraction of the time that a model must be able to use if a wider one could use it."""
 WIDTHS = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 """Channels of the state to choose from."""
-SHORT_WORK = 4e11
-"""Parameters times characters of an lstm below which a tree of short lines is better."""
+SHORT_WORK, FEW_EPOCHS = 4e11, 12
+"""Parameters times characters of an lstm, and its passes over the data, below which a tree of short lines is better."""
 TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
 """Fraction of the time that is for teachers, and how many there are."""
-TEACHER_EPOCHS: dict[Format, float] = {"lines": 7.0, "text": 12.0}
-"""Passes over the data of a teacher, at least: five with seven passes of a list teach as much as three with twelve."""
 DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
 MOST_SOFT_TARGETS = 2e8
@@ -68,12 +64,19 @@ class Limits(NamedTuple):
 
     epochs: float
     """Passes over the data."""
-    width: float
-    """Factor of `MOST_PARAMETERS`."""
+    enough: float
+    """Passes with which a wider model would be better, if it has time for more."""
+    parameters: float
+    """Parameters per target of the train part."""
 
 
-ALONE, STUDENT = Limits(12, 1.0), Limits(20, 4.0)
+ALONE: dict[Format, Limits] = {"lines": Limits(12, 9, 8.0), "text": Limits(12, 12, 2.0)}
+TEACHER: dict[Format, Limits] = {"lines": Limits(12, 12, 4.0), "text": Limits(12, 12, 2.0)}
+"""Narrow teachers teach as much as wide ones, and more of them fit."""
+STUDENT: dict[Format, Limits] = {"lines": Limits(20, 12, 16.0), "text": Limits(20, 20, 8.0)}
 """A student memorises less: its teachers' probabilities say more than the data."""
+TEACHER_EPOCHS: dict[Format, float] = {"lines": 7.0, "text": 12.0}
+"""Passes over the data of a teacher, at least: five with seven passes of a list teach as much as three with twelve."""
 
 Planner = Callable[..., Plan]
 """Completes settings to a plan."""
@@ -90,11 +93,7 @@ def plan_for_time(
     _check(settings)
     search = _Search(corpus, minutes, perf_counter() - elapsed, device, settings, planner)
     choice = search.best()
-    one, share = search.fitted(choice, search.left, minutes, ALONE), TEACHERS_SHARE * search.left
-    count = min(MOST_TEACHERS, int(share / search.needed(choice, TEACHER_EPOCHS[corpus.format])))
-    if count < LEAST_TEACHERS or corpus.train.num_targets * len(corpus.vocabulary) > MOST_SOFT_TARGETS:
-        return one
-    return search.student(choice, count, min(share / count, search.needed(choice, ALONE.epochs)))
+    return search.taught(choice) or search.fitted(choice, search.left, minutes, ALONE[corpus.format])
 
 
 def _check(settings: Settings) -> None:
@@ -136,6 +135,11 @@ class _Search:
     probes: dict[tuple[str, str], Speed] = field(default_factory=dict)
 
     @property
+    def format(self) -> Format:
+        """Whether the data is a list or a text."""
+        return self.corpus.format
+
+    @property
     def left(self) -> float:
         """The seconds that are left."""
         return self.start + 60 * self.minutes - perf_counter()
@@ -143,22 +147,22 @@ class _Search:
     def best(self) -> Choice:
         """Choose a model and its size."""
         if self.settings["model"]:
-            return self.sized({}, self.left, ALONE)
+            return self.sized({}, self.left, ALONE[self.format])
         models = ("lstm", "wavenet") if self.corpus.vocabulary.labels else ("lstm", "wavenet", "tree")
         own = {model: len(settings_of(model) & set(self.settings)) for model in models}
         model = max(own, key=lambda name: own[name])
         if model == "lstm" and own.get("tree") == own["lstm"] and self.tree_is_better():
             model = "tree"
-        return self.sized({"model": model}, self.left, ALONE)
+        return self.sized({"model": model}, self.left, ALONE[self.format])
 
     def tree_is_better(self) -> bool:
         """Whether an lstm would see too little of a list of short lines."""
-        if self.corpus.format == "text" or has_long_lines(self.corpus):
+        if self.format == "text" or has_long_lines(self.corpus):
             return False
         plan = self.planner(**self.settings | {"model": "lstm"})
         chars = self.speed(plan, SHORTEST_PROBE).training * self.left  # a rough figure is enough
         work = chars * self.parameters(plan, plan.model_config.width)
-        return work < SHORT_WORK and chars < ALONE.epochs * self.corpus.train.num_targets
+        return work < SHORT_WORK and chars < FEW_EPOCHS * self.corpus.train.num_targets
 
     def sized(self, chosen: Settings, seconds: float, limits: Limits) -> Choice:
         """Choose the width of a model for so much time, if it is free, by the speeds of the widths that are tried."""
@@ -181,9 +185,8 @@ class _Search:
         streams = choice.plan.model == "lstm" and choice.plan.recipe.sampling == "streams"
         if not (is_long and streams) or FOR_LONG_TEXT.keys() & {**self.settings, **choice.chosen}.keys():
             return choice
-        model = {name: value for name, value in choice.chosen.items() if name == "model"}
         often = chars >= MANY_PASSES * targets and "dropout" not in self.settings
-        return self.sized(model | FOR_LONG_TEXT | ({"dropout": DROPOUT} if often else {}), seconds, limits)
+        return self.sized(model_of(choice) | FOR_LONG_TEXT | ({"dropout": DROPOUT} if often else {}), seconds, limits)
 
     def probed(self, chosen: Settings) -> Choice:
         """Measure the speed of a model, if it is not known."""
@@ -208,14 +211,15 @@ class _Search:
     def hidden(self, plan: Plan, work: float, limits: Limits) -> int:
         """Return the best width for so many parameters times characters."""
         targets = self.corpus.train.num_targets
-        ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.corpus.format]
+        ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.format]
         default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
-        most = max(limits.width * MOST_PARAMETERS[self.corpus.format] * targets, default)
-        least = work / (limits.epochs * targets)  # narrower models would end early
+        most = max(limits.parameters * targets, default)
+        least = work / (limits.enough * targets)  # narrower models would have more passes
         best = min(max(sqrt(max(work, 1.0) / ratio), least), most)
         sizes = {hidden: self.parameters(plan, hidden) for hidden in WIDTHS}
-        wide = [hidden for hidden in WIDTHS if least > most or sizes[hidden] >= ENOUGH * least]
-        return min(wide or WIDTHS[-1:], key=lambda hidden: abs(sizes[hidden] / best - 1))
+        possible = [hidden for hidden in WIDTHS if sizes[hidden] <= most] or WIDTHS[:1]
+        wide = [hidden for hidden in possible if sizes[hidden] >= ENOUGH * least]
+        return min(wide or possible[-1:], key=lambda hidden: abs(sizes[hidden] / best - 1))
 
     def steps(self, choice: Choice, epochs: float) -> int:
         """Return the steps of so many passes over the data."""
@@ -230,7 +234,7 @@ class _Search:
         """Return the seconds after the training."""
         targets, num_labels = self.corpus.val.num_targets, len(self.corpus.vocabulary.labels)
         targets += train_loss_part(self.corpus).num_targets + min(num_labels * targets, MAX_TARGETS)
-        counting = 0.5 if self.corpus.format == "lines" else 0.0  # how many samples are known
+        counting = 0.5 if self.format == "lines" else 0.0  # how many samples are known
         return 0.5 + counting + targets / choice.speed.evaluation
 
     def needed(self, choice: Choice, epochs: float) -> float:
@@ -258,17 +262,36 @@ class _Search:
         budget = TimeBudget(minutes, speed.training, ending, most, chosen)
         return replace(self.planner(**self.settings | chosen), budget=budget)
 
-    def student(self, choice: Choice, count: int, seconds: float) -> Plan:
+    def taught(self, choice: Choice) -> Plan | None:
+        """Plan the student of some teachers, if that is better than the choice, one model for all the time."""
+        targets, width = self.corpus.train.num_targets, choice.plan.model_config.width
+        epochs, limits = TEACHER_EPOCHS[self.format], TEACHER[self.format]
+        narrower = min(1.0, limits.parameters * targets / self.parameters(choice.plan, width))
+        possible = TEACHERS_SHARE * self.left / (narrower * self.needed(choice, epochs))  # a rough figure
+        if possible < LEAST_TEACHERS or targets * len(self.corpus.vocabulary) > MOST_SOFT_TARGETS:
+            return None
+        teacher = self.sized(model_of(choice), self.left, limits)
+        share = TEACHERS_SHARE * self.left
+        count = min(MOST_TEACHERS, int(share / self.needed(teacher, epochs)))
+        seconds = min(share / max(1, count), self.needed(teacher, limits.epochs))
+        return self.student(teacher, count, seconds) if count >= LEAST_TEACHERS else None
+
+    def student(self, teacher: Choice, count: int, seconds: float) -> Plan:
         """Plan a student of so many teachers that take `seconds` each."""
-        fitted = self.fitted(choice, seconds, seconds / 60, ALONE)
+        fitted = self.fitted(teacher, seconds, seconds / 60, TEACHER[self.format])
         seed = fitted.recipe.seed
         seeds = ((seed + number) % 2**63 for number in range(1, count + 1))
         teachers = tuple(replace(fitted, recipe=replace(fitted.recipe, seed=other)) for other in seeds)
-        teaching = count * (seconds + self.corpus.train.num_targets / choice.speed.evaluation)
-        model = {name: value for name, value in choice.chosen.items() if name == "model"}
-        student = self.sized(model, self.left - teaching, STUDENT)
+        teaching = count * (seconds + self.corpus.train.num_targets / teacher.speed.evaluation)
+        limits = STUDENT[self.format]
+        student = self.sized(model_of(teacher), self.left - teaching, limits)
         student = student._replace(chosen=student.chosen | {"distill_weight": DISTILL_WEIGHT})
-        return replace(self.fitted(student, self.left - teaching, self.minutes, STUDENT), teachers=teachers)
+        return replace(self.fitted(student, self.left - teaching, self.minutes, limits), teachers=teachers)
+
+
+def model_of(choice: Choice) -> Settings:
+    """Return the kind of model of a choice, if it was not requested."""
+    return {name: value for name, value in choice.chosen.items() if name == "model"}
 
 
 def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:
