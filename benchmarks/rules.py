@@ -92,7 +92,7 @@ QUESTIONS = {
         {"learning_rate": 0.08, "weight_decay": 0.2},
         tuple(
             {"hidden": hidden, "epochs": epochs, "seed": seed}
-            for hidden, epochs in ((320, 17), (384, 12), (448, 9), (512, 7))
+            for hidden, epochs in ((320, 17), (384, 12), (512, 7))
             for seed in range(3)
         ),
     ),

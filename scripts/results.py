@@ -160,15 +160,16 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
     rows = [
         "`wavemore train FILE --minutes M` without other settings (`python -m benchmarks.published`): *time* is that",
         "of the whole command by the clock, *memory* its peak. The published figures took minutes or hours on a GPU.\n",
-        "| data | published | minutes | wavemore | time | not training | memory | model | seeds |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | published | minutes | wavemore | time | not training | memory | model | seeds | processor |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for record in sorted(found, key=lambda record: (record["task"], record["minutes"])):
+    for record in sorted(found, key=lambda record: (record["task"], record["environment"]["cpu"], record["minutes"])):
         mean, chosen = record["mean"], record["runs"][0]["chosen"]
         rows.append(
             f"| {record['about']} | {_figures(record['published'])} | {record['minutes']:g} | {_reached(record)} | "
             f"{mean['seconds']:.0f} s | {mean['not_training']:.0%} | {mean['peak_mb']:.0f} MB | "
-            f"{_model(chosen, record['runs'][0].get('teachers', 0))} | {len(record['runs'])} |"
+            f"{_model(chosen, record['runs'][0].get('teachers', 0))} | {len(record['runs'])} | "
+            f"{record['environment']['cpu']} |"
         )
     sources = {record["task"]: record["source"] for record in found}
     machine = found[0]["environment"]
@@ -176,7 +177,8 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
         *rows,
         "",
         *(f"- {task}: {source}" for task, source in sorted(sources.items())),
-        f"\n{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}.",
+        f"\n{machine['cores']} cores, torch {machine['torch']}. The processor with AVX2 has no bfloat16 and takes",
+        "about three times as long for the same training ([log](LOG.md#a-given-time)).",
     ]
 
 
