@@ -177,8 +177,8 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
         *rows,
         "",
         *(f"- {task}: {source}" for task, source in sorted(sources.items())),
-        f"\n{machine['cores']} cores, torch {machine['torch']}. The processor with AVX2 has no bfloat16 and takes",
-        "about three times as long for the same training ([log](LOG.md#a-given-time)).",
+        f"\n{machine['cores']} cores, torch {machine['torch']}. The rows without AVX2 are from a processor with",
+        "AVX-512 and bfloat16, which trains about three times as fast ([log](LOG.md#a-given-time)).",
     ]
 
 

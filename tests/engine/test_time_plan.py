@@ -130,7 +130,15 @@ def test_teachers_are_narrower_than_a_model_alone(monkeypatch: pytest.MonkeyPatc
     sizes = [parameter_count("lstm", len(names.vocabulary), each.model_config) for each in (alone, *planned.teachers)]
     assert not alone.teachers
     assert len(planned.teachers) >= 2
-    assert sizes[0] > most > 0.8 * sizes[1]
+    assert sizes[0] > most >= sizes[1]
+
+
+@pytest.mark.usefixtures("_known_speed")
+@pytest.mark.parametrize("model", ["bigram", "bow", "wavenet", "transformer"])
+def test_models_without_a_free_width_have_teachers_too(model: str, corpus: LineCorpus) -> None:
+    planned = plan(corpus, minutes=30, model=model)
+    assert planned.teachers
+    assert {teacher.model_config for teacher in planned.teachers} == {planned.model_config}
 
 
 def test_the_probe_leaves_no_trace(corpus: LineCorpus) -> None:

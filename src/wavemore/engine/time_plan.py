@@ -27,7 +27,7 @@ from wavemore.text.parts import Format
 Settings = dict[str, Any]
 
 MOST_PROBES = 3
-"""Widths of a model whose speed is measured, at most."""
+"""Widths whose speed is measured, at most, for each of a model alone, teachers, and a student."""
 FIRST_GUESS = 2e10
 """Parameters times characters per second of training that decide the first width whose speed is measured."""
 PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
@@ -60,14 +60,14 @@ EVALUATION_SHARE = 0.04
 
 
 class Limits(NamedTuple):
-    """How much a training can gain from: more would only memorise the data."""
+    """What a training can make use of. With more epochs or parameters it would only memorise the data."""
 
     epochs: float
     """Passes over the data."""
-    enough: float
-    """Passes with which a wider model would be better, if it has time for more."""
+    epochs_of_widest: float
+    """If there is time for more passes than these, a wider model is better."""
     parameters: float
-    """Parameters per target of the train part."""
+    """Parameters per target of the train part; the default width may have more."""
 
 
 ALONE: dict[Format, Limits] = {"lines": Limits(12, 9, 8.0), "text": Limits(12, 12, 2.0)}
@@ -133,6 +133,8 @@ class _Search:
     settings: Settings
     planner: Planner
     probes: dict[tuple[str, str], Speed] = field(default_factory=dict)
+    latest: dict[str, float] = field(default_factory=dict)
+    """For each kind of model, parameters times characters per second of the width that was tried last."""
 
     @property
     def format(self) -> Format:
@@ -169,14 +171,15 @@ class _Search:
         plan = self.planner(**self.settings | chosen)
         if plan.model not in (*RECURRENT, "tree") or "hidden" in self.settings:
             return self.probed(chosen)
-        tried, work = set[int](), FIRST_GUESS * seconds
+        tried, work = set[int](), self.latest.get(plan.model, FIRST_GUESS) * seconds
         while True:
             hidden = self.hidden(plan, work, limits)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
                 return self.for_long_text(choice, seconds, limits)
             tried.add(hidden)
-            work = choice.speed.training * self.parameters(plan, hidden) * seconds
+            self.latest[plan.model] = choice.speed.training * self.parameters(plan, hidden)
+            work = self.latest[plan.model] * seconds
 
     def for_long_text(self, choice: Choice, seconds: float, limits: Limits) -> Choice:
         """Give an lstm that reads a text for long what it needs for that, and the width that suits it."""
@@ -214,10 +217,10 @@ class _Search:
         ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.format]
         default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
         most = max(limits.parameters * targets, default)
-        least = work / (limits.enough * targets)  # narrower models would have more passes
+        least = work / (limits.epochs_of_widest * targets)  # narrower models would have more passes
         best = min(max(sqrt(max(work, 1.0) / ratio), least), most)
         sizes = {hidden: self.parameters(plan, hidden) for hidden in WIDTHS}
-        possible = [hidden for hidden in WIDTHS if sizes[hidden] <= most] or WIDTHS[:1]
+        possible = [hidden for hidden in WIDTHS if sizes[hidden] <= most]
         wide = [hidden for hidden in possible if sizes[hidden] >= ENOUGH * least]
         return min(wide or possible[-1:], key=lambda hidden: abs(sizes[hidden] / best - 1))
 
@@ -264,17 +267,25 @@ class _Search:
 
     def taught(self, choice: Choice) -> Plan | None:
         """Plan the student of some teachers, if that is better than the choice, one model for all the time."""
-        targets, width = self.corpus.train.num_targets, choice.plan.model_config.width
-        epochs, limits = TEACHER_EPOCHS[self.format], TEACHER[self.format]
-        narrower = min(1.0, limits.parameters * targets / self.parameters(choice.plan, width))
-        possible = TEACHERS_SHARE * self.left / (narrower * self.needed(choice, epochs))  # a rough figure
-        if possible < LEAST_TEACHERS or targets * len(self.corpus.vocabulary) > MOST_SOFT_TARGETS:
+        targets, epochs, limits = self.corpus.train.num_targets, TEACHER_EPOCHS[self.format], TEACHER[self.format]
+        if targets * len(self.corpus.vocabulary) > MOST_SOFT_TARGETS:
+            return None
+        possible = TEACHERS_SHARE * self.left / (self.narrower(choice, limits) * self.needed(choice, epochs))
+        if possible < LEAST_TEACHERS:
             return None
         teacher = self.sized(model_of(choice), self.left, limits)
         share = TEACHERS_SHARE * self.left
         count = min(MOST_TEACHERS, int(share / self.needed(teacher, epochs)))
         seconds = min(share / max(1, count), self.needed(teacher, limits.epochs))
         return self.student(teacher, count, seconds) if count >= LEAST_TEACHERS else None
+
+    def narrower(self, choice: Choice, limits: Limits) -> float:
+        """Return the size of a model within some limits, relative to a choice, as if both were equally fast."""
+        if "hidden" not in choice.chosen:
+            return 1.0
+        size = self.parameters(choice.plan, choice.plan.model_config.width)
+        hidden = self.hidden(choice.plan, choice.speed.training * size * self.left, limits)
+        return min(1.0, self.parameters(choice.plan, hidden) / size)
 
     def student(self, teacher: Choice, count: int, seconds: float) -> Plan:
         """Plan a student of so many teachers that take `seconds` each."""
