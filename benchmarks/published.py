@@ -165,7 +165,7 @@ def run(*words: str) -> tuple[dict[str, Any], int]:
 
 
 def molecules(data: Path, folder: Path) -> dict[str, float]:
-    """Draw molecules with the real command, and return the metrics of MOSES as fractions.
+    """Draw molecules with the real command, unselected, and return the metrics of MOSES as fractions.
 
     valid: RDKit reads them; unique: of the first 10,000 valid ones, by canonical SMILES; novel: of the distinct valid
     ones, neither as drawn nor in canonical form in the training file.
@@ -175,7 +175,7 @@ def molecules(data: Path, folder: Path) -> dict[str, float]:
     except ImportError:
         raise UsageError("MOSES needs RDKit: pip install 'wavemore[chemistry]'") from None
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
-    command = ["sample", str(folder), "-n", str(SAMPLES), "--seed", "0"]
+    command = ["sample", str(folder), "--raw", "-n", str(SAMPLES), "--seed", "0"]
     drawn = subprocess.check_output([sys.executable, "-m", "wavemore", *command], text=True).splitlines()
     canonical: dict[str, set[str]] = {}
     valid: list[str] = []
