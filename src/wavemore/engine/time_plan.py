@@ -64,7 +64,7 @@ class Limits(NamedTuple):
 
     epochs: float
     """Passes over the data."""
-    epochs_of_widest: float
+    epochs_before_wider: float
     """If there is time for more passes than these, a wider model is better."""
     parameters: float
     """Parameters per target of the train part; the default width may have more."""
@@ -217,7 +217,7 @@ class _Search:
         ratio = CHARS_PER_TREE_PARAMETER if plan.model == "tree" else CHARS_PER_PARAMETER[self.format]
         default = self.parameters(plan, plan.model_config.width)  # as wide as without a given time, at least
         most = max(limits.parameters * targets, default)
-        least = work / (limits.epochs_of_widest * targets)  # narrower models would have more passes
+        least = work / (limits.epochs_before_wider * targets)  # narrower models would have more passes
         best = min(max(sqrt(max(work, 1.0) / ratio), least), most)
         sizes = {hidden: self.parameters(plan, hidden) for hidden in WIDTHS}
         possible = [hidden for hidden in WIDTHS if sizes[hidden] <= most]
@@ -266,7 +266,7 @@ class _Search:
         return replace(self.planner(**self.settings | chosen), budget=budget)
 
     def taught(self, choice: Choice) -> Plan | None:
-        """Plan the student of some teachers, if that is better than the choice, one model for all the time."""
+        """Plan teachers and their student, if there is time for them; `choice` is the model that would be alone."""
         targets, epochs, limits = self.corpus.train.num_targets, TEACHER_EPOCHS[self.format], TEACHER[self.format]
         if targets * len(self.corpus.vocabulary) > MOST_SOFT_TARGETS:
             return None
@@ -280,7 +280,7 @@ class _Search:
         return self.student(teacher, count, seconds) if count >= LEAST_TEACHERS else None
 
     def narrower(self, choice: Choice, limits: Limits) -> float:
-        """Return the size of a model within some limits, relative to a choice, as if both were equally fast."""
+        """Return how much smaller than a choice a model within some limits is, without a probe: 1 if it is as large."""
         if "hidden" not in choice.chosen:
             return 1.0
         size = self.parameters(choice.plan, choice.plan.model_config.width)
