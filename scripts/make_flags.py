@@ -52,7 +52,11 @@ TYPES = {
     int | Literal["all"]: "IntOrAll",
     tuple[str, ...]: "Texts",
 }
-SAMPLING = "How characters are drawn. By default, --temperature and --max-length suit the data, and --seed is random."
+SAMPLING = """How characters are drawn.
+
+    By default, --temperature is 0.8 for lines (with --rank, one that suits the list) and 1 for text or with --raw,
+    and --max-length suits the data; --seed is random.
+    """
 
 
 def main() -> None:

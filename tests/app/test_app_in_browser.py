@@ -115,7 +115,7 @@ def learn(page: Any, lines: list[str], heading: str = "") -> None:
     page.get_by_label("Or paste it").fill("\n".join([*([heading] if heading else []), *lines]))
     page.get_by_role("button", name="Read the pasted list").click()
     if heading:
-        page.get_by_text(f"The first item is {heading}, as a heading would be").wait_for(timeout=WAIT)
+        page.get_by_text(f"The first item, {heading}, looks like a heading").wait_for(timeout=WAIT)
         page.get_by_role("button", name="Read it in another way").click()
         page.get_by_label("The first line is a heading").check()
     page.get_by_text(f"{len(lines)} items").wait_for(timeout=WAIT)
@@ -201,7 +201,7 @@ def test_runs_of_kinds_and_of_texts_are_used(tab: Tab, app: App, tmp_path: Path)
     page.locator(".w-items").wait_for(state="detached", timeout=WAIT)
     page.get_by_label("Beginning").fill("It was\na d")
     page.get_by_label("How many characters").fill("60")
-    page.get_by_role("button", name="Write on").click()
+    page.get_by_role("button", name="Continue the text").click()
     end, content = time.monotonic() + WAIT / 1000, ""
     while len(content) < len("It was\na d") + 60:  # it grows
         assert time.monotonic() < end, content

@@ -226,7 +226,7 @@ def test_characters_that_are_lost_by_case_or_form_are_said(folder: Path, wavemor
     assert "note    4 new characters would be known in lower case: add --case lower\n" in result.out
     result = wavemore("train", "upper.txt", "--from", "lower", "--case", "lower", *SHORT)
     assert "9 of 9 characters known\n" in result.out
-    assert "note    the data of that run has 2 val lines too: the val loss looks better than it is" in result.out
+    assert "note    2 val lines are also in that run's data: the val loss looks better than it would" in result.out
     (folder / "parts.txt").write_text("".join(f"{line}\n".replace("é", "e\u0301") for line in lines), encoding="utf-8")
     result = wavemore("train", "parts.txt", "--from", "lower", "--normalize", "none", *SHORT)
     assert "note    1 new character would be known in the form of that run's data: add --normalize nfc\n" in result.out

@@ -29,8 +29,8 @@ def test_counts_are_said_and_kept(wavemore: Callable[..., Any], table: Path) -> 
     assert result.code == 0
     assert "the column name, counted by times, of a table of 3 columns" in result.out
     assert "1 item with a count of 0 left out, 570 occurrences in all" in result.out
-    assert "per character, each item as often as it is counted" in result.out
-    assert "each item as often as it is counted" in wavemore("evaluate", "r1").out
+    assert "per character, items weighted by their counts" in result.out
+    assert "items weighted by their counts" in wavemore("evaluate", "r1").out
     own = ("table.csv", "--column", "name", "--count-column", "times", "--json")
     figures = json.loads(wavemore("evaluate", "r1", *own).out)
     copies = [name for number, name in enumerate(NAMES) for _ in range(3 * number)]

@@ -1,4 +1,4 @@
-"""All runs in one table, and which of two guesses better."""
+"""All runs in one table, and which of two runs guesses better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Row:
     name: str
     data: str
     quality: str
-    """Among how many characters it hesitates at each place."""
+    """How many characters it hesitates between at each place."""
     state: str
     """Empty for a finished run."""
     does: str

@@ -285,5 +285,5 @@ def _free(path: Path) -> None:
 def find_named(name: str) -> Run:
     """Return the run of this name in `runs/`; no path leads elsewhere. Raises `RunError` if there is none."""
     if not any(folder.name == name for folder in ROOM.glob("*")) or read_created(ROOM / name / "config.json") is None:
-        raise RunError(f"there is no run {name[:100]!r}: choose one of the list")
+        raise RunError(f"there is no run {name[:100]!r}: choose one from the list")
     return Run(ROOM / name)

@@ -99,7 +99,7 @@ def _add_models(shelf: Shelf) -> None:
     def write(
         run: str = "latest", beginning: str = "", length: int = 500, daring: float = 0.8, seed: int = -1
     ) -> Iterator[str]:
-        """Write on from a beginning with a run of one continuous text: the text as it grows."""
+        """Continue a beginning with a run of one continuous text: the text as it grows."""
         with in_plain_words():
             yield from shelf.write(typed(run, "run", str), beginning, length, daring, seed)
 

@@ -154,7 +154,7 @@ def _unpacked(path: Path) -> int:
 def too_large(size: int) -> str:
     """Return the sentence for a list of too many bytes."""
     return (
-        f"this list has {size / 1e6:,.0f} MB, and at most {MAX_BYTES / 1e6:,.0f} MB can be read here: give a part of it"
+        f"this list is {size / 1e6:,.0f} MB, and at most {MAX_BYTES / 1e6:,.0f} MB can be read here: give a part of it"
     )
 
 

@@ -59,7 +59,7 @@ def facts(found: ListFacts) -> Html:
         rows.append(("Kinds", ", ".join(found.kinds[:20])))
     rows += [("Left out", "; ".join(found.left_out) or "nothing")]
     listed = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in rows)
-    heading = f"The first item is {found.header}, as a heading would be: if it is one, say so under “{READING}”."
+    heading = f"The first item, {found.header}, looks like a heading: if it is one, say so under “{READING}”."
     short = "A short list: the new items will stay close to it. A few hundred items or more are better."
     notes = (note(heading) if found.header else "") + (note(short) if found.distinct < FEW else "")
     return Html(
@@ -96,7 +96,7 @@ def _state(job: Job, ahead: int) -> str:
         left = 60 * job.minutes - job.seconds
         time = f"about {duration(left)} left" if job.minutes and left > 1 else "about to finish"
         parts = job.teachers + 1
-        part = f"part {job.teacher or parts} of {parts}, of which the last one learns from all others; "
+        part = f"part {job.teacher or parts} of {parts} (the last part learns from all the others); "
         return f"Learning, {part if job.teachers else ''}{time}.{so_far}"
     if job.state == "done":
         return f"Done: {job.name} has learned your list.{so_far} Now make new ones."
@@ -131,7 +131,7 @@ def curve(points: Sequence[Point]) -> Html:
         f"<text x='-6' y='4' text-anchor='end'>{top:.0f}</text>"
         f"<text x='-6' y='{HEIGHT}' text-anchor='end'>1</text>"
         f"<text x='{WIDTH}' y='{HEIGHT + 16}' text-anchor='end'>{text(duration(last))}</text></svg>"
-        "<figcaption>Among how many characters it hesitates at each place: lower is better</figcaption></figure>"
+        "<figcaption>How many characters it hesitates between at each place: lower is better</figcaption></figure>"
     )
 
 
@@ -239,7 +239,7 @@ def runs(rows: Sequence[Row]) -> Html:
     """All runs in a table."""
     if not rows:
         return note("There is no run yet: give a list, and start.")
-    head = ("Name", "Learned from", "Hesitates between", "Learned for", "How it works", "Begun")
+    head = ("Name", "Learned from", "Hesitates between", "Training time", "How it works", "Started")
     body = []
     for row in rows:
         state = f" <small>({text(row.state)})</small>" if row.state else ""
@@ -262,7 +262,7 @@ def runs(rows: Sequence[Row]) -> Html:
 def verdict(result: Verdict, a: str, b: str) -> Html:
     """Which of two runs guesses better, and for which items."""
     lists = "".join(
-        f"<div><h3>{text(name)} expects more</h3>{_chips(line.text for line in lines)}</div>"
+        f"<div><h3>Guessed better by {text(name)}</h3>{_chips(line.text for line in lines)}</div>"
         for name, lines in ((a, result.better_with_a), (b, result.better_with_b))
         if lines
     )

@@ -131,15 +131,16 @@ class Page:
         self.kept = gr.HTML(markup.favourites([], ""))
 
     def _text(self) -> None:
-        gr.HTML("<p class='w-small'>This one has read a text, not a list: it writes on.</p>")
-        beginning = gr.Textbox(label="Beginning", info="it writes on from here", lines=3)
+        gr.HTML("<p class='w-small'>This run has learned from a text, not a list: it continues what you type.</p>")
+        beginning = gr.Textbox(label="Beginning", info="the text continues from here", lines=3)
         length = gr.Number(500, label="How many characters", precision=0, minimum=1, maximum=MAX_TEXT)
         self.text_wishes: list[Any] = [beginning, length, _daring()]
-        self.write = gr.Button("Write on", variant="primary")
+        self.write = gr.Button("Continue the text", variant="primary")
         self.written = gr.HTML()
 
     def _inside(self) -> None:
-        gr.HTML("<h2>Look inside</h2><p class='w-small'>Type an item, or its beginning, and see what it expected.</p>")
+        about = "Type an item, or its beginning, and see what the model expected."
+        gr.HTML(f"<h2>Look inside</h2><p class='w-small'>{about}</p>")
         with gr.Row():
             self.word = gr.Textbox(label="An item", max_lines=1)
         self.look = gr.Button("Look", variant="primary", size="sm")

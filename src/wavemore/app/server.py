@@ -109,7 +109,7 @@ def _check_address(host: str, port: int | None) -> None:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((name, port or 0))
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no name of a host"
+        reason = getattr(error, "strerror", None) or "it is not a valid host name"
         if port is None or not isinstance(error, OSError) or isinstance(error, socket.gaierror):
             raise UsageError(f"`host` is {host!r:.100}, where nothing can be served ({reason}): leave it out") from None
         raise UsageError(f"`port` is {port}, which cannot be used ({reason}): choose another one") from None

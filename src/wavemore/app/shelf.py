@@ -134,7 +134,7 @@ class Loaded:
     def draw(self, wishes: Wishes, count: int) -> Iterator[Sample]:
         """Draw items one after the other; the first one raises `UsageError` for wishes that no item can meet."""
         if self.format == "text":
-            raise UsageError(f"the run {self.run.path.name} has read a text, so it makes no items: it writes on")
+            raise UsageError(f"the run {self.run.path.name} has read a text, so it makes no items: it continues a text")
         model = self.model
         return generate(model.model, model.vocabulary, count, self._sampling(wishes), model.known)
 

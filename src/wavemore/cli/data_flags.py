@@ -70,7 +70,7 @@ class DataFlags:
     max_length: Length = None
     """for a list: leave out lines of more than this many characters"""
     min_count: Number = 1
-    """for a list: leave out items that occur less often, all copies and their counts together"""
+    """for a list: leave out items that occur fewer than N times, copies and counts added up"""
     case: Literal["keep", "lower"] = "keep"
     """lower: convert everything to lower case, prefixes and scored lines too"""
 

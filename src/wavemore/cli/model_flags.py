@@ -97,7 +97,11 @@ class RecipeFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingFlags:
-    """How characters are drawn. By default, --temperature and --max-length suit the data, and --seed is random."""
+    """How characters are drawn.
+
+    By default, --temperature is 0.8 for lines (with --rank, one that suits the list) and 1 for text or with --raw,
+    and --max-length suits the data; --seed is random.
+    """
 
     temperature: FloatOrAuto = "auto"
     """below 1 more typical, above 1 more unusual; 0 always takes the most likely character"""
@@ -126,6 +130,6 @@ class SamplingFlags:
     new: Flag = False
     """only lines that are not in the data"""
     min_distance: Number = 0
-    """least number of edits from every line of the data, and from each other line"""
+    """minimum number of edits from every line of the data and from every other new line"""
     seed: IntOrAuto = "auto"
     """the same seed gives the same lines"""

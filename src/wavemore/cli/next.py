@@ -29,7 +29,7 @@ class Next:
     n: Annotated[Number, arg(name="num", aliases=["-n"])] = 10
     """how many characters"""
     label: Text = None
-    """for a run with labels: the label of the item (default: all, by their probability after the beginning)"""
+    """for a run with labels: the label of the item (default: all, weighted by their probability given the beginning)"""
     json: Flag = False
     """print a JSON list of objects with character (empty: the end of the item) and p"""
 

@@ -259,8 +259,8 @@ def _table(ranking: "Ranking") -> Iterator[str]:
     if ranking.percentile_ranks is not None:
         yield "typical: percentage of the validation lines that are less typical than this one"
     if ranking.nearest is not None:
-        few = "" if ranking.most_edits is None else ", if it is one edit away: the lists are too long for more"
-        yield f"nearest known item: the most similar one of the run's data, and the number of edits{few}"
+        few = "" if ranking.most_edits is None else "; only items one edit away are found, as the lists are so long"
+        yield f"nearest known item: the most similar one in the run's data, and the number of edits{few}"
 
 
 def _nearest(item: "Item") -> str:

@@ -69,7 +69,7 @@ class Train:
     epochs: FloatOrAuto = "auto"
     """passes over the training data, instead of --steps"""
     carried_from: SourceRun = None
-    """begin with the weights of this run on a related list or text, and its model; helps if the data is short"""
+    """begin with the model and weights of this run on a related list or text; helps if there is little data"""
     teachers: Runs = None
     """distillation: finished runs, experiments or folders; their mean probabilities are part of each target"""
     device: Name = "cpu"
@@ -220,7 +220,10 @@ class Train:
         from wavemore.engine.plan import plan
 
         if self.minutes is not None and self.teachers:
-            raise UsageError("--minutes does not know how long the teachers' probabilities take: leave out one of them")
+            raise UsageError(
+                "--minutes cannot plan for --teachers, as the time for the teachers' probabilities is not known: "
+                "leave out one of the two"
+            )
         elapsed, settings, device = monotonic() - started(), self._settings(), self._usable_device()
         if begin is not None:
             settings |= {"model": begin.config.model, "carried": begin.config.model_config}

@@ -109,7 +109,7 @@ def show_result(
         screen.say(f"label  recovered from {summary.val_label_recovery:.1%} of the val items; losses per label:")
         screen.say(label_table(screen, val.by_label))
     if summary.memorised is not None:
-        suited = f"drawn at temperature {summary.temperature:g}, as suits this list"
+        suited = f"drawn at temperature {summary.temperature:g}, which suits this list"
         first, *others = [*summary.memorised.sentences, suited]
         screen.say(f"known  {first}", *(f"       {other}" for other in others))
     screen.say(
@@ -132,7 +132,7 @@ def show_result(
 
 def by_count(part: "Part") -> str:
     """Return the end of a loss's unit: whether items weigh as much as their counts."""
-    return "" if part.segment_weights is None else ", each item as often as it is counted"
+    return "" if part.segment_weights is None else ", items weighted by their counts"
 
 
 def _oddities(corpus: "Corpus") -> Iterator[str]:
@@ -181,9 +181,10 @@ def _carried(source: "SourceConfig", config: "RunConfig") -> list[str]:
             f"add --normalize {normalize}"
         )
     if source.shared_val_lines:
+        verb = "is" if source.shared_val_lines == 1 else "are"
         rows.append(
-            f"note    the data of that run has {pluralize(source.shared_val_lines, 'val line')} too: the val loss "
-            "looks better than it is on lines that are new to the model"
+            f"note    {pluralize(source.shared_val_lines, 'val line')} {verb} also in that run's data: the val loss "
+            "looks better than it would on lines that are new to the model"
         )
     return rows
 

@@ -57,13 +57,13 @@ class Tune:
     model: Text = None
     """kinds of models to search, such as tree,lstm (default: those that suit the data)"""
     max_parameters: Length = None
-    """most parameters of a model"""
+    """maximum number of parameters of a model"""
     max_seconds: RealOrNone = None
-    """most CPU time of a training, in seconds, evaluations excluded (default with --minutes: a part of the time)"""
+    """maximum CPU time of each training in seconds, evaluations excluded (default with --minutes: a part of it)"""
     repeats: Number = 3
-    """fresh seeds on which the best trials are repeated"""
+    """number of fresh seeds on which the best trials are repeated"""
     seed: Number = 0
-    """seed of all trials, and of the choices; the repeats have the seeds after it"""
+    """seed of all trials and of the search; the repeats use the seeds that follow it"""
     folder: Folder = None
     """folder for the runs, the result and the page (default: runs/tune-NAME)"""
     jobs: IntOrAuto = "auto"
@@ -196,7 +196,7 @@ def _show(record: "Record", folder: Path, page: Path | None, screen: Screen) -> 
     screen.say("")
     for sentence in answer(record):
         screen.say(f"- {sentence}")
-    screen.say("", "the winner again, to the same bits:", f"  {shlex.join(winner['command'])}", "")
+    screen.say("", "to train the winner again, bit-identically:", f"  {shlex.join(winner['command'])}", "")
     screen.say(f"sample  wavemore sample {shlex.quote(winner['paths'][0])}")
     screen.say(f"runs    wavemore log {shlex.quote(str(folder))}")
     if page is not None:

@@ -49,7 +49,7 @@ class Memorised:
         made = f"of {self.samples:,} samples, {shares}, and {self.near:.0%} are new but one edit from an item"
         if self.real_near is None:
             return [made]
-        real = f"of the val items that are not in train, {self.real_near:.0%} are one edit from one of train"
+        real = f"of the val items that are not in train, {self.real_near:.0%} are one edit from a train item"
         return [made, real]
 
 

@@ -33,7 +33,7 @@ class Sampling:
     max_length: int = setting(100, "longest line, in characters; lines that do not end by then are drawn again")
     distinct: bool = setting(False, "no duplicate lines")
     new: bool = setting(False, "only lines that are not in the data")
-    min_distance: int = setting(0, "least number of edits from every line of the data, and from each other line")
+    min_distance: int = setting(0, "minimum number of edits from every line of the data and from every other new line")
     seed: int = setting(0, "the same seed gives the same lines")
 
     def __post_init__(self) -> None:

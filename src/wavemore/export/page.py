@@ -48,7 +48,9 @@ def export_page(model: LanguageModel | Run, *, title: str = "", about: str = "",
     packer = Packer(exact=float32)
     data = _content(names, packer)
     name, known = names.config.data.name, data["known"]
-    read, does = (f"{known['lines']:,} lines of {name}", "makes new ones") if known else (name, "writes on")
+    read, does = name, "continues what you type"
+    if known:
+        read, does = f"{known['lines']:,} lines of {name}", "makes new ones"
     texts = {
         "title": title or f"More like {name}",
         "about": about

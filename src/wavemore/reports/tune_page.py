@@ -50,7 +50,7 @@ def _page(record: Record) -> str:
     ]
     sections = [
         ("Result", [*map(paragraph, answer(record)), _finalists(record)]),
-        ("The winner again", _again(winner)),
+        ("Train the winner again", _again(winner)),
         ("The search", [_over_time(record), _trials(record), *_left_out(record)]),
         ("The settings", _settings(record)),
         ("Method", [*map(paragraph, _method(record))]),
@@ -65,7 +65,7 @@ def _again(winner: Mapping[str, Any]) -> list[Html]:
     if words[:2] == ["wavemore", "train"]:
         seed = winner["runs"][0]["seed"]
         parts = [
-            paragraph(f"This trains {name_of(winner['trial'])} on seed {seed}, to the same bits:"),
+            paragraph(f"This trains {name_of(winner['trial'])} on seed {seed} again, with bit-identical weights:"),
             command(*words),
         ]
     settings = {str(name).replace("_", " "): format_value(value) for name, value in winner["settings"].items()}
@@ -128,7 +128,10 @@ def _left_out(record: Record) -> list[Html]:
 def _over_time(record: Record) -> Html:
     trials = [_drawn(each) for each in record["trials"] if _loss(each) is not None]
     description = f"The val loss of {len(trials)} trials in their order"
-    caption = "Trials above the upper edge are drawn on it. A pruned trial has its lowest loss before it was stopped."
+    caption = (
+        "Trials above the upper edge are drawn on it. A pruned trial is shown with its lowest loss before it was "
+        "stopped."
+    )
     return picture(trials_over_time(trials, int(record["winner"])), description, caption)
 
 
@@ -169,8 +172,8 @@ def _method(record: Record) -> list[str]:
     return [
         f"Searched: {', '.join(search['models'])}{within}. The first trial has the settings of `wavemore train`, "
         "within the limits; a few others are fixed starting points, and Optuna's TPE sampler chooses the rest. All "
-        "trials have the same seed. A trial is pruned if it would stay worse than the third best even if its loss fell "
-        "further than that of nine in ten finished trials of its kind did from the same point of the training.",
+        "trials have the same seed. A trial is pruned if its loss would stay above that of the third-best trial even "
+        "if it fell further from there on than the losses of nine in ten finished trials of the same kind did.",
         "The best trials and the defaults are trained again on seeds that the search did not use. The verdicts are "
         "t-tests at the 5 % level that add the errors of the seeds and of the val lines, their p-values adjusted by "
         "Holm's method; the intervals are not adjusted. The settings were chosen on val, so val is a little too good "

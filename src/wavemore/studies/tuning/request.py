@@ -42,7 +42,7 @@ class Request:
     max_seconds: float | None = None
     """Of CPU time, for each training."""
     seed: int = 0
-    """Of all trials; the repeats have the seeds after it."""
+    """Of all trials; the repeats use the seeds that follow it."""
     repeats: int = 3
     jobs: int = 1
     cluster: str = ""
