@@ -24,7 +24,7 @@ FLOORS = {
     "app": 8,
     "cli": 9,
 }
-GROUND = {"errors", "files", "html", "markdown", "progress", "signs", "version"}
+GROUND = {"errors", "files", "html", "markdown", "memory", "progress", "signs", "version"}
 """Modules beside the rooms: any room may import them, and they import nothing of wavemore but each other."""
 ENTRANCES = {"__init__": {"version"}, "__main__": {"cli"}}
 """Modules at the top, and what they may import."""

@@ -67,7 +67,7 @@ def test_teachers_are_trained_first_also_after_an_interruption(folder: Path) -> 
     assert (summary.teachers_train_seconds or 0) > 0
     assert len(config.teachers) >= 2
     teachers = [Run(folder / "mine/teachers" / str(number + 1)) for number in range(len(config.teachers))]
-    assert {teacher.config.recipe.seed for teacher in teachers} == {n + 1 for n in range(len(teachers))}
+    assert len({teacher.config.recipe.seed for teacher in teachers}) == len(teachers)
     assert all(teacher.summary() for teacher in teachers)
     assert [Path(teacher.run).name for teacher in config.teachers] == [teacher.path.name for teacher in teachers]
     # The flags of the plan train the same student again.

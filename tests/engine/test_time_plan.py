@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
-from wavemore.engine import time_plan
+from wavemore.engine import memory, time_plan
+from wavemore.engine.batcher import Batcher
+from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
-from wavemore.engine.time_plan import ALONE, STUDENT, TEACHER, Speed, probe
+from wavemore.engine.time_plan import ALONE, MOST_TEACHERS, STUDENT, TEACHER, TEACHERS_SHARE, Speed, probe
 from wavemore.errors import UsageError
+from wavemore.nn.model import Model
 from wavemore.nn.models import build, parameter_count
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import load_corpus
 from wavemore.text.line_corpus import LineCorpus
+from wavemore.text.parts import Part
 from wavemore.text.text_corpus import TextCorpus
 
 
@@ -113,13 +117,62 @@ def test_time_that_one_model_does_not_need_goes_to_teachers() -> None:
     alone, planned = plan(names, minutes=1, model="lstm"), plan(names, minutes=8, seed=7)
     assert not alone.teachers
     assert len(planned.teachers) >= 3
-    assert [teacher.recipe.seed for teacher in planned.teachers] == [7 + n for n in range(1, len(planned.teachers) + 1)]
+    other = plan(names, minutes=8, seed=8)  # the next seed of an experiment has other teachers
+    seeds = [teacher.recipe.seed for each in (planned, other) for teacher in each.teachers]
+    assert len(set(seeds)) == len(seeds)
     assert len({teacher.model_config for teacher in planned.teachers}) == 1
     assert planned.recipe.distill_weight > 0
     assert planned.teachers[0].recipe.distill_weight == 0
     assert planned.model_config.width >= planned.teachers[0].model_config.width
     budgets = [teacher.budget.minutes for teacher in planned.teachers if teacher.budget]
     assert 3 < sum(budgets) < 6
+
+
+@pytest.mark.usefixtures("_known_speed")
+def test_there_are_no_teachers_without_memory_for_their_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = load_corpus("names")
+    size = 4 * names.train.num_targets * len(names.vocabulary)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 2 * size)
+    assert plan(names, minutes=8, hidden=32).teachers
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 2 * size - 1)
+    assert not plan(names, minutes=8, hidden=32).teachers
+
+
+@pytest.mark.usefixtures("_known_speed")
+def test_teachers_may_use_their_share_of_the_time_and_no_more_than_they_need() -> None:
+    names = load_corpus("names")
+    planned = plan(names, minutes=60)
+    budgets = [teacher.budget for teacher in planned.teachers if teacher.budget]
+    assert len(budgets) == MOST_TEACHERS
+    assert sum(budget.minutes for budget in budgets) == pytest.approx(TEACHERS_SHARE * 60, rel=0.05)
+    assert {teacher.recipe.steps for teacher in planned.teachers} == {budget.most_steps for budget in budgets}
+
+
+@pytest.mark.parametrize(
+    ("flag", "model"), [({"heads": 2}, "transformer"), ({"dilations": (1, 2)}, "wavenet"), ({"layers": 2}, "lstm")]
+)
+@pytest.mark.usefixtures("_known_speed")
+def test_a_setting_chooses_its_model_as_it_does_without_a_time(
+    flag: dict[str, Any], model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "words.csv").write_text("word,kind\n" + "".join(f"{a}{b}o,{b}\n" for a in "bdklmnrst" for b in "aeiou"))
+    labelled = load_corpus(tmp_path / "words.csv", column="word", label_column="kind")
+    assert plan(labelled, minutes=1, **flag).model == plan(labelled, **flag).model == model
+
+
+def test_the_speed_of_an_evaluation_is_that_of_typical_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [*(f"ab{number}" for number in range(3_000)), *(f"{number}" * 300 for number in range(100, 400))]
+    corpus, evaluated = LineCorpus.from_lines(lines), list[Part]()
+
+    def spied(part: Part, model: Model) -> Batcher:
+        evaluated.append(part)
+        return evaluation_batcher(part, model)
+
+    monkeypatch.setattr(time_plan, "evaluation_batcher", spied)
+    probe(plan(corpus, model="gru", hidden=8, steps=1), corpus, 0.4)
+    [part] = evaluated
+    shares = [each.lines.lengths[each.lines.lengths > 100].sum() / each.num_targets for each in (part, corpus.val)]
+    assert shares[0] == pytest.approx(shares[1], rel=0.3)
 
 
 def test_teachers_are_narrower_than_a_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from wavemore.engine.training_plan import TimeBudget
 from wavemore.errors import UsageError
 from wavemore.nn.models import build
 from wavemore.runs import deadline
+from wavemore.runs.config import TeacherConfig
 from wavemore.runs.deadline import Deadline
 from wavemore.runs.identity import training_digest
 from wavemore.runs.recorder import Recorder
@@ -111,6 +112,8 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     limit, recorder = Deadline(20.0), Recorder(run, None)
     for record in train(run, run.new_model(), corpus, recorder, deadline=limit):
         clock.now += 1.0
+        if changes := run.config.recipe.replanned:  # what a killed process leaves: no state before a change
+            assert run.checkpoint().position.step >= changes[-1][0]
         if record.step == 5:
             recorder.save(record)
             early = run.checkpoint()
@@ -122,6 +125,16 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     *_, last = fit(model, corpus, config.recipe, resume=early)
     assert last.step == record.step
     assert all(torch.equal(value, run.model().state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_resumed_student_does_not_get_the_time_of_its_teachers_again(corpus: LineCorpus, clock: Clock) -> None:
+    planned = plan(corpus, model="lstm", hidden=8, steps=40)
+    planned = replace(planned, budget=TimeBudget(1.0, 64.0, 10.0))
+    teachers = [TeacherConfig(f"runs/{number}", "1f", "lstm", 15.0) for number in (1, 2)]
+    config = config_of(planned, data_config(corpus, ""), teachers=teachers)
+    limit = Deadline.of(config, 5.0)
+    assert limit is not None
+    assert limit.end - clock.now == pytest.approx(60 - 10 - 2 * 15 - 5)
 
 
 def test_changes_of_the_steps_are_checked() -> None:

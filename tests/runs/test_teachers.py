@@ -9,7 +9,7 @@ from wavemore.engine.plan import plan
 from wavemore.errors import RunError
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
-from wavemore.runs.teachers import check_teachers, create_teachers, keep_teacher, next_teacher, own_teachers
+from wavemore.runs.teachers import FOLDER, check_teachers, create_teachers, keep_teacher, next_teacher, own_teachers
 from wavemore.runs.training import config_of, data_config, finish, train
 from wavemore.text.line_corpus import LineCorpus
 
@@ -49,6 +49,12 @@ def test_each_teacher_is_known_by_its_weights_when_it_is_finished(student: Run, 
     (student.path / "teachers/2/model.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match="has changed"):
         check_teachers(student.config, corpus)
+
+
+def test_a_run_that_is_replaced_leaves_no_teachers_behind(student: Run, corpus: LineCorpus) -> None:
+    planned = plan(corpus, model="lstm", hidden=8, steps=2)
+    create_teachers(student, [planned], corpus)
+    assert [Run(student.path / FOLDER / number).exists() for number in ("1", "2")] == [True, False]
 
 
 def test_a_teacher_that_is_missing_or_a_link_is_an_error(student: Run, tmp_path: Path) -> None:

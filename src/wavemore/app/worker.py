@@ -18,12 +18,12 @@ from typing import Any
 
 from wavemore.app.lists import How, load_list
 from wavemore.engine.generate_lines import generate
+from wavemore.engine.memory import check_fits
 from wavemore.engine.plan import plan
 from wavemore.engine.sampling import Sampling
 from wavemore.engine.threads import set_threads
 from wavemore.errors import WavemoreError
 from wavemore.nn.model import Model
-from wavemore.runs.memory_check import check_fits
 from wavemore.runs.run import Run
 from wavemore.runs.teachers import FOLDER, check_teachers, create_teachers, keep_best_teacher, own_teachers
 from wavemore.runs.train import TrainingStep, training_steps

@@ -83,10 +83,10 @@ class Inspect:
         return inspect(run), run
 
     def _new_model(self, model_name: ModelName) -> "Inspection":
+        from wavemore.engine.memory import check_fits
         from wavemore.engine.plan import plan
         from wavemore.inspection.inspect import inspect_model
         from wavemore.nn.models import build
-        from wavemore.runs.memory_check import check_fits
 
         corpus, _ = self.reading.load(source_of((self.source,) if self.source else (), self.data))
         settings = {"model": model_name, **given(self.architecture), **given(self.training)}

@@ -172,9 +172,9 @@ class Train:
         self, corpus: "Corpus", source: str, run: "Run | None", arguments: Sequence[str], begin: "Source | None"
     ) -> "tuple[RunConfig, tuple[Plan, ...]]":
         """Choose the settings that are not given, and set the number of threads; the plans are those of teachers."""
+        from wavemore.engine.memory import check_fits
         from wavemore.engine.plan import uses_threads
         from wavemore.runs.environment import use_threads
-        from wavemore.runs.memory_check import check_fits
         from wavemore.runs.teachers import check_teachers, find_teachers
         from wavemore.runs.training import config_of, data_config
 

@@ -4,7 +4,7 @@ import shlex
 import signal
 from contextlib import nullcontext
 from dataclasses import asdict
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from wavemore.cli.progress import busy, display, interrupts
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from wavemore.nn.model import Model
-    from wavemore.runs.config import RunConfig
     from wavemore.runs.deadline import Deadline
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.run import Run
@@ -40,6 +39,7 @@ def train_run(
     128 plus the signal if one stopped the training.
     """
     from wavemore.nn.ranks import current_ranks
+    from wavemore.runs.deadline import Deadline
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import teacher_probabilities
     from wavemore.runs.tensorboard import Board
@@ -64,7 +64,7 @@ def train_run(
         if checkpoint is not None:
             screen.say(f"resuming after step {recorder.last_step:,} of {config.recipe.steps:,}")
         with Board(run, recorder.records) if tensorboard else nullcontext() as board:
-            deadline = _deadline(run.config, recorder, started)
+            deadline = Deadline.of(run.config, recorder.seconds_before, started)
             if stopped := _take_steps(run, model, corpus, recorder, screen, deadline, soft_targets, board):
                 kept = f"{run.home} still holds the old run" if run.is_replacement else "the run is kept"
                 screen.say("", f"stopped after step {recorder.last_step:,}; {kept}. Continue with:", f"  {command}")
@@ -105,7 +105,7 @@ def _take_steps(
             show(record)
             if board is not None:
                 board.update()
-            if ranks.any("stop", interrupted() > 0) and record.step < record.steps:
+            if ranks.any("stop", interrupted() > 0):
                 recorder.save(record)
                 return interrupted() or signal.SIGINT
     return 0
@@ -113,6 +113,7 @@ def _take_steps(
 
 def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:
     """Train what a student's own teachers still lack; return the number of a signal that stopped it, or 0."""
+    from wavemore.runs.deadline import Deadline
     from wavemore.runs.recorder import Recorder
     from wavemore.runs.teachers import keep_teacher, next_teacher
     from wavemore.runs.training import finish
@@ -124,7 +125,7 @@ def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:
             if teacher.summary() is None:
                 screen.say("", f"teacher {index + 1} of {len(run.config.teachers)}")
                 recorder, model = Recorder(teacher, teacher.checkpoint()), teacher.new_model()
-                deadline = _deadline(teacher.config, recorder, None)
+                deadline = Deadline.of(teacher.config, recorder.seconds_before)
                 if stopped := _take_steps(teacher, model, corpus, recorder, screen, deadline):
                     return stopped
                 with busy("losses of train and val", screen):
@@ -135,18 +136,9 @@ def _train_teachers(run: "Run", corpus: "Corpus", screen: Screen) -> int:
 
 def _explained(error: TrainingError | RunError, run: "Run") -> TrainingError | RunError:
     """Return the error of a training with what is left of it."""
-    if run.discard():
-        return type(error)(f"{error}; {run.home} still holds the old run")
-    if isinstance(error, RunError):
+    if isinstance(error, RunError):  # such as a full disk: the training can be resumed
         return error
+    if run.discard():
+        return TrainingError(f"{error}; {run.home} still holds the old run")
     state = "the best checkpoint" if (run.path / "model.safetensors").exists() else "no model, only the settings,"
     return TrainingError(f"{error}; {state} is in {run.path}")
-
-
-def _deadline(config: "RunConfig", recorder: "Recorder", started: float | None) -> "Deadline | None":
-    """Return when the training must end, if it has a time budget; of a run that is resumed, the rest counts."""
-    from wavemore.runs.deadline import Deadline
-
-    teaching = sum(teacher.train_seconds for teacher in config.teachers)
-    used = recorder.seconds_before + teaching if started is None else monotonic() - started
-    return Deadline.of(config, used)

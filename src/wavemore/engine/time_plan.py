@@ -6,6 +6,7 @@ The rules and their evidence are in `docs/defaults.md`.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
+from statistics import fmean
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from wavemore.engine.evaluate import chunk_nats
 from wavemore.engine.fit import fit
 from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.loss_parts import train_loss_part, val_in_training
+from wavemore.engine.memory import check_fits, soft_targets_fit
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.ranks import NO_MINUTES, require_one_process
 from wavemore.engine.recipe import MAX_COUNT
@@ -33,7 +35,7 @@ FIRST_GUESS = 2e10
 PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
 """Fraction of the time that a probe takes, and its limits in seconds."""
 WINDOWS = 4
-"""Parts of a probe; the fastest one counts, as the first ones warm up the machine and try numbers of threads."""
+"""Parts of a probe; the last half of them counts, as the first ones warm up the machine and try numbers of threads."""
 CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
 CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
@@ -150,7 +152,7 @@ class _Search:
         """Choose a model and its size."""
         if self.settings["model"]:
             return self.sized({}, self.left, ALONE[self.format])
-        models = ("lstm", "wavenet") if self.corpus.vocabulary.labels else ("lstm", "wavenet", "tree")
+        models = ("lstm", "wavenet", "transformer" if self.corpus.vocabulary.labels else "tree")
         own = {model: len(settings_of(model) & set(self.settings)) for model in models}
         model = max(own, key=lambda name: own[name])
         if model == "lstm" and own.get("tree") == own["lstm"] and self.tree_is_better():
@@ -196,6 +198,7 @@ class _Search:
         plan = self.planner(**self.settings | chosen)
         key = plan.model, plan.model_config.label
         if key not in self.probes:
+            check_fits(plan.model, len(self.corpus.vocabulary), plan.model_config)
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
             self.probes[key] = self.speed(plan, seconds)
         return Choice(plan, self.probes[key], chosen)
@@ -253,7 +256,7 @@ class _Search:
         evaluation, ending = self.evaluation(choice), self.ending(choice)
         training = seconds - ending
         num_evals = self.settings.get("num_evals", int(min(10, max(1, EVALUATION_SHARE * training / evaluation))))
-        steps = int((training - num_evals * evaluation) * speed.training / batch_size)
+        steps = round((training - num_evals * evaluation) * speed.training / batch_size)
         if steps < LEAST_STEPS:
             least = 60 * minutes - training + num_evals * evaluation + LEAST_STEPS * batch_size / speed.training
             raise UsageError(
@@ -262,13 +265,15 @@ class _Search:
             )
         most = self.steps(choice, limits.epochs)
         chosen = choice.chosen | {"steps": min(steps, most), "num_evals": num_evals}
+        ending += evaluation  # a training ends with a val loss
         budget = TimeBudget(minutes, speed.training, ending, most, chosen)
         return replace(self.planner(**self.settings | chosen), budget=budget)
 
     def taught(self, choice: Choice) -> Plan | None:
         """Plan teachers and their student, if there is time for them; `choice` is the model that would be alone."""
         targets, epochs, limits = self.corpus.train.num_targets, TEACHER_EPOCHS[self.format], TEACHER[self.format]
-        if targets * len(self.corpus.vocabulary) > MOST_SOFT_TARGETS:
+        size = len(self.corpus.vocabulary)
+        if targets * size > MOST_SOFT_TARGETS or not soft_targets_fit(targets, size):
             return None
         possible = TEACHERS_SHARE * self.left / (self.narrower(choice, limits) * self.needed(choice, epochs))
         if possible < LEAST_TEACHERS:
@@ -276,8 +281,7 @@ class _Search:
         teacher = self.sized(model_of(choice), self.left, limits)
         share = TEACHERS_SHARE * self.left
         count = min(MOST_TEACHERS, int(share / self.needed(teacher, epochs)))
-        seconds = min(share / max(1, count), self.needed(teacher, limits.epochs))
-        return self.student(teacher, count, seconds) if count >= LEAST_TEACHERS else None
+        return self.student(teacher, count, share / count) if count >= LEAST_TEACHERS else None
 
     def narrower(self, choice: Choice, limits: Limits) -> float:
         """Return how much smaller than a choice a model within some limits is, without a probe: 1 if it is as large."""
@@ -287,13 +291,14 @@ class _Search:
         hidden = self.hidden(choice.plan, choice.speed.training * size * self.left, limits)
         return min(1.0, self.parameters(choice.plan, hidden) / size)
 
-    def student(self, teacher: Choice, count: int, seconds: float) -> Plan:
-        """Plan a student of so many teachers that take `seconds` each."""
-        fitted = self.fitted(teacher, seconds, seconds / 60, TEACHER[self.format])
+    def student(self, teacher: Choice, count: int, most: float) -> Plan:
+        """Plan a student of so many teachers that may take `most` seconds each."""
+        fitted = self.fitted(teacher, most, most / 60, TEACHER[self.format])
+        expected = min(most, self.needed(teacher, TEACHER[self.format].epochs))
         seed = fitted.recipe.seed
-        seeds = ((seed + number) % 2**63 for number in range(1, count + 1))
+        seeds = ((seed + 1_000 * number) % 2**63 for number in range(1, count + 1))  # other runs have other teachers
         teachers = tuple(replace(fitted, recipe=replace(fitted.recipe, seed=other)) for other in seeds)
-        teaching = count * (seconds + self.corpus.train.num_targets / teacher.speed.evaluation)
+        teaching = count * (expected + self.corpus.train.num_targets / teacher.speed.evaluation)
         limits = STUDENT[self.format]
         student = self.sized(model_of(teacher), self.left - teaching, limits)
         student = student._replace(chosen=student.chosen | {"distill_weight": DISTILL_WEIGHT})
@@ -320,9 +325,10 @@ def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Sp
             begin, steps = now, record.step
             if len(speeds) == WINDOWS:
                 break
-    begin, done, batcher = perf_counter(), 0, evaluation_batcher(corpus.val, model)
-    for targets, _ in chunk_nats(model, batcher):
-        done += batcher.work(len(targets))
-        if perf_counter() - begin >= seconds / 4:
-            break
-    return Speed(max(speeds), done / (perf_counter() - begin))
+    speed = fmean(speeds[WINDOWS // 2 :])
+    part = corpus.val.sample(int(speed * seconds / 2))  # which takes much less, as nothing is learned
+    batcher = evaluation_batcher(part, model)
+    begin = perf_counter()
+    for _ in chunk_nats(model, batcher):
+        pass
+    return Speed(speed, part.num_targets / (perf_counter() - begin))

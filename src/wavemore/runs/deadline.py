@@ -26,10 +26,16 @@ class Deadline:
         self.recent = deque([(now, 0)], maxlen=RECENT)
 
     @classmethod
-    def of(cls, config: RunConfig, used: float) -> "Deadline | None":
-        """The deadline of a training of which `used` seconds of its budget have passed; None without a budget."""
+    def of(cls, config: RunConfig, trained: float, started: float | None = None) -> "Deadline | None":
+        """The deadline of a training that was trained for so many seconds before; None without a budget.
+
+        The budget began when the training `started`, by `monotonic`. Of one that is resumed, what it and its teachers
+        were trained for is over.
+        """
         if config.budget is None:
             return None
+        teaching = sum(teacher.train_seconds for teacher in config.teachers)
+        used = trained + teaching if started is None else monotonic() - started
         return cls(60 * config.budget.minutes - used - config.budget.ending_seconds, config.budget.most_steps)
 
     def end_in(self, seconds: float) -> None:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavemore.engine.memory import check_fits
 from wavemore.engine.process import keep_freed_memory
 from wavemore.engine.recipe import Recipe
 from wavemore.engine.step_record import Checkpoint
@@ -51,7 +52,6 @@ from wavemore.runs.layout import (
     remove_temporary,
     replace_files,
 )
-from wavemore.runs.memory_check import check_fits
 from wavemore.runs.moved import find_corpus
 from wavemore.runs.record import Failure, Record, Summary
 from wavemore.runs.tensors import read_facts, read_hashes, write_hashes, write_tensors

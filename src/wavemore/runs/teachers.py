@@ -11,6 +11,7 @@ from shutil import copyfile
 from torch import Tensor
 
 from wavemore.engine.distillation import soft_targets
+from wavemore.engine.memory import check_soft_targets_fit
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.config import DataConfig, RunConfig, TeacherConfig
@@ -20,7 +21,6 @@ from wavemore.runs.find import find_group
 from wavemore.runs.identity import data_differences
 from wavemore.runs.json_file import write_json
 from wavemore.runs.layout import FILES
-from wavemore.runs.memory_check import check_soft_targets_fit
 from wavemore.runs.moved import places
 from wavemore.runs.run import Run
 from wavemore.runs.training import config_of
@@ -61,6 +61,9 @@ def create_teachers(run: Run, plans: Sequence[Plan], corpus: Corpus) -> None:
     """Begin the runs of a student's own teachers; those of a run that it replaces are replaced too."""
     for number, planned in enumerate(plans, 1):
         Run(run.home / FOLDER / str(number)).create(_own_config(run.config, planned), corpus, overwrite=True)
+    for old in (run.home / FOLDER).glob("*") if plans else ():
+        if old.name.isdecimal() and int(old.name) > len(plans) and not old.is_symlink() and Run(old).exists():
+            Run(old).delete()
 
 
 def next_teacher(run: Run) -> tuple[int, Run] | None:

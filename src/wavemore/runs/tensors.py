@@ -16,8 +16,8 @@ from torch import Tensor
 
 from wavemore.errors import RunError
 from wavemore.files import check_regular, write_atomic
+from wavemore.memory import memory_bytes
 from wavemore.runs.json_file import PUT_BACK
-from wavemore.runs.memory_check import memory_bytes
 
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.bool: "BOOL"}
 """The types of a run's tensors, by the names of safetensors."""

@@ -11,6 +11,7 @@ from typing import NamedTuple, Unpack
 import torch
 
 from wavemore.engine.devices import usable_device
+from wavemore.engine.memory import check_fits
 from wavemore.engine.plan import plan as plan_training
 from wavemore.engine.plan import uses_threads
 from wavemore.engine.step_record import StepRecord
@@ -25,7 +26,6 @@ from wavemore.runs import training
 from wavemore.runs.deadline import Deadline
 from wavemore.runs.identity import data_differences
 from wavemore.runs.language_model import LanguageModel, from_pretrained
-from wavemore.runs.memory_check import check_fits
 from wavemore.runs.ranks import received_run, send_run, together
 from wavemore.runs.recorder import Recorder
 from wavemore.runs.run import Run
@@ -164,8 +164,7 @@ def training_steps(run: Run, corpus: Corpus, started: float | None = None) -> Ge
     soft_targets = teacher_probabilities(run.config, corpus)
     seconds = monotonic() - start if run.config.teachers else 0.0
     recorder, model = Recorder(run, run.checkpoint(), seconds=seconds), run.new_model()
-    used = recorder.seconds_before if started is None else monotonic() - started
-    deadline = Deadline.of(run.config, used) or Deadline(inf)
+    deadline = Deadline.of(run.config, recorder.seconds_before, started) or Deadline(inf)
     for record in training.train(run, model, corpus, recorder, soft_targets, deadline):
         yield TrainingStep(recorder, record, deadline)
     training.finish(run, model, corpus, recorder)

@@ -10,11 +10,11 @@ from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.text_batchers import carried_by
 from wavemore.errors import ModelError, RunError, WavemoreWarning
 from wavemore.files import open_file
+from wavemore.memory import memory_bytes
 from wavemore.nn.model import Model
 from wavemore.nn.models import build_without_memory
 from wavemore.nn.ngram import Ngram
 from wavemore.runs.config import RunConfig
-from wavemore.runs.memory_check import memory_bytes
 from wavemore.runs.tensors import check_types, read_tensors, tensor_names
 from wavemore.text.vocabulary import Vocabulary
 

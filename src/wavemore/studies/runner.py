@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 import torch
 
+from wavemore.engine.memory import check_fits
 from wavemore.engine.threads import set_threads
 from wavemore.errors import RunError, UsageError
 from wavemore.runs.environment import cores, environment
 from wavemore.runs.json_file import write_json
-from wavemore.runs.memory_check import check_fits
 from wavemore.runs.training import config_of, data_config
 from wavemore.studies.budget import plan_trial, read_step_ms, step_type, time_steps, with_time
 from wavemore.studies.file import Arm, Study, slug

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from wavemore.engine.memory import check_fits
 from wavemore.engine.plan import plan
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, UsageError
-from wavemore.runs.memory_check import check_fits
 from wavemore.studies.tuning.journal import NAME, Journal, damaged, open_study, optuna
 from wavemore.studies.tuning.pruning import Curve, is_hopeless
 from wavemore.studies.tuning.space import Choice, Space

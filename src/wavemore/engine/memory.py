@@ -1,8 +1,7 @@
 """Whether a training fits into the memory of this machine."""
 
-import os
-
 from wavemore.errors import UsageError
+from wavemore.memory import memory_bytes
 from wavemore.nn.config import ModelConfig
 from wavemore.nn.models import parameter_count
 
@@ -26,17 +25,14 @@ def check_soft_targets_fit(targets: int, vocabulary_size: int) -> None:
     Traceback (most recent call last):
     wavemore.errors.UsageError: the teachers' probabilities of 27 characters at 1,000,000,000,000 positions take 108,...
     """
-    size = 4 * targets * vocabulary_size
-    if size > memory_bytes() / 2:
+    if not soft_targets_fit(targets, vocabulary_size):
         raise UsageError(
             f"the teachers' probabilities of {vocabulary_size:,} characters at {targets:,} positions take "
-            f"{size / 1e9:,.0f} GB, more than half of this machine's memory: train without teachers, or on less data"
+            f"{4 * targets * vocabulary_size / 1e9:,.0f} GB, more than half of this machine's memory: train without "
+            "teachers, or on less data"
         )
 
 
-def memory_bytes() -> float:
-    """The memory of this machine; infinite if it is not known."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system reports its memory
-        return float("inf")
+def soft_targets_fit(targets: int, vocabulary_size: int) -> bool:
+    """Return whether the teachers' probabilities take at most half of this machine's memory."""
+    return 4 * targets * vocabulary_size <= memory_bytes() / 2

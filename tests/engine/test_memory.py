@@ -1,9 +1,9 @@
 import pytest
 
+from wavemore.engine import memory
+from wavemore.engine.memory import check_fits
 from wavemore.errors import UsageError
 from wavemore.nn.tree import TreeConfig
-from wavemore.runs import memory_check
-from wavemore.runs.memory_check import check_fits
 
 
 def test_a_model_larger_than_the_machine_is_refused() -> None:
@@ -13,8 +13,8 @@ def test_a_model_larger_than_the_machine_is_refused() -> None:
 
 def test_the_limit_is_seven_copies_of_the_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 7 * 4 * 76_579  # bytes of the default tree in training
-    monkeypatch.setattr(memory_check, "memory_bytes", lambda: size)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: size)
     check_fits("tree", 27, TreeConfig())
-    monkeypatch.setattr(memory_check, "memory_bytes", lambda: size - 1)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: size - 1)
     with pytest.raises(UsageError, match="does not fit into memory"):
         check_fits("tree", 27, TreeConfig())
