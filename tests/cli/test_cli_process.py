@@ -281,6 +281,25 @@ def test_a_full_disk_costs_nothing_that_was_there(program: Any, names: str, wave
 
 
 @pytest.mark.slow
+def test_a_full_disk_leaves_both_the_old_and_the_new_run(program: Any, folder: Path) -> None:
+    (folder / "list.txt").write_text("".join(f"{a}{b}n\n" for a in "bdklm" for b in "aeiou"))
+    words = ("train", "list.txt", "--run", "mine", "--model", "lstm", "--hidden", "64", "--steps", "3")
+    assert program(*words).code == 0
+    before = bits(Path("mine"))
+
+    def too_small_for_weights() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    result = program(*words, "--overwrite", "--seed", "1", preexec_fn=too_small_for_weights)
+    assert result.code == 1
+    assert "cannot write " in result.err
+    assert bits(Path("mine")) == before
+    assert program("train", "--resume", "mine").code == 0
+    assert Run("mine").config.recipe.seed == 1
+    assert bits(Path("mine")) != before
+
+
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(folder: Path, names: str) -> None:
     mount = f"mount -t tmpfs -o size=16k none {folder}/disk"
     (folder / "disk").mkdir()

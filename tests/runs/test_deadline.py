@@ -113,7 +113,10 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     for record in train(run, run.new_model(), corpus, recorder, deadline=limit):
         clock.now += 1.0
         if changes := run.config.recipe.replanned:  # what a killed process leaves: no state before a change
-            assert run.checkpoint().position.step >= changes[-1][0]
+            saved = run.checkpoint()
+            assert saved is not None
+            assert saved.position is not None
+            assert saved.position.step >= changes[-1][0]
         if record.step == 5:
             recorder.save(record)
             early = run.checkpoint()

@@ -1,3 +1,4 @@
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 import wavemore as wm
 from wavemore.errors import DataError
 from wavemore.text.detect import SAMPLE_LENGTH, detect, detect_in_text
+from wavemore.text.layout import Wanted
 from wavemore.text.reading import read_lines
 from wavemore.text.text_corpus import read_text_corpus
 
@@ -121,3 +123,15 @@ def test_pipes_and_devices_are_refused_unread(tmp_path: Path, read: Callable[...
 def test_shakespeare_and_names(shared_data: Path) -> None:
     assert detect(shared_data / "tinyshakespeare.txt").format == "text"
     assert detect(shared_data / "names.txt").format == "lines"
+
+
+def test_long_rows_of_which_the_last_is_cut_off_are_recognised(tmp_path: Path) -> None:
+    text, numbers = "all " * 1_000, range(100)
+    rows = [json.dumps({"user": {"name": f"name {number}"}, "text": text}) for number in numbers]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    (tmp_path / "rows.csv").write_text("name,text\n" + "".join(f"name {number},{text}\n" for number in numbers))
+    for file, column in (("rows.jsonl", "user.name"), ("rows.csv", "name")):
+        assert (tmp_path / file).stat().st_size > SAMPLE_LENGTH
+        recognized = detect(tmp_path / file, wanted=Wanted(column)).recognized
+        assert recognized is not None
+        assert recognized.layout is not None

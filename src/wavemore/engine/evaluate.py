@@ -151,12 +151,12 @@ def part_losses(
     for each in models:
         require_model(each)
     require_kind(part, "part", Part, "a part of a corpus, such as `corpus.val`")
-    segments, weights = part.segments, part.segment_weights
+    segments, weights = part.segments.astype(np.int64), part.segment_weights
     nats = np.zeros(len(segments) - 1)
     position_nats = np.zeros(int(np.diff(segments).max()) if part.format == "lines" else 0)
     for positions, values in _losses(models, part, execution, ranks):
         segment = np.searchsorted(segments, positions, side="right") - 1
-        nats += np.bincount(segment, weights=values, minlength=len(nats))
+        np.add.at(nats, segment, values)  # touches no other segments, of which there may be millions
         if len(position_nats):
             by_count = values if weights is None else values * weights[segment]
             position_nats += np.bincount(positions - segments[segment], by_count, minlength=len(position_nats))

@@ -94,17 +94,23 @@ class Recipe:
 
     def learning_rate_scale(self, step: int) -> float:
         """Factor by which the schedule scales the learning rates at `step`, counted from 0."""
-        if self.replanned:
-            done, steps = self.replanned[-1]
-            before = replace(self, steps=steps, replanned=self.replanned[:-1])
-            if step < done or self.schedule != "linear":
-                return before.learning_rate_scale(step)
-            return before.learning_rate_scale(done) * (self.steps - step) / (self.steps - done)
-        rising = min(1.0, (step + 1) / max(1.0, self.warmup_fraction * self.steps))
+        first, *ends = *(steps for _, steps in self.replanned), self.steps
+        if self.schedule != "linear" or not ends:
+            return self._scale(step, first)
+        changes = [done for done, _ in self.replanned]
+        scale = self._scale(min(step, changes[0]), first)
+        for done, end, until in zip(changes, ends, [*changes[1:], step], strict=True):
+            if step > done:
+                scale = scale * (end - min(step, until)) / (end - done)
+        return scale
+
+    def _scale(self, step: int, steps: int) -> float:
+        """Return the factor in a training of so many steps."""
+        rising = min(1.0, (step + 1) / max(1.0, self.warmup_fraction * steps))
         if self.schedule == "linear":
-            falling = (self.steps - step) / max(1.0, (1 - self.warmup_fraction) * self.steps)
+            falling = (steps - step) / max(1.0, (1 - self.warmup_fraction) * steps)
             return min(rising, falling)
-        return 0.1 * rising if self.schedule == "step" and step >= 0.75 * self.steps else rising
+        return 0.1 * rising if self.schedule == "step" and step >= 0.75 * steps else rising
 
     def evaluates_after(self, steps_done: int) -> bool:
         """Whether the val loss is measured after `steps_done` steps: evenly spaced, and after the last step."""

@@ -11,8 +11,9 @@ from wavemore.nn.ranks import current_ranks
 from wavemore.runs.record import Record
 from wavemore.runs.run import Run
 
-CHECKPOINT_SECONDS = 20.0
-"""A killed run loses at most about this many seconds of training, however rare the evaluations are."""
+CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 20.0, 0.05
+"""A killed run loses at most about this many seconds of training, however rare the evaluations are; more if writing the
+state on a slow disk would take more than this share of the time."""
 TRIM_SECONDS = 5.0
 """Freed memory is returned at a write that comes so many seconds after the last one, or later."""
 
@@ -35,7 +36,7 @@ class Recorder:
         self.train_seconds = self.seconds_before
         """Training time over all parts of the run."""
         self._training: Training | None = None
-        self._saved_at = time.monotonic()
+        self._saved_at, self._pause = time.monotonic(), CHECKPOINT_SECONDS
         if checkpoint is not None and (best := checkpoint.part("best")):
             run.save_model(best)  # a kill between the writes of `save` leaves the older weights
             run.take_place()
@@ -56,7 +57,7 @@ class Recorder:
         self.train_seconds = self.seconds_before + step.seconds
         if step.logged:
             self.records.append(self._record(step))
-        due = current_ranks().any("save", time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
+        due = current_ranks().any("save", time.monotonic() - self._saved_at > self._pause)
         if step.val_nats is not None or due:
             self.save(step)
 
@@ -66,6 +67,7 @@ class Recorder:
         A replacement takes its place after the first evaluation.
         """
         assert self._training is not None
+        begin = time.monotonic()
         checkpoint, best = self._training.checkpoint(), self._training.best_state
         self.run.save_metrics(self.records)
         self.run.save_checkpoint(checkpoint)
@@ -78,6 +80,7 @@ class Recorder:
         if time.monotonic() - self._saved_at > TRIM_SECONDS:  # batches of other shapes leave blocks of other sizes
             return_freed_memory()
         self._saved_at = time.monotonic()
+        self._pause = max(CHECKPOINT_SECONDS, (self._saved_at - begin) / CHECKPOINT_SHARE)
 
     def _record(self, step: StepRecord) -> Record:
         record = Record(

@@ -43,7 +43,10 @@ def detect(path: Path, encoding: str = "auto", wanted: Wanted = ANY) -> Detected
             beginning += text
             if len(beginning) >= SAMPLE_LENGTH:
                 break
-    return detect_in_text(beginning[:SAMPLE_LENGTH], wanted)
+    if len(beginning) >= SAMPLE_LENGTH:  # the last line may be incomplete
+        end = beginning.rfind("\n", 0, SAMPLE_LENGTH) + 1
+        beginning = beginning[: end or SAMPLE_LENGTH]
+    return detect_in_text(beginning, wanted)
 
 
 def detect_in_text(text: str, wanted: Wanted = ANY) -> Detected:
