@@ -113,7 +113,7 @@ def show_result(
         first, *others = [*summary.memorised.sentences, suited]
         screen.say(f"known  {first}", *(f"       {other}" for other in others))
     recipe = run.config.recipe
-    planned = f", {recipe.planned_first.steps:,} were planned for the time" if recipe.replanned else ""
+    planned = f" (planned: {recipe.planned_first.steps:,})" if recipe.replanned else ""
     screen.say(
         f"trained for {seconds(summary.train_seconds)}; "
         f"best checkpoint: step {summary.best_step:,} of {summary.steps:,}{planned}",
