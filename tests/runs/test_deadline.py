@@ -112,11 +112,6 @@ def test_a_run_keeps_the_shorter_recipe_and_resumes_before_and_after_the_change(
     limit, recorder = Deadline(20.0), Recorder(run, None)
     for record in train(run, run.new_model(), corpus, recorder, deadline=limit):
         clock.now += 1.0
-        if changes := run.config.recipe.replanned:  # what a killed process leaves: no state before a change
-            saved = run.checkpoint()
-            assert saved is not None
-            assert saved.position is not None
-            assert saved.position.step >= changes[-1][0]
         if record.step == 5:
             recorder.save(record)
             early = run.checkpoint()
@@ -138,6 +133,15 @@ def test_a_resumed_student_does_not_get_the_time_of_its_teachers_again(corpus: L
     limit = Deadline.of(config, 5.0)
     assert limit is not None
     assert limit.end - clock.now == pytest.approx(60 - 10 - 2 * 15 - 5)
+
+
+def test_a_killed_run_that_resumes_before_a_change_can_change_its_steps_again() -> None:
+    killed = Recipe(steps=100).with_steps(80, done=20).with_steps(60, done=40)
+    for done, before in ((30, ((20, 100),)), (20, ()), (40, ((20, 100),)), (50, ((20, 100), (40, 80)))):
+        changed = killed.with_steps(55, done=done)
+        planned = {20: 100, 30: 80, 40: 80, 50: 60}[done]
+        assert (changed.steps, changed.replanned) == (55, (*before, (done, planned)))
+        assert changed.learning_rate_scale(done - 1) == killed.learning_rate_scale(done - 1)
 
 
 def test_changes_of_the_steps_are_checked() -> None:

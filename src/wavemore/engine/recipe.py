@@ -79,13 +79,16 @@ class Recipe:
     def with_steps(self, steps: int, done: int) -> "Recipe":
         """Change the number of steps in all to `steps`, when `done` are done.
 
-        From there the learning rate falls to zero at the new end.
+        From there the learning rate falls to zero at the new end. Changes that a training had made later, before it was
+        resumed from an earlier state, are undone.
 
         >>> recipe = Recipe(steps=100, schedule="linear", warmup_fraction=0).with_steps(60, done=40)
         >>> [recipe.learning_rate_scale(step) for step in (20, 40, 50)]
         [0.8, 0.6, 0.3]
         """
-        return replace(self, steps=steps, replanned=(*self.replanned, (done, self.steps)))
+        kept = tuple(change for change in self.replanned if change[0] < done)
+        planned = self.replanned[len(kept)][1] if len(kept) < len(self.replanned) else self.steps
+        return replace(self, steps=steps, replanned=(*kept, (done, planned)))
 
     @property
     def planned_first(self) -> "Recipe":

@@ -124,7 +124,6 @@ def train(
             for step in training:
                 recorder.add(step)
                 if deadline is not None and (steps := deadline.check(step)):
-                    recorder.save(step)  # if the process is killed, the training resumes after the change
                     run.replan(training.replan(steps))
                 yield step
     except TrainingError as error:
