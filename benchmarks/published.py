@@ -84,7 +84,7 @@ class Published:
 
     task: Positional[Literal["moses", "war-and-peace", "tinyshakespeare", "names"]]
     data: Annotated[Path, arg(metavar="FILE")]
-    """The file; its checksum is that of the task, after decompression."""
+    """The file, not compressed; its checksum is that of the task."""
     minutes: float
     """The time of each command."""
     seeds: tuple[int, ...] = (0,)

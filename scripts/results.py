@@ -45,13 +45,17 @@ BENCH = {
     "unique_step_lecture_ratio": "the same, `unique` against the lecture's layers",
     "unique_evaluate_ratio": "exact losses of train, val and test, `unique` against `windows`",
     "sampling_ratio": "new names per second, against the lecture's sampling loop",
-    "lstm_training_ratio": "training an LSTM of hidden 384 on the names, against torch's layer",
-    "lstm_sharing_ratio": "forward + backward of it, each distinct beginning once against every line by itself",
-    "lstm_sampling_ratio": "new names per second from it, against torch's layer",
     "gemm_peak_share": "share of the GEMM peak while training hidden 256",
     "cold_start_seconds": "`wavemore train` on the bundled names, whole process",
 }
 """The figures of `bench` in the order of the tables; a record may lack some."""
+
+LSTM = {
+    "lstm_training_ratio": "training an LSTM of hidden 384 on the names, against torch's layer",
+    "lstm_sharing_ratio": "forward + backward of it, each distinct beginning once against every line by itself",
+    "lstm_sampling_ratio": "new names per second from it, against torch's layer",
+}
+"""The figures of the record `lstm-speed`."""
 
 WAVENET = {
     "decoding_ratio": "next character of a WaveNet that sees 1,024, cached against whole contexts",
@@ -118,6 +122,11 @@ def results(found: dict[str, dict[str, Any]]) -> str:
     parts += ["", "## Speed\n"]
     if "bench" in found:
         parts += _speed(found["bench"], BENCH, "medians, the baseline and wavemore interleaved")
+    if "lstm-speed" in found:
+        how = "medians, both sides interleaved"
+        parts += ["", "## An LSTM on a list\n", *_speed(found["lstm-speed"], LSTM, how)]
+    if "earlier" in found:
+        parts += ["", *_earlier(found["earlier"])]
     if "wavenet" in found:
         how = "medians, the baseline and wavemore interleaved"
         parts += ["", "## WaveNet with a growing receptive field\n", *_speed(found["wavenet"], WAVENET, how)]
@@ -387,6 +396,33 @@ def _cluster(record: dict[str, Any]) -> str:
         f"and {seconds['processes']:.0f} s on two local processes, **{record['overhead']:+.1%}**; medians of "
         f"{len(runs)}, in turns, {same}. {_machine(record)}"
     )
+
+
+def _earlier(record: dict[str, Any]) -> list[str]:
+    """Return the speed of whole commands against those of an earlier commit."""
+    medians, lines = record["medians"], record["lines"]
+
+    def row(what: str, key: str, unit: str, *, is_time: bool = False) -> str:
+        earlier, now = medians[key]["earlier"], medians[key]["now"]
+        ratio = earlier / now if is_time else now / earlier
+        digits = ".1f" if is_time else ",.0f"
+        return f"| {what} | {earlier:{digits}} {unit} | {now:{digits}} {unit} | {ratio:.2f}x |"
+
+    commit, repeats = record["earlier_commit"], record["repeats"]
+    return [
+        f"`{record['command']}`: `wavemore train --model lstm --hidden 384 --embedding 48` and `sample`, by this "
+        f"version and by commit {commit}, in turns; medians of {repeats}. {_machine(record)}\n",
+        "| | the earlier commit | now | ratio |",
+        "|---|---|---|---|",
+        row("training on the lecture's names, two epochs", "list", "characters/s"),
+        row("training on tinyshakespeare, 40 steps of 4,096 characters", "text", "characters/s"),
+        row(
+            f"{lines:,} new distinct names, whole command (the earlier one with OMP_NUM_THREADS=1)",
+            "sampling",
+            "s",
+            is_time=True,
+        ),
+    ]
 
 
 def _busy(record: dict[str, Any]) -> list[str]:
