@@ -326,7 +326,7 @@ def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Sp
             if len(speeds) == WINDOWS:
                 break
     speed = fmean(speeds[WINDOWS // 2 :])
-    part = corpus.val.sample(int(speed * seconds / 2))  # which takes much less, as nothing is learned
+    part = corpus.val.sample(max(1, int(speed * seconds / 2)))  # which takes much less, as nothing is learned
     batcher = evaluation_batcher(part, model)
     begin = perf_counter()
     for _ in chunk_nats(model, batcher):
