@@ -131,7 +131,8 @@ def write_files(case: Case, folder: Path) -> None:
 
 
 def _run_command(case: Case, command: tuple[str, ...], folder: Path, timeout: float) -> Verdict | None:
-    (folder / "stdin").write_bytes(case.stdin)
+    for name, content in (("stdin", case.stdin), ("stdout", b""), ("stderr", b"")):
+        (folder / name).write_bytes(content)  # there even if the program is killed before it begins
     words = [word.replace(FOLDER, str(folder / "work")) for word in command]
     sys.stdout.flush()
     child = os.fork()
@@ -162,7 +163,10 @@ def _wait(child: int, timeout: float) -> tuple[int | None, resource.struct_rusag
         if process:
             return os.waitstatus_to_exitcode(status), usage, seconds
         if seconds > timeout:
-            os.killpg(child, signal.SIGKILL)
+            try:
+                os.killpg(child, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet
+                os.kill(child, signal.SIGKILL)
             _, _, usage = os.wait4(child, 0)
             return None, usage, seconds
         time.sleep(pause)
@@ -175,14 +179,8 @@ def _be_the_program(words: list[str], folder: Path, encoding: str) -> None:
     try:
         os.setsid()
         os.chdir(folder / "work")
-        for number, (name, flags) in enumerate(
-            (
-                ("stdin", os.O_RDONLY),
-                ("stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-                ("stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-            )
-        ):
-            os.dup2(os.open(folder / name, flags, 0o600), number)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            os.dup2(os.open(folder / name, os.O_WRONLY if number else os.O_RDONLY), number)
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding=encoding)
         sys.stderr = io.TextIOWrapper(
