@@ -45,7 +45,7 @@ WIDTHS = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896
 """Channels of the state to choose from."""
 SHORT_WORK, FEW_EPOCHS = 4e11, 12
 """Parameters times characters of an lstm, and its passes over the data, below which a tree of short lines is better."""
-TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 8
+TEACHERS_SHARE, LEAST_TEACHERS, MOST_TEACHERS = 0.6, 2, 16
 """Fraction of the time that is for teachers, and how many there are."""
 DISTILL_WEIGHT = 0.85
 """The weight of the teachers in a student's targets."""
@@ -75,7 +75,7 @@ class Limits(NamedTuple):
 ALONE: dict[Format, Limits] = {"lines": Limits(12, 9, 8.0), "text": Limits(12, 12, 2.0)}
 TEACHER: dict[Format, Limits] = {"lines": Limits(12, 12, 4.0), "text": Limits(12, 12, 2.0)}
 """Narrow teachers teach as much as wide ones, and more of them fit."""
-STUDENT: dict[Format, Limits] = {"lines": Limits(20, 12, 16.0), "text": Limits(20, 20, 8.0)}
+STUDENT: dict[Format, Limits] = {"lines": Limits(20, 12, 32.0), "text": Limits(20, 20, 8.0)}
 """A student memorises less: its teachers' probabilities say more than the data."""
 TEACHER_EPOCHS: dict[Format, float] = {"lines": 7.0, "text": 12.0}
 """Passes over the data of a teacher, at least: five with seven passes of a list teach as much as three with twelve."""
