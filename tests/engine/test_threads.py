@@ -47,7 +47,7 @@ def test_several_threads_that_are_slower_are_tried_ever_more_rarely() -> None:
     assert used.count(4) / len(used) < 0.02
     starts = [at for at in range(1, len(used)) if used[at - 1 : at + 1] == [1, 4]]
     pauses = [(b - a) * TRIAL / 10 for a, b in pairwise(starts)]
-    assert pauses == pytest.approx([FIRST_PAUSE * 2**n for n in range(len(pauses))], rel=0.3)
+    assert pauses == pytest.approx([FIRST_PAUSE * 2**n + TRIAL for n in range(len(pauses))], rel=0.3)
     assert len(pauses) > 3
 
 
@@ -58,6 +58,14 @@ def test_the_number_follows_a_machine_that_becomes_busy_and_quiet_again() -> Non
     assert busy[0] == 2
     assert busy[-1] == 1
     assert pieces(speed, 20.0, {1: 100.0, 2: 180.0}, now=10.0)[-1] == 2
+
+
+def test_a_moment_of_bad_luck_is_soon_forgotten() -> None:
+    speed = threads._Speed(2)
+    pieces(speed, 5.0, {1: 100.0, 2: 180.0})
+    pieces(speed, TRIAL, {1: 100.0, 2: 20.0}, now=5.0)
+    used = pieces(speed, 5.0, {1: 100.0, 2: 180.0}, now=5.0 + TRIAL)
+    assert used.count(1) * TRIAL / 10 < 2 * FIRST_PAUSE
 
 
 def test_only_measured_work_uses_several() -> None:

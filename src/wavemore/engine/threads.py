@@ -20,8 +20,8 @@ TRIAL = 0.2
 """Seconds of work after which its speed is known."""
 WORTHWHILE = 1.1
 """Speed of several threads, as a multiple of that of one, from which they are used."""
-FIRST_PAUSE, LONGEST_PAUSE = 4.0, 60.0
-"""Seconds until several threads are tried again: doubled each time that they are slower."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds until several threads are tried again: doubled each time that they are slower, as one trial may be bad luck."""
 
 
 def set_threads(count: int) -> None:
