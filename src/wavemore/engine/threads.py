@@ -21,7 +21,7 @@ TRIAL = 0.2
 WORTHWHILE = 1.1
 """Speed of several threads, as a multiple of that of one, from which they are used."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""Seconds until several threads are tried again: doubled each time that they are slower, as one trial may be bad luck."""
+"""Seconds until several threads are tried again: doubled each time that they are slower; one trial may be bad luck."""
 
 
 def set_threads(count: int) -> None:
