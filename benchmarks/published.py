@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
 from tyro.conf import Positional, arg
 
@@ -89,6 +90,8 @@ class Published:
     """The time of each command."""
     seeds: tuple[int, ...] = (0,)
     """One training each."""
+    device: str = "cpu"
+    """cpu or cuda."""
     flags: Annotated[tuple[str, ...], arg(metavar="FLAG")] = field(default_factory=tuple)
     """More flags for `train`, in one word each: --flags=--threads=1"""
     record: bool = True
@@ -107,11 +110,14 @@ def main() -> None:
         for seed in arguments.seeds:
             runs.append(measure(arguments, task, seed, Path(folder) / str(seed)))
             print(arguments.task, runs[-1], flush=True)
+    if arguments.device == "cuda":
+        torch.zeros(1, device=arguments.device)  # `environment` names a GPU that is used
+    gpu = "" if arguments.device == "cpu" else f" --device {arguments.device}"
     keys = [key for key, value in runs[0].items() if isinstance(value, float)]
     record = {
         "task": arguments.task,
         "about": task.about,
-        "command": f"python -m benchmarks.published {arguments.task} --data FILE --minutes {arguments.minutes:g}",
+        "command": f"python -m benchmarks.published {arguments.task} --data FILE --minutes {arguments.minutes:g}" + gpu,
         "minutes": arguments.minutes,
         "loss": task.loss,
         "published": task.published,
@@ -123,13 +129,14 @@ def main() -> None:
         "environment": environment(),
     }
     if arguments.record:
-        path = RECORDS / f"published-{arguments.task}-{arguments.minutes:g}.json"
+        suffix = "" if arguments.device == "cpu" else f"-{arguments.device}"
+        path = RECORDS / f"published-{arguments.task}-{arguments.minutes:g}{suffix}.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def measure(arguments: Published, task: Task, seed: int, folder: Path) -> dict[str, Any]:
     """Train with one seed; return its losses, its time and its memory."""
-    time = ["--minutes", f"{arguments.minutes:g}", "--seed", str(seed)]
+    time = ["--minutes", f"{arguments.minutes:g}", "--seed", str(seed), "--device", arguments.device]
     words = ["train", str(arguments.data), *task.flags, *time, "--run", str(folder), *arguments.flags, "--json"]
     start = perf_counter()
     summary, peak = run(*words)

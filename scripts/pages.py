@@ -170,11 +170,35 @@ fuse = [2, 2]
 """
 """The study of docs/commands/study.md."""
 
-BEGIN, END = "<!-- threads: made by scripts/pages.py -->", "<!-- end of threads -->"
+
+def with_tables(text: str) -> str:
+    """Return docs/scaling.md with its tables made anew from the records of benchmarks."""
+    for name, rows in (("threads", _thread_table()), ("gpu", _gpu_table())):
+        begin, end = f"<!-- {name}: made by scripts/pages.py -->", f"<!-- end of {name} -->"
+        table = "\n".join([begin, *rows, end])
+        text = re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _, table=table: table, text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
 
 
-def with_thread_table(text: str) -> str:
-    """Return docs/scaling.md with its table made anew from the record of `python -m benchmarks`."""
+def _gpu_table() -> list[str]:
+    """Return the speeds of training on a GPU and on the processor beside it, from the record of benchmarks.devices."""
+    record = json.loads((ROOT / "records" / "devices.json").read_text(encoding="utf-8"))
+    rows = [
+        "| data | model | parameters | processor | GPU, started by Python | GPU | against the processor |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        speed = row["chars_per_second"]
+        cells = [row["data"], f"{row['model']} {row['settings']}", f"{row['parameters']:,}"]
+        cells += [f"{float(f'{each:.3g}'):,.0f}" for each in speed.values()]
+        rows.append(f"| {' | '.join(cells)} | {speed['graphs'] / speed['cpu']:.0f}x |")
+    machine = record["environment"]
+    where = f"{machine['gpu']}, torch {machine['torch']}; processor: {machine['cpu']}, {machine['cores']} cores"
+    return [*rows, "", f"Characters per second of training, medians (`{record['command']}`). {where}."]
+
+
+def _thread_table() -> list[str]:
+    """Return the speeds with one and two threads, from the record of `python -m benchmarks`."""
     record = json.loads((ROOT / "records" / "bench.json").read_text(encoding="utf-8"))
     by_key: dict[str, dict[int, dict[str, Any]]] = {}
     for measurement in record["measurements"]:
@@ -187,8 +211,7 @@ def with_thread_table(text: str) -> str:
             rows.append(f"| {one['what'].split(', against')[0]} | {' | '.join(cells)} |")
     machine = record["environment"]
     rows += ["", f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, commit {machine['commit']}."]
-    table = "\n".join([BEGIN, *rows, END])
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: table, text, flags=re.DOTALL)
+    return rows
 
 
 def _with_unit(measurement: dict[str, Any]) -> str:
@@ -227,7 +250,7 @@ def main() -> None:
                 path.write_text(text, encoding="utf-8")
             print(f"{name}: {sum(1 for _ in blocks(text))} blocks", flush=True)
     scaling = DOCS / "scaling.md"
-    scaling.write_text(with_thread_table(scaling.read_text(encoding="utf-8")), encoding="utf-8")
+    scaling.write_text(with_tables(scaling.read_text(encoding="utf-8")), encoding="utf-8")
     PICTURE.write_text(terminal((DOCS / "index.md").read_text(encoding="utf-8")), encoding="utf-8")
 
 

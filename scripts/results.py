@@ -172,16 +172,16 @@ def _published(found: list[dict[str, Any]]) -> list[str]:
         "| data | published | minutes | wavemore | time | not training | memory | model | seeds | processor |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for record in sorted(found, key=lambda record: (record["task"], record["environment"]["cpu"], record["minutes"])):
+    for record in sorted(found, key=lambda record: (record["task"], _processor(record), record["minutes"])):
         mean, chosen = record["mean"], record["runs"][0]["chosen"]
         rows.append(
             f"| {record['about']} | {_figures(record['published'])} | {record['minutes']:g} | {_reached(record)} | "
             f"{mean['seconds']:.0f} s | {mean['not_training']:.0%} | {mean['peak_mb']:.0f} MB | "
             f"{_model(chosen, record['runs'][0].get('teachers', 0))} | {len(record['runs'])} | "
-            f"{record['environment']['cpu']} |"
+            f"{_processor(record)} |"
         )
     sources = {record["task"]: record["source"] for record in found}
-    machine = found[0]["environment"]
+    machine = next(record["environment"] for record in found if "gpu" not in record["environment"])
     return [
         *rows,
         "",
@@ -195,6 +195,12 @@ def _model(chosen: dict[str, Any], teachers: int) -> str:
     """Return the model that was chosen, with its teachers."""
     model = f"{chosen.get('model', 'lstm')} {chosen.get('hidden', '')}".strip()
     return f"{model}, {_count(teachers, 'teacher')}" if teachers else model
+
+
+def _processor(record: dict[str, Any]) -> str:
+    """Return the name of the GPU, or else of the processor."""
+    machine: dict[str, str] = record["environment"]
+    return machine.get("gpu", machine["cpu"])
 
 
 def _figures(figures: dict[str, float]) -> str:

@@ -70,7 +70,7 @@ def test_pictures_and_tables_of_the_pages_are_fresh(script: Script) -> None:
     pages = script("pages")
     index, scaling = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("index", "scaling"))
     assert pages.PICTURE.read_text(encoding="utf-8") == pages.terminal(index), "run `python scripts/pages.py`"
-    assert scaling == pages.with_thread_table(scaling), "run `python scripts/pages.py`"
+    assert scaling == pages.with_tables(scaling), "run `python scripts/pages.py`"
 
 
 def test_every_command_has_a_page_with_its_flags(script: Script) -> None:

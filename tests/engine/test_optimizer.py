@@ -74,6 +74,7 @@ def test_muon_is_torchs(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "fast_bfloat16", lambda: fast_bfloat16)
     own, other = ([tensor for tensor in tensors if tensor.ndim == 2] for tensors in some_parameters())
     twin = torch.optim.Muon(other, lr=0.05, weight_decay=0.2)
+    monkeypatch.setattr(module, "NEWTON_SCHULZ", 5 * ((3.4445, -4.7750, 2.0315),))  # torch's
     compare(Muon(own, 0.05, 0.2), twin, 0.05, atol=0.1 * 0.05)  # torch works in bfloat16: some percent of a step
 
 
@@ -94,12 +95,28 @@ def test_orthogonal_is_newton_schulz_in_the_type_of_the_weights(columns: int, mo
     monkeypatch.setattr(module, "fast_bfloat16", lambda: False)  # as on a CPU without bfloat16
     matrix = torch.randn(4, columns, dtype=torch.float64)
     x = matrix / matrix.norm()
-    for _ in range(5):
+    for linear, cubic, quintic in module.NEWTON_SCHULZ:
         gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = linear * x + (cubic * gram + quintic * gram @ gram) @ x
     torch.testing.assert_close(orthogonal([matrix])[0], x, rtol=0, atol=1e-12)
     torch.testing.assert_close(orthogonal([matrix.T])[0], x.T, rtol=0, atol=1e-12)
     torch.testing.assert_close(orthogonal([matrix, matrix])[1], x, rtol=0, atol=1e-12)
+
+
+def test_no_other_polynomials_bring_the_singular_values_closer_to_one() -> None:
+    least, most = 0.01, 1.0
+    for linear, cubic, quintic in module.NEWTON_SCHULZ:
+        x = torch.linspace(least, most, 100_001, dtype=torch.float64)
+        error = linear * x + cubic * x**3 + quintic * x**5 - 1
+        largest = error.abs().max()
+        inner = error[1:-1][(error[2:] - error[1:-1]) * (error[1:-1] - error[:-2]) <= 0]
+        extremes = torch.stack([error[0], *inner, error[-1]])
+        # Chebyshev: a polynomial of three terms is the best one if its error is largest four times, by turns.
+        signs = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
+        torch.testing.assert_close(extremes, largest * signs, rtol=0.01, atol=0)  # four digits are written down
+        least, most = float(1 - largest), float(1 + largest)
+    assert least == pytest.approx(0.73, abs=0.005)
+    assert most == pytest.approx(1.27, abs=0.005)
 
 
 def test_small_singular_values_of_a_wide_matrix_survive_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +139,7 @@ def test_the_hidden_matrices_are_those_between_embedding_and_output(model: Tree)
 def test_muon_turns_the_hidden_matrices_and_adamw_the_rest(model: Tree) -> None:
     before = copy.deepcopy(model)
     give_gradients(parameters_of(model), seed=0)
-    Optimizers(model, Recipe(**vars(STEADY) | {"weight_decay": 0.0})).step(0)
+    Optimizers(model, Recipe(**vars(STEADY) | {"weight_decay": 0.0})).step(1.0)
     hidden = {id(matrix) for matrix in hidden_matrices(model)}
     for parameter, old in zip(model.parameters(), before.parameters(), strict=True):
         change = (parameter - old).detach()
@@ -141,7 +158,7 @@ def test_weight_decay_is_for_the_hidden_matrices_only(model: Tree, kind: Any) ->
     before = copy.deepcopy(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    Optimizers(model, Recipe(**vars(STEADY) | {"optimizer": kind, "weight_decay": 0.5})).step(0)
+    Optimizers(model, Recipe(**vars(STEADY) | {"optimizer": kind, "weight_decay": 0.5})).step(1.0)
     hidden = {id(matrix) for matrix in hidden_matrices(model)}
     for parameter, old in zip(model.parameters(), before.parameters(), strict=True):
         factor = 1 - 0.1 * 0.5 if id(parameter) in hidden else 1.0
@@ -154,7 +171,7 @@ def test_the_schedule_scales_the_steps(model: Tree) -> None:
     give_gradients(parameters_of(model), seed=0)
     for step, rate in ((0, 0.1), (2, 0.1), (3, 0.01)):
         before = [parameter.detach().clone() for parameter in model.parameters()]
-        optimizers.step(step)
+        optimizers.step(recipe.learning_rate_scale(step))
         for parameter, old in zip(model.parameters(), before, strict=True):
             assert parameter.grad is not None
             torch.testing.assert_close(parameter.detach(), old - rate * parameter.grad, rtol=0, atol=1e-14)
@@ -176,7 +193,7 @@ def test_a_resumed_state_gives_the_same_bits(model: Tree, kind: Any, steps_befor
     def go(model: Tree, optimizers: Optimizers, steps: range) -> None:
         for step in steps:
             give_gradients(parameters_of(model), seed=step)
-            optimizers.step(step)
+            optimizers.step(recipe.learning_rate_scale(step))
 
     go(model, optimizers, range(steps_before))
     twin = copy.deepcopy(model)

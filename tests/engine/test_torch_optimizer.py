@@ -38,7 +38,7 @@ def test_it_takes_the_steps_of_fit_with_a_scheduler_of_torch(name: str, kind: An
     for step in range(4):
         give_gradients(ours, step)
         give_gradients(theirs, step)
-        inside.step(step)
+        inside.step(recipe.learning_rate_scale(step))
         outside.step()
         scheduler.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):

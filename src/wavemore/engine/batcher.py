@@ -6,6 +6,8 @@ Shapes: N targets of a part, B targets of a batch, V vocabulary.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import islice
+from math import ceil, log2
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +46,29 @@ def line_chunk(model: Model) -> int:
     return chunk_size(model, LINE_CHUNK)
 
 
+PADDED = -100
+"""The target of a position that only fills up a batch: the value that torch's losses ignore."""
+
+
+class PaddedBatch(NamedTuple):
+    """A batch whose arrays have one of few shapes."""
+
+    places: NDArray[np.int64]
+    """The targets' positions in the part, -1 where there is none: (M,)."""
+    inputs: tuple[NDArray[np.generic], ...]
+    """What `Batcher.predict` takes."""
+
+
+def few_lengths(length: int) -> int:
+    """Return a length of which there are few, not below another one and at most half as long again.
+
+    >>> [few_lengths(length) for length in (1, 8, 13, 17, 40, 180)]
+    [8, 8, 16, 24, 48, 192]
+    """
+    power = 8 << max(0, ceil(log2(length / 8)))
+    return power * 3 // 4 if length <= power * 3 // 4 and power > 8 else power
+
+
 class Batcher(ABC):
     """The targets of one part, flat ids (N,), and the model that predicts them."""
 
@@ -57,6 +82,14 @@ class Batcher(ABC):
     @abstractmethod
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         """Predict the targets at `positions`: (B,) -> (B, V)."""
+
+    def padded(self, positions: NDArray[np.int64]) -> PaddedBatch | None:
+        """Return a batch for training in one of few shapes; None if it would be mostly padding."""
+        return None
+
+    def predict(self, *inputs: Tensor) -> Tensor:
+        """Predict all places of a padded batch: (M, V)."""
+        raise NotImplementedError
 
     def targets(self, positions: NDArray[np.int64]) -> Tensor:
         """Return the targets at `positions`: (B,)."""

@@ -8,6 +8,7 @@ contexts, V vocabulary.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavemore.engine.batch_samplers import BatchSampler, CountedSampler, LineBatchSampler
-from wavemore.engine.batcher import Batcher, chunk_size, line_chunk
+from wavemore.engine.batcher import Batcher, PaddedBatch, chunk_size, few_lengths, line_chunk
 from wavemore.engine.line_spans import LineSpans
 from wavemore.engine.ngram_tables import NgramTables
 from wavemore.engine.prefixes import prefix_plan
@@ -37,6 +38,7 @@ CHUNK = 131_072  # contexts of a tree that are evaluated at once
 LONG_LINE = 4_096  # targets from which a line is evaluated in blocks: the time and memory of attention are quadratic
 MIN_GROUP, MAX_GROUPS = 512, 3  # groups of lines of similar length in a batch: targets per group, number of groups
 MIN_SHARING = 256  # lines that an LSTM evaluates at once from which it pays to compute common beginnings only once
+ROWS, MOST_PADDING = 32, 4  # a padded batch has a multiple of so many lines, and so many positions per target at most
 SORTED_BY = 8  # first characters by which these lines are sorted
 MIN_EVALUATION_BLOCK = 512  # characters per block when a text is evaluated by a model with a short context
 TABLE_TARGETS = 2**22  # targets whose n-grams are found once; those of more would not fit into memory
@@ -142,6 +144,12 @@ class WindowBatcher(Batcher):
             return self.model.windows(self.tensor(windows(self.tokens, positions, self.model.context)))
         return self.model.unique(self.plan(positions))
 
+    def padded(self, positions: NDArray[np.int64]) -> PaddedBatch | None:
+        return PaddedBatch(positions, (windows(self.tokens, positions, self.model.context).astype(np.int64),))
+
+    def predict(self, *inputs: Tensor) -> Tensor:
+        return self.model.windows(inputs[0])
+
     def nats(self, positions: NDArray[np.int64]) -> Tensor:
         if not self.is_unique:
             return super().nats(positions)
@@ -210,6 +218,21 @@ class LineBatcher(Batcher):
             count += longest * len(group)
         picked = first[row_of] + time_of
         return (logits[0] if len(logits) == 1 else torch.cat(logits)).index_select(0, self.tensor(picked))
+
+    def padded(self, positions: NDArray[np.int64]) -> PaddedBatch | None:
+        lines, row_of, time_of = self._places(positions)
+        longest = few_lengths(int(self.spans.lengths[lines].max()))
+        count = ROWS * ceil(len(lines) / ROWS)
+        if count * longest > MOST_PADDING * len(positions):
+            return None
+        rows, places = np.full((count, longest), BOUNDARY, np.int64), np.full((count, longest), -1, np.int64)
+        rows[: len(lines)] = self.rows(lines, longest)
+        places[row_of, time_of] = positions
+        return PaddedBatch(places.ravel(), (rows,))
+
+    def predict(self, *inputs: Tensor) -> Tensor:
+        logits: Tensor = self.model(inputs[0])
+        return logits.flatten(0, 1)
 
     def plan(self, positions: NDArray[np.int64]) -> PrefixPlan:
         """Find the distinct beginnings of the lines at `positions`, (B,), for an LSTM."""

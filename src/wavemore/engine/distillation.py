@@ -11,8 +11,10 @@ Shapes: N targets of the train part, B targets of a batch, V vocabulary.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavemore.engine.batcher import PADDED
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.evaluate import eval_mode
 from wavemore.errors import A_CORPUS, UsageError, all_of, require_kind
@@ -71,8 +73,10 @@ def distill_loss(logits: Tensor, targets: Tensor, soft: Tensor, weight: float) -
     true character, q the teachers' and p the student's probabilities, the student's loss is the mean of
 
         - (1 - weight) log p(y) - weight sum_v q(v) log p(v)
+
+    Rows of padding, with the target `PADDED` and probabilities of 0, do not count.
     """
     log_p = logits.log_softmax(dim=1)
-    plain = -log_p.gather(1, targets[:, None]).mean()
-    distilled = -(soft * log_p).sum(dim=1).mean()
+    plain = F.nll_loss(log_p, targets, ignore_index=PADDED)
+    distilled = -(soft * log_p).sum() / (targets != PADDED).sum()
     return (1 - weight) * plain + weight * distilled, plain

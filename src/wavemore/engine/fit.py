@@ -1,36 +1,21 @@
 """The training loop, as an iterator: each step yields a record, and the caller decides what to do with it."""
 
-import json
-from collections.abc import Generator, Iterator
-from math import inf, log10, nan
-from time import perf_counter
+from collections.abc import Iterator
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from wavemore.engine.batchers import evaluation_batcher, training_batcher, training_sampler
 from wavemore.engine.counting import Counting
-from wavemore.engine.distillation import NO_NGRAM_STUDENT, checked, distill_loss
-from wavemore.engine.evaluate import restored_modes, token_nats
-from wavemore.engine.loss_parts import val_in_training
-from wavemore.engine.optimizer import Optimizers
-from wavemore.engine.ranks import NO_NGRAM, require_one_process, require_same_training, require_same_weights
-from wavemore.engine.recipe import MAX_NATS, Recipe
-from wavemore.engine.step_record import NO_STATE, Checkpoint, StepRecord
-from wavemore.engine.threads import measured
-from wavemore.engine.torch_optimizer import OwnOptimizer, require_trainable
-from wavemore.errors import A_CORPUS, ModelError, RunError, TrainingError, UsageError, require_kind
-from wavemore.nn.layers import Dropout
-from wavemore.nn.model import Model, copy_of, require_model
+from wavemore.engine.descent import Descent
+from wavemore.engine.distillation import NO_NGRAM_STUDENT
+from wavemore.engine.ranks import NO_NGRAM, require_one_process, require_same_training
+from wavemore.engine.recipe import Recipe
+from wavemore.engine.step_record import Checkpoint, StepRecord
+from wavemore.engine.torch_optimizer import require_trainable
+from wavemore.errors import A_CORPUS, UsageError, require_kind
+from wavemore.nn.model import Model, require_model
 from wavemore.nn.ngram import Ngram
-from wavemore.nn.precision import matmul_precision
-from wavemore.nn.ranks import current_ranks
 from wavemore.text.corpus import Corpus
-
-FACTS = ("step", "best_val_nats", "best_step", "loss_sum", "distill_sum", "loss_steps")  # of a checkpoint
 
 
 def fit(
@@ -87,7 +72,7 @@ def fit(
     require_trainable(model)
     if not torch.is_grad_enabled():
         raise UsageError("training needs gradients: call `fit` outside of torch.no_grad() and torch.inference_mode()")
-    state = _Descent(model, corpus, recipe, soft_targets, optimizer)
+    state = Descent(model, corpus, recipe, soft_targets, optimizer)
     if resume is not None:
         state.load(resume)
     require_same_training(state.ranks, corpus, recipe, state.batcher, state.step)
@@ -110,7 +95,7 @@ class Training(Iterator[StepRecord]):
     20
     """
 
-    def __init__(self, state: "_Descent | Counting") -> None:
+    def __init__(self, state: "Descent | Counting") -> None:
         self._state, self._records = state, state.records()  # no circle: the model gets its best weights at once
 
     def __next__(self) -> StepRecord:
@@ -139,206 +124,3 @@ class Training(Iterator[StepRecord]):
     def best_state(self) -> dict[str, Tensor]:
         """The weights with the lowest val loss so far; empty before the first evaluation."""
         return self._state.best_state
-
-
-class _Descent:
-    """The state of a training by gradients between two steps."""
-
-    def __init__(
-        self,
-        model: Model,
-        corpus: Corpus,
-        recipe: Recipe,
-        soft_targets: Tensor | None,
-        own: torch.optim.Optimizer | None,
-    ) -> None:
-        self.model, self.recipe = model, recipe
-        self.soft_targets = checked(soft_targets, corpus) if recipe.distill_weight else None
-        self.batcher = training_batcher(corpus.train, model, recipe)
-        self.sampler = training_sampler(corpus.train, self.batcher, recipe)
-        self.ranks = self.batcher.ranks = current_ranks()
-        # The weights that are evaluated and kept: an average over the last steps is better than any single step.
-        self.averaged = copy_of(model) if recipe.ema_decay else model
-        pairs = zip(self.averaged.state_dict().values(), model.state_dict().values(), strict=True)
-        self.pairs = list(pairs) if recipe.ema_decay else []
-        val = val_in_training(corpus)
-        self.val, self.val_weights = evaluation_batcher(val, self.averaged), val.target_weights()
-        self.val.ranks = self.ranks
-        self.optimizers = Optimizers(model, recipe, self.ranks) if own is None else OwnOptimizer(own, model, recipe)
-        self.parameters = [value for value in model.parameters() if value.requires_grad]
-        self.work = f"training, {model.parameter_count()} parameters"
-        self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
-        self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
-        self.step = self.first_step = 0
-        self.best_state: dict[str, Tensor] = {}
-        self.best_val_nats, self.best_step = inf, 0
-        self.loss_sum, self.distill_sum, self.loss_steps = 0.0, 0.0, 0  # since the last logged record
-        self.seconds = 0.0
-        self.ended = False  # whether the model holds the best weights instead of the last ones
-
-    def records(self) -> Generator[StepRecord, None, None]:
-        """Take all steps that are left, one per record; at the end, however it comes, load the best weights."""
-        initial = _copied(self.model.state_dict())
-        with restored_modes(self.model):
-            try:
-                while self.step < self.recipe.steps:
-                    yield self._advance()
-            except TrainingError:
-                self.model.load_state_dict(initial)
-                raise
-            finally:
-                self.ended = True
-                if self.best_state:
-                    self.model.load_state_dict(self.best_state)
-
-    def _advance(self) -> StepRecord:
-        """Take one step, and measure the val loss if the recipe says so."""
-        start = perf_counter()
-        evaluates = self.recipe.evaluates_after(self.step + 1)
-        logged = evaluates or (self.step + 1) % self.recipe.log_every == 0
-        before = _copied(self.matrices) if logged else {}
-        with measured(self.work, self.recipe.batch_size):
-            train_nats, loss = self._train_step()
-        ratios = update_ratios(before, self.matrices) if logged else None
-        self.seconds += perf_counter() - start
-        self._require_finite(loss, "loss")
-        self.loss_sum, self.distill_sum = self.loss_sum + train_nats, self.distill_sum + loss
-        self.loss_steps += 1
-        record = self._record(self._evaluate() if evaluates else None, logged, ratios)
-        if logged:
-            self.loss_sum, self.distill_sum, self.loss_steps = 0.0, 0.0, 0
-        return record
-
-    def _train_step(self) -> tuple[float, float]:
-        """Return the batch's loss against the true characters, and the loss that was minimised."""
-        self.model.train()
-        batch = self.sampler.at(self.step)
-        positions, alone = self.batcher.share(batch), self.ranks.size == 1
-        devices = [self.batcher.device] if self.batcher.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices, enabled=self.drops):
-            if self.drops:  # the dropout masks depend on the seed and the step only, so a checkpoint needs no state
-                torch.manual_seed((self.recipe.seed * 1_000_003 + self.step + (self.ranks.rank << 40)) % 2**63)
-            with matmul_precision(bfloat16=self.recipe.precision == "bfloat16"), self.ranks.sharing():
-                loss, plain = self._losses(positions)
-                self.optimizers.zero_grad()
-                share = len(positions) / len(batch)  # of the mean over the batches of all ranks
-                (loss if alone else loss * share).backward()  # type: ignore[no-untyped-call]
-        if not alone:
-            losses = [plain.item() * share, loss.item() * share]
-            nats, distilled = self.ranks.add_gradients(self.parameters, losses)
-        self.optimizers.step(self.step)
-        self.step += 1
-        self._average()
-        if alone:  # on a GPU, each waits for the device
-            nats = plain.item()
-            distilled = nats if loss is plain else loss.item()
-        return nats, distilled
-
-    def _losses(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return the loss that is minimised, and that against the true characters."""
-        if len(positions) == 0:  # a step of fewer lines than ranks
-            return (nothing := torch.zeros((), requires_grad=True)), nothing
-        logits, targets = self.batcher.logits(positions), self.batcher.targets(positions)
-        if self.soft_targets is None:
-            return (loss := F.cross_entropy(logits, targets)), loss
-        soft = self.soft_targets[torch.from_numpy(positions)].to(logits)
-        return distill_loss(logits, targets, soft, self.recipe.distill_weight)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the averaged weights towards the model's, faster in the first steps."""
-        decay = min(self.recipe.ema_decay, self.step / (self.step + 10))
-        for average, current in self.pairs:
-            if average.is_floating_point():
-                average.lerp_(current, 1 - decay)
-            else:  # BatchNorm's number of batches
-                average.copy_(current)
-
-    def _evaluate(self) -> float:
-        require_same_weights(self.ranks, self.model, self.step)
-        try:
-            val_nats = float(np.average(token_nats(self.averaged, self.val), weights=self.val_weights))
-        except ModelError:
-            val_nats = nan
-        self._require_finite(val_nats, "val loss")
-        if val_nats < self.best_val_nats:
-            self.best_val_nats, self.best_step = val_nats, self.step
-            self.best_state = _copied(self.averaged.state_dict())
-        return val_nats
-
-    def _require_finite(self, nats: float, name: str) -> None:
-        if not nats <= MAX_NATS:
-            raise TrainingError(
-                f"the {name} is {nats:g} at step {self.step:,}; a `learning_rate` lower than "
-                f"{self.recipe.learning_rate:g} may help"
-            )
-
-    def _record(self, val_nats: float | None, logged: bool, ratios: dict[str, float] | None) -> StepRecord:
-        steps_here = self.step - self.first_step
-        return StepRecord(
-            step=self.step,
-            steps=self.recipe.steps,
-            epoch=self.step * self.recipe.batch_size / self.sampler.num_targets,
-            learning_rate=self.recipe.learning_rate * self.recipe.learning_rate_scale(self.step - 1),
-            train_nats=self.loss_sum / self.loss_steps,
-            distill_nats=None if self.soft_targets is None else self.distill_sum / self.loss_steps,
-            val_nats=val_nats,
-            best_val_nats=self.best_val_nats,
-            best_step=self.best_step,
-            seconds=self.seconds,
-            steps_here=steps_here,
-            chars_per_second=steps_here * self.recipe.batch_size / self.seconds,
-            logged=logged,
-            update_ratios=ratios,
-        )
-
-    def replan(self, steps: int) -> Recipe:
-        self.recipe = self.optimizers.recipe = self.recipe.with_steps(steps, self.step)
-        return self.recipe
-
-    def checkpoint(self) -> Checkpoint:
-        if self.ended or self.step == self.first_step:
-            raise UsageError(NO_STATE)
-        parts = {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged is not self.model else {},
-            "best": self.best_state,
-            "optimizer": self.optimizers.state(),
-            "carried": self.batcher.carried(),
-        }
-        facts = {name: getattr(self, name) for name in FACTS}
-        tensors = {f"{part}.{name}": value.clone() for part, state in parts.items() for name, value in state.items()}
-        return Checkpoint(tensors, json.dumps(facts))
-
-    def load(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint. Raises `RunError` if it belongs to another training."""
-        position, optimizer = checkpoint.position, checkpoint.part("optimizer")
-        counters = [int(value) for name, value in optimizer.items() if name.endswith("steps")]
-        if position is None or not position.fits(self.recipe.steps) or any(n != position.step for n in counters):
-            raise RunError("the saved state does not fit this training: it was not saved at one of its steps")
-        try:
-            self.model.load_state_dict(checkpoint.part("model"))
-            if self.averaged is not self.model:
-                self.averaged.load_state_dict(checkpoint.part("averaged"))
-            self.optimizers.load_state(optimizer)
-            self.batcher.carry(checkpoint.part("carried"))
-            self.best_state = {name: value.to(self.batcher.device) for name, value in checkpoint.part("best").items()}
-            for name in FACTS:
-                setattr(self, name, getattr(position, name))
-            self.first_step = self.step
-        except (KeyError, ValueError, TypeError, RuntimeError, ModelError) as error:
-            raise RunError(f"the saved state does not fit this training: {str(error).splitlines()[0]}") from None
-
-
-def update_ratios(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, float]:
-    """Return log10 of std(after - before) / std(before) of every weight that moved, by name."""
-    ratios = {}
-    for name, weight in before.items():
-        update_std, weight_std = ((after[name] - weight).std(correction=0).item(), weight.std(correction=0).item())
-        if weight_std > 0 and 0 < update_std / weight_std < inf:
-            ratios[name] = log10(update_std / weight_std)
-    return ratios
-
-
-def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in state.items()}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavemore.engine.batch_samplers import BatchSampler, BlockBatchSampler, StreamSampler
-from wavemore.engine.batcher import Batcher, line_chunk
+from wavemore.engine.batcher import Batcher, PaddedBatch, line_chunk
 from wavemore.engine.recipe import BatchSampling, Recipe
 from wavemore.nn.model import Model
 from wavemore.nn.recurrent import Recurrent
@@ -37,10 +37,15 @@ class BlockBatcher(Batcher):
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         """Predict the targets at `positions`, whole blocks or a single shorter one: (B,) -> (B, V)."""
-        blocks = positions.reshape(-1, min(self.block_size, len(positions)))  # (L, T)
-        length = blocks.shape[1]
-        tokens = self.tensor(self.rows(blocks[:, 0], length))  # (L, about left_context + T)
-        return self.model.last_logits(tokens, length).flatten(0, 1)
+        length = min(self.block_size, len(positions))
+        tokens = self.rows(positions[::length], length)  # (L, about left_context + T)
+        return self.model.last_logits(self.tensor(tokens), length).flatten(0, 1)
+
+    def padded(self, positions: NDArray[np.int64]) -> PaddedBatch | None:
+        return PaddedBatch(positions, (self.rows(positions[:: self.block_size], self.block_size),))
+
+    def predict(self, *inputs: Tensor) -> Tensor:
+        return self.model.last_logits(inputs[0], self.block_size).flatten(0, 1)
 
     def share(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         blocks = positions.reshape(-1, self.block_size)
@@ -87,14 +92,33 @@ class CarryingBatcher(BlockBatcher):
         return super().share(positions)
 
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
-        blocks = positions.reshape(-1, self.block_size)  # (L, T)
+        ids, follows = self._read(positions)
+        before = tuple(state * follows.to(self.device) for state in self.state) if follows.any() else ()
+        logits, self.state = self.model.read_on(self.tensor(ids), before)
+        return logits.flatten(0, 1)
+
+    def _read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
+        """Return the ids of the next blocks, (L, T), and which of them go on where the last ones ended, (L, 1)."""
+        blocks = positions.reshape(-1, self.block_size)
         ids = self.tokens[np.maximum(blocks - 1, 0)].astype(np.int64)
         ids[blocks == 0] = BOUNDARY
         starts = torch.from_numpy(blocks[:, 0].copy())
-        follows = (starts == self.ends).to(self.device)[:, None] if len(self.ends) == len(starts) else None
-        before = () if follows is None else tuple(state * follows for state in self.state)
-        logits, self.state = self.model.read_on(self.tensor(ids), before)
+        follows = starts == self.ends if len(starts) == len(self.ends) else torch.zeros(len(starts), dtype=torch.bool)
         self.ends = starts + self.block_size
+        return ids, follows[:, None]
+
+    @torch.no_grad()
+    def padded(self, positions: NDArray[np.int64]) -> PaddedBatch:
+        ids, follows = self._read(positions)
+        if not self.state:
+            self.state = tuple(torch.zeros_like(state) for state in self.model.read_on(self.tensor(ids), ())[1])
+        return PaddedBatch(positions, (ids, follows.numpy()))
+
+    def predict(self, *inputs: Tensor) -> Tensor:
+        ids, follows = inputs
+        logits, after = self.model.read_on(ids, tuple(state * follows for state in self.state))
+        for state, new in zip(self.state, after, strict=True):
+            state.copy_(new)
         return logits.flatten(0, 1)
 
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:

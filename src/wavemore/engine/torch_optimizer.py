@@ -6,7 +6,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from wavemore.engine.optimizer import AdamW, Muon, Optimizers
+from wavemore.engine.optimizer import AdamW, Muon, Optimizers, Scale
 from wavemore.engine.recipe import Recipe
 from wavemore.errors import UsageError, a_kind, require_kind
 from wavemore.nn.model import Model, require_model
@@ -88,11 +88,11 @@ def _states(part: Any) -> list[dict[str, Tensor]]:
 
 
 class OwnOptimizer:
-    """An optimizer of torch in place of a recipe's: its learning rates are scaled by the recipe's schedule."""
+    """An optimizer of torch in place of a recipe's."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, model: Model, recipe: Recipe) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, model: Model) -> None:
         """Raises `UsageError` if it owns other parameters than the model's, or needs the loss again in each step."""
-        self.optimizer, self.recipe = optimizer, recipe
+        self.optimizer = optimizer
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(f"`optimizer` is {a_kind(optimizer)}; it must be an optimizer of torch.optim")
         if isinstance(optimizer, torch.optim.SparseAdam):
@@ -107,9 +107,9 @@ class OwnOptimizer:
         """Remove the gradients of the previous step."""
         self.optimizer.zero_grad()
 
-    def step(self, step: int) -> None:
-        """Update the parameters with the learning rates of `step`, counted from 0."""
-        scale, groups = self.recipe.learning_rate_scale(step), self.optimizer.param_groups
+    def step(self, scale: Scale) -> None:
+        """Update the parameters at `scale` times the learning rates."""
+        groups = self.optimizer.param_groups
         rates = [group["lr"] for group in groups]
         try:
             for group, rate in zip(groups, rates, strict=True):

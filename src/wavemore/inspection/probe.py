@@ -4,7 +4,6 @@ Shapes: N targets of a part, B windows, T context length, V vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from math import log
 from typing import Any
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wavemore.engine.fit import update_ratios
+from wavemore.engine.descent import update_ratios
 from wavemore.engine.line_spans import positions_in_line
 from wavemore.engine.optimizer import Optimizers
 from wavemore.engine.recipe import Recipe
@@ -97,13 +96,13 @@ class Probe:
         before = {name: value.clone() for name, value in matrices.items()}
         with undisturbed(self.model), torch.enable_grad():
             self.model.train()
-            optimizers = Optimizers(self.model, replace(recipe, schedule="constant", warmup_fraction=0.0))
+            optimizers = Optimizers(self.model, recipe)
             optimizers.zero_grad()
             loss = F.cross_entropy(logits_of(self.model, tokens), targets)
             if not loss.requires_grad:
                 return {}
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizers.step(0)
+            optimizers.step(1.0)
             return update_ratios(before, matrices)
 
     @cached_property

@@ -196,7 +196,11 @@ def copy_of(model: M) -> M:
     """Copy a model, also one that torch cannot copy: with weights that pruning or a parametrization computed."""
     found = [value for layer in model.modules() for value in vars(layer).values()]
     tensors = [x for value in found for x in (value if isinstance(value, list) else [value]) if isinstance(x, Tensor)]
-    return deepcopy(model, {id(x): x.detach().clone() for x in tensors if not x.is_leaf})
+    copy = deepcopy(model, {id(x): x.detach().clone() for x in tensors if not x.is_leaf})
+    for layer in copy.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.flatten_parameters()  # on a GPU its weights must follow each other in memory, and copies do not
+    return copy
 
 
 class _ForwardDecoder(Decoder):

@@ -92,9 +92,9 @@ class Transformer(Model):
     def rotation(self, first: int, count: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cosine and sine of the angles of each pair of channels at each position: (T, D/2) each."""
         half = self.config.channels // self.config.heads // 2
-        # On the CPU, as not all devices have float64.
-        speeds = 10_000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
-        angles = torch.arange(first, first + count)[:, None] * speeds
+        device = like.device if like.is_cuda else torch.device("cpu")  # other devices may have no float64
+        speeds = 10_000.0 ** (-torch.arange(half, dtype=torch.float64, device=device) / half)
+        angles = torch.arange(first, first + count, device=device)[:, None] * speeds
         return angles.cos().to(like), angles.sin().to(like)
 
     def _mask(self, length: int, device: torch.device) -> Tensor | None:

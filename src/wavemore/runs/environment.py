@@ -22,7 +22,7 @@ MOST_THREADS = 4
 
 
 def environment() -> dict[str, str | int]:
-    """Versions, processor, threads, and the commit if wavemore runs from a checkout."""
+    """Versions, processor, a GPU that this process uses, threads, and the commit if wavemore runs from a checkout."""
     return {
         "wavemore": __version__,
         "commit": _commit(),
@@ -32,6 +32,7 @@ def environment() -> dict[str, str | int]:
         "platform": platform.platform(),
         "cpu": f"{_cpu()}, {_instructions()}",
         "cores": cores(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_initialized() else {}),  # type: ignore[no-untyped-call]
         "threads": torch.get_num_threads(),
         **({} if current_ranks().size == 1 else {"processes": current_ranks().size}),
     }
