@@ -11,7 +11,8 @@ from wavemore.engine.batcher import Batcher
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.fit import fit
 from wavemore.engine.plan import plan
-from wavemore.engine.time_plan import ALONE, MOST_TEACHERS, STUDENT, TEACHER, TEACHERS_SHARE, Speed, probe
+from wavemore.engine.speed import Speed, probe
+from wavemore.engine.time_plan import ALONE, MOST_TEACHERS, STUDENT, TEACHER, TEACHERS_SHARE
 from wavemore.errors import UsageError
 from wavemore.nn.model import Model
 from wavemore.nn.models import build, parameter_count
@@ -25,7 +26,9 @@ from wavemore.text.text_corpus import TextCorpus
 @pytest.fixture
 def _known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is always equally fast."""
-    monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds, device: Speed(50_000.0, 150_000.0))
+    monkeypatch.setattr(
+        time_plan, "probe", lambda planned, corpus, seconds, device: Speed(50_000.0, 150_000.0, 1_000.0)
+    )
 
 
 @pytest.mark.usefixtures("_known_speed")
@@ -63,9 +66,21 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
     assert set(own.budget.chosen) == {"steps", "num_evals", "distill_weight"}
 
 
+@pytest.mark.parametrize("drawing", [100.0, 1_000.0])
+def test_time_is_left_for_the_samples(monkeypatch: pytest.MonkeyPatch, drawing: float) -> None:
+    corpus = LineCorpus.from_lines(["ab" * 500 + "c" * number for number in range(100)])
+    steps = {}
+    for speed in (drawing, 1e9):
+        measured = Speed(training=1e4, evaluation=1e6, drawing=speed)
+        monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds, device, measured=measured: measured)
+        planned = plan(corpus, minutes=0.5, model="gru", hidden=8)
+        steps[speed] = planned.recipe.steps * planned.recipe.batch_size / 1e4
+    assert steps[1e9] - steps[drawing] == pytest.approx(corpus.longest_line / drawing, rel=0.1, abs=0.2)
+
+
 def same_arithmetic(planned: Any, corpus: Corpus, seconds: float, device: str) -> Speed:
     """Measure a machine that multiplies equally fast for models of any size."""
-    return Speed(2e10 / parameter_count(planned.model, len(corpus.vocabulary), planned.model_config), 1e6)
+    return Speed(2e10 / parameter_count(planned.model, len(corpus.vocabulary), planned.model_config), 1e6, 1e3)
 
 
 def test_a_model_is_wide_enough_to_use_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

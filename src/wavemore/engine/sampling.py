@@ -9,6 +9,8 @@ from wavemore.nn.config import setting
 
 MAX_LENGTH = 100_000
 """The most characters of a line that is generated."""
+SAMPLE_LINES, SAMPLE_CHARACTERS = 10, 500
+"""What a training shows of its model at its end: so many lines, or a text of so many characters."""
 
 
 @dataclass(frozen=True)

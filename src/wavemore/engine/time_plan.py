@@ -6,23 +6,21 @@ The rules and their evidence are in `docs/defaults.md`.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
-from statistics import fmean
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
-from wavemore.engine.evaluate import chunk_nats
-from wavemore.engine.fit import fit
 from wavemore.engine.labels import MAX_TARGETS
 from wavemore.engine.loss_parts import train_loss_part, val_in_training
 from wavemore.engine.memory import check_fits, soft_targets_fit
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.ranks import NO_MINUTES, require_one_process
 from wavemore.engine.recipe import MAX_COUNT
+from wavemore.engine.sampling import SAMPLE_CHARACTERS
+from wavemore.engine.speed import Speed, probe
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
-from wavemore.nn.models import build, parameter_count
+from wavemore.nn.models import parameter_count
 from wavemore.text.corpus import Corpus
 from wavemore.text.parts import Format
 
@@ -34,8 +32,6 @@ FIRST_GUESS = 2e10
 """Parameters times characters per second of training that decide the first width whose speed is measured."""
 PROBE_SHARE, SHORTEST_PROBE, LONGEST_PROBE = 0.03, 0.4, 5.0
 """Fraction of the time that a probe takes, and its limits in seconds."""
-WINDOWS = 4
-"""Parts of a probe; the last half of them counts, as the first ones warm up the machine and try numbers of threads."""
 CHARS_PER_PARAMETER: dict[Format, float] = {"lines": 40.0, "text": 8.0}
 CHARS_PER_TREE_PARAMETER = 3.0
 """Predicted characters per parameter of a training whose model has the best size for its time."""
@@ -108,13 +104,6 @@ def _check(settings: Settings) -> None:
         raise UsageError("an ngram is counted in one pass and needs no time: leave out `minutes`")
     if "distill_weight" in settings:
         raise UsageError("`minutes` chooses the teachers, if there are any: leave out `minutes` or `distill_weight`")
-
-
-class Speed(NamedTuple):
-    """Characters per second."""
-
-    training: float
-    evaluation: float
 
 
 class Choice(NamedTuple):
@@ -241,7 +230,8 @@ class _Search:
         targets, num_labels = self.corpus.val.num_targets, len(self.corpus.vocabulary.labels)
         targets += train_loss_part(self.corpus).num_targets + min(num_labels * targets, MAX_TARGETS)
         counting = 0.5 if self.format == "lines" else 0.0  # how many samples are known
-        return 0.5 + counting + targets / choice.speed.evaluation
+        longest = self.corpus.longest_line if self.format == "lines" else SAMPLE_CHARACTERS
+        return 0.5 + counting + targets / choice.speed.evaluation + longest / choice.speed.drawing
 
     def needed(self, choice: Choice, epochs: float) -> float:
         """Return the seconds of so many passes over the data, the end of the training included."""
@@ -308,27 +298,3 @@ class _Search:
 def model_of(choice: Choice) -> Settings:
     """Return the kind of model of a choice, if it was not requested."""
     return {name: value for name, value in choice.chosen.items() if name == "model"}
-
-
-def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:
-    """Measure the speed of training, with steps of about so many seconds in all, and that of evaluation."""
-    size, num_labels = len(corpus.vocabulary), len(corpus.vocabulary.labels)
-    model = build(plan.model, size, plan.model_config, plan.recipe.seed, num_labels).to(device)
-    recipe = replace(plan.recipe, steps=MAX_COUNT, num_evals=1)
-    begin, steps, speeds = perf_counter(), 0, list[float]()
-    for record in fit(model, corpus, recipe):
-        now = perf_counter()
-        if record.step == 1:  # it takes longer
-            begin, steps = now, 1
-        elif now - begin >= seconds / WINDOWS:
-            speeds.append((record.step - steps) * recipe.batch_size / (now - begin))
-            begin, steps = now, record.step
-            if len(speeds) == WINDOWS:
-                break
-    speed = fmean(speeds[WINDOWS // 2 :])
-    part = corpus.val.sample(max(1, int(speed * seconds / 2)))  # which takes much less, as nothing is learned
-    batcher = evaluation_batcher(part, model)
-    begin = perf_counter()
-    for _ in chunk_nats(model, batcher):
-        pass
-    return Speed(speed, part.num_targets / (perf_counter() - begin))

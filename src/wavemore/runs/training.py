@@ -18,7 +18,7 @@ from wavemore.engine.line_source import Sample
 from wavemore.engine.loss_parts import train_loss_part
 from wavemore.engine.memorised import memorised
 from wavemore.engine.ranks import NO_MINUTES, require_one_process
-from wavemore.engine.sampling import Sampling
+from wavemore.engine.sampling import SAMPLE_CHARACTERS, SAMPLE_LINES, Sampling
 from wavemore.engine.step_record import StepRecord
 from wavemore.engine.training_plan import Plan
 from wavemore.errors import RunError, TrainingError
@@ -34,10 +34,6 @@ from wavemore.runs.saved_losses import save_unit_losses
 from wavemore.text.corpus import Corpus
 from wavemore.text.datasets import DATASETS
 from wavemore.version import __version__
-
-SAMPLE_LINES = 10
-SAMPLE_CHARACTERS = 500
-"""Length of the one sample of a text."""
 
 
 def config_of(
