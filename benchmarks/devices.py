@@ -9,7 +9,7 @@ import gzip
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -31,8 +31,10 @@ MODELS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 LINES = 150_000
 """Molecules that are read."""
-WARM_UP = 15
-"""Steps before the first measurement: all shapes of batches are recorded in them."""
+WARM_UP = 30
+"""Steps before the first measurement: most shapes of batches are recorded in them."""
+SECONDS_TO_CHOOSE_THREADS = 1.0
+"""Time before the first measurement on the processor, if its steps are slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +91,11 @@ def race(corpus: wm.Corpus, model: str, settings: dict[str, Any], arguments: Dev
         else:
             with wm.plain():  # at the beginning, `fit` decides whether it records graphs
                 trainings[way] = wm.fit(network, corpus, plan.recipe)
-        for _ in range(3 if device == "cpu" else WARM_UP):
+        start = perf_counter()
+        for step in count():
             next(trainings[way])
+            if step >= WARM_UP or (device == "cpu" and perf_counter() - start > SECONDS_TO_CHOOSE_THREADS):
+                break
     speeds: dict[str, list[float]] = {way: [] for way in trainings}
     for _ in range(arguments.repeats):
         for way, training in trainings.items():

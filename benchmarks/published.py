@@ -110,7 +110,7 @@ def main() -> None:
         for seed in arguments.seeds:
             runs.append(measure(arguments, task, seed, Path(folder) / str(seed)))
             print(arguments.task, runs[-1], flush=True)
-    if arguments.device == "cuda":
+    if arguments.device.startswith("cuda"):
         torch.zeros(1, device=arguments.device)  # `environment` names a GPU that is used
     gpu = "" if arguments.device == "cpu" else f" --device {arguments.device}"
     keys = [key for key, value in runs[0].items() if isinstance(value, float)]

@@ -181,20 +181,21 @@ def with_tables(text: str) -> str:
 
 
 def _gpu_table() -> list[str]:
-    """Return the speeds of training on a GPU and on the processor beside it, from the record of benchmarks.devices."""
+    """Return the speeds of training on a GPU without and with graphs, from the record of benchmarks.devices."""
     record = json.loads((ROOT / "records" / "devices.json").read_text(encoding="utf-8"))
     rows = [
-        "| data | model | parameters | processor | GPU, started by Python | GPU | against the processor |",
-        "|---|---|---|---|---|---|---|",
+        "| data | model | parameters | started by Python | graphs | |",
+        "|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
         speed = row["chars_per_second"]
         cells = [row["data"], f"{row['model']} {row['settings']}", f"{row['parameters']:,}"]
-        cells += [f"{float(f'{each:.3g}'):,.0f}" for each in speed.values()]
-        rows.append(f"| {' | '.join(cells)} | {speed['graphs'] / speed['cpu']:.0f}x |")
+        before, after = speed["started by Python"], speed["graphs"]
+        cells += [f"{float(f'{each:.3g}'):,.0f}" for each in (before, after)]
+        rows.append(f"| {' | '.join(cells)} | {after / before:.1f}x |")
     machine = record["environment"]
-    where = f"{machine['gpu']}, torch {machine['torch']}; processor: {machine['cpu']}, {machine['cores']} cores"
-    return [*rows, "", f"Characters per second of training, medians (`{record['command']}`). {where}."]
+    what = f"{machine['gpu']}, torch {machine['torch']}: characters per second of training, medians"
+    return [*rows, "", f"{what} (`{record['command']}`)."]
 
 
 def _thread_table() -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wavemore.engine import descent, graphs
 from wavemore.engine.batcher import few_lengths
-from wavemore.engine.batchers import training_batcher
+from wavemore.engine.batchers import training_batcher, training_sampler
 from wavemore.engine.distillation import soft_targets
 from wavemore.engine.fit import fit
 from wavemore.engine.graphs import Recorder, can_be_recorded
@@ -19,6 +19,7 @@ from wavemore.engine.recipe import Recipe
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
 from wavemore.nn.ngram import Ngram
+from wavemore.nn.recurrent import Recurrent
 from wavemore.nn.tree import TreeConfig
 from wavemore.text.corpus import Corpus
 from wavemore.text.line_corpus import LineCorpus
@@ -52,9 +53,16 @@ def assert_same_training(
         torch.testing.assert_close(value, models[False].state_dict()[name], rtol=1e-5, atol=1e-6)
 
 
+def is_padded(model: Model, corpus: Corpus, recipe: Recipe) -> bool:
+    batcher = training_batcher(corpus.train, model, recipe)
+    batch = training_sampler(corpus.train, batcher, recipe).at(0)
+    return batcher.padded(batch) is not None
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_list(small_model: Small, corpus: LineCorpus, monkeypatch: Patch, name: str, device: str) -> None:
+    assert is_padded(small_model(name, len(corpus.vocabulary)), corpus, QUICK)
     assert_same_training(monkeypatch, lambda: small_model(name, len(corpus.vocabulary)), corpus, QUICK, device)
 
 
@@ -69,6 +77,20 @@ def test_a_text(small_model: Small, text: TextCorpus, monkeypatch: Patch, name: 
 def test_streams_of_a_text(small_model: Small, text: TextCorpus, monkeypatch: Patch, name: str, device: str) -> None:
     recipe = replace(QUICK, sampling="streams")
     assert_same_training(monkeypatch, lambda: small_model(name, len(text.vocabulary)), text, recipe, device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["gru", "lstm", "transformer"])
+def test_a_list_with_labels(small_settings: Any, monkeypatch: Patch, name: str, device: str) -> None:
+    lines = [f"{syllable * count}" for count in range(1, 8) for syllable in ("ka", "mo", "ri", "ten")]
+    corpus = LineCorpus.from_lines(lines, labels=[line[0] for line in lines])
+
+    def make() -> Model:
+        settings = small_settings[name]
+        return build(name, len(corpus.vocabulary), seed=0, num_labels=4, **settings).double()
+
+    assert is_padded(make(), corpus, QUICK)
+    assert_same_training(monkeypatch, make, corpus, QUICK, device)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -102,17 +124,21 @@ def test_a_resumed_training(small_model: Small, text: TextCorpus, monkeypatch: P
     training = fit(model, text, recipe)
     for _ in range(7):
         next(training)
-    *_, end = fit(resumed, text, recipe, resume=training.checkpoint())
+    checkpoint = training.checkpoint()
+    before = {name: value.clone() for name, value in checkpoint.tensors.items()}
+    *_, end = fit(resumed, text, recipe, resume=checkpoint)
+    assert all(torch.equal(value, before[name]) for name, value in checkpoint.tensors.items())
     assert end.train_nats == pytest.approx(last.train_nats, rel=1e-9)
     for name, value in resumed.state_dict().items():
         torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", ["tree", "transformer"])
+@pytest.mark.parametrize("name", ["tree", "transformer", "lstm", "gru"])
 def test_dropout_is_that_of_the_step(text: TextCorpus, monkeypatch: Patch, name: str, device: str) -> None:
     def make() -> Model:
-        settings: dict[str, Any] = {"hidden" if name == "tree" else "channels": 16, "dropout": 0.5}
+        settings: dict[str, Any] = {"channels" if name == "transformer" else "hidden": 16, "dropout": 0.5}
+        settings |= {} if name == "tree" else {"layers": 2}
         model: Model = build(name, len(text.vocabulary), seed=0, **settings)
         return model
 
@@ -123,6 +149,22 @@ def test_dropout_is_that_of_the_step(text: TextCorpus, monkeypatch: Patch, name:
     assert losses[0] != pytest.approx(trained(monkeypatch, True, make().to(device), text, replace(recipe, seed=1)))
     if device == "cpu":
         assert losses[0] == pytest.approx(trained(monkeypatch, False, make(), text, recipe), rel=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("continued", [True, False])
+def test_layers_one_by_one(small_settings: Any, name: str, device: str, continued: bool) -> None:
+    settings = small_settings[name] | {"layers": 3}
+    model = build(name, 9, seed=0, **settings).double().to(device)
+    assert isinstance(model, Recurrent)
+    x = torch.randn(4, 6, settings["embedding"], dtype=torch.float64, device=device)
+    _, state = model.run_cells(x)
+    whole, each = (run(x, state if continued else None) for run in (model.run_cells, model.run_each_layer))
+    torch.testing.assert_close(each, whole)
+    model.cells.dropout = 0.5
+    assert not torch.allclose(model.run_each_layer(x)[0], whole[0])
+    torch.testing.assert_close(model.eval().run_each_layer(x, state if continued else None), whole)
 
 
 def test_a_batch_that_would_be_mostly_padding_is_none(small_model: Small) -> None:
@@ -148,6 +190,11 @@ def test_hooks_and_layers_of_others_are_not_recorded(monkeypatch: Patch) -> None
     handle = model.layers[0].register_forward_hook(lambda *_: None)
     assert not can_be_recorded(model)
     handle.remove()
+    assert can_be_recorded(model)
+    for register in ("register_hook", "register_post_accumulate_grad_hook"):
+        handle = getattr(next(model.parameters()), register)(lambda _: None)
+        assert not can_be_recorded(model)
+        handle.remove()
     assert can_be_recorded(model)
 
     class Mine(nn.Identity):

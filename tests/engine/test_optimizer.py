@@ -75,6 +75,7 @@ def test_muon_is_torchs(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) ->
     own, other = ([tensor for tensor in tensors if tensor.ndim == 2] for tensors in some_parameters())
     twin = torch.optim.Muon(other, lr=0.05, weight_decay=0.2)
     monkeypatch.setattr(module, "NEWTON_SCHULZ", 5 * ((3.4445, -4.7750, 2.0315),))  # torch's
+    monkeypatch.setattr(module, "MARGIN", 1.0)
     compare(Muon(own, 0.05, 0.2), twin, 0.05, atol=0.1 * 0.05)  # torch works in bfloat16: some percent of a step
 
 
@@ -94,7 +95,7 @@ def test_orthogonal_moves_every_singular_value_to_about_one(shape: tuple[int, in
 def test_orthogonal_is_newton_schulz_in_the_type_of_the_weights(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fast_bfloat16", lambda: False)  # as on a CPU without bfloat16
     matrix = torch.randn(4, columns, dtype=torch.float64)
-    x = matrix / matrix.norm()
+    x = matrix / (module.MARGIN * matrix.norm())
     for linear, cubic, quintic in module.NEWTON_SCHULZ:
         gram = x @ x.T
         x = linear * x + (cubic * gram + quintic * gram @ gram) @ x
@@ -117,6 +118,13 @@ def test_no_other_polynomials_bring_the_singular_values_closer_to_one() -> None:
         least, most = float(1 - largest), float(1 + largest)
     assert least == pytest.approx(0.73, abs=0.005)
     assert most == pytest.approx(1.27, abs=0.005)
+
+
+@pytest.mark.parametrize("fast_bfloat16", [True, False])
+def test_a_matrix_of_rank_one_does_not_overshoot(fast_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "fast_bfloat16", lambda: fast_bfloat16)
+    for shape in ((384, 1_536), (64, 64), (1_536, 384)):
+        assert torch.linalg.matrix_norm(orthogonal([torch.ones(shape)])[0], ord=2) < 1.3
 
 
 def test_small_singular_values_of_a_wide_matrix_survive_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wavemore.engine import memory, time_plan
+from wavemore.engine import memory, speed, time_plan
 from wavemore.engine.batcher import Batcher
 from wavemore.engine.batchers import evaluation_batcher
 from wavemore.engine.fit import fit
@@ -70,12 +70,12 @@ def test_more_time_gives_a_wider_model_and_what_is_given_is_kept(corpus: LineCor
 def test_time_is_left_for_the_samples(monkeypatch: pytest.MonkeyPatch, drawing: float) -> None:
     corpus = LineCorpus.from_lines(["ab" * 500 + "c" * number for number in range(100)])
     steps = {}
-    for speed in (drawing, 1e9):
-        measured = Speed(training=1e4, evaluation=1e6, drawing=speed)
+    for drawn in (drawing, 1e9):
+        measured = Speed(training=1e4, evaluation=1e6, drawing=drawn)
         monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds, device, measured=measured: measured)
         planned = plan(corpus, minutes=0.5, model="gru", hidden=8)
-        steps[speed] = planned.recipe.steps * planned.recipe.batch_size / 1e4
-    assert steps[1e9] - steps[drawing] == pytest.approx(corpus.longest_line / drawing, rel=0.1, abs=0.2)
+        steps[drawn] = planned.recipe.steps * planned.recipe.batch_size / 1e4
+    assert steps[1e9] - steps[drawing] == pytest.approx(1_050 / drawing, rel=0.1, abs=0.2)
 
 
 def same_arithmetic(planned: Any, corpus: Corpus, seconds: float, device: str) -> Speed:
@@ -183,7 +183,7 @@ def test_the_speed_of_an_evaluation_is_that_of_typical_lines(monkeypatch: pytest
         evaluated.append(part)
         return evaluation_batcher(part, model)
 
-    monkeypatch.setattr(time_plan, "evaluation_batcher", spied)
+    monkeypatch.setattr(speed, "evaluation_batcher", spied)
     probe(plan(corpus, model="gru", hidden=8, steps=1), corpus, 0.4)
     [part] = evaluated
     lengths = [each.as_lines(corpus.vocabulary).lines.lengths for each in (part, corpus.val)]

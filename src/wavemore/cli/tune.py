@@ -59,7 +59,7 @@ class Tune:
     max_parameters: Length = None
     """maximum number of parameters of a model"""
     max_seconds: RealOrNone = None
-    """maximum CPU time of each training in seconds, evaluations excluded (default with --minutes: a part of it)"""
+    """maximum CPU time of each training in seconds, evaluations excluded (default with --minutes: a share of M)"""
     repeats: Number = 3
     """number of fresh seeds on which the best trials are repeated"""
     seed: Number = 0

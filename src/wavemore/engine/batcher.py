@@ -60,7 +60,7 @@ class PaddedBatch(NamedTuple):
 
 
 def few_lengths(length: int) -> int:
-    """Return a length of which there are few, not below another one and at most half as long again.
+    """Round a length up to one of few: 8, 16, 24, 32, 48, 64, 96, ...
 
     >>> [few_lengths(length) for length in (1, 8, 13, 17, 40, 180)]
     [8, 8, 16, 24, 48, 192]

@@ -61,7 +61,7 @@ class Descent:
         self.parameters = [value for value in model.parameters() if value.requires_grad]
         records = own is None and self.ranks.size == 1 and can_be_recorded(model)
         self.recorder = Recorder(self.batcher.device) if records else None
-        self.work = f"training, {model.parameter_count()} parameters"
+        self.work = f"training on {self.batcher.device.type}, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
         self.step = self.first_step = 0
@@ -83,6 +83,9 @@ class Descent:
                 raise
             finally:
                 self.ended = True
+                if self.recorder:
+                    self.recorder = None
+                    self.optimizers.zero_grad()  # gradients are in the memory of the graphs
                 if self.best_state:
                     self.model.load_state_dict(self.best_state)
 
@@ -108,8 +111,10 @@ class Descent:
         """Return the batch's loss against the true characters, and the loss that was minimised."""
         self.model.train()
         batch = self.sampler.at(self.step)
-        padded = self.batcher.padded(batch) if self.recorder else None
         rates = self.recipe.learning_rate_scale(self.step), self._averaging_rate(self.step + 1)
+        padded = None
+        if self.recorder and can_be_recorded(self.model):  # there may be hooks since the last step
+            padded = self.batcher.padded(batch)
         if self.recorder and padded:
             with self._computing():
                 nats, distilled = self.recorder(self._padded_step, *self._tensors(padded, rates))
@@ -184,7 +189,7 @@ class Descent:
         """Move the averaged weights towards the model's."""
         for average, current in self.pairs:
             if average.is_floating_point():
-                average.lerp_(current, rate)
+                average.lerp_(current, rate.to(average) if isinstance(rate, Tensor) else rate)
             else:  # BatchNorm's number of batches
                 average.copy_(current)
 

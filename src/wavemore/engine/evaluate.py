@@ -198,7 +198,7 @@ def _summed(ranks: Ranks, nats: NDArray[np.float64], model: Model) -> NDArray[np
 
 def chunk_nats(model: Model, batcher: Batcher) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield the targets in pieces, and the nats of each: of several ranks, those of this rank's share."""
-    done, work = 0, f"evaluation, {model.parameter_count()} parameters"
+    done, work = 0, f"evaluation on {batcher.device.type}, {model.parameter_count()} parameters"
     with eval_mode(model):
         for positions in batcher.own_chunks():
             with measured(work, len(positions)):

@@ -11,7 +11,8 @@ from warnings import warn
 import torch
 from torch import Tensor
 
-from wavemore.nn.kernels.torch_internals import has_hooks, needs_plain
+from wavemore.errors import WavemoreWarning
+from wavemore.nn.kernels.torch_internals import has_hooks, has_tensor_hooks, needs_plain
 from wavemore.nn.model import Model
 
 MOST_GRAPHS = 64
@@ -39,12 +40,15 @@ class Recorder:
     def __init__(self, device: torch.device) -> None:
         self.device, self.refused = device, False
         self.graphs: dict[Shapes, _Graph | None] = {}
+        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        """All graphs use the same memory for what they compute, one after the other."""
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def __call__(self, work: Callable[..., Tensor], *inputs: Tensor) -> list[float]:
         """Return the numbers that the function computes, of inputs on a CPU."""
         if self.stream is None:
             return self._numbers(work(*inputs))
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
             graph = self._graph(work, inputs)
             if graph is None:
@@ -65,17 +69,18 @@ class Recorder:
                 self.graphs[shapes] = self._record(work, inputs)
             except RuntimeError as error:
                 self.refused = True
+                self.graphs.clear()
                 _renew_generator(self.device)
                 reason = str(error).partition("\n")[0]
-                warn(f"training without CUDA graphs, which is several times slower: {reason}", stacklevel=2)
+                about = f"training without CUDA graphs, which is several times slower: {reason}"
+                warn(about, WavemoreWarning, stacklevel=2)
+                return None
         return self.graphs[shapes]
 
     def _record(self, work: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> _Graph:
-        """Record the function; all graphs use the same memory for what they compute, one after the other."""
         own = tuple(x.to(self.device) for x in inputs)
-        pool = next((other.graph.pool() for other in self.graphs.values() if other), None)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, stream=self.stream):
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             result = work(*own)
         return _Graph(graph, own, result)
 
@@ -94,6 +99,9 @@ def _renew_generator(device: torch.device) -> None:
 
 def can_be_recorded(model: Model) -> bool:
     """Whether a model is on a GPU and does the same in all steps: no hooks, transforms or layers of others."""
-    return (model.device.type == "cuda" and not needs_plain()) and all(
-        type(layer).__module__.startswith(OWN_LAYERS) and not has_hooks(layer) for layer in model.modules()
+    return (
+        model.device.type == "cuda"
+        and not needs_plain()
+        and all(type(layer).__module__.startswith(OWN_LAYERS) and not has_hooks(layer) for layer in model.modules())
+        and not any(map(has_tensor_hooks, model.parameters()))
     )

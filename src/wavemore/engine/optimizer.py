@@ -25,6 +25,7 @@ NEWTON_SCHULZ = ((8.0934, -23.6204, 17.4462), (3.6366, -2.7219, 0.5365), (2.6613
 Of all three polynomials one after the other, these bring the singular values from 0.01 to 1 closest to 1: to 0.73 to
 1.27. How to find them: Amsel et al., "The Polar Express", https://arxiv.org/abs/2505.16932.
 """
+MARGIN = 1.02  # the polynomials are steep at 1, and rounding to bfloat16 can bring a value above it
 Scale: TypeAlias = float | Tensor
 """A number, or a tensor of one number: a recorded step reads it anew whenever it is replayed."""
 WIDE = 3  # columns per row from which it pays to iterate with x xT instead of x
@@ -159,9 +160,10 @@ class Optimizers:
 
 
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Move all singular values of each matrix to about 1 (0.73 to 1.27), by Newton-Schulz iterations.
+    """Move the singular values of each matrix to about 1, by Newton-Schulz iterations.
 
-    Those below a hundredth of the matrix's norm become 80 times as large.
+    Those above a hundredth of the matrix's norm become 0.73 to 1.27. Smaller ones become at most 78 times as large,
+    divided by the norm.
 
     Matrices of one shape are computed together, in bfloat16 if the processor supports it: as Muon's author found, the
     iteration needs no more precision. Those in float64 remain in float64.
@@ -199,7 +201,8 @@ def _newton_schulz(stack: Tensor) -> Tensor:
     """Move the singular values to about 1: (k, a, b) -> (k, a, b)."""
     fast = stack.dtype != torch.float64 and (stack.device.type != "cpu" or fast_bfloat16())
     dtype = torch.bfloat16 if fast else stack.dtype
-    x: Tensor = (stack / stack.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(dtype).contiguous()
+    norms = stack.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    x: Tensor = (stack / (MARGIN * norms)).to(dtype).contiguous()
     # A product of two single matrices copies no transposed one.
     x, add_product = (x[0], torch.addmm) if len(x) == 1 else (x, torch.baddbmm)
     if not fast and x.shape[-1] >= WIDE * x.shape[-2]:

@@ -27,7 +27,7 @@ class Speed(NamedTuple):
     training: float
     evaluation: float
     drawing: float
-    """Of each of the samples that are drawn together."""
+    """Of each sample; all are drawn at once."""
 
 
 def probe(plan: Plan, corpus: Corpus, seconds: float, device: str = "cpu") -> Speed:

@@ -94,8 +94,17 @@ class CarryingBatcher(BlockBatcher):
     def logits(self, positions: NDArray[np.int64]) -> Tensor:
         ids, follows = self._read(positions)
         before = tuple(state * follows.to(self.device) for state in self.state) if follows.any() else ()
-        logits, self.state = self.model.read_on(self.tensor(ids), before)
+        logits, after = self.model.read_on(self.tensor(ids), before)
+        self._keep(after)
         return logits.flatten(0, 1)
+
+    def _keep(self, after: tuple[Tensor, ...]) -> None:
+        """Keep a state where the last one is, as a recorded step looks for it there."""
+        if not self.state or self.state[0].shape != after[0].shape:
+            self.state = after
+        else:
+            for state, new in zip(self.state, after, strict=True):
+                state.copy_(new)
 
     def _read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor]:
         """Return the ids of the next blocks, (L, T), and which of them go on where the last ones ended, (L, 1)."""
@@ -107,18 +116,15 @@ class CarryingBatcher(BlockBatcher):
         self.ends = starts + self.block_size
         return ids, follows[:, None]
 
-    @torch.no_grad()
     def padded(self, positions: NDArray[np.int64]) -> PaddedBatch:
         ids, follows = self._read(positions)
-        if not self.state:
-            self.state = tuple(torch.zeros_like(state) for state in self.model.read_on(self.tensor(ids), ())[1])
+        self.state = self.state or _no_state(self.model, len(ids))
         return PaddedBatch(positions, (ids, follows.numpy()))
 
     def predict(self, *inputs: Tensor) -> Tensor:
         ids, follows = inputs
         logits, after = self.model.read_on(ids, tuple(state * follows for state in self.state))
-        for state, new in zip(self.state, after, strict=True):
-            state.copy_(new)
+        self._keep(after)
         return logits.flatten(0, 1)
 
     def sampler(self, batch_size: int, sampling: BatchSampling, seed: int) -> BatchSampler:
@@ -136,7 +142,7 @@ class CarryingBatcher(BlockBatcher):
     def carry(self, tensors: dict[str, Tensor]) -> None:
         own = self.ranks.span(len(tensors["ends"]))
         self.ends = tensors["ends"][own].cpu()
-        self.state = tuple(tensors[str(index)][:, own].to(self.device) for index in range(len(tensors) - 1))
+        self.state = tuple(tensors[str(index)][:, own].to(self.device, copy=True) for index in range(len(tensors) - 1))
 
 
 def carried_by(model: Model, recipe: Recipe) -> dict[str, Tensor]:
@@ -144,10 +150,15 @@ def carried_by(model: Model, recipe: Recipe) -> dict[str, Tensor]:
     if recipe.sampling != "streams" or not isinstance(model, Recurrent):
         return {}
     streams = recipe.batch_size // recipe.block_size
-    state = next(model.cells.parameters()).new_empty(model.config.layers, streams, model.config.hidden)
-    states = [state, state] if isinstance(model.cells, nn.LSTM) else [state]
     ends = torch.empty(streams, dtype=torch.int64, device=model.device)
-    return {"ends": ends} | {str(index): part for index, part in enumerate(states)}
+    return {"ends": ends} | {str(index): part for index, part in enumerate(_no_state(model, streams))}
+
+
+def _no_state(model: Recurrent, streams: int) -> tuple[Tensor, ...]:
+    """Return the state of streams before their first character, as `Recurrent.read_on` returns one."""
+    parts = 2 if isinstance(model.cells, nn.LSTM) else 1
+    weight = next(model.cells.parameters())
+    return tuple(weight.new_zeros(model.config.layers, streams, model.config.hidden) for _ in range(parts))
 
 
 class StreamBatcher(BlockBatcher):

@@ -5,9 +5,12 @@ The rules and their evidence are in `docs/defaults.md`.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil, sqrt
 from time import perf_counter
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from wavemore.engine.defaults import RECURRENT, has_long_lines, settings_of
 from wavemore.engine.labels import MAX_TARGETS
@@ -16,7 +19,7 @@ from wavemore.engine.memory import check_fits, soft_targets_fit
 from wavemore.engine.process import return_freed_memory
 from wavemore.engine.ranks import NO_MINUTES, require_one_process
 from wavemore.engine.recipe import MAX_COUNT
-from wavemore.engine.sampling import SAMPLE_CHARACTERS
+from wavemore.engine.sampling import SAMPLE_CHARACTERS, SAMPLE_LINES
 from wavemore.engine.speed import Speed, probe
 from wavemore.engine.training_plan import Plan, TimeBudget
 from wavemore.errors import UsageError
@@ -230,8 +233,14 @@ class _Search:
         targets, num_labels = self.corpus.val.num_targets, len(self.corpus.vocabulary.labels)
         targets += train_loss_part(self.corpus).num_targets + min(num_labels * targets, MAX_TARGETS)
         counting = 0.5 if self.format == "lines" else 0.0  # how many samples are known
-        longest = self.corpus.longest_line if self.format == "lines" else SAMPLE_CHARACTERS
-        return 0.5 + counting + targets / choice.speed.evaluation + longest / choice.speed.drawing
+        return 0.5 + counting + targets / choice.speed.evaluation + self.sample_length / choice.speed.drawing
+
+    @cached_property
+    def sample_length(self) -> float:
+        """The characters of the longest sample that a training shows at its end."""
+        if self.format == "text":
+            return SAMPLE_CHARACTERS
+        return float(np.quantile(np.diff(self.corpus.train.segments), 1 - 0.5 / SAMPLE_LINES))
 
     def needed(self, choice: Choice, epochs: float) -> float:
         """Return the seconds of so many passes over the data, the end of the training included."""

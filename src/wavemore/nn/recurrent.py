@@ -89,11 +89,33 @@ class Recurrent(Model):
         """Run torch's layers: (B, T, I) -> (B, T, C), and the state after the last step.
 
         On a CPU without instructions for bfloat16, torch's LSTM fails within autocast, so it has float32 there.
+
+        On a GPU, the generator of cuDNN's dropout between layers cannot be set without a wait for the device, nor
+        recorded in a graph, so the layers run one by one.
         """
+        drops_between = self.training and self.config.layers > 1 and self.cells.dropout > 0
+        if drops_between and x.is_cuda and is_bare(self.cells, type(self.cells)):
+            return self.run_each_layer(x, before)
         if torch.is_autocast_enabled("cpu") and not fast_bfloat16():
             with torch.autocast("cpu", enabled=False):
                 return cast(tuple[Tensor, Any], self.cells(x, before))
         return cast(tuple[Tensor, Any], self.cells(x, before))
+
+    def run_each_layer(self, x: Tensor, before: Any = None) -> tuple[Tensor, Any]:
+        """Do as `run_cells` does, with one call of torch per layer and the dropout of `torch.nn.functional` between."""
+        cells, is_lstm = self.cells, isinstance(self.cells, nn.LSTM)
+        run: Any = torch.lstm if is_lstm else torch.gru if isinstance(cells, nn.GRU) else torch.rnn_tanh
+        if before is None:
+            zeros = x.new_zeros(self.config.layers, len(x), self.config.hidden)
+            before = (zeros, zeros) if is_lstm else zeros
+        ends = []
+        for layer, weights in enumerate(cells.all_weights):
+            x = F.dropout(x, cells.dropout, self.training) if layer > 0 else x
+            first = [part[layer : layer + 1] for part in before] if is_lstm else before[layer : layer + 1]
+            x, *after = run(x, first, weights, True, 1, 0.0, self.training, False, True)
+            ends.append(after)
+        states = tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
+        return x, states if is_lstm else states[0]
 
     @property
     def is_packable(self) -> bool:

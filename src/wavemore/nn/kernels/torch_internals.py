@@ -103,6 +103,14 @@ def has_hooks(layer: nn.Module) -> bool:
         return True
 
 
+def has_tensor_hooks(parameter: Tensor) -> bool:
+    """Whether code is called when a parameter has its gradient; also if this version of torch keeps it elsewhere."""
+    try:
+        return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
+    except AttributeError:
+        return True
+
+
 def runs_as(model: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether calling a model does no more than the `forward` of a class: a subclass may change it, or a hook."""
     return type(model).forward is kind.forward and not has_hooks(model)
