@@ -61,8 +61,8 @@ class Recorder:
     def _graph(self, work: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> _Graph | None:
         """Return the graph for inputs of these shapes, if there is one or it is time to record it."""
         shapes = tuple(x.shape for x in inputs)
-        if self.refused or shapes not in self.graphs:  # the first time, libraries prepare what cannot be recorded
-            self.graphs |= {shapes: None} if len(self.graphs) < MOST_GRAPHS else {}
+        if shapes not in self.graphs:  # the first time, libraries prepare what cannot be recorded
+            self.graphs |= {shapes: None} if len(self.graphs) < MOST_GRAPHS and not self.refused else {}
             return None
         if self.graphs[shapes] is None:
             try:

@@ -94,7 +94,7 @@ class Recurrent(Model):
         recorded in a graph, so the layers run one by one.
         """
         drops_between = self.training and self.config.layers > 1 and self.cells.dropout > 0
-        if drops_between and x.is_cuda and is_bare(self.cells, type(self.cells)):
+        if drops_between and x.is_cuda and any(is_bare(self.cells, kind) for kind in (nn.RNN, nn.GRU, nn.LSTM)):
             return self.run_each_layer(x, before)
         if torch.is_autocast_enabled("cpu") and not fast_bfloat16():
             with torch.autocast("cpu", enabled=False):
