@@ -167,7 +167,8 @@ def results(found: dict[str, dict[str, Any]]) -> str:
 def _published(found: list[dict[str, Any]]) -> list[str]:
     """Return a table of `wavemore train --minutes M` beside what others reached."""
     rows = [
-        "`wavemore train FILE --minutes M` without other settings (`python -m benchmarks.published`): *time* is that",
+        "`wavemore train FILE --minutes M` without other settings, on a GPU with `--device cuda`",
+        "(`python -m benchmarks.published`): *time* is that",
         "of the whole command by the clock, *memory* its peak, without that of a GPU. The published figures took",
         "minutes or hours on a GPU.\n",
         "| data | published | minutes | wavemore | time | not training | memory | model | seeds | processor |",

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from wavemore.engine.batcher import PADDED, PaddedBatch
 from wavemore.engine.batchers import evaluation_batcher, training_batcher, training_sampler
+from wavemore.engine.cuda_graphs import StepGraphs, can_be_recorded
 from wavemore.engine.distillation import checked, distill_loss
 from wavemore.engine.evaluate import restored_modes, token_nats
-from wavemore.engine.graphs import Recorder, can_be_recorded
 from wavemore.engine.loss_parts import val_in_training
 from wavemore.engine.optimizer import Optimizers, Scale
 from wavemore.engine.ranks import require_same_weights
@@ -60,7 +60,7 @@ class Descent:
         self.optimizers = Optimizers(model, recipe, self.ranks) if own is None else OwnOptimizer(own, model)
         self.parameters = [value for value in model.parameters() if value.requires_grad]
         records = own is None and self.ranks.size == 1 and can_be_recorded(model)
-        self.recorder = Recorder(self.batcher.device) if records else None
+        self.step_graphs = StepGraphs(self.batcher.device) if records else None
         self.work = f"training on {self.batcher.device.type}, {model.parameter_count()} parameters"
         self.matrices = {name: value.detach() for name, value in model.named_parameters() if value.ndim >= 2}
         self.drops = any(isinstance(layer, Dropout | torch.nn.Dropout) and layer.p > 0 for layer in model.modules())
@@ -83,8 +83,8 @@ class Descent:
                 raise
             finally:
                 self.ended = True
-                if self.recorder:
-                    self.recorder = None
+                if self.step_graphs:
+                    self.step_graphs = None
                     self.optimizers.zero_grad()  # gradients are in the memory of the graphs
                 if self.best_state:
                     self.model.load_state_dict(self.best_state)
@@ -113,11 +113,11 @@ class Descent:
         batch = self.sampler.at(self.step)
         rates = self.recipe.learning_rate_scale(self.step), self._averaging_rate(self.step + 1)
         padded = None
-        if self.recorder and can_be_recorded(self.model):  # there may be hooks since the last step
+        if self.step_graphs and can_be_recorded(self.model):  # there may be hooks since the last step
             padded = self.batcher.padded(batch)
-        if self.recorder and padded:
+        if self.step_graphs and padded:
             with self._computing():
-                nats, distilled = self.recorder(self._padded_step, *self._tensors(padded, rates))
+                nats, distilled = self.step_graphs(self._padded_step, *self._tensors(padded, rates))
         else:
             nats, distilled = self._step(batch, *rates)
         self.step += 1

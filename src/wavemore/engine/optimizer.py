@@ -162,8 +162,8 @@ class Optimizers:
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Move the singular values of each matrix to about 1, by Newton-Schulz iterations.
 
-    Those above a hundredth of the matrix's norm become 0.73 to 1.27. Smaller ones become at most 78 times as large,
-    divided by the norm.
+    Those above a hundredth of the matrix's norm become 0.73 to 1.27. Smaller ones, as
+    fractions of the norm, become at most 78 times as large.
 
     Matrices of one shape are computed together, in bfloat16 if the processor supports it: as Muon's author found, the
     iteration needs no more precision. Those in float64 remain in float64.

@@ -30,7 +30,7 @@ class _Graph:
     result: Tensor
 
 
-class Recorder:
+class StepGraphs:
     """Calls a function of tensors on a device, and from the second call with inputs of some shapes replays it.
 
     The function must do the same with all inputs of one shape, and keep whatever it changes in the same memory. On a

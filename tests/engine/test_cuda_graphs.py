@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wavemore.engine import descent, graphs
+from wavemore.engine import cuda_graphs, descent
 from wavemore.engine.batcher import few_lengths
 from wavemore.engine.batchers import training_batcher, training_sampler
+from wavemore.engine.cuda_graphs import StepGraphs, can_be_recorded
 from wavemore.engine.distillation import soft_targets
 from wavemore.engine.fit import fit
-from wavemore.engine.graphs import Recorder, can_be_recorded
 from wavemore.engine.recipe import Recipe
 from wavemore.nn.model import Model
 from wavemore.nn.models import build
@@ -212,9 +212,9 @@ def test_a_recorded_function_is_replayed(monkeypatch: Patch) -> None:
         calls.append(x.shape)
         return torch.stack([total.add_(x.sum()), x.sum()])
 
-    monkeypatch.setattr(graphs, "MOST_GRAPHS", 2)
-    recorder = Recorder(torch.device("cuda"))
-    results = [recorder(work, torch.full((size,), float(step))) for step in range(4) for size in (2, 3, 5)]
+    monkeypatch.setattr(cuda_graphs, "MOST_GRAPHS", 2)
+    step_graphs = StepGraphs(torch.device("cuda"))
+    results = [step_graphs(work, torch.full((size,), float(step))) for step in range(4) for size in (2, 3, 5)]
     assert len(calls) == 2 + 2 + 4  # once as it is, once recorded; the third shape always as it is
     assert [result[1] for result in results] == [float(step * size) for step in range(4) for size in (2, 3, 5)]
     assert results[-1][0] == sum(result[1] for result in results)
@@ -225,11 +225,11 @@ def test_what_cannot_be_recorded_is_computed_as_usual() -> None:
     def work(x: Tensor) -> Tensor:
         return torch.rand(1, device="cuda") * 0 + x.sum().item()  # waits for the device
 
-    recorder = Recorder(torch.device("cuda"))
-    assert recorder(work, torch.ones(2)) == [2.0]
+    step_graphs = StepGraphs(torch.device("cuda"))
+    assert step_graphs(work, torch.ones(2)) == [2.0]
     with pytest.warns(UserWarning, match="without CUDA graphs"):
-        assert recorder(work, torch.ones(2)) == [2.0]
-    assert recorder(work, torch.full((2,), 3.0)) == [6.0]
+        assert step_graphs(work, torch.ones(2)) == [2.0]
+    assert step_graphs(work, torch.full((2,), 3.0)) == [6.0]
     torch.manual_seed(0)
     first = torch.rand(3, device="cuda")
     torch.manual_seed(0)
