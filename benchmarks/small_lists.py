@@ -1,14 +1,13 @@
 """Which model suits a short list, and at which temperature do its samples look like items?
 
-`python -m benchmarks.small_lists --words FILE` trains on short lists drawn from the bundled names and from the distinct
-words of a text, and judges the models by what none of them has seen: the loss on 2,000 other items, and an n-gram model
-of thousands of further items, which reads the samples. A sample is plausible if the judge finds it at least as likely
-per character as the least likely twentieth of real items. Writes records/small-lists.json.
+`python -m benchmarks.small_lists --lists towns.txt` trains on short lists drawn from the bundled names and from other
+long lists, and judges the models by what none of them has seen: the loss on 2,000 other items, and an n-gram model of
+thousands of further items, which reads the samples. A sample is plausible if the judge finds it at least as likely per
+character as the least likely twentieth of real items. Writes records/small-lists.json.
 """
 
 import json
 import random
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,9 +28,9 @@ from wavemore.nn.model import Model
 from wavemore.runs.environment import environment
 
 RECORD = Path(__file__).resolve().parents[1] / "records/small-lists.json"
-SIZES = (150, 500, 2_000, 10_000)
+SIZES = (10, 50, 150, 500, 2_000, 10_000)
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-HELD_OUT, POOL, SAMPLES = 2_000, 10_000, 500
+HELD_OUT, SAMPLES = 2_000, 500
 ARMS: dict[str, dict[str, Any]] = {
     "default": {},
     "tree": {"model": "tree"},
@@ -51,8 +50,8 @@ READ = ("default", "tree", "lstm", "ngram")
 class SmallLists:
     """Measure which model and which temperature suit short lists."""
 
-    words: Annotated[Path | None, arg(metavar="FILE")] = None
-    """A text, whose distinct words of four letters or more are the second kind of list."""
+    lists: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
+    """Files with one item per line, at least 3,000 more than in the longest list that is drawn from them."""
     sizes: tuple[int, ...] = SIZES
     """Lines of the lists."""
     subsets: int = 3
@@ -66,18 +65,17 @@ def main() -> None:
     arguments = tyro.cli(SmallLists, description=__doc__)
     set_threads(1)
     kinds = {"names": list(wm.load_corpus("names").train.lines)}
-    if arguments.words:
-        text = arguments.words.read_text(encoding="utf-8")
-        kinds["words"] = sorted({word.lower() for word in re.findall("[A-Za-z]{4,}", text)})
+    kinds |= {path.stem: path.read_text(encoding="utf-8").splitlines() for path in arguments.lists}
     rows = []
     for kind, items in kinds.items():
-        world = World(items)
+        world = World(items, max(arguments.sizes))
         for size in arguments.sizes:
             rows.append({"kind": kind, "lines": size, "arms": world.measure(size, arguments.subsets)})
             print(json.dumps(rows[-1]), flush=True)
+    files = ["--lists", *(path.name for path in arguments.lists)] if arguments.lists else []
     record = {
         "question": "Which model suits a short list, and at which temperature do its samples look like items?",
-        "command": "python -m benchmarks.small_lists --words FILE",
+        "command": " ".join(["python -m benchmarks.small_lists", *files]),
         "subsets": arguments.subsets,
         "rows": rows,
         "date": datetime.now().astimezone().date().isoformat(),
@@ -87,12 +85,12 @@ def main() -> None:
 
 
 class World:
-    """All items of one kind: those to draw lists from, those to test on, and those of the judge."""
+    """All items of one kind: those to test on, `most` items to draw lists from, and those of the judge."""
 
-    def __init__(self, items: list[str]) -> None:
+    def __init__(self, items: list[str], most: int) -> None:
         random.Random(0).shuffle(items)
         self.vocabulary = wm.Vocabulary("".join(sorted(set("".join(items)))))
-        held_out, self.pool, rest = items[:HELD_OUT], items[HELD_OUT:][:POOL], items[HELD_OUT + POOL :]
+        held_out, self.pool, rest = items[:HELD_OUT], items[HELD_OUT:][:most], items[HELD_OUT + most :]
         self.test = self.corpus(held_out, split_method="lecture").train
         self.judge = train(self.corpus(rest), {"model": "ngram", "order": 6})
         self.limit = float(np.quantile(self.judged(held_out), 0.95))

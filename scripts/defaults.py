@@ -6,6 +6,7 @@ A test fails if one of them is stale.
 import json
 import re
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from wavemore.comparison.statistics import mean_std
@@ -45,6 +46,7 @@ SETTINGS = {
 def with_tables(text: str) -> str:
     """Return docs/defaults.md with its tables made anew."""
     tables = {"short lists": _short_lists(_record("small-lists")), "kept lines": _kept(_record("keepers"))}
+    tables |= {f"given time, {kind}": rows for kind, rows in _given_time(_record("given-time")).items()}
     tables |= {f"trials: {name}": rows for name, rows in _trials(_record("rules")).items()}
     for name, rows in tables.items():
         begin, end = f"<!-- {name}: made by scripts/defaults.py -->", f"<!-- end of {name} -->"
@@ -88,6 +90,40 @@ def _trials(record: dict[str, Any]) -> dict[str, list[str]]:
     return tables
 
 
+def _given_time(record: dict[str, Any]) -> dict[str, list[str]]:
+    """Return a table for lists and one for texts: what was chosen, and what each change of it adds to the loss."""
+    tables = {}
+    for kind in ("lists", "texts"):
+        cells = [cell for cell in record["cells"] if cell["data"].startswith("text") == (kind == "texts")]
+        heads = [f"{cell['data']}, {60 * cell['minutes']:.0f} s" for cell in cells]
+        found = [{trial["arm"]: trial for trial in cell["trials"]} for cell in cells]
+        rows = [f"| | {' | '.join(heads)} |", "|---" * (1 + len(cells)) + "|"]
+        rows.append(f"| chosen | {' | '.join(_chosen(trials['chosen']) for trials in found)} |")
+        for arm in dict.fromkeys(arm for trials in found for arm in trials):
+            if arm != "chosen":
+                rows.append(f"| {arm.replace('_', ' ')} | {' | '.join(_added(trials, arm) for trials in found)} |")
+        tables[kind] = rows
+    return tables
+
+
+def _chosen(trial: dict[str, Any]) -> str:
+    """Return the model, the size and the loss of what was chosen."""
+    settings = trial["settings"]
+    teachers = f", {settings['teachers']} teachers" if settings["teachers"] else ""
+    loss = sum(trial["nats"]) / len(trial["nats"])
+    return f"{settings['model']}, {settings['width']} wide, {settings['epochs']:.2g} epochs{teachers}: **{loss:.3f}**"
+
+
+def _added(trials: dict[str, dict[str, Any]], arm: str) -> str:
+    """Return what an arm adds to the loss of the chosen one, with the standard deviation over the subsets."""
+    if arm not in trials:
+        return ""
+    pairs = zip(trials[arm]["nats"], trials["chosen"]["nats"], strict=True)
+    added = [nats - chosen for nats, chosen in pairs]
+    mean = f"{sum(added) / len(added):+.3f}"
+    return mean if len(added) == 1 else f"{mean} ± {stdev(added):.3f}"
+
+
 def _mean(losses: list[float]) -> str:
     """Return the mean of some losses, and their standard deviation if there are several."""
     return f"{losses[0]:.3f}" if len(losses) == 1 else str(mean_std(losses))
@@ -95,7 +131,7 @@ def _mean(losses: list[float]) -> str:
 
 def _short_lists(record: dict[str, Any]) -> list[str]:
     """Return a table of the models, and one of settings that differ from the default ones."""
-    temperatures = ("1", "0.8", "0.7", "0.6", "0.5")
+    temperatures = ("1", "0.8", "0.7", "0.6")
     heads = [*(f"plausible at {temperature}" for temperature in temperatures), "new and distinct at 0.6", "seconds"]
     rows = [f"| list | model | val | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
     changes = [name for name in record["rows"][0]["arms"] if ", " in name]
