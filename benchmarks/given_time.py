@@ -12,6 +12,7 @@ import random
 import statistics
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
@@ -183,8 +184,10 @@ def arms(corpus: wm.Corpus, chosen: wm.Plan, minutes: float) -> Iterator[tuple[s
         alone = {name: value for name, value in settings.items() if name not in ("distill_weight", "steps")}
         yield "no teachers, 12 epochs", wm.plan(corpus, **alone | {"epochs": 12.0})
     for model in OTHERS[corpus.format]:
+        time = None if model == "ngram" else minutes
         if model != chosen.model:
-            yield model, wm.plan(corpus, model=model, minutes=None if model == "ngram" else minutes, seed=recipe.seed)
+            with suppress(wm.UsageError):  # the time is too short for some
+                yield model, wm.plan(corpus, model=model, minutes=time, seed=recipe.seed)
 
 
 def data_allows(corpus: wm.Corpus, batch_size: int) -> bool:
