@@ -99,10 +99,10 @@ def _given_time(record: dict[str, Any]) -> dict[str, list[str]]:
         found = [{trial["arm"]: trial for trial in cell["trials"]} for cell in cells]
         rows = [f"| | {' | '.join(heads)} |", "|---" * (1 + len(cells)) + "|"]
         rows.append(f"| chosen | {' | '.join(_chosen(trials['chosen']) for trials in found)} |")
-        for arm in dict.fromkeys(arm for trials in found for arm in trials):
-            if arm != "chosen":
-                rows.append(f"| {arm.replace('_', ' ')} | {' | '.join(_added(trials, arm) for trials in found)} |")
-        tables[kind] = rows
+        changes = [arm for arm in dict.fromkeys(arm for trials in found for arm in trials) if arm != "chosen"]
+        tables[kind] = rows + [
+            f"| {arm.replace('_', ' ')} | {' | '.join(_added(trials, arm) for trials in found)} |" for arm in changes
+        ]
     return tables
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import carry_over, rules, small_lists
+from benchmarks import carry_over, given_time, rules, small_lists
 from wavemore.text.datasets import load_corpus
 
 
@@ -38,6 +38,32 @@ def test_a_trial_is_not_repeated_and_one_without_data_is_left_out(
     assert "tinyshakespeare.txt is missing" in capsys.readouterr().out
     run(rules, *words, monkeypatch=monkeypatch)
     assert json.loads((tmp_path / "rules.json").read_text(encoding="utf-8"))["trials"] == trials
+
+
+@pytest.mark.slow
+def test_what_is_chosen_for_a_time_is_compared_with_other_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\n".join(load_corpus("names").train.lines)
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    data = {
+        "60 names": given_time.Data(given_time.NAMES, "lines", 60, subsets=2),
+        "text of 2 KB": given_time.Data("text.txt", "text", 2_000, fraction=0.9),
+    }
+    monkeypatch.setattr(given_time, "DATA", data)
+    monkeypatch.setattr(given_time, "HELD_OUT", {"lines": 100, "text": 1_000})
+    words = ["--data", tmp_path, "--only", *data, "--minutes", "0.05", "--output", tmp_path / "times.json"]
+    run(given_time, *words, monkeypatch=monkeypatch)
+    record = (tmp_path / "times.json").read_text(encoding="utf-8")
+    for cell, subsets in zip(json.loads(record)["cells"], (2, 1), strict=True):
+        arms = {trial["arm"]: trial for trial in cell["trials"]}
+        assert {"chosen", "narrower", "twice the learning_rate", "ngram"} <= set(arms)
+        assert all(len(trial["nats"]) == subsets and 0 < min(trial["nats"]) < 5 for trial in arms.values())
+        narrow, chosen = arms["narrower"]["settings"], arms["chosen"]["settings"]
+        assert narrow["width"] < chosen["width"]
+        assert narrow["steps"] > chosen["steps"]
+    run(given_time, *words, monkeypatch=monkeypatch)
+    assert (tmp_path / "times.json").read_text(encoding="utf-8") == record
 
 
 @pytest.mark.slow

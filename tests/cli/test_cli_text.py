@@ -327,3 +327,13 @@ def test_a_stopped_training_goes_on_with_the_state_of_its_streams(
     config.write_text(config.read_text().replace('"sampling": "streams"', '"sampling": "shuffle"'))
     refused = wavemore("train", "--resume", "damaged")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
+
+
+def test_counting_is_proposed_where_the_time_is_short_for_a_text(
+    wavemore: Callable[..., Any], folder: Path, cache: Path
+) -> None:
+    (folder / "story.txt").write_text(prose(3_000), encoding="utf-8")
+    for words, expected in ((("--minutes", "0.1"), True), (("--steps", "2"), False)):
+        result = wavemore("train", "story.txt", "--format", "text", "--hidden", "8", "--model", "rnn", *words)
+        assert result.code == 0, result.err
+        assert ("note    in so short a time, counting may predict this text better: try" in result.out) is expected

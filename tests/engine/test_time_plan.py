@@ -110,6 +110,23 @@ def test_a_long_training_on_a_text_has_two_layers_and_long_blocks(tmp_path: Path
     assert (same.model_config, same.recipe) == (long.model_config, long.recipe)
 
 
+def test_a_short_training_has_smaller_batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(" ".join(load_corpus("names").train.lines) * 5, encoding="utf-8")
+    data = load_corpus(tmp_path / "text.txt", format="text", cache=tmp_path)
+    batches = {}
+    for training in (3_000.0, 12_000.0, 30_000.0):
+        measured = Speed(training=training, evaluation=1e6, drawing=1e4)
+        monkeypatch.setattr(time_plan, "probe", lambda planned, corpus, seconds, device, measured=measured: measured)
+        short, own = plan(data, minutes=0.5), plan(data, minutes=0.5, batch_size=4_096)
+        assert (short.model, own.recipe.batch_size) == ("lstm", 4_096)
+        assert short.recipe.steps >= min(200, own.recipe.steps * 16)
+        batches[training] = short.recipe.batch_size
+        assert short.budget is not None
+        chosen: dict[str, Any] = dict(short.budget.chosen)
+        assert plan(data, **chosen).recipe == short.recipe
+    assert batches == {3_000.0: 256, 12_000.0: 1_024, 30_000.0: 4_096}
+
+
 @pytest.mark.usefixtures("_known_speed")
 def test_a_small_list_is_not_read_for_ever(corpus: LineCorpus, text: TextCorpus) -> None:
     for data in (corpus, text):

@@ -35,6 +35,8 @@ LOOKED_AT, MOSTLY = 1_000, 0.9
 ENDS_IN_NUMBER = re.compile(r"\w\W*[\s,;:|]\d[\d.,]*$")
 FEW_CHARACTERS = 5_000
 """Below this number of val characters, the loss of a text is uncertain by more than 0.02 nats."""
+COUNTING_LEARNS = 1e6
+"""Parameters times predicted characters of a training, per train character of a text, that counting is often worth."""
 
 
 def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", explanation: str) -> None:
@@ -86,6 +88,8 @@ def show_settings(screen: Screen, run: "Run", model: "Model", corpus: "Corpus", 
         screen.say(*_carried(config.carried_from, config))
     if config.budget is not None:
         screen.say(f"plan    {_budget(config.budget, run)}")
+        if corpus.format == "text" and _learned(config, model) < COUNTING_LEARNS * corpus.train.num_targets:
+            screen.say("note    in so short a time, counting may predict this text better: try --model ngram too")
     if config.teachers and config.budget is None:
         time = seconds(sum(teacher.train_seconds for teacher in config.teachers))
         screen.say(
@@ -299,6 +303,11 @@ def _is_limited(config: "RunConfig", corpus: "Corpus") -> bool:
     """Whether the data is so large that the default length does not read it once."""
     own_length = any(word.startswith(("--steps", "--epochs", "--minutes")) for word in config.command)
     return not own_length and config.recipe.steps * config.recipe.batch_size < corpus.train.num_targets
+
+
+def _learned(config: "RunConfig", model: "Model") -> float:
+    """Return the parameters times predicted characters of a training."""
+    return float(config.recipe.steps * config.recipe.batch_size * model.parameter_count())
 
 
 def _budget(budget: "TimeBudget", run: "Run") -> str:

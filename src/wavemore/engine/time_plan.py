@@ -6,7 +6,7 @@ The rules and their evidence are in `docs/defaults.md`.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil, sqrt
+from math import ceil, log2, sqrt
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -56,6 +56,8 @@ MANY_PASSES, DROPOUT = 5.0, 0.1
 """Passes of such a training over the text from which it needs dropout, and how much."""
 LEAST_STEPS = 10
 """Steps of a training that is worth its name."""
+FEW_STEPS, SMALLEST_BATCH = 200, 256
+"""Steps below which a recurrent model learns more from smaller batches, and the smallest of these."""
 EVALUATION_SHARE = 0.04
 """Fraction of the training time for the val loss on the way."""
 
@@ -126,7 +128,7 @@ class _Search:
     device: str
     settings: Settings
     planner: Planner
-    probes: dict[tuple[str, str], Speed] = field(default_factory=dict)
+    probes: dict[tuple[str, str, int], Speed] = field(default_factory=dict)
     latest: dict[str, float] = field(default_factory=dict)
     """For each kind of model, parameters times characters per second of the width that was tried last."""
 
@@ -170,7 +172,7 @@ class _Search:
             hidden = self.hidden(plan, work, limits)
             choice = self.probed(chosen | {"hidden": hidden})
             if hidden in tried or len(tried) == MOST_PROBES - 1:
-                return self.for_long_text(choice, seconds, limits)
+                return self.with_more_steps(self.for_long_text(choice, seconds, limits), seconds)
             tried.add(hidden)
             self.latest[plan.model] = choice.speed.training * self.parameters(plan, hidden)
             work = self.latest[plan.model] * seconds
@@ -185,10 +187,20 @@ class _Search:
         often = chars >= MANY_PASSES * targets and "dropout" not in self.settings
         return self.sized(model_of(choice) | FOR_LONG_TEXT | ({"dropout": DROPOUT} if often else {}), seconds, limits)
 
+    def with_more_steps(self, choice: Choice, seconds: float) -> Choice:
+        """Give a recurrent model smaller batches if its training would have few steps."""
+        batch_size = choice.plan.recipe.batch_size
+        steps = choice.speed.training * (seconds - self.ending(choice)) / batch_size
+        if choice.plan.model not in RECURRENT or "batch_size" in {**self.settings, **choice.chosen} or steps <= 0:
+            return choice
+        halvings = ceil(log2(max(1.0, FEW_STEPS / steps)))
+        smaller = max(min(batch_size, SMALLEST_BATCH), batch_size >> halvings)
+        return choice if smaller == batch_size else self.probed(choice.chosen | {"batch_size": smaller})
+
     def probed(self, chosen: Settings) -> Choice:
         """Measure the speed of a model, if it is not known."""
         plan = self.planner(**self.settings | chosen)
-        key = plan.model, plan.model_config.label
+        key = plan.model, plan.model_config.label, plan.recipe.batch_size
         if key not in self.probes:
             check_fits(plan.model, len(self.corpus.vocabulary), plan.model_config)
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
