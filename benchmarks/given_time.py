@@ -118,7 +118,7 @@ def note(path: Path, cell: dict[str, Any]) -> None:
 
 
 def cell_trials(data: Data, source: Path, minutes: float, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the losses and times of each trial on each subset, and the settings of the first one."""
+    """Yield the losses, times and settings of each trial on each subset."""
     found: dict[str, list[dict[str, Any]]] = {}
     for subset in range(data.subsets):
         corpus = draw(data, source, folder, subset)
@@ -132,14 +132,16 @@ def cell_trials(data: Data, source: Path, minutes: float, folder: Path) -> Itera
             model = train(corpus, plan, taught(corpus, plan) if own else soft)
             took = perf_counter() - begin + (teaching if plan.recipe.distill_weight and not own else 0.0)
             loss = wm.evaluate(model, corpus.test).nats
-            found.setdefault(name, []).append({"nats": loss, "seconds": took, "settings": settings_of(plan, corpus)})
+            trial = {"subset": subset, "nats": loss, "seconds": took, "settings": settings_of(plan, corpus)}
+            found.setdefault(name, []).append(trial)
             print(data.file, minutes, subset, name, found[name][-1], flush=True)
     for name, trials in found.items():
         yield {
             "arm": name,
+            "subsets": [trial["subset"] for trial in trials],
             "nats": [trial["nats"] for trial in trials],
             "seconds": statistics.mean(trial["seconds"] for trial in trials),
-            "settings": trials[0]["settings"],
+            "settings": [trial["settings"] for trial in trials],
         }
 
 

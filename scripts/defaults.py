@@ -46,7 +46,7 @@ SETTINGS = {
 def with_tables(text: str) -> str:
     """Return docs/defaults.md with its tables made anew."""
     tables = {"short lists": _short_lists(_record("small-lists")), "kept lines": _kept(_record("keepers"))}
-    tables |= {f"given time, {kind}": rows for kind, rows in _given_time(_record("given-time")).items()}
+    tables |= {f"given time: {kind}": rows for kind, rows in _given_time(_record("given-time")).items()}
     tables |= {f"trials: {name}": rows for name, rows in _trials(_record("rules")).items()}
     for name, rows in tables.items():
         begin, end = f"<!-- {name}: made by scripts/defaults.py -->", f"<!-- end of {name} -->"
@@ -107,19 +107,21 @@ def _given_time(record: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _chosen(trial: dict[str, Any]) -> str:
-    """Return the model, the size and the loss of what was chosen."""
-    settings = trial["settings"]
-    teachers = f", {settings['teachers']} teachers" if settings["teachers"] else ""
+    """Return the models and the mean loss of what was chosen."""
+    models = list[str]()
+    for settings in trial["settings"]:
+        teachers = f" with {settings['teachers']} teachers" if settings["teachers"] else ""
+        models.append(f"{settings['model']} of {settings['width']}{teachers}, {settings['epochs']:.2g} epochs")
     loss = sum(trial["nats"]) / len(trial["nats"])
-    return f"{settings['model']}, {settings['width']} wide, {settings['epochs']:.2g} epochs{teachers}: **{loss:.3f}**"
+    return f"{'; '.join(models)}: **{loss:.3f}**"
 
 
 def _added(trials: dict[str, dict[str, Any]], arm: str) -> str:
     """Return what an arm adds to the loss of the chosen one, with the standard deviation over the subsets."""
     if arm not in trials:
         return ""
-    pairs = zip(trials[arm]["nats"], trials["chosen"]["nats"], strict=True)
-    added = [nats - chosen for nats, chosen in pairs]
+    pairs = zip(trials[arm]["subsets"], trials[arm]["nats"], strict=True)
+    added = [nats - trials["chosen"]["nats"][subset] for subset, nats in pairs]
     mean = f"{sum(added) / len(added):+.3f}"
     return mean if len(added) == 1 else f"{mean} ± {stdev(added):.3f}"
 
@@ -131,7 +133,7 @@ def _mean(losses: list[float]) -> str:
 
 def _short_lists(record: dict[str, Any]) -> list[str]:
     """Return a table of the models, and one of settings that differ from the default ones."""
-    temperatures = ("1", "0.8", "0.7", "0.6")
+    temperatures = ("1", "0.8", "0.7", "0.6", "0.5")
     heads = [*(f"plausible at {temperature}" for temperature in temperatures), "new and distinct at 0.6", "seconds"]
     rows = [f"| list | model | val | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
     changes = [name for name in record["rows"][0]["arms"] if ", " in name]

@@ -59,7 +59,7 @@ def test_what_is_chosen_for_a_time_is_compared_with_other_choices(
         arms = {trial["arm"]: trial for trial in cell["trials"]}
         assert {"chosen", "narrower", "twice the learning_rate", "ngram"} <= set(arms)
         assert all(len(trial["nats"]) == subsets and 0 < min(trial["nats"]) < 5 for trial in arms.values())
-        narrow, chosen = arms["narrower"]["settings"], arms["chosen"]["settings"]
+        narrow, chosen = arms["narrower"]["settings"][0], arms["chosen"]["settings"][0]
         assert narrow["width"] < chosen["width"]
         assert narrow["steps"] > chosen["steps"]
     run(given_time, *words, monkeypatch=monkeypatch)
@@ -74,7 +74,7 @@ def test_a_judge_reads_the_samples_of_short_lists(tmp_path: Path, monkeypatch: p
     assert set(row["arms"]) == set(small_lists.ARMS)
     default = row["arms"]["default"]
     assert default["nats"] == row["arms"]["lstm"]["nats"]
-    assert default["temperature"] == 0.6
+    assert default["temperature"] == 0.5
     assert 0.2 < default["plausible@1"] < default["plausible@0.6"] <= 1
     assert default["distinct@0.6"] > 0.8
 

@@ -19,7 +19,7 @@ def test_train_says_how_much_is_known(wavemore: Any, names: str, folder: Path) -
     assert lines[first : first + 3] == [
         f"known  {made}",
         f"       {real}",
-        "       drawn at temperature 0.6, which suits this list",
+        "       drawn at temperature 0.5, which suits this list",
     ]
     saved = json.loads(Path("runs/a/summary.json").read_text(encoding="utf-8"))["memorised"]
     assert saved["samples"] == 1_000

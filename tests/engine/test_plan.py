@@ -108,11 +108,11 @@ def test_long_lines_get_a_model_that_sees_them_whole() -> None:
 
 def test_a_short_list_gets_an_lstm_and_a_temperature_below_1() -> None:
     temperatures = []
-    for count in (150, 600, 3_000, 20_000):
+    for count in (60, 150, 600, 3_000, 20_000):
         corpus = LineCorpus.from_lines([f"{i:x}" for i in range(count)])
         assert plan(corpus).model == ("tree" if count == 20_000 else "lstm")
         temperatures.append(suggested_temperature(corpus))
-    assert temperatures == [0.6, 0.7, 0.8, 1.0]
+    assert temperatures == [0.5, 0.6, 0.7, 0.8, 1.0]
     assert plan(corpus, model="lstm").model_config.width > plan(LineCorpus.from_lines(TEN)).model_config.width
 
 

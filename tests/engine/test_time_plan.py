@@ -124,7 +124,7 @@ def test_a_short_training_has_smaller_batches(monkeypatch: pytest.MonkeyPatch, t
         assert short.budget is not None
         chosen: dict[str, Any] = dict(short.budget.chosen)
         assert plan(data, **chosen).recipe == short.recipe
-    assert batches == {3_000.0: 256, 12_000.0: 1_024, 30_000.0: 4_096}
+    assert batches == {3_000.0: 256, 12_000.0: 512, 30_000.0: 4_096}
 
 
 @pytest.mark.usefixtures("_known_speed")

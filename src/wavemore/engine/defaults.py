@@ -26,7 +26,7 @@ SHORT_LIST = 5_000
 """Train lines below which an lstm is better than a tree."""
 MOST_WORK = 4e12
 """Parameters times predicted characters: about a minute or two of training."""
-TEMPERATURES = ((300, 0.6), (1_000, 0.7), (SHORT_LIST, 0.8))
+TEMPERATURES = ((100, 0.5), (300, 0.6), (1_000, 0.7), (SHORT_LIST, 0.8))
 """For lists of fewer train lines, the temperature of samples."""
 LONG_TRAINING = 1_000
 """Steps of a recurrent model above which its learning rate is lower."""
@@ -72,7 +72,7 @@ def suggested_temperature(corpus: Corpus) -> float:
 
     >>> from wavemore.text.line_corpus import LineCorpus
     >>> suggested_temperature(LineCorpus.from_lines("ale bock gose kolsch lager mild pils porter stout wit".split()))
-    0.6
+    0.5
     """
     if corpus.format == "text":
         return 1.0

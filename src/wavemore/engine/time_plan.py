@@ -191,9 +191,11 @@ class _Search:
         """Give a recurrent model smaller batches if its training would have few steps."""
         batch_size = choice.plan.recipe.batch_size
         steps = choice.speed.training * (seconds - self.ending(choice)) / batch_size
-        if choice.plan.model not in RECURRENT or "batch_size" in {**self.settings, **choice.chosen} or steps <= 0:
+        if choice.plan.model not in RECURRENT or "batch_size" in {**self.settings, **choice.chosen}:
             return choice
-        halvings = ceil(log2(max(1.0, FEW_STEPS / steps)))
+        if not 0 < steps < FEW_STEPS:
+            return choice
+        halvings = ceil(log2(2 * FEW_STEPS / steps))  # twice as many: steps of fewer characters take longer for each
         smaller = max(min(batch_size, SMALLEST_BATCH), batch_size >> halvings)
         return choice if smaller == batch_size else self.probed(choice.chosen | {"batch_size": smaller})
 
