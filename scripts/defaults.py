@@ -6,7 +6,7 @@ A test fails if one of them is stale.
 import json
 import re
 from pathlib import Path
-from statistics import stdev
+from statistics import mean, stdev
 from typing import Any
 
 from wavemore.comparison.statistics import mean_std
@@ -101,19 +101,24 @@ def _given_time(record: dict[str, Any]) -> dict[str, list[str]]:
         rows.append(f"| chosen | {' | '.join(_chosen(trials['chosen']) for trials in found)} |")
         changes = [arm for arm in dict.fromkeys(arm for trials in found for arm in trials) if arm != "chosen"]
         tables[kind] = rows + [
-            f"| {arm.replace('_', ' ')} | {' | '.join(_added(trials, arm) for trials in found)} |" for arm in changes
+            f"| {_named(arm)} | {' | '.join(_added(trials, arm) for trials in found)} |" for arm in changes
         ]
     return tables
 
 
+def _named(arm: str) -> str:
+    """Return the name of a change as it is shown."""
+    return arm.replace("the adamw_learning_rate", "AdamW's learning rate").replace("_", " ")
+
+
 def _chosen(trial: dict[str, Any]) -> str:
-    """Return the models and the mean loss of what was chosen."""
+    """Return the models, the mean of their epochs and of their losses."""
     models = list[str]()
     for settings in trial["settings"]:
         teachers = f" with {settings['teachers']} teachers" if settings["teachers"] else ""
-        models.append(f"{settings['model']} of {settings['width']}{teachers}, {settings['epochs']:.2g} epochs")
-    loss = sum(trial["nats"]) / len(trial["nats"])
-    return f"{'; '.join(models)}: **{loss:.3f}**"
+        models.append(f"{settings['model']} of {settings['width']}{teachers}")
+    epochs = mean(settings["epochs"] for settings in trial["settings"])
+    return f"{' or '.join(dict.fromkeys(models))}, {epochs:.2g} epochs: **{mean(trial['nats']):.3f}**"
 
 
 def _added(trials: dict[str, dict[str, Any]], arm: str) -> str:
@@ -122,8 +127,7 @@ def _added(trials: dict[str, dict[str, Any]], arm: str) -> str:
         return ""
     pairs = zip(trials[arm]["subsets"], trials[arm]["nats"], strict=True)
     added = [nats - trials["chosen"]["nats"][subset] for subset, nats in pairs]
-    mean = f"{sum(added) / len(added):+.3f}"
-    return mean if len(added) == 1 else f"{mean} ± {stdev(added):.3f}"
+    return f"{mean(added):+.3f}" + (f" ± {stdev(added):.3f}" if len(added) > 1 else "")
 
 
 def _mean(losses: list[float]) -> str:
