@@ -121,6 +121,8 @@ def test_a_short_training_has_smaller_batches(monkeypatch: pytest.MonkeyPatch, t
         assert (short.model, own.recipe.batch_size) == ("lstm", 4_096)
         assert short.recipe.steps >= min(200, own.recipe.steps * 16)
         batches[training] = short.recipe.batch_size
+        for block_size in (100, 3_000):
+            assert plan(data, minutes=0.5, block_size=block_size).recipe.batch_size % block_size == 0
         assert short.budget is not None
         chosen: dict[str, Any] = dict(short.budget.chosen)
         assert plan(data, **chosen).recipe == short.recipe

@@ -196,7 +196,8 @@ class _Search:
         if not 0 < steps < FEW_STEPS:
             return choice
         halvings = ceil(log2(2 * FEW_STEPS / steps))  # twice as many: steps of fewer characters take longer for each
-        smaller = max(min(batch_size, SMALLEST_BATCH), batch_size >> halvings)
+        block = choice.plan.recipe.block_size if self.format == "text" else 1
+        smaller = max(1, max(min(batch_size, SMALLEST_BATCH), batch_size >> halvings) // block) * block
         return choice if smaller == batch_size else self.probed(choice.chosen | {"batch_size": smaller})
 
     def probed(self, chosen: Settings) -> Choice:
