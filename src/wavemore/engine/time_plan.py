@@ -128,7 +128,7 @@ class _Search:
     device: str
     settings: Settings
     planner: Planner
-    probes: dict[tuple[str, str, int], Speed] = field(default_factory=dict)
+    probes: dict[tuple[str, str], Speed] = field(default_factory=dict)
     latest: dict[str, float] = field(default_factory=dict)
     """For each kind of model, parameters times characters per second of the width that was tried last."""
 
@@ -188,7 +188,10 @@ class _Search:
         return self.sized(model_of(choice) | FOR_LONG_TEXT | ({"dropout": DROPOUT} if often else {}), seconds, limits)
 
     def with_more_steps(self, choice: Choice, seconds: float) -> Choice:
-        """Give a recurrent model smaller batches if its training would have few steps."""
+        """Give a recurrent model smaller batches if its training would have few steps.
+
+        Its speed is taken to be the same: another probe would take too much of so short a time. The end is kept anyway.
+        """
         batch_size = choice.plan.recipe.batch_size
         steps = choice.speed.training * (seconds - self.ending(choice)) / batch_size
         if choice.plan.model not in RECURRENT or "batch_size" in {**self.settings, **choice.chosen}:
@@ -198,12 +201,13 @@ class _Search:
         halvings = ceil(log2(2 * FEW_STEPS / steps))  # twice as many: steps of fewer characters take longer for each
         block = choice.plan.recipe.block_size if self.format == "text" else 1
         smaller = max(1, max(min(batch_size, SMALLEST_BATCH), batch_size >> halvings) // block) * block
-        return choice if smaller == batch_size else self.probed(choice.chosen | {"batch_size": smaller})
+        chosen = choice.chosen | ({} if smaller == batch_size else {"batch_size": smaller})
+        return Choice(self.planner(**self.settings | chosen), choice.speed, chosen)
 
     def probed(self, chosen: Settings) -> Choice:
         """Measure the speed of a model, if it is not known."""
         plan = self.planner(**self.settings | chosen)
-        key = plan.model, plan.model_config.label, plan.recipe.batch_size
+        key = plan.model, plan.model_config.label
         if key not in self.probes:
             check_fits(plan.model, len(self.corpus.vocabulary), plan.model_config)
             seconds = min(LONGEST_PROBE, max(SHORTEST_PROBE, PROBE_SHARE * 60 * self.minutes))
