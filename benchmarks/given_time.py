@@ -146,15 +146,17 @@ def cell_trials(data: Data, source: Path, minutes: float, folder: Path) -> Itera
 
 
 def draw(data: Data, source: Path, folder: Path, subset: int) -> wm.Corpus:
-    """Draw a list, or take the beginning of a text; the test part is the rest of what is used, or a piece of it."""
+    """Draw a list, or take the beginning of a text; the test part is other lines, or a later piece of the text."""
     some = HELD_OUT[data.format]
     if data.format == "text":
         text = (source / data.file).read_text(encoding="utf-8")
         text = text[: int(data.fraction * len(text))]
         held_out, text = text[-some:], text[:-some][: data.size]
     else:
-        bundled = data.file == NAMES
-        lines = list(wm.load_corpus(NAMES).train.lines) if bundled else (source / data.file).read_text().splitlines()
+        if data.file == NAMES:
+            lines = list(wm.load_corpus(NAMES).train.lines)
+        else:
+            lines = (source / data.file).read_text(encoding="utf-8").splitlines()
         random.Random(subset).shuffle(lines)
         held_out, text = ("\n".join(part) + "\n" for part in (lines[:some], lines[some:][: data.size]))
     files = folder / "data.txt", folder / "held-out.txt"

@@ -190,7 +190,8 @@ class _Search:
     def with_more_steps(self, choice: Choice, seconds: float) -> Choice:
         """Give a recurrent model smaller batches if its training would have few steps.
 
-        Its speed is taken to be the same: another probe would take too much of so short a time. The end is kept anyway.
+        Their speed is taken to be the same: another probe would take too much of so short a time. If they are slower,
+        the number of steps is changed on the way.
         """
         batch_size = choice.plan.recipe.batch_size
         steps = choice.speed.training * (seconds - self.ending(choice)) / batch_size
